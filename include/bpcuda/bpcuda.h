@@ -1,0 +1,18 @@
+/* bpcuda: train neural networks from C, on a GPU or without one. The umbrella over all headers. */
+#ifndef BPCUDA_BPCUDA_H
+#define BPCUDA_BPCUDA_H
+
+#include "autograd.h"
+#include "common.h"
+#include "context.h"
+#include "data.h"
+#include "model.h"
+#include "op.h"
+#include "ops.h"
+#include "optim.h"
+#include "params.h"
+#include "plan.h"
+#include "tensor.h"
+#include "trainer.h"
+
+#endif

@@ -1,0 +1,83 @@
+/* Contexts, scopes and errors.
+ *
+ * A context is one device with its memory, its tape, its random stream and its first error. One
+ * thread at a time may use it (BP_ERR_BUSY otherwise); a program may have any number of them. */
+#ifndef BPCUDA_CONTEXT_H
+#define BPCUDA_CONTEXT_H
+
+#include "common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef void (*bp_block_fn_hook)(void *arg, int64_t block);
+
+/* Services a host may provide instead of ours. A NULL member means ours. */
+typedef struct bp_hooks {
+    size_t struct_bytes; /* sizeof(bp_hooks), so that fields can be added */
+    void *user;          /* handed to every hook */
+    void *(*alloc)(void *user, size_t bytes); /* at least 64-byte aligned; NULL when there is none */
+    void (*free)(void *user, void *p, size_t bytes);
+    void (*log)(void *user, const char *line); /* ours is silent */
+    /* Runs body(arg, i) for 0 <= i < blocks, in any order, and returns when all are done. */
+    void (*parallel_for)(void *user, int64_t blocks, bp_block_fn_hook body, void *arg);
+} bp_hooks;
+
+/* Opens a device: "cpu" (best instruction level), "cpu:generic", "cpu:v3", "cpu:v4" (x86-64), or
+ * "auto". *ctx is set even on failure, so that bp_error_text(*ctx) can say why (only
+ * BP_ERR_NOMEM leaves NULL); close it in every case. */
+BP_API bp_status bp_open(const char *device, bp_context **ctx) BP_USE;
+BP_API bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **ctx) BP_USE;
+
+/* Frees the context and every tensor in it. Free what holds tensors (stores, optimisers, models,
+ * plans) first. NULL is fine. */
+BP_API void bp_close(bp_context *ctx);
+
+/* The text of the last error: one line, with the op and the shapes; "" if there was none. Valid
+ * until the next error in this context. For NULL: the text of "out of memory". */
+BP_API const char *bp_error_text(const bp_context *ctx);
+
+/* "cpu: x86-64-v3, 2 threads". Owned by the context. */
+BP_API const char *bp_device_text(const bp_context *ctx);
+
+/* Threads the CPU may use, the caller among them; 0 is the number of processors (the start).
+ * Results do not depend on it, by a single bit. */
+BP_API bp_status bp_set_threads(bp_context *ctx, int32_t threads) BP_USE;
+
+/* Restarts the context's random stream: seed, and step 0. A context starts with seed 0. Outermost
+ * scopes without BP_NO_GRAD advance the step as they end; nothing else does. */
+BP_API bp_status bp_seed(bp_context *ctx, uint64_t seed) BP_USE;
+
+/* Waits until the device has done all it was given, and reports what kernels found wrong. */
+BP_API bp_status bp_sync(bp_context *ctx) BP_USE;
+
+/* Scope flags. */
+enum { BP_NO_GRAD = 1 }; /* ops in this scope, and scopes inside it, are not recorded */
+
+/* What an op makes belongs to the innermost scope and ends with it. Scopes nest. The first error
+ * inside stays pending (ops return NULL, writers do nothing) until the outermost scope ends; its
+ * end returns and clears it. */
+BP_API bp_status bp_scope_begin(bp_context *ctx, uint32_t flags) BP_USE;
+BP_API bp_status bp_scope_end(bp_context *ctx) BP_USE;
+
+/* step(ctx, user) in a scope of its own. Returns the pending error, else what step returned. */
+typedef bp_status (*bp_step_fn)(bp_context *ctx, void *user);
+BP_API bp_status bp_run(bp_context *ctx, uint32_t flags, bp_step_fn step, void *user) BP_USE;
+
+/* Counters since bp_open. */
+typedef struct bp_stats {
+    int64_t allocations;   /* calls of the host or device allocator */
+    int64_t kernels;       /* kernels run, replayed ones among them */
+    int64_t layout_copies; /* inputs copied because a kernel could not read their layout */
+    int64_t helped_blocks; /* blocks of work taken by threads other than the caller */
+    int64_t waits;         /* calls that waited for the device */
+    int64_t bytes;         /* tensor memory in use now */
+    int64_t peak_bytes;    /* most tensor memory in use at once */
+} bp_stats;
+BP_API void bp_get_stats(const bp_context *ctx, bp_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,54 @@
+/* Models: named parameters, a normaliser, and a list of layers.
+ *
+ * A model owns its normaliser, so bp_model_predict() takes raw samples. A saved model is a
+ * safetensors file whose metadata hold the architecture; equal models give equal bytes. */
+#ifndef BPCUDA_MODEL_H
+#define BPCUDA_MODEL_H
+
+#include "data.h"
+#include "params.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bp_model bp_model;
+
+/* An f32 classifier from a text of layers: a number is a dense layer of that width, "relu" and
+ * "elu" are activations, "dropout=0.1" drops. The last dense layer, to `classes`, is added by
+ * itself. "64 relu dropout=0.1 64 relu" on 64 inputs and 10 classes has parameters
+ * layer1.weight [64,64], layer1.bias [64], ..., layer3.weight [10,64], layer3.bias [10]. */
+BP_API bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers,
+                                 int32_t classes, bp_model **model) BP_USE;
+BP_API void bp_model_free(bp_model *model); /* NULL is fine */
+
+/* Sets the normaliser from a data set: each column minus its mean, over its standard deviation
+ * (columns that do not vary become 0). */
+BP_API bp_status bp_model_normalize(bp_model *model, const bp_data *data) BP_USE;
+
+/* Logits [N, classes] of rows of a data set: index i32 [N]. An op: NULL on failure, of the innermost
+ * scope, recorded where gradients are wanted. `training` switches dropout on. */
+BP_API bp_tensor *bp_model_logits(bp_model *model, bp_data *data, bp_tensor *index,
+                                  int32_t training);
+
+/* Class probabilities [n, classes] of n raw samples [n, inputs]; host memory, waits. */
+BP_API bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, float *p) BP_USE;
+
+/* Mean loss in nats and share of correct rows over a data set; waits. */
+BP_API bp_status bp_model_evaluate(bp_model *model, bp_data *data, double *loss,
+                                   double *accuracy) BP_USE;
+
+BP_API bp_params *bp_model_params(bp_model *model); /* belongs to the model */
+BP_API bp_context *bp_model_context(bp_model *model);
+BP_API int64_t bp_model_inputs(const bp_model *model);
+BP_API int32_t bp_model_classes(const bp_model *model);
+BP_API const char *bp_model_layers(const bp_model *model);
+
+/* Writes to a temporary file beside `path` and renames it: an interrupted save loses nothing. */
+BP_API bp_status bp_model_save(bp_model *model, const char *path) BP_USE;
+BP_API bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model) BP_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

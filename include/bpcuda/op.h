@@ -1,0 +1,77 @@
+/* An op of your own: a kernel, a shape rule and a gradient rule, in the form the built-in ones have.
+ *
+ * A rule is written in public calls, so what it returns can be differentiated again. A kernel
+ * gets views and nothing else: the same signature as every kernel inside the library. */
+#ifndef BPCUDA_OP_H
+#define BPCUDA_OP_H
+
+#include "common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bp_exec bp_exec; /* what a kernel runs with: threads, workspace, fault word */
+typedef struct bp_op bp_op;
+
+/* A strided window on device memory; strides count elements. `data` is NULL iff it has none. */
+typedef struct bp_view {
+    void *data;
+    bp_dtype dtype;
+    bp_shape shape;
+    int64_t stride[BP_MAX_DIMS];
+} bp_view;
+
+/* A kernel reads `in`, writes every element of `out`, keeps no pointer. Host code: it runs on "cpu". */
+typedef bp_status (*bp_kernel_fn)(bp_exec *ex, const bp_view *in, const bp_view *out,
+                                  const void *params);
+
+/* Runs body(arg, i) for 0 <= i < blocks on the context's threads, in any order; returns when all
+ * are done. The work of a block must not depend on the number of threads. */
+typedef void (*bp_block_fn)(void *arg, int64_t block);
+BP_API void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg);
+
+/* Notes the first index outside its range: the next waiting call returns BP_ERR_RANGE with the
+ * op's name and `value`; until it does, optimiser steps change nothing. Safe from any block. */
+BP_API void bp_fault_range(bp_exec *ex, int64_t value);
+
+/* What a gradient rule sees. The rule sets dx[i] for every i with need[i], as fresh tensors of
+ * the shape and dtype of in[i]; NULL stands for a gradient of zeros. */
+typedef struct bp_grad_call {
+    bp_context *ctx;
+    const void *params;
+    int32_t n_in, n_out;
+    bp_tensor *in[BP_MAX_IO];   /* inputs named in saves_in, else NULL */
+    bp_tensor *out[BP_MAX_IO];  /* outputs named in saves_out, else NULL */
+    bp_tensor *dout[BP_MAX_IO]; /* gradients of the outputs; NULL where nothing arrived */
+    bp_shape in_shape[BP_MAX_IO];
+    int32_t need[BP_MAX_IO];
+    bp_tensor *dx[BP_MAX_IO]; /* result */
+} bp_grad_call;
+
+typedef struct bp_op_def {
+    size_t struct_bytes; /* sizeof(bp_op_def), so that fields can be added */
+    const char *name;    /* copied */
+    int32_t n_in, n_out; /* 1 .. BP_MAX_IO */
+    size_t params_bytes; /* copied with every call; at most 256 */
+    uint32_t saves_in;   /* bit i: the gradient rule reads input i */
+    uint32_t saves_out;  /* bit i: the gradient rule reads output i */
+
+    /* Fills shape and dtype of every out from in (whose data is NULL); on anything but BP_OK
+     * writes the reason to `why` (room for 160 bytes). */
+    bp_status (*infer)(const bp_view *in, bp_view *out, const void *params, char *why);
+    bp_kernel_fn forward;                  /* inputs come packed, outputs are packed */
+    bp_status (*gradient)(bp_grad_call *); /* NULL: not differentiable */
+} bp_op_def;
+
+/* Registers an op with a context; *op belongs to the context and lives as long as it does. */
+BP_API bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **op) BP_USE;
+
+/* Applies a registered op. Returns out[0] and, if it has several outputs, fills out[]; out may be
+ * NULL for an op with one. NULL on failure, like every op. */
+BP_API bp_tensor *bp_op_apply(bp_op *op, bp_tensor *const *in, const void *params, bp_tensor **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

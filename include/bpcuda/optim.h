@@ -1,0 +1,59 @@
+/* Optimisers over a parameter store.
+ *
+ * A step updates every parameter that a gradient reached, then opens a new gradient window. It
+ * changes nothing, and says so at the next waiting call, when a gradient is not finite
+ * (BP_ERR_NONFINITE) or a kernel met a bad index (BP_ERR_RANGE). Step count and rate live on the
+ * device, so that a recorded step can be replayed. */
+#ifndef BPCUDA_OPTIM_H
+#define BPCUDA_OPTIM_H
+
+#include "params.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bp_optimizer bp_optimizer;
+
+/* Adam (Kingma & Ba, 2015), t = 1, 2, ...:
+ *     m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
+ *     w -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+ * with b1 = 0.9, b2 = 0.999, eps = 1e-8. */
+BP_API bp_status bp_adam_create(bp_params *params, double lr, bp_optimizer **opt) BP_USE;
+
+/* Stochastic gradient descent with momentum mu in [0, 1) (Polyak, 1964): u = mu u + g; w -= lr u. */
+BP_API bp_status bp_sgd_create(bp_params *params, double lr, double momentum,
+                               bp_optimizer **opt) BP_USE;
+
+/* Free before the store. NULL is fine. */
+BP_API void bp_optimizer_free(bp_optimizer *opt);
+
+/* Numbers an optimiser takes; each has a range and is checked. */
+typedef int32_t bp_optimizer_option;
+enum {
+    BP_OPT_LR = 1,         /* > 0 */
+    BP_OPT_BETA1 = 2,      /* Adam, [0, 1) */
+    BP_OPT_BETA2 = 3,      /* Adam, [0, 1) */
+    BP_OPT_EPS = 4,        /* Adam, > 0 */
+    BP_OPT_MOMENTUM = 5,   /* SGD, [0, 1) */
+    BP_OPT_L1 = 6,         /* adds l1 sign(w) to the gradient of weights; >= 0, 0 at the start */
+    BP_OPT_L2 = 7,         /* adds l2 w to the gradient of weights; >= 0, 0 at the start */
+    BP_OPT_DECAY_FROM = 8  /* L1 and L2 act from this step on, counted from 1; 1 at the start */
+};
+/* Weights are parameters of rank 2 and more: biases and gains take no L1 or L2. All but BP_OPT_LR
+ * are baked into a plan that was recorded before. */
+BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
+                                  double value) BP_USE;
+
+/* The rate as a tensor, f64 [], belonging to the optimiser: bp_copy_into() it from a schedule. */
+BP_API bp_tensor *bp_optimizer_rate(bp_optimizer *opt);
+
+/* Steps done so far: waits for the device. */
+BP_API bp_status bp_optimizer_steps(bp_optimizer *opt, int64_t *steps) BP_USE;
+
+BP_API bp_status bp_optimizer_step(bp_optimizer *opt) BP_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,53 @@
+/* The training loop: shuffled mini-batches, Adam, a decaying rate; resumable and stoppable. */
+#ifndef BPCUDA_TRAINER_H
+#define BPCUDA_TRAINER_H
+
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bp_trainer bp_trainer;
+
+/* Options by number (never renumbered) and by name: src/train/options.def is the list. */
+typedef int32_t bp_train_option;
+enum {
+    BP_TRAIN_EPOCHS = 1,
+    BP_TRAIN_BATCH = 2,
+    BP_TRAIN_LR = 3,
+    BP_TRAIN_SEED = 4,
+    BP_TRAIN_L1 = 5,
+    BP_TRAIN_L2 = 6,
+    BP_TRAIN_DECAY_FROM = 7 /* epoch from which L1 and L2 act */
+};
+
+/* Trains `model` on `data`; both must outlive the trainer. */
+BP_API bp_status bp_trainer_create(bp_model *model, bp_data *data, bp_trainer **trainer) BP_USE;
+BP_API void bp_trainer_free(bp_trainer *trainer); /* NULL is fine */
+
+/* Before the first run; a value out of range is BP_ERR_ARG, with the range. */
+BP_API bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, double value) BP_USE;
+
+/* Runs until all epochs are done (*done = 1), or max_steps or max_seconds have passed (negative:
+ * no limit; *done = 0), and can be called again: the result does not depend on the cuts.
+ * BP_ERR_STOPPED after bp_trainer_stop(). */
+BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,
+                                int32_t *done) BP_USE;
+
+/* From any thread: the run returns after its current step. */
+BP_API void bp_trainer_stop(bp_trainer *trainer);
+
+/* Of the last finished epoch (0 before the first): waits for nothing. */
+typedef struct bp_progress {
+    int64_t epoch, steps;
+    double loss;     /* mean over the epoch, in nats, of the data, without L1 and L2 */
+    double accuracy; /* share of correct rows over the epoch, with dropout on */
+    double seconds;  /* spent in bp_trainer_run so far */
+} bp_progress;
+BP_API void bp_trainer_progress(const bp_trainer *trainer, bp_progress *progress);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

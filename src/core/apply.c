@@ -1,0 +1,204 @@
+/* How every op runs: check the inputs, infer the outputs, run forward or the composition, append
+ * to the tape. Built-in and registered ops take this one path. */
+#include <string.h>
+
+#include "core/core.h"
+
+/* The context of the first input, entered and in a scope; NULL if the op must return NULL. */
+static bp_context *begin(const bp_op *op, bp_tensor *const *in)
+{
+    for (int i = 0; i < op->def.n_in; i++)
+        if (!in[i])
+            return NULL; /* made by an op that failed; its error is pending */
+    bp_context *ctx = in[0]->ctx;
+    if (bpi_enter(ctx) != BP_OK)
+        return NULL;
+    if (ctx->depth == 0)
+        bpi_fail(ctx, BP_ERR_STATE,
+                 "%s: an op outside any scope: call it in bp_run, or after bp_scope_begin",
+                 op->def.name);
+    else if (ctx->pending == BP_OK) {
+        for (int i = 0; i < op->def.n_in; i++) {
+            static const char *const name[] = {"input 0", "input 1", "input 2", "input 3"};
+            if (in[i]->ctx != ctx || !in[i]->storage)
+                if (!bpi_usable(ctx, in[i], op->def.name, name[i]))
+                    break;
+        }
+        if (ctx->pending == BP_OK)
+            return ctx;
+    }
+    bpi_leave(ctx);
+    return NULL;
+}
+
+static bool infer(bp_context *ctx, const bp_op *op, const bp_view *in, const void *params,
+                  bp_view *out)
+{
+    char why[160] = "";
+    for (int i = 0; i < op->def.n_out; i++)
+        out[i].dtype = 0;
+    bp_status st = op->def.infer(in, out, params, why);
+    if (st != BP_OK)
+        bpi_fail(ctx, st, "%s: %s", op->def.name, why);
+    for (int i = 0; i < op->def.n_out && op->id < 0 && st == BP_OK; i++) {
+        if (!bp_dtype_bytes(out[i].dtype) || !bpi_shape_valid(&out[i].shape))
+            st = bpi_fail(ctx, BP_ERR_SHAPE, "%s: its shape rule gave no valid output %d",
+                          op->def.name, i);
+        else
+            bpi_view_packed(&out[i], out[i].dtype, out[i].shape);
+    }
+    return st == BP_OK;
+}
+
+/* Runs the forward kernel into fresh outputs; *aux is set if the op wants its gradient later. */
+static bool forward(bp_context *ctx, const bp_op *op, const bpi_kernel *kernel,
+                    bp_tensor *const *in, const bp_view *in_view, bp_view *out_view,
+                    const void *params, bool record, bp_tensor **out, bp_tensor **aux)
+{
+    bp_tensor *operand[BPI_KERNEL_IO], *result[BPI_KERNEL_IO];
+    int n_in = op->def.n_in, n_out = op->def.n_out;
+    for (int i = 0; i < n_out; i++) {
+        out[i] = result[i] = bpi_fresh(ctx, &out_view[i], BPI_OWNER_SCOPE);
+        if (!out[i])
+            return false;
+    }
+    for (int i = 0; i < n_in; i++)
+        operand[i] = in[i];
+    if (op->flags & BPI_OP_DRAWS)
+        operand[n_in++] = ctx->rng;
+    if (kernel->aux_bytes) {
+        size_t bytes = record ? kernel->aux_bytes(in_view, params) : 0;
+        if (bytes) {
+            bp_view v = {0};
+            bpi_view_packed(&v, BP_U8, BP_SHAPE((int64_t)bytes));
+            *aux = bpi_fresh(ctx, &v, BPI_OWNER_LIBRARY);
+            if (!*aux)
+                return false;
+        }
+        result[n_out++] = *aux;
+    }
+    int32_t number = op->id < 0 ? op->id : op->id * BPI_SLOTS + BPI_FORWARD;
+    return bpi_dispatch_kernel(ctx, number, kernel, operand, n_in, result, n_out, params,
+                               op->def.params_bytes) == BP_OK;
+}
+
+static bool make_view(bp_context *ctx, bp_tensor *x, bp_view *view, bp_tensor **out)
+{
+    out[0] = bpi_handle(ctx, x->storage, view, BPI_OWNER_SCOPE);
+    return out[0] != NULL;
+}
+
+static bool run(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const void *params,
+                bp_tensor **out)
+{
+    bp_view in_view[BP_MAX_IO], out_view[BP_MAX_IO];
+    bool record = false;
+    for (int i = 0; i < op->def.n_in; i++) {
+        in_view[i] = in[i]->view;
+        record |= bpi_asks_grad(ctx, in[i]);
+    }
+    if (!infer(ctx, op, in_view, params, out_view))
+        return false;
+    record = record && !ctx->no_grad;
+    bp_tensor *aux = NULL;
+    bool done;
+    if (op->flags & BPI_OP_IS_VIEW) {
+        done = make_view(ctx, in[0], out_view, out);
+    } else {
+        bp_dtype compute = bpi_is_real(out_view[0].dtype) ? out_view[0].dtype
+                                                          : bpi_compute_dtype(in, op->def.n_in, NULL, 0);
+        const bpi_kernel *kernel = bpi_find_kernel(ctx, op, BPI_FORWARD, compute);
+        if (!kernel && op->compose) /* its primitives are recorded instead */
+            return op->compose(ctx, in, params, out) == BP_OK && out[0];
+        if (!kernel) {
+            bpi_fail(ctx, BP_ERR_UNSUPPORTED, "%s: %s has no kernel for %s", op->def.name,
+                     ctx->device->name, bp_dtype_name(compute));
+            return false;
+        }
+        if (record && !op->def.gradient && !op->compose) {
+            bpi_fail(ctx, BP_ERR_UNSUPPORTED, "%s has no gradient, and an input asks for one",
+                     op->def.name);
+            return false;
+        }
+        done = forward(ctx, op, kernel, in, in_view, out_view, params, record, out, &aux);
+    }
+    if (done && record)
+        done = bpi_record(ctx, op, in, out, aux, params) == BP_OK;
+    else
+        bpi_kill(aux);
+    return done;
+}
+
+bp_tensor *bpi_apply(const bp_op *op, bp_tensor *const *in, const void *params, bp_tensor **out)
+{
+    bp_tensor *made[BP_MAX_IO] = {NULL};
+    for (int i = 0; out && i < op->def.n_out; i++)
+        out[i] = NULL;
+    bp_context *ctx = begin(op, in);
+    if (!ctx)
+        return NULL;
+    bool done = run(ctx, op, in, params, made);
+    for (int i = 0; i < op->def.n_out; i++) {
+        if (!done)
+            bpi_kill(made[i]);
+        else if (out)
+            out[i] = made[i];
+    }
+    bpi_leave(ctx);
+    return done ? made[0] : NULL;
+}
+
+bp_tensor *bpi_apply1(const bp_op *op, bp_tensor *x, const void *params)
+{
+    return bpi_apply(op, &x, params, NULL);
+}
+
+bp_tensor *bpi_apply2(const bp_op *op, bp_tensor *a, bp_tensor *b, const void *params)
+{
+    bp_tensor *in[2] = {a, b};
+    return bpi_apply(op, in, params, NULL);
+}
+
+/* --- registered ops ---------------------------------------------------------------------- */
+
+bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **out)
+{
+    *out = NULL;
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = BP_OK;
+    bp_op *op = NULL;
+    char *name = NULL;
+    if (def->struct_bytes != sizeof *def || !def->name || !def->infer || !def->forward)
+        st = bpi_fail(ctx, BP_ERR_ARG,
+                      "op_register: needs struct_bytes, a name, a shape rule and a kernel");
+    else if (def->n_in < 1 || def->n_in > BP_MAX_IO || def->n_out < 1 || def->n_out > BP_MAX_IO ||
+             def->params_bytes > BPI_PARAMS_MAX)
+        st = bpi_fail(ctx, BP_ERR_ARG,
+                      "op_register %s: %d inputs, %d outputs, %zu bytes of params; at most %d, %d, %d",
+                      def->name, def->n_in, def->n_out, def->params_bytes, BP_MAX_IO, BP_MAX_IO,
+                      BPI_PARAMS_MAX);
+    else {
+        op = bpi_host_alloc(ctx, sizeof *op);
+        name = bpi_host_alloc(ctx, strlen(def->name) + 1);
+        if (!op || !name)
+            st = bpi_fail(ctx, BP_ERR_NOMEM, "op_register %s: out of memory", def->name);
+    }
+    if (st == BP_OK) {
+        op->def = *def;
+        op->def.name = strcpy(name, def->name);
+        op->id = -(int32_t)++ctx->n_registered;
+        op->kernels.slot[BPI_FORWARD] = (bpi_kernel){.fn = def->forward, .layout = BPI_PACKED};
+        op->next = ctx->registered;
+        ctx->registered = *out = op;
+    } else {
+        bpi_host_free(ctx, op, sizeof *op);
+        bpi_host_free(ctx, name, name ? strlen(def->name) + 1 : 0);
+    }
+    bpi_leave(ctx);
+    return st;
+}
+
+bp_tensor *bp_op_apply(bp_op *op, bp_tensor *const *in, const void *params, bp_tensor **out)
+{
+    return op ? bpi_apply(op, in, params, out) : NULL;
+}

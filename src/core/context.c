@@ -1,0 +1,229 @@
+/* Contexts and scopes: opening, closing, nesting, and what the end of a scope gives back. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/core.h"
+#include "philox.h"
+
+/* Devices by name. A plug-in for CUDA is one more line here. */
+static bp_status open_device(const char *name, const bp_hooks *hooks, bpi_device **device,
+                             char *why)
+{
+    if (!name)
+        return bpi_why(why, BP_ERR_ARG, "the device name is NULL");
+    if (!strcmp(name, "cpu") || !strcmp(name, "auto"))
+        return bpi_cpu_open(NULL, hooks, device, why);
+    if (!strncmp(name, "cpu:", 4))
+        return bpi_cpu_open(name + 4, hooks, device, why);
+    return bpi_why(why, BP_ERR_DEVICE, "this build knows \"cpu\", \"cpu:LEVEL\" and \"auto\"");
+}
+
+/* A tensor of the library's own, filled from the host. */
+static bp_tensor *constant(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src)
+{
+    bp_view v = {0};
+    bpi_view_packed(&v, dtype, shape);
+    bp_tensor *t = bpi_fresh(ctx, &v, BPI_OWNER_LIBRARY);
+    if (t && ctx->device->calls->upload(ctx->device, v.data, src, bpi_view_span(&v)) != BP_OK) {
+        bpi_kill(t);
+        return NULL;
+    }
+    return t;
+}
+
+static bp_status set_up(bp_context *ctx)
+{
+    ctx->exec.device = ctx->device;
+    ctx->fault_storage = bpi_storage_create(ctx, sizeof(bpi_fault));
+    if (!ctx->fault_storage)
+        return BP_ERR_NOMEM;
+    ctx->exec.fault = ctx->fault_storage->data;
+    BPI_TRY(ctx->device->calls->upload(ctx->device, ctx->exec.fault, NULL, sizeof(bpi_fault)));
+    float one32 = 1;
+    double one64 = 1;
+    bpi_rng_state rng = {0, 0};
+    ctx->one[0] = constant(ctx, BP_F32, BP_SCALAR, &one32);
+    ctx->one[1] = constant(ctx, BP_F64, BP_SCALAR, &one64);
+    ctx->rng = constant(ctx, BP_U8, BP_SHAPE(sizeof rng), &rng);
+    return ctx->one[0] && ctx->one[1] && ctx->rng ? BP_OK : BP_ERR_NOMEM;
+}
+
+bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **out)
+{
+    *out = NULL;
+    bp_hooks given = {0};
+    if (hooks) /* an older host's struct is shorter: what it does not know stays NULL */
+        memcpy(&given, hooks, hooks->struct_bytes < sizeof given ? hooks->struct_bytes : sizeof given);
+    bp_context boot = {.hooks = given};
+    bp_context *ctx = bpi_host_alloc(&boot, sizeof *ctx);
+    if (!ctx)
+        return BP_ERR_NOMEM;
+    ctx->hooks = given;
+    ctx->stats = boot.stats;
+    *out = ctx;
+    char why[160] = "";
+    if ((given.alloc == NULL) != (given.free == NULL))
+        return bpi_fail(ctx, BP_ERR_ARG, "open: hooks need both alloc and free, or neither");
+    bp_status st = open_device(device, &ctx->hooks, &ctx->device, why);
+    if (st != BP_OK)
+        return bpi_fail(ctx, st, "open \"%s\": %s", device ? device : "(null)", why);
+    st = set_up(ctx);
+    if (st == BP_ERR_NOMEM) { /* the promise of bp_open: nothing is left */
+        bp_close(ctx);
+        *out = NULL;
+    }
+    return st;
+}
+
+bp_status bp_open(const char *device, bp_context **ctx)
+{
+    return bp_open_with(device, NULL, ctx);
+}
+
+void bp_close(bp_context *ctx)
+{
+    if (!ctx)
+        return;
+    while (ctx->depth > 0)
+        (void)!bp_scope_end(ctx);
+    bpi_tape_free(ctx);
+    while (ctx->registered) {
+        bp_op *op = ctx->registered;
+        ctx->registered = op->next;
+        bpi_host_free(ctx, (void *)op->def.name, strlen(op->def.name) + 1);
+        bpi_host_free(ctx, op, sizeof *op);
+    }
+    for (int64_t c = 0; c < ctx->n_slot_chunks; c++) {
+        bp_tensor *chunk = ctx->slot_chunk[c];
+        for (int i = 0; i < BPI_SLOT_CHUNK; i++)
+            if (chunk[i].owner != BPI_OWNER_NONE)
+                bpi_storage_release(ctx, chunk[i].storage);
+    }
+    for (int64_t c = 0; c < ctx->n_slot_chunks; c++)
+        bpi_host_free(ctx, ctx->slot_chunk[c], BPI_SLOT_CHUNK * sizeof(bp_tensor));
+    bpi_host_free(ctx, ctx->slot_chunk, (size_t)ctx->slot_chunk_capacity * sizeof(void *));
+    bpi_host_free(ctx, ctx->scope, (size_t)ctx->scope_capacity * sizeof *ctx->scope);
+    bpi_storage_release(ctx, ctx->fault_storage);
+    if (ctx->device) {
+        bpi_memory_free(ctx);
+        if (ctx->exec.workspace)
+            ctx->device->calls->free(ctx->device, ctx->exec.workspace, ctx->exec.workspace_bytes);
+        ctx->device->calls->close(ctx->device);
+    }
+    bpi_host_free(ctx, ctx, sizeof *ctx);
+}
+
+const char *bp_device_text(const bp_context *ctx)
+{
+    return ctx->device ? ctx->device->name : "no device";
+}
+
+bp_status bp_set_threads(bp_context *ctx, int32_t threads)
+{
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = threads < 0 || threads > 1024
+                       ? bpi_fail(ctx, BP_ERR_ARG, "set_threads: %d is not in 0 .. 1024", threads)
+                       : ctx->device->calls->set_threads(ctx->device, threads);
+    bpi_leave(ctx);
+    return st;
+}
+
+bp_status bp_seed(bp_context *ctx, uint64_t seed)
+{
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = bpi_not_recording(ctx, "seed");
+    bpi_rng_state rng = {seed, 0};
+    if (st == BP_OK)
+        st = ctx->device->calls->upload(ctx->device, ctx->rng->view.data, &rng, sizeof rng);
+    ctx->seed = seed;
+    bpi_leave(ctx);
+    return st;
+}
+
+bp_status bp_sync(bp_context *ctx)
+{
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = bpi_not_recording(ctx, "sync");
+    bpi_fault fault;
+    ctx->stats.waits++;
+    if (st == BP_OK)
+        st = ctx->device->calls->sync(ctx->device);
+    if (st == BP_OK)
+        st = ctx->device->calls->download(ctx->device, &fault, ctx->exec.fault, sizeof fault);
+    if (st == BP_OK && fault.status != BP_OK) {
+        st = ctx->device->calls->upload(ctx->device, ctx->exec.fault, NULL, sizeof fault);
+        if (st == BP_OK && fault.status == BP_ERR_RANGE)
+            st = bpi_fail(ctx, BP_ERR_RANGE, "%s: index %lld is out of range",
+                          bpi_kernel_name(ctx, fault.kernel), (long long)fault.value);
+        else if (st == BP_OK)
+            st = bpi_fail(ctx, fault.status,
+                          "optimizer_step: a gradient is not finite; nothing was changed");
+    }
+    bpi_leave(ctx);
+    return st;
+}
+
+void bp_get_stats(const bp_context *ctx, bp_stats *stats)
+{
+    *stats = ctx->stats;
+    stats->helped_blocks = ctx->device ? ctx->device->calls->helped(ctx->device) : 0;
+}
+
+/* --- scopes ------------------------------------------------------------------------------ */
+
+bp_status bp_scope_begin(bp_context *ctx, uint32_t flags)
+{
+    BPI_TRY(bpi_enter(ctx)); /* left by bp_scope_end */
+    if (flags & ~(uint32_t)BP_NO_GRAD || !ctx->device ||
+        !bpi_grow(ctx, (void **)&ctx->scope, &ctx->scope_capacity, ctx->depth + 1,
+                  sizeof *ctx->scope)) {
+        bp_status st = bpi_fail(ctx, BP_ERR_ARG, "scope_begin: %s",
+                                ctx->device ? "unknown flags" : "the context has no device");
+        bpi_leave(ctx);
+        return st;
+    }
+    if (ctx->depth == 0) {
+        ctx->site = 0;
+        ctx->pending = BP_OK;
+    }
+    ctx->scope[ctx->depth++] =
+        (bpi_scope){.tape_length = ctx->tape_length, .no_grad = ctx->no_grad};
+    ctx->no_grad |= (flags & BP_NO_GRAD) != 0;
+    return BP_OK;
+}
+
+bp_status bp_scope_end(bp_context *ctx)
+{
+    BPI_TRY(bpi_enter(ctx));
+    if (ctx->depth == 0) {
+        bp_status st = bpi_fail(ctx, BP_ERR_STATE, "scope_end: there is no open scope");
+        bpi_leave(ctx);
+        return st;
+    }
+    bool outermost = ctx->depth == 1;
+    if (outermost && !ctx->no_grad && ctx->pending == BP_OK)
+        (void)!bpi_dispatch(ctx, BPI_OP_rng_advance, BPI_FORWARD, NULL, 0, &ctx->rng, 1, NULL, 0);
+    bpi_scope *scope = &ctx->scope[ctx->depth - 1];
+    ctx->outer_ended += outermost;
+    bpi_tape_cut(ctx, scope->tape_length);
+    while (scope->tensors)
+        bpi_kill(scope->tensors);
+    ctx->no_grad = scope->no_grad;
+    ctx->depth--;
+    bp_status st = outermost ? ctx->pending : BP_OK;
+    if (outermost)
+        ctx->pending = BP_OK;
+    bpi_leave(ctx);
+    bpi_leave(ctx); /* what bp_scope_begin entered */
+    return st;
+}
+
+bp_status bp_run(bp_context *ctx, uint32_t flags, bp_step_fn step, void *user)
+{
+    BPI_TRY(bp_scope_begin(ctx, flags));
+    bp_status st = step(ctx, user);
+    bp_status pending = ctx->pending;
+    bp_status end = bp_scope_end(ctx);
+    return pending != BP_OK ? pending : st != BP_OK ? st : end;
+}

@@ -1,0 +1,70 @@
+/* Errors and turns: the first error of a scope stays, and one thread at a time has the context. */
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/core.h"
+
+const char *bp_version(void)
+{
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+    return TEXT(BP_VERSION_MAJOR) "." TEXT(BP_VERSION_MINOR) "." TEXT(BP_VERSION_PATCH);
+}
+
+const char *bp_status_name(bp_status status)
+{
+    static const char *const name[] = {
+        "ok", "out of memory", "bad argument", "shapes do not fit", "dtypes do not fit",
+        "no such device", "unsupported", "index out of range", "wrong state", "context is busy",
+        "input/output error", "bad format", "stopped", "gradient not finite"};
+    int n = (int)(sizeof name / sizeof *name);
+    return status >= 0 && status < n ? name[status] : "unknown status";
+}
+
+bp_status bpi_fail(bp_context *ctx, bp_status status, const char *format, ...)
+{
+    if (ctx->pending != BP_OK)
+        return ctx->pending;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ctx->text, sizeof ctx->text, format, args);
+    va_end(args);
+    if (ctx->depth > 0)
+        ctx->pending = status;
+    if (ctx->hooks.log)
+        ctx->hooks.log(ctx->hooks.user, ctx->text);
+    return status;
+}
+
+bp_status bpi_why(char *why, bp_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, 160, format, args);
+    va_end(args);
+    return status;
+}
+
+const char *bp_error_text(const bp_context *ctx)
+{
+    return ctx ? ctx->text : bp_status_name(BP_ERR_NOMEM);
+}
+
+bp_status bpi_enter(bp_context *ctx)
+{
+    uintptr_t self = (uintptr_t)pthread_self(), nobody = 0;
+    if (atomic_load_explicit(&ctx->owner, memory_order_relaxed) != self &&
+        !atomic_compare_exchange_strong_explicit(&ctx->owner, &nobody, self, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return BP_ERR_BUSY; /* the text belongs to the thread inside */
+    ctx->entries++;
+    return BP_OK;
+}
+
+void bpi_leave(bp_context *ctx)
+{
+    if (--ctx->entries == 0)
+        atomic_store_explicit(&ctx->owner, 0, memory_order_release);
+}

@@ -1,0 +1,147 @@
+/* Storages and the pools they come from.
+ *
+ * Sizes are rounded up to 64 bytes times 4, 5, 6 or 7 quarters of a power of two (at most a fifth
+ * wasted). A freed storage keeps its memory in the list of its class, so that after the first
+ * step nothing is allocated. Plans have lists of their own: what a replay writes, eager code
+ * never holds. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/core.h"
+
+void *bpi_host_alloc(bp_context *ctx, size_t bytes)
+{
+    bytes = (bytes + 63) / 64 * 64;
+    ctx->stats.allocations++;
+    void *p = ctx->hooks.alloc ? ctx->hooks.alloc(ctx->hooks.user, bytes) : aligned_alloc(64, bytes);
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
+void bpi_host_free(bp_context *ctx, void *p, size_t bytes)
+{
+    bytes = (bytes + 63) / 64 * 64;
+    if (p && ctx->hooks.free)
+        ctx->hooks.free(ctx->hooks.user, p, bytes);
+    else
+        free(p);
+}
+
+bool bpi_grow(bp_context *ctx, void **items, int64_t *capacity, int64_t need, size_t item_bytes)
+{
+    if (need <= *capacity)
+        return true;
+    int64_t more = *capacity ? *capacity * 2 : 16;
+    while (more < need)
+        more *= 2;
+    void *p = bpi_host_alloc(ctx, (size_t)more * item_bytes);
+    if (!p) {
+        bpi_fail(ctx, BP_ERR_NOMEM, "out of memory for %lld entries", (long long)more);
+        return false;
+    }
+    if (*items)
+        memcpy(p, *items, (size_t)*capacity * item_bytes);
+    bpi_host_free(ctx, *items, (size_t)*capacity * item_bytes);
+    *items = p;
+    *capacity = more;
+    return true;
+}
+
+/* The class of a size, and the size of the class: 64 << octave, plus quarters of it. */
+static int class_of(size_t bytes, size_t *rounded)
+{
+    int octave = 0;
+    while (octave < 44 && ((size_t)128 << octave) < bytes)
+        octave++;
+    size_t base = (size_t)64 << octave, quarter = base / 4, extra = 0;
+    while (base + extra * quarter < bytes)
+        extra++;
+    *rounded = base + extra * quarter;
+    return octave * 4 + (int)extra;
+}
+
+static void give_back(bp_context *ctx, bpi_storage *s)
+{
+    if (s->data)
+        ctx->device->calls->free(ctx->device, s->data, s->bytes);
+    bpi_host_free(ctx, s, sizeof *s);
+}
+
+/* Returns all cached memory of eager code to the device. Plans keep theirs: they point into it. */
+static void trim(bp_context *ctx)
+{
+    for (int c = 0; c < BPI_SIZE_CLASSES; c++)
+        while (ctx->free_storage[0][c]) {
+            bpi_storage *s = ctx->free_storage[0][c];
+            ctx->free_storage[0][c] = s->next;
+            give_back(ctx, s);
+        }
+}
+
+static bpi_storage *allocate(bp_context *ctx, size_t bytes)
+{
+    bpi_storage *s = bpi_host_alloc(ctx, sizeof *s);
+    if (!s)
+        return NULL;
+    s->bytes = bytes;
+    ctx->stats.allocations++;
+    s->data = ctx->device->calls->alloc(ctx->device, bytes);
+    if (s->data)
+        return s;
+    bpi_host_free(ctx, s, sizeof *s);
+    return NULL;
+}
+
+bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes)
+{
+    size_t rounded;
+    int class = class_of(bytes ? bytes : 1, &rounded);
+    bool in_plan = ctx->recording != NULL;
+    bpi_storage **list = &ctx->free_storage[in_plan][class];
+    bpi_storage *s = *list;
+    if (s) {
+        *list = s->next;
+    } else {
+        s = allocate(ctx, rounded);
+        if (!s) {
+            trim(ctx);
+            s = allocate(ctx, rounded);
+        }
+        if (!s) {
+            bpi_fail(ctx, BP_ERR_NOMEM, "out of memory on %s: %zu bytes wanted, %lld in use",
+                     ctx->device->name, rounded, (long long)ctx->stats.bytes);
+            return NULL;
+        }
+        s->size_class = class;
+        s->in_plan = in_plan;
+    }
+    s->refs = 1;
+    s->version = 0;
+    s->writer = NULL;
+    s->next = NULL;
+    ctx->stats.bytes += (int64_t)s->bytes;
+    if (ctx->stats.bytes > ctx->stats.peak_bytes)
+        ctx->stats.peak_bytes = ctx->stats.bytes;
+    return s;
+}
+
+void bpi_storage_release(bp_context *ctx, bpi_storage *s)
+{
+    if (!s || --s->refs > 0)
+        return;
+    ctx->stats.bytes -= (int64_t)s->bytes;
+    s->next = ctx->free_storage[s->in_plan][s->size_class];
+    ctx->free_storage[s->in_plan][s->size_class] = s;
+}
+
+void bpi_storage_written(bpi_storage *s, const char *writer)
+{
+    s->version++;
+    s->writer = writer;
+}
+
+void bpi_memory_free(bp_context *ctx)
+{
+    trim(ctx);
+    memcpy(ctx->free_storage[0], ctx->free_storage[1], sizeof ctx->free_storage[0]);
+    trim(ctx);
+}

@@ -1,0 +1,294 @@
+/* Parameter stores: declaration, the flat buffers, initial values, the gradient window.
+ *
+ * In the flat buffers the weights (rank 2 and more: those that take weight decay) come first, then
+ * the rest, each group in order of declaration: an optimiser needs one launch, or two with decay. */
+#include <math.h>
+#include <string.h>
+
+#include "core/core.h"
+#include "philox.h"
+
+bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
+{
+    *out = NULL;
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = BP_OK;
+    bp_params *p = NULL;
+    if (!bpi_is_real(dtype))
+        st = bpi_fail(ctx, BP_ERR_DTYPE, "params_create: %s is not f32 or f64",
+                      bp_dtype_name(dtype));
+    else if (!(p = bpi_host_alloc(ctx, sizeof *p)))
+        st = bpi_fail(ctx, BP_ERR_NOMEM, "params_create: out of memory");
+    if (st == BP_OK) {
+        *p = (bp_params){.ctx = ctx, .dtype = dtype, .window = 1, .next = ctx->stores};
+        ctx->stores = *out = p;
+    }
+    bpi_leave(ctx);
+    return st;
+}
+
+void bp_params_free(bp_params *p)
+{
+    if (!p || bpi_enter(p->ctx) != BP_OK)
+        return;
+    bp_context *ctx = p->ctx;
+    bp_params **link = &ctx->stores;
+    while (*link != p)
+        link = &(*link)->next;
+    *link = p->next;
+    for (int64_t i = 0; i < p->n; i++) {
+        bpi_segment *s = &p->segment[i];
+        bpi_kill(s->value);
+        bpi_kill(s->grad);
+        bpi_host_free(ctx, s->name, strlen(s->name) + 1);
+    }
+    bpi_kill(p->values);
+    bpi_kill(p->grads);
+    bpi_host_free(ctx, p->segment, (size_t)p->capacity * sizeof *p->segment);
+    bpi_host_free(ctx, p, sizeof *p);
+    bpi_leave(ctx);
+}
+
+static bp_status declarable(bp_params *p, const char *name, const bp_shape *shape, bp_init init)
+{
+    bp_context *ctx = p->ctx;
+    if (!name || !*name)
+        return bpi_fail(ctx, BP_ERR_ARG, "param: a parameter needs a name");
+    BPI_TRY(bpi_not_recording(ctx, "param"));
+    if (p->values)
+        return bpi_fail(ctx, BP_ERR_STATE, "param %s: the store is in use and takes no more", name);
+    if (!bpi_shape_valid(shape) || bp_shape_count(*shape) == 0)
+        return bpi_fail(ctx, BP_ERR_SHAPE, "param %s: bad shape %s", name, bpi_shape_str(shape).s);
+    if (init < BP_INIT_ZERO || init > BP_INIT_HE)
+        return bpi_fail(ctx, BP_ERR_ARG, "param %s: unknown initialisation %d", name, (int)init);
+    for (int64_t i = 0; i < p->n; i++)
+        if (!strcmp(p->segment[i].name, name))
+            return bpi_fail(ctx, BP_ERR_ARG, "param %s: declared twice", name);
+    return BP_OK;
+}
+
+static bp_tensor *declare(bp_params *p, const char *name, bp_shape shape, bp_init init)
+{
+    bp_context *ctx = p->ctx;
+    if (declarable(p, name, &shape, init) != BP_OK ||
+        !bpi_grow(ctx, (void **)&p->segment, &p->capacity, p->n + 1, sizeof *p->segment))
+        return NULL;
+    bp_view v = {0};
+    bpi_view_rows(&v, p->dtype, shape);
+    char *copy = bpi_host_alloc(ctx, strlen(name) + 1);
+    bp_tensor *t = copy ? bpi_handle(ctx, NULL, &v, BPI_OWNER_LIBRARY) : NULL;
+    if (!t) {
+        bpi_host_free(ctx, copy, strlen(name) + 1);
+        bpi_fail(ctx, BP_ERR_NOMEM, "param %s: out of memory", name);
+        return NULL;
+    }
+    t->store = p;
+    t->segment = (int32_t)p->n;
+    p->segment[p->n++] =
+        (bpi_segment){.name = strcpy(copy, name), .value = t, .shape = shape, .init = init};
+    return t;
+}
+
+bp_tensor *bp_param(bp_params *p, const char *name, bp_shape shape, bp_init init)
+{
+    if (!p || bpi_enter(p->ctx) != BP_OK)
+        return NULL;
+    bp_tensor *t = declare(p, name, shape, init);
+    bpi_leave(p->ctx);
+    return t;
+}
+
+/* --- the flat buffers -------------------------------------------------------------------- */
+
+static bool takes_decay(const bpi_segment *s)
+{
+    return s->shape.ndim >= 2;
+}
+
+/* The padded elements of a segment: whole rows of its pitch, up to a multiple of 64 bytes. */
+static int64_t padded(const bpi_segment *s, bp_dtype dtype)
+{
+    const bp_view *v = &s->value->view;
+    int64_t n = s->shape.ndim == 2 ? s->shape.dim[0] * v->stride[0] : bp_shape_count(s->shape);
+    int64_t line = 64 / (int64_t)bp_dtype_bytes(dtype);
+    return (n + line - 1) / line * line;
+}
+
+/* Initial values as a store keeps them, in `host`. The draw for an element depends on its logical
+ * index, not on the pitch. */
+static void initialise(const bp_params *p, int64_t i, unsigned char *host)
+{
+    const bpi_segment *s = &p->segment[i];
+    if (s->init == BP_INIT_ZERO)
+        return;
+    int64_t count = bp_shape_count(s->shape), cols = s->shape.ndim ? s->shape.dim[s->shape.ndim - 1] : 1;
+    int64_t pitch = s->shape.ndim == 2 ? s->value->view.stride[0] : cols;
+    int64_t fan_in = s->shape.ndim ? count / s->shape.dim[0] : 1;
+    double bound = sqrt((s->init == BP_INIT_HE ? 6.0 : 3.0) / (double)fan_in);
+    bpi_stream stream = {p->ctx->seed, 0, bpi_purpose_site(BPI_PURPOSE_INIT, (uint32_t)i)};
+    uint32_t word[4] = {0};
+    for (int64_t e = 0; e < count; e++) {
+        if (e % 4 == 0)
+            bpi_philox_block(&stream, (uint64_t)e / 4, word);
+        double u = ((double)word[e % 4] + 0.5) / 4294967296.0; /* in (0, 1) */
+        double x = s->init == BP_INIT_ONE ? 1 : bound * (2 * u - 1);
+        int64_t at = s->offset + e / cols * pitch + e % cols;
+        if (p->dtype == BP_F32)
+            ((float *)host)[at] = (float)x;
+        else
+            ((double *)host)[at] = x;
+    }
+}
+
+static bp_tensor *flat_buffer(bp_params *p)
+{
+    bp_view v = {0};
+    bpi_view_packed(&v, p->dtype, BP_SHAPE(p->count));
+    return bpi_fresh(p->ctx, &v, BPI_OWNER_LIBRARY);
+}
+
+/* Points a segment's handles into the flat buffers. */
+static bool attach(bp_params *p, bpi_segment *s)
+{
+    size_t at = (size_t)s->offset * bp_dtype_bytes(p->dtype);
+    bp_view v = s->value->view;
+    v.data = (char *)p->grads->view.data + at;
+    s->grad = bpi_handle(p->ctx, p->grads->storage, &v, BPI_OWNER_LIBRARY);
+    s->value->view.data = (char *)p->values->view.data + at;
+    s->value->storage = p->values->storage;
+    s->value->storage->refs++;
+    return s->grad != NULL;
+}
+
+static bp_status allocate(bp_params *p, unsigned char *host, size_t bytes)
+{
+    const bpi_device_calls *calls = p->ctx->device->calls;
+    for (int64_t i = 0; i < p->n; i++)
+        initialise(p, i, host);
+    p->values = flat_buffer(p);
+    p->grads = p->values ? flat_buffer(p) : NULL;
+    if (!p->grads)
+        return p->ctx->pending != BP_OK ? p->ctx->pending : BP_ERR_NOMEM;
+    BPI_TRY(calls->upload(p->ctx->device, p->values->view.data, host, bytes));
+    BPI_TRY(calls->upload(p->ctx->device, p->grads->view.data, NULL, bytes)); /* padding is 0 */
+    for (int64_t i = 0; i < p->n; i++)
+        if (!attach(p, &p->segment[i]))
+            return BP_ERR_NOMEM;
+    return BP_OK;
+}
+
+bp_status bpi_params_materialize(bp_params *p)
+{
+    bp_context *ctx = p->ctx;
+    if (p->values)
+        return BP_OK;
+    BPI_TRY(bpi_not_recording(ctx, "the first use of a parameter store"));
+    p->count = 0;
+    int32_t *link = &p->first;
+    for (int decay = 1; decay >= 0; decay--)
+        for (int64_t i = 0; i < p->n; i++) {
+            bpi_segment *s = &p->segment[i];
+            if (takes_decay(s) != (bool)decay)
+                continue;
+            s->offset = p->count;
+            s->count = padded(s, p->dtype);
+            p->count += s->count;
+            *link = (int32_t)i;
+            link = &s->next;
+        }
+    *link = -1;
+    size_t bytes = (size_t)p->count * bp_dtype_bytes(p->dtype);
+    unsigned char *host = bpi_host_alloc(ctx, bytes ? bytes : 1);
+    bp_status st = host ? allocate(p, host, bytes) : BP_ERR_NOMEM;
+    bpi_host_free(ctx, host, bytes ? bytes : 1);
+    if (st == BP_OK)
+        return BP_OK;
+    for (int64_t i = 0; i < p->n; i++) { /* as before the call: it can be tried again */
+        bpi_segment *s = &p->segment[i];
+        bpi_kill(s->grad);
+        s->grad = NULL;
+        if (s->value->storage)
+            bpi_storage_release(ctx, s->value->storage);
+        s->value->storage = NULL;
+    }
+    bpi_kill(p->values);
+    bpi_kill(p->grads);
+    p->values = p->grads = NULL;
+    return bpi_fail(ctx, st, "params: no memory for %lld parameters", (long long)p->count);
+}
+
+/* --- the gradient window ----------------------------------------------------------------- */
+
+static bool reached(const bp_params *p, const bpi_segment *s)
+{
+    return s->window == p->window && !s->frozen;
+}
+
+bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
+{
+    while (from >= 0 && !reached(p, &p->segment[from]))
+        from = p->segment[from].next;
+    if (from < 0)
+        return false;
+    run->begin = p->segment[from].offset;
+    run->decays = takes_decay(&p->segment[from]);
+    while (from >= 0 && reached(p, &p->segment[from]) &&
+           (merge || takes_decay(&p->segment[from]) == run->decays)) {
+        run->end = p->segment[from].offset + p->segment[from].count;
+        from = p->segment[from].next;
+    }
+    run->next = from;
+    return true;
+}
+
+bp_tensor *bpi_params_slice(bp_tensor *flat, int64_t begin, int64_t count)
+{
+    bp_view v = {.data = (char *)flat->view.data + (size_t)begin * bp_dtype_bytes(flat->view.dtype)};
+    bpi_view_packed(&v, flat->view.dtype, BP_SHAPE(count));
+    return bpi_handle(flat->ctx, flat->storage, &v, BPI_OWNER_LIBRARY);
+}
+
+bp_status bp_grad_clear(bp_params *p)
+{
+    BPI_TRY(bpi_enter(p->ctx));
+    p->window++;
+    p->invalid = false;
+    bpi_leave(p->ctx);
+    return BP_OK;
+}
+
+/* --- looking at a store ------------------------------------------------------------------ */
+
+int32_t bp_param_count(const bp_params *p)
+{
+    return (int32_t)p->n;
+}
+
+bp_tensor *bp_param_at(bp_params *p, int32_t i)
+{
+    return i >= 0 && i < p->n ? p->segment[i].value : NULL;
+}
+
+const char *bp_param_name(const bp_params *p, int32_t i)
+{
+    return i >= 0 && i < p->n ? p->segment[i].name : NULL;
+}
+
+bp_tensor *bp_param_grad(bp_params *p, int32_t i)
+{
+    bool valid = i >= 0 && i < p->n && !p->invalid && p->segment[i].window == p->window;
+    return valid ? p->segment[i].grad : NULL;
+}
+
+bp_status bp_param_freeze(bp_params *p, int32_t i, int32_t frozen)
+{
+    BPI_TRY(bpi_enter(p->ctx));
+    bp_status st = BP_OK;
+    if (i < 0 || i >= p->n)
+        st = bpi_fail(p->ctx, BP_ERR_ARG, "param_freeze: no parameter %d among %lld", i,
+                      (long long)p->n);
+    else
+        p->segment[i].frozen = frozen != 0;
+    bpi_leave(p->ctx);
+    return st;
+}

@@ -1,0 +1,243 @@
+/* Plans: the list of kernel calls that passed the door while a step ran once, and its replay.
+ *
+ * Memory the step takes while it is recorded comes from the arena of plans, at addresses that stay
+ * right for a replay: nothing else lives there between replays. Storages from outside are held by
+ * the plan, and those it writes count one version more with each replay. */
+#include <string.h>
+
+#include "core/core.h"
+
+typedef struct step_call {
+    bpi_kernel kernel;
+    int32_t number;
+    int16_t n_in, n_out;
+    int64_t view, params; /* where its views and its parameters begin */
+} step_call;
+
+typedef struct outside {
+    bpi_storage *storage;
+    bool written;
+} outside;
+
+/* Which segments of a store had a gradient before and after the step: writing or adding, and the
+ * runs of the optimiser, are baked into the calls. Segment i: bit 0 before, bit 1 after. */
+typedef struct window_state {
+    bp_params *store;
+    int64_t reached; /* where its bytes begin */
+} window_state;
+
+struct bp_plan {
+    bp_context *ctx;
+    step_call *call;
+    bp_view *view;
+    unsigned char *params;
+    outside *outside;
+    window_state *window;
+    unsigned char *reached;
+    int64_t n_calls, n_views, n_params, n_outside, n_windows, n_reached;
+    int64_t call_capacity, view_capacity, params_capacity, outside_capacity, window_capacity,
+        reached_capacity;
+};
+
+bp_status bpi_not_recording(bp_context *ctx, const char *who)
+{
+    if (!ctx->recording)
+        return BP_OK;
+    return bpi_fail(ctx, BP_ERR_STATE, "%s: not while a plan is recorded", who);
+}
+
+/* Holds the storage of an operand that lives outside the arena. */
+static bool note_outside(bp_plan *plan, bpi_storage *s, bool written)
+{
+    if (!s || s->in_plan)
+        return true;
+    for (int64_t i = 0; i < plan->n_outside; i++)
+        if (plan->outside[i].storage == s) {
+            plan->outside[i].written |= written;
+            return true;
+        }
+    if (!bpi_grow(plan->ctx, (void **)&plan->outside, &plan->outside_capacity, plan->n_outside + 1,
+                  sizeof *plan->outside))
+        return false;
+    s->refs++;
+    plan->outside[plan->n_outside++] = (outside){s, written};
+    return true;
+}
+
+bp_status bpi_plan_note(bp_context *ctx, int32_t number, const bpi_kernel *kernel,
+                        bp_tensor *const *in, const bp_view *in_view, int n_in,
+                        bp_tensor *const *out, const bp_view *out_view, int n_out,
+                        const void *params, size_t params_bytes)
+{
+    bp_plan *plan = ctx->recording;
+    size_t room = (params_bytes + 15) / 16 * 16;
+    if (!bpi_grow(ctx, (void **)&plan->call, &plan->call_capacity, plan->n_calls + 1,
+                  sizeof *plan->call) ||
+        !bpi_grow(ctx, (void **)&plan->view, &plan->view_capacity, plan->n_views + n_in + n_out,
+                  sizeof *plan->view) ||
+        !bpi_grow(ctx, (void **)&plan->params, &plan->params_capacity,
+                  plan->n_params + (int64_t)room, 1))
+        return ctx->pending;
+    for (int i = 0; i < n_in; i++) /* a copied input is the copy, which is inside */
+        if (in[i] && !note_outside(plan, in[i]->storage, false))
+            return ctx->pending;
+    for (int i = 0; i < n_out; i++)
+        if (out[i] && !note_outside(plan, out[i]->storage, true))
+            return ctx->pending;
+    plan->call[plan->n_calls++] =
+        (step_call){*kernel, number, (int16_t)n_in, (int16_t)n_out, plan->n_views, plan->n_params};
+    memcpy(plan->view + plan->n_views, in_view, (size_t)n_in * sizeof *in_view);
+    memcpy(plan->view + plan->n_views + n_in, out_view, (size_t)n_out * sizeof *out_view);
+    plan->n_views += n_in + n_out;
+    if (params_bytes)
+        memcpy(plan->params + plan->n_params, params, params_bytes);
+    plan->n_params += (int64_t)room;
+    return BP_OK;
+}
+
+static bp_status windows_before(bp_plan *plan)
+{
+    for (bp_params *p = plan->ctx->stores; p; p = p->next) {
+        if (!bpi_grow(plan->ctx, (void **)&plan->window, &plan->window_capacity,
+                      plan->n_windows + 1, sizeof *plan->window) ||
+            !bpi_grow(plan->ctx, (void **)&plan->reached, &plan->reached_capacity,
+                      plan->n_reached + p->n, 1))
+            return BP_ERR_NOMEM;
+        plan->window[plan->n_windows++] = (window_state){p, plan->n_reached};
+        for (int64_t i = 0; i < p->n; i++)
+            plan->reached[plan->n_reached++] = p->segment[i].window == p->window;
+    }
+    return BP_OK;
+}
+
+/* Keeps the stores that the step used, and what it left reached. */
+static void windows_after(bp_plan *plan)
+{
+    int64_t kept = 0;
+    for (int64_t k = 0; k < plan->n_windows; k++) {
+        window_state w = plan->window[k];
+        bool used = false;
+        for (int64_t i = 0; i < plan->n_outside && w.store->values; i++)
+            used |= plan->outside[i].storage == w.store->values->storage ||
+                    plan->outside[i].storage == w.store->grads->storage;
+        for (int64_t i = 0; i < w.store->n; i++)
+            if (w.store->segment[i].window == w.store->window)
+                plan->reached[w.reached + i] |= 2;
+        if (used)
+            plan->window[kept++] = w;
+    }
+    plan->n_windows = kept;
+}
+
+bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **out)
+{
+    *out = NULL;
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = bpi_not_recording(ctx, "plan_record");
+    if (st == BP_OK && ctx->depth > 0)
+        st = bpi_fail(ctx, BP_ERR_STATE, "plan_record: inside a scope; a plan is an outermost one");
+    bp_plan *plan = st == BP_OK ? bpi_host_alloc(ctx, sizeof *plan) : NULL;
+    if (st == BP_OK && !plan)
+        st = bpi_fail(ctx, BP_ERR_NOMEM, "plan_record: out of memory");
+    if (st == BP_OK) {
+        plan->ctx = ctx;
+        st = windows_before(plan);
+        ctx->recording = plan;
+        if (st == BP_OK)
+            st = bp_run(ctx, 0, step, user);
+        ctx->recording = NULL;
+        windows_after(plan);
+    }
+    if (st == BP_OK)
+        *out = plan;
+    else
+        bp_plan_free(plan);
+    bpi_leave(ctx);
+    return st;
+}
+
+static bp_status replayable(bp_plan *plan)
+{
+    bp_context *ctx = plan->ctx;
+    BPI_TRY(bpi_not_recording(ctx, "plan_replay"));
+    if (ctx->depth > 0)
+        return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: inside a scope");
+    for (int64_t k = 0; k < plan->n_windows; k++) {
+        const window_state *w = &plan->window[k];
+        const bp_params *p = ctx->stores;
+        while (p && p != w->store)
+            p = p->next;
+        if (!p)
+            return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: its parameter store was freed");
+        if (p->invalid)
+            return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: the last backward failed");
+        for (int64_t i = 0; i < p->n; i++)
+            if ((p->segment[i].window == p->window) != (plan->reached[w->reached + i] & 1))
+                return bpi_fail(ctx, BP_ERR_STATE,
+                                "plan_replay: the gradient of %s is %s, unlike when the plan was "
+                                "recorded", p->segment[i].name,
+                                p->segment[i].window == p->window ? "waiting for a step" : "clear");
+    }
+    return BP_OK;
+}
+
+static bp_status run_once(bp_plan *plan)
+{
+    bp_context *ctx = plan->ctx;
+    for (int64_t i = 0; i < plan->n_calls; i++) {
+        const step_call *c = &plan->call[i];
+        ctx->exec.kernel = c->number;
+        bp_status st = c->kernel.fn(&ctx->exec, plan->view + c->view, plan->view + c->view + c->n_in,
+                                    plan->params + c->params);
+        if (st != BP_OK)
+            return bpi_fail(ctx, st, "plan_replay: %s: %s", bpi_kernel_name(ctx, c->number),
+                            bp_status_name(st));
+    }
+    ctx->stats.kernels += plan->n_calls;
+    for (int64_t i = 0; i < plan->n_outside; i++)
+        if (plan->outside[i].written)
+            bpi_storage_written(plan->outside[i].storage, "plan_replay");
+    for (int64_t k = 0; k < plan->n_windows; k++) {
+        bp_params *p = plan->window[k].store;
+        for (int64_t i = 0; i < p->n; i++)
+            p->segment[i].window = plan->reached[plan->window[k].reached + i] & 2 ? p->window : 0;
+    }
+    return BP_OK;
+}
+
+bp_status bp_plan_replay(bp_plan *plan, int64_t times)
+{
+    if (!plan)
+        return BP_ERR_ARG;
+    BPI_TRY(bpi_enter(plan->ctx));
+    bp_status st = BP_OK;
+    for (int64_t k = 0; k < times && st == BP_OK; k++) {
+        st = replayable(plan);
+        if (st == BP_OK)
+            st = run_once(plan);
+    }
+    bpi_leave(plan->ctx);
+    return st;
+}
+
+void bp_plan_free(bp_plan *plan)
+{
+    if (!plan || bpi_enter(plan->ctx) != BP_OK)
+        return;
+    bp_context *ctx = plan->ctx;
+    for (int64_t i = 0; i < plan->n_outside; i++)
+        bpi_storage_release(ctx, plan->outside[i].storage);
+    bpi_host_free(ctx, plan->call, (size_t)plan->call_capacity * sizeof *plan->call);
+    bpi_host_free(ctx, plan->view, (size_t)plan->view_capacity * sizeof *plan->view);
+    bpi_host_free(ctx, plan->params, (size_t)plan->params_capacity);
+    bpi_host_free(ctx, plan->outside, (size_t)plan->outside_capacity * sizeof *plan->outside);
+    bpi_host_free(ctx, plan->window, (size_t)plan->window_capacity * sizeof *plan->window);
+    bpi_host_free(ctx, plan->reached, (size_t)plan->reached_capacity);
+    bpi_host_free(ctx, plan, sizeof *plan);
+    bpi_leave(ctx);
+}
+
+int64_t bp_plan_kernels(const bp_plan *plan)
+{
+    return plan->n_calls;
+}

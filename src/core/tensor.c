@@ -1,0 +1,344 @@
+/* Handles: their slots, their owners, and the calls that move data in and out. */
+#include <string.h>
+
+#include "core/core.h"
+
+/* A slot that may be used again: dead since before the last outermost scope ended. */
+static bp_tensor *take_slot(bp_context *ctx)
+{
+    bp_tensor *t = ctx->free_first;
+    if (!t || t->died >= ctx->outer_ended) {
+        if (!bpi_grow(ctx, (void **)&ctx->slot_chunk, &ctx->slot_chunk_capacity,
+                      ctx->n_slot_chunks + 1, sizeof *ctx->slot_chunk))
+            return NULL;
+        bp_tensor *chunk = bpi_host_alloc(ctx, BPI_SLOT_CHUNK * sizeof *chunk);
+        if (!chunk) {
+            bpi_fail(ctx, BP_ERR_NOMEM, "out of memory for tensor handles");
+            return NULL;
+        }
+        ctx->slot_chunk[ctx->n_slot_chunks++] = chunk;
+        for (int i = BPI_SLOT_CHUNK - 1; i >= 0; i--) { /* to the front: they were never used */
+            chunk[i].ctx = ctx;
+            chunk[i].died = -1;
+            chunk[i].next = ctx->free_first;
+            ctx->free_first = &chunk[i];
+            if (!ctx->free_last)
+                ctx->free_last = &chunk[i];
+        }
+        t = ctx->free_first;
+    }
+    ctx->free_first = t->next;
+    if (!ctx->free_first)
+        ctx->free_last = NULL;
+    return t;
+}
+
+bp_tensor *bpi_handle(bp_context *ctx, bpi_storage *s, const bp_view *view, int owner)
+{
+    bp_tensor *t = take_slot(ctx);
+    if (!t)
+        return NULL;
+    if (s)
+        s->refs++;
+    t->storage = s;
+    t->place.serial = 0;
+    t->store = NULL;
+    t->view = *view;
+    t->prev = t->next = NULL;
+    t->owner = (int8_t)owner;
+    if (owner == BPI_OWNER_SCOPE)
+        bpi_give_to_scope(t);
+    return t;
+}
+
+void bpi_give_to_scope(bp_tensor *t)
+{
+    bpi_scope *scope = &t->ctx->scope[t->ctx->depth - 1];
+    t->owner = BPI_OWNER_SCOPE;
+    t->prev = NULL;
+    t->next = scope->tensors;
+    if (t->next)
+        t->next->prev = t;
+    scope->tensors = t;
+}
+
+bp_tensor *bpi_clone(bp_tensor *t)
+{
+    bp_tensor *c = bpi_handle(t->ctx, t->storage, &t->view, BPI_OWNER_LIBRARY);
+    if (c) {
+        c->place = t->place;
+        c->store = t->store;
+        c->segment = t->segment;
+    }
+    return c;
+}
+
+/* Takes a scope's tensor out of its list; it may sit in an outer scope's. */
+static void unlink_from_scope(bp_tensor *t)
+{
+    if (t->prev) {
+        t->prev->next = t->next;
+    } else {
+        bp_context *ctx = t->ctx;
+        for (int i = ctx->depth - 1; i >= 0; i--)
+            if (ctx->scope[i].tensors == t)
+                ctx->scope[i].tensors = t->next;
+    }
+    if (t->next)
+        t->next->prev = t->prev;
+    t->prev = t->next = NULL;
+}
+
+void bpi_kill(bp_tensor *t)
+{
+    if (!t || t->owner == BPI_OWNER_NONE)
+        return;
+    bp_context *ctx = t->ctx;
+    if (t->owner == BPI_OWNER_SCOPE)
+        unlink_from_scope(t);
+    bpi_storage_release(ctx, t->storage);
+    t->storage = NULL;
+    t->store = NULL;
+    bool seen_by_user = t->owner != BPI_OWNER_LIBRARY;
+    t->owner = BPI_OWNER_NONE;
+    t->died = seen_by_user ? ctx->outer_ended : -1;
+    t->next = seen_by_user ? NULL : ctx->free_first;
+    if (!seen_by_user) {
+        ctx->free_first = t;
+        if (!ctx->free_last)
+            ctx->free_last = t;
+        return;
+    }
+    if (ctx->free_last)
+        ctx->free_last->next = t;
+    else
+        ctx->free_first = t;
+    ctx->free_last = t;
+}
+
+bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner)
+{
+    bpi_storage *s = bpi_storage_create(ctx, bpi_view_span(view));
+    if (!s)
+        return NULL;
+    view->data = s->data;
+    bp_tensor *t = bpi_handle(ctx, s, view, owner);
+    bpi_storage_release(ctx, s); /* the handle holds it now */
+    return t;
+}
+
+bool bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what)
+{
+    if (t->ctx != ctx) {
+        bpi_fail(ctx, BP_ERR_DEVICE, "%s: %s belongs to another context", who, what);
+        return false;
+    }
+    if (t->storage)
+        return true;
+    if (t->store)
+        return bpi_params_materialize(t->store) == BP_OK;
+    bpi_fail(ctx, BP_ERR_ARG, "%s: %s is a stale handle: its scope has ended, or it was freed", who,
+             what);
+    return false;
+}
+
+/* --- public ------------------------------------------------------------------------------ */
+
+bp_tensor *bp_tensor_create(bp_context *ctx, bp_dtype dtype, bp_shape shape)
+{
+    if (!ctx || bpi_enter(ctx) != BP_OK)
+        return NULL;
+    bp_tensor *t = NULL;
+    if (!bp_dtype_bytes(dtype))
+        bpi_fail(ctx, BP_ERR_DTYPE, "tensor_create: unknown dtype %d", (int)dtype);
+    else if (!bpi_shape_valid(&shape))
+        bpi_fail(ctx, BP_ERR_SHAPE, "tensor_create: bad shape %s with %d sizes",
+                 bpi_shape_str(&shape).s, (int)shape.ndim);
+    else if (ctx->device && bpi_not_recording(ctx, "tensor_create") == BP_OK) {
+        bp_view v = {0};
+        bpi_view_packed(&v, dtype, shape);
+        t = bpi_fresh(ctx, &v, BPI_OWNER_USER);
+        if (t && bpi_view_span(&v))
+            ctx->device->calls->upload(ctx->device, v.data, NULL, bpi_view_span(&v));
+    }
+    bpi_leave(ctx);
+    return t;
+}
+
+void bp_free(bp_tensor *t)
+{
+    if (!t || bpi_enter(t->ctx) != BP_OK)
+        return;
+    bp_context *ctx = t->ctx;
+    if (t->owner == BPI_OWNER_USER || t->owner == BPI_OWNER_SCOPE)
+        bpi_kill(t);
+    bpi_leave(ctx);
+}
+
+bp_tensor *bp_keep(bp_tensor *t)
+{
+    if (!t || bpi_enter(t->ctx) != BP_OK)
+        return NULL;
+    bp_context *ctx = t->ctx;
+    bp_tensor *kept = NULL;
+    if (bpi_usable(ctx, t, "keep", "the tensor") && bpi_not_recording(ctx, "keep") == BP_OK) {
+        kept = t;
+        if (t->owner == BPI_OWNER_SCOPE) {
+            unlink_from_scope(t);
+            t->owner = BPI_OWNER_USER;
+            t->place.serial = 0;
+        }
+    }
+    bpi_leave(ctx);
+    return kept;
+}
+
+bp_shape bp_shape_of(const bp_tensor *t)
+{
+    return t && t->owner != BPI_OWNER_NONE ? t->view.shape : BP_SCALAR;
+}
+
+bp_dtype bp_dtype_of(const bp_tensor *t)
+{
+    return t && t->owner != BPI_OWNER_NONE ? t->view.dtype : 0;
+}
+
+bp_context *bp_context_of(const bp_tensor *t)
+{
+    return t && t->owner != BPI_OWNER_NONE ? t->ctx : NULL;
+}
+
+static bp_status transfer_check(bp_tensor *t, const char *who, const void *host, size_t bytes)
+{
+    bp_context *ctx = t->ctx;
+    if (ctx->pending != BP_OK)
+        return ctx->pending;
+    if (!bpi_usable(ctx, t, who, "the tensor"))
+        return ctx->pending ? ctx->pending : BP_ERR_ARG;
+    BPI_TRY(bpi_not_recording(ctx, who));
+    size_t want = (size_t)bp_shape_count(t->view.shape) * bp_dtype_bytes(t->view.dtype);
+    if (bytes != want)
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: %zu bytes for %s %s, which holds %zu", who, bytes,
+                        bp_dtype_name(t->view.dtype), bpi_shape_str(&t->view.shape).s, want);
+    if (!host && bytes)
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: the host pointer is NULL", who);
+    return BP_OK;
+}
+
+/* A tensor of t's shape in packed memory that t can be copied to or from. */
+static bp_tensor *staging(bp_tensor *t)
+{
+    bp_view v = {0};
+    bpi_view_packed(&v, t->view.dtype, t->view.shape);
+    return bpi_fresh(t->ctx, &v, BPI_OWNER_LIBRARY);
+}
+
+static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
+{
+    bpi_device *device = t->ctx->device;
+    bpi_storage_written(t->storage, "write");
+    if (bpi_is_packed(&t->view))
+        return device->calls->upload(device, t->view.data, src, bytes);
+    bp_tensor *packed = staging(t);
+    if (!packed)
+        return BP_ERR_NOMEM;
+    bp_status st = device->calls->upload(device, packed->view.data, src, bytes);
+    if (st == BP_OK)
+        st = bpi_dispatch(t->ctx, BPI_OP_copy, BPI_FORWARD, &packed, 1, &t, 1, NULL, 0);
+    bpi_kill(packed);
+    return st;
+}
+
+bp_status bp_write(bp_tensor *t, const void *src, size_t bytes)
+{
+    if (!t)
+        return BP_ERR_ARG;
+    bp_context *ctx = t->ctx;
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = transfer_check(t, "write", src, bytes);
+    if (st == BP_OK && bytes)
+        st = write_tensor(t, src, bytes);
+    bpi_leave(ctx);
+    return st;
+}
+
+static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
+{
+    bpi_device *device = t->ctx->device;
+    if (bpi_is_packed(&t->view))
+        return device->calls->download(device, dst, t->view.data, bytes);
+    bp_tensor *packed = staging(t);
+    if (!packed)
+        return BP_ERR_NOMEM;
+    bp_status st = bpi_dispatch(t->ctx, BPI_OP_copy, BPI_FORWARD, &t, 1, &packed, 1, NULL, 0);
+    if (st == BP_OK)
+        st = device->calls->download(device, dst, packed->view.data, bytes);
+    bpi_kill(packed);
+    return st;
+}
+
+bp_status bp_read(bp_tensor *t, void *dst, size_t bytes)
+{
+    if (!t)
+        return BP_ERR_ARG;
+    bp_context *ctx = t->ctx;
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = transfer_check(t, "read", dst, bytes);
+    if (st == BP_OK && bytes)
+        st = read_tensor(t, dst, bytes);
+    bp_status wait = st == BP_OK ? bp_sync(ctx) : BP_OK;
+    bpi_leave(ctx);
+    return st != BP_OK ? st : wait;
+}
+
+/* dst = src, or dst += src. */
+static bp_status write_into(bp_tensor *dst, bp_tensor *src, bool add)
+{
+    const char *who = add ? "add_into" : "copy_into";
+    bp_context *ctx = dst->ctx;
+    if (ctx->pending != BP_OK)
+        return ctx->pending;
+    if (!bpi_usable(ctx, dst, who, "the target") || !bpi_usable(ctx, src, who, "the source"))
+        return ctx->pending ? ctx->pending : BP_ERR_ARG;
+    const bp_view *d = &dst->view, *s = &src->view;
+    bp_shape both;
+    bool fits = add ? bpi_broadcast(&d->shape, &s->shape, &both) && bpi_same_shape(&both, &d->shape)
+                    : bpi_same_shape(&d->shape, &s->shape);
+    if (!fits)
+        return bpi_fail(ctx, BP_ERR_SHAPE, "%s: target %s and source %s do not fit", who,
+                        bpi_shape_str(&d->shape).s, bpi_shape_str(&s->shape).s);
+    bool convert = !add && bpi_is_real(d->dtype) && bpi_is_real(s->dtype);
+    if ((d->dtype != s->dtype && !convert) || (add && d->dtype == BP_U8))
+        return bpi_fail(ctx, BP_ERR_DTYPE, "%s: target %s and source %s do not fit", who,
+                        bp_dtype_name(d->dtype), bp_dtype_name(s->dtype));
+    bpi_storage_written(dst->storage, who);
+    bp_tensor *in[2] = {add ? dst : src, src};
+    return bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1, &dst, 1,
+                        NULL, 0);
+}
+
+static bp_status into(bp_tensor *dst, bp_tensor *src, bool add)
+{
+    bp_tensor *some = dst ? dst : src;
+    if (!some)
+        return BP_ERR_ARG;
+    bp_context *ctx = some->ctx;
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st;
+    if (dst && src)
+        st = write_into(dst, src, add);
+    else /* an op that failed made the NULL: its error is pending */
+        st = bpi_fail(ctx, BP_ERR_ARG, "%s: an operand is NULL", add ? "add_into" : "copy_into");
+    bpi_leave(ctx);
+    return st;
+}
+
+bp_status bp_copy_into(bp_tensor *dst, bp_tensor *src)
+{
+    return into(dst, src, false);
+}
+
+bp_status bp_add_into(bp_tensor *acc, bp_tensor *x)
+{
+    return into(acc, x, true);
+}

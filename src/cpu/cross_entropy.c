@@ -1,0 +1,112 @@
+/* cross_entropy: log_softmax, nll_loss, its gradient and the count of correct rows in one pass.
+ *
+ *     forward:   logits [N, C], labels [N] -> loss, correct; aux: dlogits for dy = 1, [N, C]
+ *                loss = 1/N sum_i (ln sum_j e^(x_ij - max_i) - (x_i,label - max_i))
+ *                dlogits = (softmax(logits) - onehot(labels)) / N
+ *     backward:  dy -> that dlogits, times dy in place
+ *
+ * A row is walked while it is in cache; its terms e^(x - max) become the gradient where they are.
+ * A row with a bad label counts 0 everywhere. Floor: logits read, dlogits written once.
+ * The rule: src/ops/cross_entropy.c. */
+#include "cpu/elementwise.h"
+#include "cpu/reduce.h"
+
+typedef struct row_sum {
+    double loss;
+    int64_t correct;
+} row_sum;
+
+typedef struct job {
+    bp_exec *ex;
+    bpi_rows x;
+    const int32_t *labels;
+    real *dx; /* [N, C], or NULL */
+    row_sum *part; /* [blocks] */
+    int64_t per_block;
+} job;
+
+/* No element is larger than the label's, and none before it as large. */
+static int is_correct(const real *x, int64_t label, real max)
+{
+    int before = 0;
+    if (x[label] != max)
+        return 0;
+    for (int64_t j = 0; j < label; j++)
+        before |= x[j] == max;
+    return !before;
+}
+
+static void one_row(const job *w, int64_t r, row_sum *s)
+{
+    int64_t c = w->x.size, label = w->labels[r];
+    const real *x = bpi_row(&w->x, r);
+    real *dx = w->dx ? w->dx + r * c : NULL;
+    if (label < 0 || label >= c) {
+        bp_fault_range(w->ex, label);
+        for (int64_t j = 0; dx && j < c; j++)
+            dx[j] = 0;
+        return;
+    }
+    real max = bpi_run_max(x, c);
+    double sum = bpi_run_exp(dx, x, c, max);
+    s->loss += (double)bpi_log((real)sum) - (double)(x[label] - max);
+    s->correct += is_correct(x, label, max);
+    if (dx) {
+        double n = (double)w->x.n, at_label = ((double)dx[label] / sum - 1) / n;
+        real factor = (real)(1 / (sum * n));
+        BPI_EACH(c, dx[i] *= factor)
+        dx[label] = (real)at_label;
+    }
+}
+
+static void forward_block(void *arg, int64_t block)
+{
+    const job *w = arg;
+    row_sum s = {0, 0};
+    int64_t end = bpi_at_most((block + 1) * w->per_block, w->x.n);
+    for (int64_t r = block * w->per_block; r < end; r++)
+        one_row(w, r, &s);
+    w->part[block] = s;
+}
+
+static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    (void)params;
+    row_sum one, s = {0, 0};
+    job w = {.ex = ex, .x = bpi_rows_of(&in[0]), .labels = in[1].data, .dx = out[2].data,
+             .part = &one};
+    w.per_block = bpi_at_least(BPI_GRAIN_EXP / bpi_at_least(w.x.size, 1), 1);
+    int64_t blocks = bpi_parts(w.x.n, w.per_block);
+    if (blocks > 1)
+        w.part = bpi_workspace(ex, (size_t)blocks * sizeof *w.part);
+    if (!w.part)
+        return BP_ERR_NOMEM;
+    bp_parallel_for(ex, blocks, forward_block, &w);
+    for (int64_t i = 0; i < blocks; i++) {
+        s.loss += w.part[i].loss;
+        s.correct += w.part[i].correct;
+    }
+    *(real *)out[0].data = (real)(s.loss / (double)w.x.n);
+    if (out[1].data)
+        *(real *)out[1].data = (real)s.correct;
+    return BP_OK;
+}
+
+static size_t aux_bytes(const bp_view *in, const void *params)
+{
+    (void)params;
+    return (size_t)(in->shape.dim[0] * in->shape.dim[1]) * sizeof(real);
+}
+
+BPI_UNARY(backward_block, real, real, a * k)
+
+static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    (void)params;
+    double dy = (double)*(const real *)in->data;
+    return dy == 1 ? BP_OK : bpi_elementwise(ex, backward_block, BPI_GRAIN, out, out, NULL, dy);
+}
+
+BPI_CPU_OP(cross_entropy) = {
+    .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS, .aux_bytes = aux_bytes},
+             [BPI_BACKWARD] = {.fn = backward, .layout = BPI_PACKED}}};

@@ -1,0 +1,254 @@
+/* The CPU as a device: the choice of an instruction level, memory, and threads.
+ *
+ * The kernels exist once per compute type and level: generic runs everywhere; v3 (AVX2, FMA) and v4
+ * (AVX-512) are built for x86-64 only and need a processor and a system that have all of it.
+ * Memory comes from the host's hooks where it gave any, and so do threads. Uploads and downloads
+ * are copies, nothing is ever pending. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+#include "backend.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fpstate.h"
+#include "cpu/pool.h"
+
+typedef struct cpu_device {
+    bpi_device base; /* first, so that one pointer serves both */
+    bp_hooks hooks;
+    bpi_pool *pool; /* NULL: the host's parallel_for */
+    const char *level;
+    bpi_op_kernels f32[BPI_OP_COUNT], f64[BPI_OP_COUNT];
+} cpu_device;
+
+/* --- instruction levels ------------------------------------------------------------------ */
+
+typedef struct cpu_level {
+    const char *name, *text;
+    const bpi_op_kernels *const *f32, *const *f64; /* [BPI_OP_COUNT] */
+    int (*runs_here)(void);
+} cpu_level;
+
+static int runs_everywhere(void)
+{
+    return 1;
+}
+
+#if BPI_HAVE_X86_LEVELS
+#include <cpuid.h>
+
+/* The compiler's own check knows AVX2 and FMA, and that the system saves the registers; not every
+ * compiler's knows the small ones, without which lzcnt would run as another instruction. */
+static int runs_v3(void)
+{
+    unsigned a, b, c = 0, d, ext = 0;
+    __get_cpuid(1, &a, &b, &c, &d);
+    __get_cpuid(0x80000001, &a, &b, &ext, &d);
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           (c & bit_MOVBE) && (c & bit_F16C) && (ext & bit_LZCNT);
+}
+
+static int runs_v4(void)
+{
+    return runs_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+#define TABLES(level)                                                        \
+    extern const bpi_op_kernels *const bpi_cpu_table_f32_##level[BPI_OP_COUNT]; \
+    extern const bpi_op_kernels *const bpi_cpu_table_f64_##level[BPI_OP_COUNT];
+#define LEVEL(level, text, runs_here) \
+    {#level, text, bpi_cpu_table_f32_##level, bpi_cpu_table_f64_##level, runs_here}
+
+TABLES(generic)
+#if BPI_HAVE_X86_LEVELS
+TABLES(v3)
+TABLES(v4)
+#endif
+
+static const cpu_level levels[] = { /* best first */
+#if BPI_HAVE_X86_LEVELS
+    LEVEL(v4, "x86-64-v4", runs_v4),
+    LEVEL(v3, "x86-64-v3", runs_v3),
+#endif
+    LEVEL(generic, "generic", runs_everywhere),
+};
+
+static const cpu_level *find_level(const char *name, char *why)
+{
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        const cpu_level *l = &levels[i];
+        if (name ? strcmp(name, l->name) == 0 : l->runs_here()) {
+            if (l->runs_here())
+                return l;
+            snprintf(why, 160, "this machine cannot run %s code", l->text);
+            return NULL;
+        }
+    }
+    snprintf(why, 160, "no instruction level \"%.40s\" in this build: generic%s", name ? name : "",
+             sizeof levels / sizeof *levels > 1 ? ", v3, v4" : "");
+    return NULL;
+}
+
+/* --- calls ------------------------------------------------------------------------------- */
+
+static void *default_alloc(void *user, size_t bytes)
+{
+    (void)user;
+    return bytes > SIZE_MAX - 63 ? NULL : aligned_alloc(64, bytes ? (bytes + 63) / 64 * 64 : 64);
+}
+
+static void default_free(void *user, void *p, size_t bytes)
+{
+    (void)user, (void)bytes;
+    free(p);
+}
+
+static void *cpu_alloc(bpi_device *device, size_t bytes)
+{
+    cpu_device *d = (cpu_device *)device;
+    return d->hooks.alloc(d->hooks.user, bytes);
+}
+
+static void cpu_free(bpi_device *device, void *p, size_t bytes)
+{
+    cpu_device *d = (cpu_device *)device;
+    if (p)
+        d->hooks.free(d->hooks.user, p, bytes);
+}
+
+static bp_status cpu_copy(bpi_device *device, void *dst, const void *src, size_t bytes)
+{
+    (void)device;
+    if (bytes)
+        memcpy(dst, src, bytes);
+    return BP_OK;
+}
+
+static bp_status cpu_upload(bpi_device *device, void *dst, const void *src, size_t bytes)
+{
+    if (src)
+        return cpu_copy(device, dst, src, bytes);
+    memset(dst, 0, bytes);
+    return BP_OK;
+}
+
+static bp_status cpu_sync(bpi_device *device)
+{
+    (void)device;
+    return BP_OK;
+}
+
+/* The host's threads are in whatever floating-point state the host likes. */
+typedef struct host_job {
+    bp_block_fn body;
+    void *arg;
+} host_job;
+
+static void host_block(void *arg, int64_t block)
+{
+    const host_job *job = arg;
+    bpi_fp_state own = bpi_fp_enter();
+    job->body(job->arg, block);
+    bpi_fp_leave(own);
+}
+
+static void cpu_parallel_for(bpi_device *device, int64_t blocks, bp_block_fn body, void *arg)
+{
+    cpu_device *d = (cpu_device *)device;
+    host_job job = {body, arg};
+    if (d->pool)
+        bpi_pool_run(d->pool, blocks, body, arg);
+    else
+        d->hooks.parallel_for(d->hooks.user, blocks, host_block, &job);
+}
+
+static int processors(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+#endif
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 1024 ? 1024 : (int)n;
+}
+
+/* With the host's own parallel_for the number of threads is the host's. */
+static bp_status cpu_set_threads(bpi_device *device, int32_t threads)
+{
+    cpu_device *d = (cpu_device *)device;
+    if (threads < 0)
+        return BP_ERR_ARG;
+    if (!d->pool) {
+        snprintf(device->name, sizeof device->name, "cpu: %s, the host's threads", d->level);
+        return BP_OK;
+    }
+    threads = threads == 0 ? processors() : threads > 1024 ? 1024 : threads;
+    bp_status st = bpi_pool_set_threads(d->pool, threads);
+    if (st == BP_OK)
+        snprintf(device->name, sizeof device->name, "cpu: %s, %d thread%s", d->level, (int)threads,
+                 threads == 1 ? "" : "s");
+    return st;
+}
+
+static int64_t cpu_helped(bpi_device *device)
+{
+    cpu_device *d = (cpu_device *)device;
+    return d->pool ? bpi_pool_helped(d->pool) : 0;
+}
+
+static void cpu_close(bpi_device *device)
+{
+    cpu_device *d = (cpu_device *)device;
+    bpi_pool_free(d->pool);
+    d->hooks.free(d->hooks.user, d, sizeof *d);
+}
+
+static void copy_table(bpi_op_kernels *to, const bpi_op_kernels *const *from)
+{
+    for (int i = 0; i < BPI_OP_COUNT; i++)
+        if (from[i])
+            to[i] = *from[i];
+}
+
+bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **device, char *why)
+{
+    static const bpi_device_calls calls = {cpu_alloc,       cpu_free,   cpu_upload,
+                                           cpu_copy,        cpu_sync,   cpu_parallel_for,
+                                           cpu_set_threads, cpu_helped, cpu_close};
+    bp_hooks h = hooks ? *hooks : (bp_hooks){0};
+    const cpu_level *found = find_level(level, why);
+    *device = NULL;
+    if (!found)
+        return BP_ERR_DEVICE;
+    if (!h.alloc || !h.free) { /* one without the other would mix two heaps */
+        h.alloc = default_alloc;
+        h.free = default_free;
+    }
+    cpu_device *d = h.alloc(h.user, sizeof *d);
+    if (!d)
+        return BP_ERR_NOMEM;
+    memset(d, 0, sizeof *d);
+    d->hooks = h;
+    d->level = found->text;
+    d->base.calls = &calls;
+    d->base.f32 = d->f32;
+    d->base.f64 = d->f64;
+    copy_table(d->f32, found->f32);
+    copy_table(d->f64, found->f64);
+    if (!h.parallel_for && !(d->pool = bpi_pool_create(0, h.alloc, h.free, h.user))) {
+        cpu_close(&d->base);
+        return BP_ERR_NOMEM;
+    }
+    *device = &d->base;
+    return cpu_set_threads(&d->base, 0);
+}

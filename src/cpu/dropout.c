@@ -1,0 +1,44 @@
+/* dropout: y = x scale where element i of the stream (philox.h) is kept, else 0; scale = 65536 /
+ * keep; i counts elements in row-major order. Forward: x, rng -> y; backward: the same with dy.
+ * Nothing is stored, the mask is drawn again. The rule: src/ops/dropout.c. */
+#include "cpu/dropout_row.h"
+
+#include <string.h>
+
+#include "cpu/elementwise.h"
+#include "kernel_params.h"
+
+typedef struct job {
+    bpi_loop loop;
+    bpi_dropout dropout;
+    real scale;
+} job;
+
+static void block_fn(void *arg, int64_t block)
+{
+    const job *w = arg;
+    const bpi_loop *l = &w->loop;
+    for (bpi_piece p = bpi_piece_first(l, block); p.left; bpi_piece_next(l, &p))
+        bpi_dropout_row((real *)l->data[0] + p.offset[0], (const real *)l->data[1] + p.offset[1],
+                        p.n, (uint64_t)(p.row * l->size[0] + p.number / l->rows * l->piece),
+                        &w->dropout, w->scale);
+}
+
+static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    const bpi_dropout_params *p = params;
+    bpi_rng_state rng;
+    job w;
+    memcpy(&rng, in[1].data, sizeof rng);
+    w.dropout.stream = (bpi_stream){rng.seed, rng.step,
+                                    bpi_purpose_site(BPI_PURPOSE_DROPOUT, p->site)};
+    w.dropout.keep = p->keep;
+    w.scale = p->keep ? (real)(65536.0 / p->keep) : 0;
+    int64_t blocks = bpi_loop_init(&w.loop, out, in, NULL, BPI_GRAIN_EXP);
+    if (w.loop.stride[0][0] != 1 || w.loop.stride[1][0] != 1) /* a column with a pitch */
+        blocks = bpi_loop_cut(&w.loop, 1, BPI_GRAIN_EXP);
+    bp_parallel_for(ex, blocks, block_fn, &w);
+    return BP_OK;
+}
+
+BPI_CPU_OP(dropout) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS}};

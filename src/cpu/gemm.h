@@ -1,0 +1,32 @@
+/* One matrix product for every layer: C[M,N] = epilogue(A[M,K] B[K,N]), over `real`.
+ *
+ * The epilogue works on a finished tile, in this order: add C if `accumulate`; add bias[j]; ReLU;
+ * then either dropout (kept elements times `scale`, the others 0) or gate (0 where gate <= 0, the
+ * element times `scale` elsewhere; NaN in a gate lets through). NaN passes ReLU. */
+#ifndef BPI_CPU_GEMM_H
+#define BPI_CPU_GEMM_H
+
+#include "cpu/kernel.h"
+#include "philox.h"
+
+typedef struct BPI_CPU(gemm_args) {
+    int64_t m, n, k;
+    const real *a;                 /* A[i,p] = a[i * a_row + p * a_col]; one of the two is 1 */
+    int64_t a_row, a_col;
+    const real *b;                 /* B[p,j] = b[p * b_row + j * b_col]; one of the two is 1 */
+    int64_t b_row, b_col;
+    real *c;                       /* C[i,j] = c[i * c_row + j] */
+    int64_t c_row;
+    int accumulate;                /* 0 writes C, 1 adds to it */
+    const real *bias;              /* [N], or NULL */
+    int relu;
+    const real *gate;              /* G[i,j] = gate[i * gate_row + j], or NULL */
+    int64_t gate_row;
+    const bpi_dropout *dropout;    /* element i * N + j of the stream, or NULL */
+    real scale;                    /* with gate or dropout; else unused */
+} bpi_gemm;
+
+/* Deterministic: C is cut into blocks by shape alone, K is never split across threads. */
+bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g);
+
+#endif

@@ -1,0 +1,335 @@
+/* The inner parts of the matrix product: vectors, packing, and the tiles that multiply.
+ *
+ * A tile of C is up to TILE_ROWS rows by two vectors and stays in registers for a whole chunk of K:
+ * one step loads two vectors of B and broadcasts one element of A per row. There are as many rows
+ * as leave registers for those three. Every tile size is a function of its own, so that C is in
+ * registers for each. A product with few columns or rows whose A and B both run along K takes dot
+ * tiles instead: lanes along K, nothing packed, the lanes summed at the end. Used by gemm.c alone. */
+#ifndef BPI_CPU_GEMM_TILE_H
+#define BPI_CPU_GEMM_TILE_H
+
+#include "cpu/gemm.h"
+#if BPI_VECTOR_BYTES > 16
+#include <immintrin.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+enum {
+    LANES = BPI_VECTOR_BYTES / (int)sizeof(real),
+#ifndef TR
+    TILE_ROWS = BPI_VECTOR_BYTES == 64 ? 12 : BPI_VECTOR_BYTES == 32 ? 6 : 4,
+#else
+    TILE_ROWS = TR,
+#endif
+    TILE_COLS = 2 * LANES,
+    A_PITCH = (TILE_ROWS + LANES - 1) / LANES * LANES, /* of a packed tile of A: [k][A_PITCH] */
+    DOT_ROWS = BPI_VECTOR_BYTES == 64 ? 4 : 3,
+    DOT_COLS = 4
+};
+
+#if BPI_F64
+typedef int64_t lane_int;
+#define MM(name) name##pd
+#else
+typedef int32_t lane_int;
+#define MM(name) name##ps
+#endif
+typedef real vec __attribute__((vector_size(BPI_VECTOR_BYTES)));
+typedef real vec_at __attribute__((vector_size(BPI_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef lane_int lane_mask __attribute__((vector_size(BPI_VECTOR_BYTES)));
+
+INLINE vec load(const real *p) { return *(const vec_at *)p; }
+INLINE void store(real *p, vec v) { *(vec_at *)p = v; }
+
+/* The first n lanes, 0 < n <= LANES; memory beyond them is not touched, a loaded vector is 0 there.
+ * Intrinsics, because no plain C becomes one masked instruction. */
+#if BPI_VECTOR_BYTES == 64
+INLINE vec load_part(const real *p, int n)
+{
+    return MM(_mm512_maskz_loadu_)((__mmask16)((1u << n) - 1), p);
+}
+INLINE void store_part(real *p, vec v, int n)
+{
+    MM(_mm512_mask_storeu_)(p, (__mmask16)((1u << n) - 1), v);
+}
+#elif BPI_VECTOR_BYTES == 32
+INLINE __m256i first_lanes(int n)
+{
+    static const int64_t edge[8] = {-1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)((const char *)(edge + 4) - n * (int)sizeof(real)));
+}
+INLINE vec load_part(const real *p, int n) { return MM(_mm256_maskload_)(p, first_lanes(n)); }
+INLINE void store_part(real *p, vec v, int n) { MM(_mm256_maskstore_)(p, first_lanes(n), v); }
+#else
+INLINE vec load_part(const real *p, int n)
+{
+    vec v = {p[0]};
+    UNROLL for (int i = 1; i < LANES; i++)
+        if (i < n)
+            v[i] = p[i];
+    return v;
+}
+INLINE void store_part(real *p, vec v, int n)
+{
+    UNROLL for (int i = 0; i < LANES; i++)
+        if (i < n)
+            p[i] = v[i];
+}
+#endif
+
+/* Two vectors shuffled together as a pack of cards is: a0 b0 a1 b1 ... of the low or high halves. */
+#define SHUFFLE __builtin_shufflevector
+#if BPI_VECTOR_BYTES == 16 && BPI_F64
+#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 2)
+#define MIX_HIGH(a, b) SHUFFLE(a, b, 1, 3)
+#elif BPI_VECTOR_BYTES == 16 || (BPI_VECTOR_BYTES == 32 && BPI_F64)
+#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define MIX_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#elif BPI_VECTOR_BYTES == 32 || BPI_F64
+#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define MIX_HIGH(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define MIX_HIGH(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#endif
+
+/* log2(LANES) such shuffles of row i with row i + LANES / 2 transpose a square. */
+INLINE void transpose(vec t[LANES])
+{
+    UNROLL for (int step = 1; step < LANES; step *= 2) {
+        vec u[LANES];
+        UNROLL for (int i = 0; i < LANES / 2; i++) {
+            u[2 * i] = MIX_LOW(t[i], t[i + LANES / 2]);
+            u[2 * i + 1] = MIX_HIGH(t[i], t[i + LANES / 2]);
+        }
+        UNROLL for (int i = 0; i < LANES; i++)
+            t[i] = u[i];
+    }
+}
+
+/* d[p * pitch + lane] = s[lane * ld + p]: the k steps of `have` rows that run along K. Lanes up to
+ * the next vector repeat the last row: they are multiplied and dropped. */
+static void pack_transposed(real *d, int pitch, int have, int64_t k, const real *s, int64_t ld)
+{
+    for (int first = 0; first < have; first += LANES) {
+        for (int64_t p = 0; p < k; p += LANES) {
+            vec t[LANES];
+            if (k - p >= LANES)
+                UNROLL for (int i = 0; i < LANES; i++)
+                    t[i] = load(s + (first + i < have ? first + i : have - 1) * ld + p);
+            else
+                UNROLL for (int i = 0; i < LANES; i++)
+                    t[i] = load_part(s + (first + i < have ? first + i : have - 1) * ld + p,
+                                     (int)(k - p));
+            transpose(t);
+            UNROLL for (int i = 0; i < LANES; i++)
+                if (p + i < k)
+                    store(d + (p + i) * pitch + first, t[i]);
+        }
+    }
+}
+
+/* d[p * pitch + lane] = s[p * ld + lane], with 0 up to the next vector. */
+static void pack_rows(real *d, int pitch, int have, int64_t k, const real *s, int64_t ld)
+{
+    int full = have / LANES * LANES, rest = have - full;
+    for (int64_t p = 0; p < k; p++, d += pitch, s += ld) {
+        for (int i = 0; i < full; i += LANES)
+            store(d + i, load(s + i));
+        if (rest)
+            store(d + full, load_part(s + full, rest));
+    }
+}
+
+/* What a tile does with its sums: what is NULL or 0 is left out. Before the last chunk of K only
+ * the sums go to C, so this is not always the epilogue of the whole product. */
+typedef struct epilogue {
+    real *c;
+    int64_t c_row;
+    int add, relu;
+    const real *bias, *gate;
+    int64_t gate_row;
+    real scale;
+} epilogue;
+
+/* The tile of C whose first element is (i, j). One decision each for the whole tile, whose rows
+ * follow in straight code: for a short K they take as long as the sums themselves. */
+INLINE void finish(const int rows, const int vecs, const int masked, const epilogue *e, int64_t i,
+                   int64_t j, int part, vec acc[TILE_ROWS][2])
+{
+#define EACH_VEC UNROLL for (int x = 0; x < rows; x++) UNROLL for (int v = 0; v < vecs; v++)
+#define LOAD(p) (masked && v == vecs - 1 ? load_part(p, part) : load(p))
+    const vec zero = {0};
+    real *c = e->c + i * e->c_row + j;
+    if (e->add)
+        EACH_VEC acc[x][v] += LOAD(c + x * e->c_row + v * LANES);
+    if (e->bias)
+        EACH_VEC acc[x][v] += LOAD(e->bias + j + v * LANES);
+    if (e->relu) /* the comparison is false for NaN, which therefore stays */
+        EACH_VEC acc[x][v] = (vec)((lane_mask)acc[x][v] & ~(lane_mask)(acc[x][v] < zero));
+    if (e->gate) {
+        const real *gate = e->gate + i * e->gate_row + j;
+        EACH_VEC
+        {
+            lane_mask shut = (lane_mask)(LOAD(gate + x * e->gate_row + v * LANES) <= zero);
+            acc[x][v] = (vec)((lane_mask)(acc[x][v] * e->scale) & ~shut);
+        }
+    }
+    UNROLL for (int x = 0; x < rows; x++) {
+        if (vecs == 2)
+            store(c, acc[x][0]);
+        if (masked)
+            store_part(c + (vecs - 1) * LANES, acc[x][vecs - 1], part);
+        else
+            store(c + (vecs - 1) * LANES, acc[x][vecs - 1]);
+        c += e->c_row;
+    }
+#undef LOAD
+#undef EACH_VEC
+}
+
+/* Rows i.. of C times columns j..: `steps` of K from `a` and `b` on. With `by_row` the rows of A are
+ * a_step apart and run along K; else its K steps are a_step apart and hold a row an element. */
+INLINE void multiply(const int rows, const int vecs, const int masked, const int by_row,
+                     const epilogue *e, int64_t i, int64_t j, int part, int64_t steps,
+                     const real *a, int64_t a_step, const real *b, int64_t b_step)
+{
+    vec acc[TILE_ROWS][2];
+    const real *a_row[TILE_ROWS / 3 + 1];
+    UNROLL for (int x = 0; x < rows; x++)
+        acc[x][0] = acc[x][1] = (vec){0};
+    UNROLL for (int x = 0; x < rows; x += 3)
+        a_row[x / 3] = a + x * a_step;
+    for (int64_t p = 0; p < steps; p++) {
+        vec b0 = vecs == 1 && masked ? load_part(b, part) : load(b), b1 = b0;
+        if (vecs == 2)
+            b1 = masked ? load_part(b + LANES, part) : load(b + LANES);
+        UNROLL for (int x = 0; x < rows; x++) {
+            real s = by_row ? a_row[x / 3][x % 3 * a_step + p] : a[x];
+            acc[x][0] += s * b0;
+            if (vecs == 2)
+                acc[x][1] += s * b1;
+        }
+        b += b_step;
+        a += by_row ? 0 : a_step;
+    }
+    finish(rows, vecs, masked, e, i, j, part, acc);
+}
+
+typedef void (*tile_fn)(const epilogue *e, int64_t i, int64_t j, int part, int64_t steps,
+                        const real *a, int64_t a_step, const real *b, int64_t b_step);
+
+#define TILE(rows, vecs, masked, by_row)                                                         \
+    static void tile_##rows##_##vecs##_##masked##_##by_row(                                      \
+        const epilogue *e, int64_t i, int64_t j, int part, int64_t steps, const real *a,         \
+        int64_t a_step, const real *b, int64_t b_step)                                           \
+    {                                                                                            \
+        multiply(rows, vecs, masked, by_row, e, i, j, part, steps, a, a_step, b, b_step);        \
+    }
+#define TILE_NAME(rows, vecs, masked, by_row) tile_##rows##_##vecs##_##masked##_##by_row,
+#define EACH_ROWS_4(F, v, m, r) F(1, v, m, r) F(2, v, m, r) F(3, v, m, r) F(4, v, m, r)
+#define EACH_ROWS_6(F, v, m, r) EACH_ROWS_4(F, v, m, r) F(5, v, m, r) F(6, v, m, r)
+#define EACH_ROWS_12(F, v, m, r)                                                                 \
+    EACH_ROWS_6(F, v, m, r)                                                                      \
+    F(7, v, m, r) F(8, v, m, r) F(9, v, m, r) F(10, v, m, r) F(11, v, m, r) F(12, v, m, r)
+#define EACH_ROWS_14(F, v, m, r) EACH_ROWS_12(F, v, m, r) F(13, v, m, r) F(14, v, m, r)
+#ifdef TR
+#define EACH_ROWS EACH_ROWS_14
+#elif BPI_VECTOR_BYTES == 64
+#define EACH_ROWS EACH_ROWS_12
+#elif BPI_VECTOR_BYTES == 32
+#define EACH_ROWS EACH_ROWS_6
+#else
+#define EACH_ROWS EACH_ROWS_4
+#endif
+EACH_ROWS(TILE, 1, 0, 0) EACH_ROWS(TILE, 1, 1, 0) EACH_ROWS(TILE, 2, 0, 0) EACH_ROWS(TILE, 2, 1, 0)
+EACH_ROWS(TILE, 1, 0, 1) EACH_ROWS(TILE, 1, 1, 1) EACH_ROWS(TILE, 2, 0, 1) EACH_ROWS(TILE, 2, 1, 1)
+
+static const tile_fn tiles[2][2][2][TILE_ROWS] = { /* [by_row][vecs - 1][masked][rows - 1] */
+    {{{EACH_ROWS(TILE_NAME, 1, 0, 0)}, {EACH_ROWS(TILE_NAME, 1, 1, 0)}},
+     {{EACH_ROWS(TILE_NAME, 2, 0, 0)}, {EACH_ROWS(TILE_NAME, 2, 1, 0)}}},
+    {{{EACH_ROWS(TILE_NAME, 1, 0, 1)}, {EACH_ROWS(TILE_NAME, 1, 1, 1)}},
+     {{EACH_ROWS(TILE_NAME, 2, 0, 1)}, {EACH_ROWS(TILE_NAME, 2, 1, 1)}}}};
+
+/* The four sums over lanes of one row of a dot tile. */
+INLINE void sum_lanes(real sum[DOT_COLS], const vec v[DOT_COLS])
+{
+    if (LANES < DOT_COLS) {
+        UNROLL for (int y = 0; y < DOT_COLS; y++) {
+            sum[y] = v[y][0];
+            UNROLL for (int l = 1; l < LANES; l++)
+                sum[y] += v[y][l];
+        }
+        return;
+    }
+    vec even = MIX_LOW(v[0], v[2]) + MIX_HIGH(v[0], v[2]);
+    vec odd = MIX_LOW(v[1], v[3]) + MIX_HIGH(v[1], v[3]);
+    vec all = MIX_LOW(even, odd) + MIX_HIGH(even, odd); /* sums 0 1 2 3 0 1 2 3 ... in parts */
+    UNROLL for (int y = 0; y < DOT_COLS; y++) {
+        sum[y] = all[y];
+        UNROLL for (int l = y + DOT_COLS; l < LANES; l += DOT_COLS)
+            sum[y] += all[l];
+    }
+}
+
+/* rows x cols of C from rows of A and columns of B that both run along K. */
+INLINE void dot(const int rows, const int cols, const bpi_gemm *g, int64_t i, int64_t j)
+{
+    const real *a = g->a + i * g->a_row, *b = g->b + j * g->b_col;
+    vec acc[DOT_ROWS][DOT_COLS], s[DOT_ROWS];
+    UNROLL for (int x = 0; x < DOT_ROWS; x++)
+        UNROLL for (int y = 0; y < DOT_COLS; y++)
+            acc[x][y] = (vec){0};
+#define DOT_STEP(LOAD)                                                                           \
+    UNROLL for (int x = 0; x < rows; x++)                                                        \
+        s[x] = LOAD(a + x * g->a_row + p);                                                       \
+    UNROLL for (int y = 0; y < cols; y++) {                                                      \
+        vec t = LOAD(b + y * g->b_col + p);                                                      \
+        UNROLL for (int x = 0; x < rows; x++)                                                    \
+            acc[x][y] += s[x] * t;                                                               \
+    }
+#define LOAD_REST(at) load_part(at, (int)(g->k - p))
+    int64_t p = 0;
+    for (; p + LANES <= g->k; p += LANES) {
+        DOT_STEP(load)
+    }
+    if (p < g->k) {
+        DOT_STEP(LOAD_REST)
+    }
+    UNROLL for (int x = 0; x < rows; x++) {
+        real sum[DOT_COLS], *c = g->c + (i + x) * g->c_row + j;
+        sum_lanes(sum, acc[x]);
+        UNROLL for (int y = 0; y < cols; y++) {
+            real v = sum[y];
+            if (g->accumulate)
+                v += c[y];
+            if (g->bias)
+                v += g->bias[j + y];
+            if (g->relu && v < 0)
+                v = 0;
+            if (g->gate)
+                v = g->gate[(i + x) * g->gate_row + j + y] <= 0 ? 0 : v * g->scale;
+            c[y] = v;
+        }
+    }
+}
+
+typedef void (*dot_fn)(const bpi_gemm *g, int64_t i, int64_t j);
+#define DOT(rows, cols)                                                                          \
+    static void dot_##rows##_##cols(const bpi_gemm *g, int64_t i, int64_t j)                     \
+    {                                                                                            \
+        dot(rows, cols, g, i, j);                                                                \
+    }
+#define DOT_EACH(rows) DOT(rows, 1) DOT(rows, 2) DOT(rows, 3) DOT(rows, 4)
+#define DOT_NAMES(rows) {dot_##rows##_1, dot_##rows##_2, dot_##rows##_3, dot_##rows##_4},
+DOT_EACH(1) DOT_EACH(2) DOT_EACH(3)
+#if BPI_VECTOR_BYTES == 64
+DOT_EACH(4)
+static const dot_fn dots[][DOT_COLS] = {DOT_NAMES(1) DOT_NAMES(2) DOT_NAMES(3) DOT_NAMES(4)};
+#else
+static const dot_fn dots[][DOT_COLS] = {DOT_NAMES(1) DOT_NAMES(2) DOT_NAMES(3)};
+#endif
+
+#endif

@@ -1,0 +1,30 @@
+/* What every CPU kernel file includes: `real` and the names of this build of it.
+ *
+ * A kernel file is ordinary C, compiled once per compute type (BPI_F64 0 or 1) and instruction
+ * level (BPI_LEVEL generic, v3 or v4, with its BPI_VECTOR_BYTES). BPI_CPU(relu) is the external
+ * name of this build: bpi_cpu_relu_f32_v3. */
+#ifndef BPI_CPU_KERNEL_H
+#define BPI_CPU_KERNEL_H
+
+#include "backend.h"
+
+#if BPI_F64
+typedef double real;
+#define BPI_REAL f64
+#define BPI_REAL_DTYPE BP_F64
+#else
+typedef float real;
+#define BPI_REAL f32
+#define BPI_REAL_DTYPE BP_F32
+#endif
+
+#define BPI_CPU_JOIN_(name, type, level) bpi_cpu_##name##_##type##_##level
+#define BPI_CPU_JOIN(name, type, level) BPI_CPU_JOIN_(name, type, level)
+#define BPI_CPU(name) BPI_CPU_JOIN(name, BPI_REAL, BPI_LEVEL)
+
+/* The one symbol an op's kernel file defines. */
+#define BPI_CPU_OP(name)                           \
+    extern const bpi_op_kernels BPI_CPU(op_##name); \
+    const bpi_op_kernels BPI_CPU(op_##name)
+
+#endif

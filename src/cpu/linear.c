@@ -1,0 +1,75 @@
+/* linear: y = dropout(relu(x W^T + b)), relu and dropout as asked.
+ *
+ *     forward:          x [N, in], w [out, in], b [out], rng -> y [N, out]
+ *     backward:         dz [N, out], w, gate [N, in] -> dx = dz W through the gate
+ *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added
+ *
+ * Everything but db rides on the product's epilogue (gemm.c); db is sum.c's sum over axis 0.
+ * The rule: src/ops/linear.c. */
+#include "cpu/gemm.h"
+
+#include <string.h>
+
+#include "cpu/reduce.h"
+#include "kernel_params.h"
+
+extern const bpi_op_kernels BPI_CPU(op_sum);
+
+static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    const bpi_linear_params *p = params;
+    const bp_view *x = &in[0], *weight = &in[1];
+    bpi_dropout d;
+    bpi_gemm g = {.m = x->shape.dim[0], .n = weight->shape.dim[0], .k = x->shape.dim[1],
+                  .a = x->data, .a_row = x->stride[0], .a_col = 1,
+                  .b = weight->data, .b_row = 1, .b_col = weight->stride[0],
+                  .c = out->data, .c_row = out->stride[0],
+                  .bias = in[2].data, .relu = p->relu != 0};
+    if (p->keep < 65536) {
+        bpi_rng_state rng;
+        memcpy(&rng, in[3].data, sizeof rng);
+        d = (bpi_dropout){{rng.seed, rng.step, bpi_purpose_site(BPI_PURPOSE_DROPOUT, p->site)},
+                          p->keep};
+        g.dropout = &d;
+        g.scale = p->keep ? (real)(65536.0 / p->keep) : 0;
+    }
+    return BPI_CPU(gemm)(ex, &g);
+}
+
+static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    const bpi_linear_backward_params *p = params;
+    const bp_view *dz = &in[0], *weight = &in[1], *gate = &in[2];
+    bpi_gemm g = {.m = dz->shape.dim[0], .n = weight->shape.dim[1], .k = weight->shape.dim[0],
+                  .a = dz->data, .a_row = dz->stride[0], .a_col = 1,
+                  .b = weight->data, .b_row = weight->stride[0], .b_col = 1,
+                  .c = out->data, .c_row = out->stride[0],
+                  .gate = gate->data, .gate_row = gate->data ? gate->stride[0] : 0,
+                  .scale = (real)p->scale};
+    return BPI_CPU(gemm)(ex, &g);
+}
+
+static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *out,
+                                 const void *params)
+{
+    const bpi_linear_wgrad_params *p = params;
+    const bp_view *dz = &in[0], *x = &in[1], *dw = &out[0], *db = &out[1];
+    bp_status st = BP_OK;
+    if (dw->data) {
+        bpi_gemm g = {.m = dz->shape.dim[1], .n = x->shape.dim[1], .k = dz->shape.dim[0],
+                      .a = dz->data, .a_row = 1, .a_col = dz->stride[0],
+                      .b = x->data, .b_row = x->stride[0], .b_col = 1,
+                      .c = dw->data, .c_row = dw->stride[0], .accumulate = p->add_w};
+        st = BPI_CPU(gemm)(ex, &g);
+    }
+    if (st == BP_OK && db->data) {
+        bpi_sum_params sum = {1u | (p->add_b ? BPI_SUM_ADD : 0)};
+        st = BPI_CPU(op_sum).slot[BPI_FORWARD].fn(ex, dz, db, &sum);
+    }
+    return st;
+}
+
+BPI_CPU_OP(linear) = {
+    .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},
+             [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS},
+             [BPI_BACKWARD_PARAMS] = {.fn = backward_params, .layout = BPI_ROWS}}};

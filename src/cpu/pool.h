@@ -1,0 +1,34 @@
+/* The thread pool behind bp_parallel_for: one per context, no global state.
+ *
+ * A job is a number of blocks. Blocks are claimed one by one, by the threads of the pool and by
+ * the caller, so a thread that the system takes away delays one block and not a share of the job.
+ * Threads are created by the first job with more than one block; with one thread there are none.
+ * One thread at a time may call into a pool; a run from inside a block runs inline. fork() between
+ * jobs is fine: the child creates its own threads when it needs them. A child forked from inside a
+ * block, or beside a running job, cannot finish that job and runs others inline. */
+#ifndef BPI_CPU_POOL_H
+#define BPI_CPU_POOL_H
+
+#include "bpcuda/common.h"
+
+typedef struct bpi_pool bpi_pool;
+
+/* `threads` counts the caller; 0 is the number of processors this process may run on; more than
+ * 1024 are 1024. `alloc` gives 64-byte alignment. NULL: out of memory. */
+bpi_pool *bpi_pool_create(int threads, void *(*alloc)(void *user, size_t bytes),
+                          void (*free)(void *user, void *p, size_t bytes), void *user);
+
+/* Runs body(arg, i) for 0 <= i < blocks, in any order and in the floating-point state of
+ * cpu/fpstate.h, and returns when all are done. At most 2^62 - 1 blocks. */
+void bpi_pool_run(bpi_pool *p, int64_t blocks, void (*body)(void *arg, int64_t block), void *arg);
+
+/* BP_ERR_ARG when negative, BP_ERR_STATE from inside a block. */
+bp_status bpi_pool_set_threads(bpi_pool *p, int threads);
+
+/* Blocks that threads other than the caller have run, ever. */
+int64_t bpi_pool_helped(const bpi_pool *p);
+
+/* Ends the threads. NULL is fine. */
+void bpi_pool_free(bpi_pool *p);
+
+#endif

@@ -1,0 +1,185 @@
+/* exp, log and expm1 over `real`, at most 2 ulp, for loops that the compiler vectorises.
+ *
+ * Branch-free: each function is arithmetic, integer adds and shifts, and selects, all of which
+ * every instruction level has. Right at NaN, infinities, zeros, overflow, and with denormal inputs
+ * and results, in the state of cpu/fpstate.h. Must be compiled without -ffast-math.
+ *
+ * exp     x = n ln2 + r, |r| <= ln2 / 2; e^x = 2^n (1 + r + r^2 Q(r))
+ * expm1   2^n (r + r^2 Q(r)) + (2^n - 1)
+ * log     x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = 2 atanh(s), s = f / (2 + f)
+ *
+ * Cody and Waite, "Software Manual for the Elementary Functions", 1980 (ln2 in two parts); Tang,
+ * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions". Q and L are minimax fits. */
+#ifndef BPI_CPU_VMATH_H
+#define BPI_CPU_VMATH_H
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "cpu/kernel.h"
+
+/* LN2_HI ends in enough zero bits for n LN2_HI to be exact. Adding SHIFT = 1.5 * 2^MANTISSA rounds
+ * to an integer and leaves that in the low bits. SQRT_HALF is the bit pattern of sqrt(1/2). */
+#if BPI_F64
+
+typedef uint64_t bpi_bits;
+#define BPI_MANTISSA 52
+#define BPI_BIAS 1023
+#define BPI_SHIFT 0x1.8p52
+#define BPI_LOG2E 0x1.71547652b82fep+0
+#define BPI_LN2_HI 0x1.62e42fefa2p-1
+#define BPI_LN2_LO 0x1.9ef35793c7673p-41
+#define BPI_SQRT_HALF 0x3fe6a09e667f3bcd
+#define BPI_MIN_NORMAL DBL_MIN
+#define BPI_EXP_MAX 710.0     /* e^710 overflows */
+#define BPI_EXP_MIN (-746.0)  /* e^-746 is less than half the least denormal */
+#define BPI_EXPM1_MIN (-40.0) /* expm1(-40) rounds to -1 */
+#define BPI_EXPM1_TINY 0x1p-54
+
+#else
+
+typedef uint32_t bpi_bits;
+#define BPI_MANTISSA 23
+#define BPI_BIAS 127
+#define BPI_SHIFT 0x1.8p23f
+#define BPI_LOG2E 0x1.715476p+0f
+#define BPI_LN2_HI 0x1.62e4p-1f
+#define BPI_LN2_LO 0x1.7f7d1cp-20f
+#define BPI_SQRT_HALF 0x3f3504f3
+#define BPI_MIN_NORMAL FLT_MIN
+#define BPI_EXP_MAX 89.0f
+#define BPI_EXP_MIN (-104.5f)
+#define BPI_EXPM1_MIN (-20.0f)
+#define BPI_EXPM1_TINY 0x1p-25f
+
+#endif
+
+/* Fused where that is one instruction; both ways are within the bound. */
+static inline real bpi_fma(real a, real b, real c)
+{
+#if !defined(__FMA__) && !defined(__FP_FAST_FMA) && !defined(__ARM_FEATURE_FMA)
+    return a * b + c;
+#elif BPI_F64
+    return __builtin_fma(a, b, c);
+#else
+    return __builtin_fmaf(a, b, c);
+#endif
+}
+
+static inline bpi_bits bpi_to_bits(real x)
+{
+    bpi_bits b;
+    memcpy(&b, &x, sizeof b);
+    return b;
+}
+
+static inline real bpi_from_bits(bpi_bits b)
+{
+    real x;
+    memcpy(&x, &b, sizeof x);
+    return x;
+}
+
+/* 2^n from n + SHIFT, for a normal result. */
+static inline real bpi_pow2(real shifted)
+{
+    return bpi_from_bits((bpi_to_bits(shifted) + BPI_BIAS) << BPI_MANTISSA);
+}
+
+/* r^2 Q(r) = e^r - 1 - r for |r| <= ln2 / 2, plus `low`. Error of Q: 2^-61 (f64), 2^-31 (f32) of
+ * (e^r - 1) / r^2. */
+static inline real bpi_exp_tail(real r, real low)
+{
+#if BPI_F64
+    real q = 0x1.1f4adde5bd1c2p-29;
+    q = bpi_fma(q, r, 0x1.af6166f749914p-26);
+    q = bpi_fma(q, r, 0x1.27e4f168d0835p-22);
+    q = bpi_fma(q, r, 0x1.71ddf6f130807p-19);
+    q = bpi_fma(q, r, 0x1.a01a019e89583p-16);
+    q = bpi_fma(q, r, 0x1.a01a01b05ec65p-13);
+    q = bpi_fma(q, r, 0x1.6c16c16c17689p-10);
+    q = bpi_fma(q, r, 0x1.111111110f5c3p-7);
+    q = bpi_fma(q, r, 0x1.5555555555554p-5);
+    q = bpi_fma(q, r, 0x1.5555555555559p-3);
+    q = bpi_fma(q, r, 0.5);
+#else
+    real q = 0x1.a254cap-13f;
+    q = bpi_fma(q, r, 0x1.6d3ca4p-10f);
+    q = bpi_fma(q, r, 0x1.110ffcp-7f);
+    q = bpi_fma(q, r, 0x1.5554f6p-5f);
+    q = bpi_fma(q, r, 0x1.555556p-3f);
+    q = bpi_fma(q, r, 0.5f);
+#endif
+    return bpi_fma(r * r, q, low);
+}
+
+/* z L(z) = 2 atanh(s) / s - 2 with z = s^2, for z <= (3 - sqrt(8))^2. Error: 2^-59 (f64), 2^-30
+ * (f32) of the logarithm. */
+static inline real bpi_log_tail(real z)
+{
+#if BPI_F64
+    real l = 0x1.2f1181102ae9ap-3;
+    l = bpi_fma(l, z, 0x1.39a09532ac027p-3);
+    l = bpi_fma(l, z, 0x1.746649b40c1d2p-3);
+    l = bpi_fma(l, z, 0x1.c71c51d7b7f2bp-3);
+    l = bpi_fma(l, z, 0x1.249249422a5e3p-2);
+    l = bpi_fma(l, z, 0x1.999999997f9f7p-2);
+    l = bpi_fma(l, z, 0x1.5555555555593p-1);
+#else
+    real l = 0x1.31e23ep-2f;
+    l = bpi_fma(l, z, 0x1.995eccp-2f);
+    l = bpi_fma(l, z, 0x1.55557ap-1f);
+#endif
+    return l * z;
+}
+
+/* Selects are written so that a NaN falls through them. */
+static inline real bpi_exp(real x)
+{
+    real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
+    c = c < BPI_EXP_MIN ? BPI_EXP_MIN : c;
+    real n = bpi_fma(c, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
+    real r = bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, c));
+    real y = 1 + (r + bpi_exp_tail(r, 0));
+    /* 2^n itself may lie outside the normal range; its halves do not, and only the second product
+     * can round. */
+    real half = bpi_fma(n, (real)0.5, BPI_SHIFT);
+    return y * bpi_pow2(half) * bpi_pow2(n - (half - BPI_SHIFT) + BPI_SHIFT);
+}
+
+static inline real bpi_expm1(real x)
+{
+    real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
+    c = c < BPI_EXPM1_MIN ? BPI_EXPM1_MIN : c;
+    real n = bpi_fma(c, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
+    real hi = bpi_fma(n, -BPI_LN2_HI, c); /* exact */
+    real r = bpi_fma(n, -BPI_LN2_LO, hi);
+    real tail = bpi_exp_tail(r, bpi_fma(n, -BPI_LN2_LO, hi - r)); /* r + tail = e^r - 1 */
+    real s = bpi_pow2(n - 1 + BPI_SHIFT);                         /* half of 2^n: no overflow */
+    real y = 2 * (bpi_fma(s, r, s - (real)0.5) + s * tail);
+    int tiny = (x < BPI_EXPM1_TINY) & (x > -BPI_EXPM1_TINY);
+    return tiny ? x : y; /* keeps the sign of 0 and the last bits of a denormal */
+}
+
+static inline real bpi_log(real x)
+{
+    const bpi_bits one = (bpi_bits)1 << BPI_MANTISSA;
+    const real integers = (real)one; /* from here to twice it, a mantissa is an integer */
+    int denormal = x < BPI_MIN_NORMAL;
+    real y = denormal ? x * integers : x;
+    bpi_bits i = bpi_to_bits(y) - BPI_SQRT_HALF; /* n * one + a mantissa; n >= -BIAS */
+    real m = bpi_from_bits((i & (one - 1)) + BPI_SQRT_HALF);
+    real n = bpi_from_bits((i + (BPI_BIAS + 1) * one) >> BPI_MANTISSA | bpi_to_bits(integers)) -
+             (integers + BPI_BIAS + 1);
+    n = denormal ? n - BPI_MANTISSA : n;
+
+    real f = m - 1, s = f / (2 + f), h = (real)0.5 * f * f; /* 2 s = f - h + s h, up to rounding */
+    real low = bpi_fma(s, h + bpi_log_tail(s * s), n * BPI_LN2_LO);
+    real result = bpi_fma(n, BPI_LN2_HI, f - (h - low));
+    result = x < (real)INFINITY ? result : x;
+    result = x == 0 ? -(real)INFINITY : result;
+    return x < 0 ? (real)NAN : result;
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* What each kernel reads and writes: the contract between a rule (src/ops) and a device.
+ *
+ * Views: `in -> out`, with the shapes of include/bpcuda/ops.h. "real" is the compute type of the
+ * table. Every element of an output is written; sizes may be 0. Layout of inputs: the table
+ * entry's (backend.h); outputs have a last stride of 1 and, if of rank 2, any row pitch, unless
+ * said otherwise. A view with data NULL is absent. */
+#ifndef BPI_KERNEL_PARAMS_H
+#define BPI_KERNEL_PARAMS_H
+
+#include <stdint.h>
+
+/* add, mul, div    forward: a, b -> y. Inputs broadcast to y; any strides everywhere, y may be a.
+ *                  add also takes i32.
+ * exp, log, relu   forward: x -> y. Any strides everywhere, y may be x.
+ * gate             forward: a, g -> y; y = a scale where !(g <= 0), else 0. Any strides.
+ * copy             forward: x -> y, any strides, equal shapes. Same dtype, or any to real. */
+typedef struct bpi_scale_params {
+    double factor; /* scale: y = factor x; gate: see above */
+} bpi_scale_params;
+
+/* The random state: `rng` views it as u8 [16]; kernels that draw read it, rng_advance (-> rng) adds
+ * 1 to the step. */
+typedef struct bpi_rng_state {
+    uint64_t seed, step;
+} bpi_rng_state;
+
+/* dropout          forward: x, rng -> y. keep, site: see philox.h. */
+typedef struct bpi_dropout_params {
+    uint32_t site, keep;
+} bpi_dropout_params;
+
+/* sum              forward: x -> y; x has any strides; y is packed and holds the axes that are not
+ *                  in the mask, in order. */
+typedef struct bpi_sum_params {
+    uint32_t axes;
+} bpi_sum_params;
+
+/* log_softmax      forward: x -> y along the last axis; backward: dy, y -> dx.
+ * matmul           forward: a, b -> c; inputs BPI_MATRIX.
+ * linear           forward: x, w, b, rng -> y; relu and keep < 65536 as asked.
+ *                  backward: dz, w, gate -> dx = dz W, and with a gate (the previous layer's y):
+ *                  0 where gate <= 0, else times scale.
+ *                  backward_params: dz, x -> dw, db (either may be absent); written, or added to
+ *                  what is there. */
+typedef struct bpi_linear_params {
+    uint32_t relu, keep, site;
+} bpi_linear_params;
+typedef struct bpi_linear_backward_params {
+    double scale;
+} bpi_linear_backward_params;
+typedef struct bpi_linear_wgrad_params {
+    int32_t add_w, add_b;
+} bpi_linear_wgrad_params;
+
+/* gather           forward: table, index -> y; any dtype, index i32 packed. A bad index: a row of
+ *                  zeros and bp_fault_range().
+ * gather_normalized forward: table (u8 or real), index, shift, scale -> y.
+ * scatter_rows     forward: x, index -> y. A bad index is left out, bp_fault_range().
+ * nll_loss         forward: logp, labels -> loss.
+ * nll_spread       forward: s, labels -> y.
+ * cross_entropy    forward: logits, labels -> loss, correct; aux: dlogits for dy = 1, packed [N, C].
+ *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
+ *
+ * check_finite     forward: g [n] ->; notes BP_ERR_NONFINITE in the fault word.
+ * step_begin       forward: -> state; adds 1 to the step, unless there is a fault.
+ * adam             forward: g, state -> w, m, v, all [n]; nothing if there is a fault.
+ * sgd              forward: g, state -> w, u; nothing if there is a fault. */
+typedef struct bpi_optimizer_state {
+    double rate, step;
+} bpi_optimizer_state; /* `state` views it as f64 [2] */
+
+typedef struct bpi_update_params {
+    double beta1, beta2, eps; /* adam; sgd: beta1 is the momentum */
+    double l1, l2;            /* 0 for parameters that take none */
+    double decay_from;        /* the step from which l1 and l2 act */
+} bpi_update_params;
+
+#endif

@@ -1,0 +1,51 @@
+/* y = mask scale x, the mask drawn from (seed, step, site): src/philox.h has the layout. The op is
+ * linear in x and draws the same mask when it is called again in the same step, so the gradient is
+ * the op itself and no mask is stored. Kernel: src/cpu/dropout.c. */
+#include <math.h>
+
+#include "ops/rule.h"
+#include "philox.h"
+
+static bp_status gradient(bp_grad_call *c)
+{
+    c->dx[0] = bpi_apply1(&bpi_op_dropout, c->dout[0], c->params);
+    return bpi_rule_status(c);
+}
+
+const bp_op bpi_op_dropout = {
+    .def = {.name = "dropout", .n_in = 1, .n_out = 1, .params_bytes = sizeof(bpi_dropout_params),
+            .infer = bpi_infer_like, .gradient = gradient},
+    .id = BPI_OP_dropout,
+    .flags = BPI_OP_DRAWS,
+};
+
+/* keep for a probability p of being dropped; the next site, unless nothing is drawn. The caller
+ * has checked p. */
+bpi_dropout_params bpi_dropout_draw(bp_context *ctx, double p)
+{
+    uint32_t keep = (uint32_t)lrint((1 - p) * 65536);
+    if (keep == 0)
+        keep = 1;
+    return (bpi_dropout_params){.site = keep < 65536 ? ctx->site++ : 0, .keep = keep};
+}
+
+double bpi_dropout_scale(uint32_t keep)
+{
+    return 65536.0 / keep;
+}
+
+bp_tensor *bpi_dropout_at(bp_tensor *x, bpi_dropout_params params)
+{
+    return bpi_apply1(&bpi_op_dropout, x, &params);
+}
+
+bp_tensor *bp_dropout(bp_tensor *x, double p)
+{
+    if (!x)
+        return NULL;
+    if (!(p >= 0 && p < 1)) {
+        bpi_fail(x->ctx, BP_ERR_ARG, "dropout: the probability %g is not in [0, 1)", p);
+        return NULL;
+    }
+    return bpi_dropout_at(x, bpi_dropout_draw(x->ctx, p));
+}

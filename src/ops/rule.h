@@ -1,0 +1,53 @@
+/* What every rule file includes: the inside of the library, and shape rules that several share. */
+#ifndef BPI_RULE_H
+#define BPI_RULE_H
+
+#include "core/core.h"
+
+/* y has x's shape and dtype, which must be real. */
+static inline bp_status bpi_infer_like(const bp_view *in, bp_view *out, const void *params,
+                                       char *why)
+{
+    (void)params;
+    if (!bpi_is_real(in[0].dtype))
+        return bpi_why(why, BP_ERR_DTYPE, "x is %s, not f32 or f64", bp_dtype_name(in[0].dtype));
+    bpi_view_packed(&out[0], in[0].dtype, in[0].shape);
+    return BP_OK;
+}
+
+/* Two operands that broadcast; real, or i32 where `ints`. */
+static inline bp_status bpi_infer_broadcast(const bp_view *in, bp_view *out, char *why, bool ints)
+{
+    bp_shape shape;
+    if (in[0].dtype != in[1].dtype ||
+        !(bpi_is_real(in[0].dtype) || (ints && in[0].dtype == BP_I32)))
+        return bpi_why(why, BP_ERR_DTYPE, "a is %s and b is %s: equal and real dtypes are wanted",
+                       bp_dtype_name(in[0].dtype), bp_dtype_name(in[1].dtype));
+    if (!bpi_broadcast(&in[0].shape, &in[1].shape, &shape))
+        return bpi_why(why, BP_ERR_SHAPE, "a %s and b %s do not broadcast",
+                       bpi_shape_str(&in[0].shape).s, bpi_shape_str(&in[1].shape).s);
+    bpi_view_packed(&out[0], in[0].dtype, shape);
+    return BP_OK;
+}
+
+/* The status of a rule whose results are these: NULL where one was wanted is a failure. */
+static inline bp_status bpi_rule_status(bp_grad_call *c)
+{
+    for (int i = 0; i < c->n_in; i++)
+        if (c->need[i] && !c->dx[i])
+            return c->ctx->pending != BP_OK ? c->ctx->pending : BP_ERR_NOMEM;
+    return BP_OK;
+}
+
+static inline bpi_grad_call *bpi_inside(bp_grad_call *c)
+{
+    return (bpi_grad_call *)c;
+}
+
+/* True where the result must be differentiable, so that public calls must make it. */
+static inline bool bpi_creates_graph(bp_grad_call *c)
+{
+    return bpi_inside(c)->walk->flags & BP_CREATE_GRAPH;
+}
+
+#endif

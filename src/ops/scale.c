@@ -1,0 +1,20 @@
+/* y = factor x; dx = factor dy. Kernel: src/cpu/scale.c. */
+#include "ops/rule.h"
+
+static bp_status gradient(bp_grad_call *c)
+{
+    c->dx[0] = bpi_apply1(&bpi_op_scale, c->dout[0], c->params);
+    return bpi_rule_status(c);
+}
+
+const bp_op bpi_op_scale = {
+    .def = {.name = "scale", .n_in = 1, .n_out = 1, .params_bytes = sizeof(bpi_scale_params),
+            .infer = bpi_infer_like, .gradient = gradient},
+    .id = BPI_OP_scale,
+};
+
+bp_tensor *bp_scale(bp_tensor *x, double factor)
+{
+    bpi_scale_params p = {factor};
+    return bpi_apply1(&bpi_op_scale, x, &p);
+}

@@ -1,0 +1,221 @@
+/* Adam and SGD over a parameter store: a check that every gradient is finite, then one launch for
+ * each run of reached neighbours (two with weight decay, else one). Step count and rate are a
+ * device tensor, so a recorded step stays right when replayed. */
+#include <string.h>
+
+#include "core/core.h"
+
+struct bp_optimizer {
+    bp_params *params;
+    bpi_op_id kernel;          /* BPI_OP_adam or BPI_OP_sgd */
+    int n_moments;             /* flat buffers beside the values */
+    bp_tensor *moment[2];      /* m and v; or u */
+    bp_tensor *state, *rate;   /* bpi_optimizer_state; the first of its two numbers */
+    bpi_update_params numbers; /* l1 and l2 as set; a launch without decay gets 0 */
+};
+
+static bp_tensor *zeros(bp_context *ctx, bp_dtype dtype, int64_t n)
+{
+    bp_view v = {0};
+    bpi_view_packed(&v, dtype, BP_SHAPE(n));
+    bp_tensor *t = bpi_fresh(ctx, &v, BPI_OWNER_LIBRARY);
+    if (t && n)
+        ctx->device->calls->upload(ctx->device, v.data, NULL, bpi_view_span(&v));
+    return t;
+}
+
+static void release(bp_optimizer *o)
+{
+    bp_context *ctx = o->params->ctx;
+    bpi_kill(o->rate);
+    bpi_kill(o->state);
+    bpi_kill(o->moment[0]);
+    bpi_kill(o->moment[1]);
+    bpi_host_free(ctx, o, sizeof *o);
+}
+
+static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr,
+                        bpi_update_params numbers, bp_optimizer **out)
+{
+    bp_context *ctx = p->ctx;
+    if (!(lr > 0))
+        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_create: the rate %g is not positive", lr);
+    if (!(numbers.beta1 >= 0 && numbers.beta1 < 1))
+        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_create: the momentum %g is not in [0, 1)",
+                        numbers.beta1);
+    BPI_TRY(bpi_params_materialize(p));
+    bp_optimizer *o = bpi_host_alloc(ctx, sizeof *o);
+    if (!o)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: out of memory");
+    *o = (bp_optimizer){.params = p, .kernel = kernel, .n_moments = n_moments, .numbers = numbers};
+    bool ok = (o->state = zeros(ctx, BP_F64, 2)) != NULL;
+    for (int i = 0; i < n_moments; i++)
+        ok = ok && (o->moment[i] = zeros(ctx, p->dtype, p->count)) != NULL;
+    bpi_optimizer_state state = {lr, 0};
+    if (ok) {
+        bp_view v = {.data = o->state->view.data};
+        bpi_view_packed(&v, BP_F64, BP_SCALAR);
+        o->rate = bpi_handle(ctx, o->state->storage, &v, BPI_OWNER_LIBRARY);
+        ok = o->rate && ctx->device->calls->upload(ctx->device, v.data, &state, sizeof state) == BP_OK;
+    }
+    if (!ok) {
+        release(o);
+        return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: no memory for %lld parameters",
+                        (long long)p->count);
+    }
+    *out = o;
+    return BP_OK;
+}
+
+bp_status bp_adam_create(bp_params *p, double lr, bp_optimizer **out)
+{
+    *out = NULL;
+    bpi_update_params numbers = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay_from = 1};
+    BPI_TRY(bpi_enter(p->ctx));
+    bp_status st = create(p, BPI_OP_adam, 2, lr, numbers, out);
+    bpi_leave(p->ctx);
+    return st;
+}
+
+bp_status bp_sgd_create(bp_params *p, double lr, double momentum, bp_optimizer **out)
+{
+    *out = NULL;
+    bpi_update_params numbers = {.beta1 = momentum, .decay_from = 1};
+    BPI_TRY(bpi_enter(p->ctx));
+    bp_status st = create(p, BPI_OP_sgd, 1, lr, numbers, out);
+    bpi_leave(p->ctx);
+    return st;
+}
+
+void bp_optimizer_free(bp_optimizer *o)
+{
+    if (!o)
+        return;
+    bp_context *ctx = o->params->ctx;
+    if (bpi_enter(ctx) != BP_OK)
+        return;
+    release(o);
+    bpi_leave(ctx);
+}
+
+/* Where an option is kept, and what it may be; NULL if this optimiser has no such option. */
+static double *place_of(bp_optimizer *o, bp_optimizer_option option, double value, bool *valid)
+{
+    bool adam = o->kernel == BPI_OP_adam;
+    *valid = value >= 0;
+    switch (option) {
+    case BP_OPT_BETA1: *valid = value >= 0 && value < 1; return adam ? &o->numbers.beta1 : NULL;
+    case BP_OPT_BETA2: *valid = value >= 0 && value < 1; return adam ? &o->numbers.beta2 : NULL;
+    case BP_OPT_EPS: *valid = value > 0; return adam ? &o->numbers.eps : NULL;
+    case BP_OPT_MOMENTUM: *valid = value >= 0 && value < 1; return adam ? NULL : &o->numbers.beta1;
+    case BP_OPT_L1: return &o->numbers.l1;
+    case BP_OPT_L2: return &o->numbers.l2;
+    case BP_OPT_DECAY_FROM: *valid = value >= 1; return &o->numbers.decay_from;
+    default: return NULL;
+    }
+}
+
+static bp_status set(bp_optimizer *o, bp_optimizer_option option, double value)
+{
+    bp_context *ctx = o->params->ctx;
+    BPI_TRY(bpi_not_recording(ctx, "optimizer_set"));
+    if (option == BP_OPT_LR) {
+        if (!(value > 0))
+            return bpi_fail(ctx, BP_ERR_ARG, "optimizer_set: the rate %g is not positive", value);
+        return bp_write(o->rate, &value, sizeof value);
+    }
+    bool valid;
+    double *place = place_of(o, option, value, &valid);
+    if (!place)
+        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_set: this optimiser has no option %d",
+                        (int)option);
+    if (!valid)
+        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_set: option %d cannot be %g", (int)option,
+                        value);
+    *place = value;
+    return BP_OK;
+}
+
+bp_status bp_optimizer_set(bp_optimizer *o, bp_optimizer_option option, double value)
+{
+    BPI_TRY(bpi_enter(o->params->ctx));
+    bp_status st = set(o, option, value);
+    bpi_leave(o->params->ctx);
+    return st;
+}
+
+bp_tensor *bp_optimizer_rate(bp_optimizer *o)
+{
+    return o->rate;
+}
+
+bp_status bp_optimizer_steps(bp_optimizer *o, int64_t *steps)
+{
+    bpi_optimizer_state state = {0};
+    *steps = 0;
+    BPI_TRY(bp_read(o->state, &state, sizeof state));
+    *steps = (int64_t)state.step;
+    return BP_OK;
+}
+
+/* One launch over a run. */
+static bp_status update_run(bp_optimizer *o, const bpi_run *run, bool check_only)
+{
+    bp_params *p = o->params;
+    bp_context *ctx = p->ctx;
+    int64_t n = run->end - run->begin;
+    bpi_update_params numbers = o->numbers;
+    if (!run->decays)
+        numbers.l1 = numbers.l2 = 0;
+    bp_tensor *in[2] = {bpi_params_slice(p->grads, run->begin, n), o->state};
+    bp_tensor *out[3] = {bpi_params_slice(p->values, run->begin, n)};
+    bool ok = in[0] && out[0];
+    for (int i = 0; i < o->n_moments; i++)
+        ok &= (out[1 + i] = bpi_params_slice(o->moment[i], run->begin, n)) != NULL;
+    bp_status st = ok ? BP_OK : BP_ERR_NOMEM;
+    if (ok && check_only)
+        st = bpi_dispatch(ctx, BPI_OP_check_finite, BPI_FORWARD, in, 1, NULL, 0, NULL, 0);
+    else if (ok)
+        st = bpi_dispatch(ctx, o->kernel, BPI_FORWARD, in, 2, out, 1 + o->n_moments, &numbers,
+                          sizeof numbers);
+    bpi_kill(in[0]);
+    for (int i = 0; i <= o->n_moments; i++)
+        bpi_kill(out[i]);
+    return st;
+}
+
+static bp_status all_runs(bp_optimizer *o, bool check_only)
+{
+    bool merge = check_only || (o->numbers.l1 == 0 && o->numbers.l2 == 0);
+    bpi_run run = {.next = o->params->first};
+    while (bpi_params_run(o->params, run.next, merge, &run))
+        BPI_TRY(update_run(o, &run, check_only));
+    return BP_OK;
+}
+
+static bp_status step(bp_optimizer *o)
+{
+    bp_params *p = o->params;
+    bp_context *ctx = p->ctx;
+    if (ctx->pending != BP_OK)
+        return ctx->pending;
+    if (p->invalid)
+        return bpi_fail(ctx, BP_ERR_STATE,
+                        "optimizer_step: the last backward failed; call bp_grad_clear first");
+    BPI_TRY(all_runs(o, true));
+    BPI_TRY(bpi_dispatch(ctx, BPI_OP_step_begin, BPI_FORWARD, NULL, 0, &o->state, 1, NULL, 0));
+    BPI_TRY(all_runs(o, false));
+    bpi_storage_written(p->values->storage, "optimizer_step");
+    p->window++;
+    return BP_OK;
+}
+
+bp_status bp_optimizer_step(bp_optimizer *o)
+{
+    if (!o)
+        return BP_ERR_ARG;
+    BPI_TRY(bpi_enter(o->params->ctx));
+    bp_status st = step(o);
+    bpi_leave(o->params->ctx);
+    return st;
+}

@@ -1,0 +1,230 @@
+/* exp, log and expm1 of cpu/vmath.h against the long double functions of the C library.
+ *
+ * Compiled once per compute type and instruction level, with the flags of a kernel file; values go
+ * through loops, so that it is the vectorised code that is tested. An error is counted in units in
+ * the last place of the exact result; infinity counts as the number after the largest. */
+#include "cpu/vmath.h"
+#include "check.h"
+#include "philox.h"
+
+#define NAME_(x) #x
+#define NAME(x) NAME_(x)
+
+enum { BATCH = 1024 };
+#if BPI_F64
+enum { SAMPLES = 10000000 / 3 };
+#define LARGEST DBL_MAX
+#define LEAST 0x1p-1074
+#define LEAST_LOG (-745.2)
+#define LARGEST_LOG 709.79
+#define BEYOND 0x1p1024L
+#else
+enum { SAMPLES = 1 << 22 };
+#define LARGEST FLT_MAX
+#define LEAST 0x1p-149f
+#define LEAST_LOG (-103.98f)
+#define LARGEST_LOG 88.73f
+#define BEYOND 0x1p128L
+#endif
+
+typedef struct function {
+    const char *name;
+    void (*run)(const real *x, real *y, int64_t n);
+    long double (*exact)(long double);
+    int64_t values;
+    long double worst;
+    real worst_at;
+} function;
+
+static void run_exp(const real *restrict x, real *restrict y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = bpi_exp(x[i]);
+}
+
+static void run_expm1(const real *restrict x, real *restrict y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = bpi_expm1(x[i]);
+}
+
+static void run_log(const real *restrict x, real *restrict y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = bpi_log(x[i]);
+}
+
+static function functions[] = {{.name = "exp", .run = run_exp, .exact = expl},
+                               {.name = "expm1", .run = run_expm1, .exact = expm1l},
+                               {.name = "log", .run = run_log, .exact = logl}};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static long double ulp_of(long double exact)
+{
+    real x = (real)(exact < 0 ? -exact : exact);
+    bpi_bits exponent = bpi_to_bits(x < LARGEST ? x : LARGEST) >> BPI_MANTISSA;
+    if (exponent <= BPI_MANTISSA) /* the unit itself is a denormal */
+        return bpi_from_bits((bpi_bits)1 << (exponent ? exponent - 1 : 0));
+    return bpi_from_bits((exponent - BPI_MANTISSA) << BPI_MANTISSA);
+}
+
+static long double finite(long double x)
+{
+    return x > BEYOND ? BEYOND : x < -BEYOND ? -BEYOND : x;
+}
+
+static long double error_in_ulps(real got, long double exact)
+{
+    if (isnan(got) || isnan(exact))
+        return isnan(got) && isnan(exact) ? 0 : INFINITY;
+    exact = finite(exact);
+    return fabsl(finite(got) - exact) / ulp_of(exact);
+}
+
+static void compare(function *f, const real *x, int64_t n)
+{
+    real y[BATCH];
+    f->run(x, y, n);
+    f->values += n;
+    for (int64_t i = 0; i < n; i++) {
+        long double e = error_in_ulps(y[i], f->exact(x[i]));
+        if (e > f->worst) {
+            f->worst = e;
+            f->worst_at = x[i];
+        }
+    }
+}
+
+static real uniform(uint32_t high, uint32_t low, real from, real to)
+{
+    return from + (to - from) * (real)(((double)high + low * 0x1p-32) * 0x1p-32);
+}
+
+/* All bit patterns alike for f32; for f64 random ones, and every other batch from where a function
+ * is neither trivial nor saturated. */
+static void fill(real *x, int64_t batch)
+{
+    static const real from[] = {LEAST_LOG, -1, 0, (real)0.5}, to[] = {LARGEST_LOG, 1, 100, 2};
+    bpi_stream stream = {.seed = 1, .step = (uint64_t)batch};
+    for (int64_t i = 0; i < BATCH; i += 2) {
+        uint32_t w[4];
+        bpi_philox_block(&stream, (uint64_t)i, w);
+        for (int j = 0; j < 2; j++) {
+            uint32_t high = w[2 * j], low = w[2 * j + 1];
+#if BPI_F64
+            bpi_bits bits = (bpi_bits)high << 32 | low;
+#else
+            bpi_bits bits = (bpi_bits)(batch * BATCH + i + j) << 10 | (low & 1023);
+#endif
+            int k = batch / 2 % 4;
+            x[i + j] = BPI_F64 && batch % 2 ? uniform(high, low, from[k], to[k])
+                                            : bpi_from_bits(bits);
+        }
+    }
+}
+
+static void test_samples(void)
+{
+    real x[BATCH];
+    for (int64_t batch = 0; batch < SAMPLES / BATCH; batch++) {
+        fill(x, batch);
+        for (int f = 0; f < FUNCTIONS; f++)
+            compare(&functions[f], x, BATCH);
+    }
+}
+
+/* The neighbours of a value, on both sides, with both signs. */
+static void compare_around(real centre)
+{
+    enum { SIDE = 32 };
+    real x[4 * SIDE + 2];
+    bpi_bits bits = bpi_to_bits(centre < 0 ? -centre : centre);
+    int64_t n = 0;
+    for (bpi_bits i = 0; i <= 2 * SIDE; i++) {
+        real v = bpi_from_bits(bits > SIDE ? bits - SIDE + i : i);
+        x[n++] = v;
+        x[n++] = -v;
+    }
+    for (int f = 0; f < FUNCTIONS; f++)
+        compare(&functions[f], x, n);
+}
+
+/* Where the reduction steps from one n to the next, where a result overflows or becomes a denormal
+ * or 0, and where a function is clamped. */
+static void test_borders(void)
+{
+    static const real borders[] = {0, BPI_MIN_NORMAL, LARGEST, LEAST_LOG, LARGEST_LOG, BPI_EXP_MAX,
+                                   BPI_EXP_MIN, BPI_EXPM1_MIN, BPI_EXPM1_TINY, (real)INFINITY};
+    for (size_t i = 0; i < sizeof borders / sizeof *borders; i++)
+        compare_around(borders[i]);
+    for (int k = 0; k <= 2 * (BPI_BIAS + BPI_MANTISSA + 2); k++)
+        compare_around((real)(k * 0.34657359027997264)); /* ln2 / 2 */
+    for (int k = -(BPI_BIAS + BPI_MANTISSA); k <= BPI_BIAS; k++) {
+        compare_around((real)ldexp(1, k));
+        compare_around((real)ldexp(0.70710678118654752, k));
+    }
+}
+
+static int same(real a, real b)
+{
+    return bpi_to_bits(a) == bpi_to_bits(b) || (isnan(a) && isnan(b));
+}
+
+static void test_special_values(void)
+{
+    const real inf = (real)INFINITY, nan = (real)NAN;
+    const real x[] = {nan, inf, -inf, 0, -(real)0, LARGEST, -LARGEST, LEAST, -LEAST};
+    const real want[FUNCTIONS][sizeof x / sizeof *x] = {
+        {nan, inf, 0, 1, 1, inf, 0, 1, 1},
+        {nan, inf, -1, 0, -(real)0, inf, -1, LEAST, -LEAST},
+        {nan, inf, nan, -inf, -inf, (real)logl(LARGEST), nan, (real)logl(LEAST), nan}};
+    for (int f = 0; f < FUNCTIONS; f++) {
+        char name[80];
+        real y[sizeof x / sizeof *x];
+        int good = 1;
+        functions[f].run(x, y, sizeof x / sizeof *x);
+        for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+            good &= same(y[i], want[f][i]);
+        snprintf(name, sizeof name, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " %s of special values",
+                 functions[f].name);
+        check(good, name);
+    }
+    real one = 1, zero;
+    run_log(&one, &zero, 1);
+    check(same(zero, 0), NAME(BPI_REAL) " " NAME(BPI_LEVEL) " log of 1 is +0");
+}
+
+/* Results depend on the element alone, not on where in a vector or a remainder it comes to lie. */
+static void test_position(void)
+{
+    real x[BATCH], y[BATCH], z[BATCH];
+    int good = 1;
+    for (int64_t batch = 0; batch < 40; batch++) {
+        fill(x, batch * (SAMPLES / BATCH / 40) + batch % 2);
+        for (int f = 0; f < FUNCTIONS; f++) {
+            functions[f].run(x, y, BATCH);
+            for (int64_t i = 0, n = 1; i < BATCH; i += n, n = 1 + i % 7)
+                functions[f].run(x + i, z + i, n < BATCH - i ? n : BATCH - i);
+            for (int64_t i = 0; i < BATCH; i++)
+                good &= same(y[i], z[i]);
+        }
+    }
+    check(good, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " the same bits at every position");
+}
+
+int main(void)
+{
+    test_special_values();
+    test_position();
+    test_samples();
+    test_borders();
+    for (int f = 0; f < FUNCTIONS; f++) {
+        char name[120];
+        const function *g = &functions[f];
+        snprintf(name, sizeof name,
+                 NAME(BPI_REAL) " " NAME(BPI_LEVEL) " %-5s %.3f ulp at most, at %a (%lld values)",
+                 g->name, (double)g->worst, (double)g->worst_at, (long long)g->values);
+        check(g->worst <= 2, name);
+    }
+    return check_end();
+}
