@@ -12,10 +12,11 @@
 /* add, mul, div    forward: a, b -> y. Inputs broadcast to y; any strides everywhere, y may be a.
  *                  add also takes i32.
  * exp, log, relu   forward: x -> y. Any strides everywhere, y may be x.
+ * elu              forward: x -> y; factor is alpha; backward: dy, x -> dx. Any strides.
  * gate             forward: a, g -> y; y = a scale where !(g <= 0), else 0. Any strides.
  * copy             forward: x -> y, any strides, equal shapes. Same dtype, or any to real. */
 typedef struct bpi_scale_params {
-    double factor; /* scale: y = factor x; gate: see above */
+    double factor; /* scale: y = factor x; elu, gate: see above */
 } bpi_scale_params;
 
 /* The random state: `rng` views it as u8 [16]; kernels that draw read it, rng_advance (-> rng) adds

@@ -34,6 +34,10 @@ BP_API bp_tensor *bp_log(bp_tensor *x);
 /* y = max(x, 0); NaN stays NaN; real. dx = dy where x > 0, else 0. */
 BP_API bp_tensor *bp_relu(bp_tensor *x);
 
+/* y = x where x > 0, else alpha (e^x - 1), alpha > 0 (Clevert, Unterthiner, Hochreiter, 2016);
+ * real. dx = dy where x > 0, else dy alpha e^x. */
+BP_API bp_tensor *bp_elu(bp_tensor *x, double alpha);
+
 /* y = a where g > 0 or g is NaN, else 0: the gradient of ReLU. Equal shapes, real.
  * da = dy where a passed; g has no gradient. */
 BP_API bp_tensor *bp_gate(bp_tensor *a, bp_tensor *g);
