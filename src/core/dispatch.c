@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "fpstate.h"
 
 static const char *const op_name[] = {
 #define BPI_OP(name) #name,
@@ -84,7 +85,9 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
     if (st == BP_OK) {
         ctx->exec.kernel = number;
         ctx->stats.kernels++;
+        bpi_fp_state own = bpi_fp_enter();
         st = kernel->fn(&ctx->exec, view, out_view, params);
+        bpi_fp_leave(own);
         if (st == BP_OK && ctx->recording)
             st = bpi_plan_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out, params,
                                params_bytes);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "fpstate.h"
 
 typedef struct step_call {
     bpi_kernel kernel;
@@ -211,11 +212,13 @@ bp_status bp_plan_replay(bp_plan *plan, int64_t times)
         return BP_ERR_ARG;
     BPI_TRY(bpi_enter(plan->ctx));
     bp_status st = BP_OK;
+    bpi_fp_state own = bpi_fp_enter();
     for (int64_t k = 0; k < times && st == BP_OK; k++) {
         st = replayable(plan);
         if (st == BP_OK)
             st = run_once(plan);
     }
+    bpi_fp_leave(own);
     bpi_leave(plan->ctx);
     return st;
 }
