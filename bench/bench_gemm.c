@@ -22,7 +22,7 @@
 
 #include "cpu/gemm.h"
 
-#include "exec_stub.h"
+#include "kernel_exec.h"
 #ifdef BPI_HAVE_OPENBLAS
 #include <cblas.h>
 #endif
@@ -49,7 +49,7 @@ static const struct {
     {HELD_OUT, 64, 256, 100},  {HELD_OUT, 96, 200, 333},  {HELD_OUT, 128, 300, 784},
     {HELD_OUT, 256, 1000, 512}, {HELD_OUT, 384, 1536, 768}, {HELD_OUT, 1000, 1000, 1000}};
 
-static bp_exec exec;
+static bp_exec *exec;
 static int threads = 2, only = -1;
 static double peak; /* GFLOP/s of all threads */
 static FILE *json;
@@ -111,7 +111,7 @@ static int present(int who)
 
 static void call(int who, const bpi_gemm *g)
 {
-    if (who == OURS && BPI_CPU(gemm)(&exec, g) != BP_OK)
+    if (who == OURS && BPI_CPU(gemm)(exec, g) != BP_OK)
         abort();
 #ifdef BPI_HAVE_OPENBLAS
     if (who == OPENBLAS) {
@@ -190,7 +190,7 @@ static double measure_peak(void)
     real sink[1];
     for (int round = 0; round < 7; round++) {
         double start = now();
-        bp_parallel_for(&exec, threads, peak_block, sink);
+        bp_parallel_for(exec, threads, peak_block, sink);
         double rate = 2.0 * PEAK_CHAINS * PEAK_STEPS * lanes * threads / (now() - start) * 1e-9;
         if (rate > best)
             best = rate;
@@ -236,9 +236,9 @@ static void report(int group, int form, const bpi_gemm *g, double t[CONTENDERS][
     log_peak[group] += log(rate / peak);
     static int first = 1;
     if (json) {
-        fprintf(json, "%s\n    {\"group\": \"%s\", \"form\": \"%s\", \"m\": %d, \"n\": %d, \"k\": %d",
-                first ? "" : ",", group_name[group], form_name[form], (int)g->m, (int)g->n,
-                (int)g->k);
+        fprintf(json, "%s\n    {\"group\": \"%s\", \"form\": \"%s\"", first ? "" : ",",
+                group_name[group], form_name[form]);
+        fprintf(json, ", \"m\": %d, \"n\": %d, \"k\": %d", (int)g->m, (int)g->n, (int)g->k);
         for (int who = 0; who < CONTENDERS; who++)
             if (present(who))
                 fprintf(json, ", \"%s_ms\": [%.6g, %.6g, %.6g]", contender_name[who],
@@ -360,7 +360,7 @@ int main(int argc, char **argv)
     }
     char cpu[300], libs[300];
     describe(cpu, libs, sizeof cpu);
-    stub_set_threads(threads);
+    exec = kernel_exec(threads);
     start_threads();
     peak = measure_peak();
     printf("%s, %s, level %s, %s, %d threads, FMA peak %.1f GFLOP/s\n%s\nmedian us (least-most):",
@@ -369,9 +369,10 @@ int main(int argc, char **argv)
         printf("%s", present(who) ? contender_name[who] : ""), printf(" ");
     printf("\n");
     if (json)
-        fprintf(json, "{\"cpu\": \"%s\", \"type\": \"%s\", \"level\": \"%s\", \"compiler\": \"%s\", "
-                      "\"threads\": %d, \"libraries\": \"%s\", \"peak_gflops\": %.1f,\n"
-                      "  \"ms\": \"[median, least, most]\", \"rows\": [",
+        fprintf(json,
+                "{\"cpu\": \"%s\", \"type\": \"%s\", \"level\": \"%s\", \"compiler\": \"%s\",\n"
+                "  \"threads\": %d, \"libraries\": \"%s\", \"peak_gflops\": %.1f,\n"
+                "  \"ms\": \"[median, least, most]\", \"rows\": [",
                 cpu, TEXT(BPI_REAL), TEXT(BPI_LEVEL), __VERSION__, threads, libs, peak);
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int form = 0; form < FORMS; form++)
@@ -385,6 +386,6 @@ int main(int argc, char **argv)
     summary("held-out", HELD_OUT, HELD_OUT);
     if (json)
         fprintf(json, "}}\n"), fclose(json);
-    free(exec.workspace);
+    bp_close(kernel_context);
     return 0;
 }

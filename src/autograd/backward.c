@@ -295,18 +295,12 @@ static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
 
 bp_status bp_backward(bp_context *ctx, bp_tensor *loss)
 {
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = backward(ctx, loss, 0);
-    bpi_leave(ctx);
-    return st;
+    BPI_INSIDE(ctx, backward(ctx, loss, 0));
 }
 
 bp_status bp_backward_keep(bp_context *ctx, bp_tensor *loss)
 {
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = backward(ctx, loss, BP_KEEP_GRAPH);
-    bpi_leave(ctx);
-    return st;
+    BPI_INSIDE(ctx, backward(ctx, loss, BP_KEEP_GRAPH));
 }
 
 static bp_tensor *zeros_like(bp_context *ctx, const bp_tensor *t)
@@ -370,8 +364,5 @@ bp_status bp_grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const
 {
     for (int i = 0; i < n; i++)
         dx[i] = NULL;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = grad(ctx, y, dy, x, n, flags, dx);
-    bpi_leave(ctx);
-    return st;
+    BPI_INSIDE(ctx, grad(ctx, y, dy, x, n, flags, dx));
 }

@@ -119,49 +119,52 @@ const char *bp_device_text(const bp_context *ctx)
     return ctx->device ? ctx->device->name : "no device";
 }
 
-bp_status bp_set_threads(bp_context *ctx, int32_t threads)
+static bp_status set_threads(bp_context *ctx, int32_t threads)
 {
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = threads < 0 || threads > 1024
-                       ? bpi_fail(ctx, BP_ERR_ARG, "set_threads: %d is not in 0 .. 1024", threads)
-                       : ctx->device->calls->set_threads(ctx->device, threads);
-    bpi_leave(ctx);
-    return st;
+    if (threads < 0 || threads > 1024)
+        return bpi_fail(ctx, BP_ERR_ARG, "set_threads: %d is not in 0 .. 1024", threads);
+    return ctx->device->calls->set_threads(ctx->device, threads);
 }
 
-bp_status bp_seed(bp_context *ctx, uint64_t seed)
+bp_status bp_set_threads(bp_context *ctx, int32_t threads)
 {
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = bpi_not_recording(ctx, "seed");
-    bpi_rng_state rng = {seed, 0};
-    if (st == BP_OK)
-        st = ctx->device->calls->upload(ctx->device, ctx->rng->view.data, &rng, sizeof rng);
-    ctx->seed = seed;
-    bpi_leave(ctx);
-    return st;
+    BPI_INSIDE(ctx, set_threads(ctx, threads));
+}
+
+static bp_status seed(bp_context *ctx, uint64_t seed_value)
+{
+    bpi_rng_state rng = {seed_value, 0};
+    BPI_TRY(bpi_not_recording(ctx, "seed"));
+    ctx->seed = seed_value;
+    return ctx->device->calls->upload(ctx->device, ctx->rng->view.data, &rng, sizeof rng);
+}
+
+bp_status bp_seed(bp_context *ctx, uint64_t seed_value)
+{
+    BPI_INSIDE(ctx, seed(ctx, seed_value));
+}
+
+static bp_status sync(bp_context *ctx)
+{
+    const bpi_device_calls *calls = ctx->device->calls;
+    bpi_fault fault;
+    BPI_TRY(bpi_not_recording(ctx, "sync"));
+    ctx->stats.waits++;
+    BPI_TRY(calls->sync(ctx->device));
+    BPI_TRY(calls->download(ctx->device, &fault, ctx->exec.fault, sizeof fault));
+    if (fault.status == BP_OK)
+        return BP_OK;
+    BPI_TRY(calls->upload(ctx->device, ctx->exec.fault, NULL, sizeof fault));
+    if (fault.status == BP_ERR_RANGE)
+        return bpi_fail(ctx, BP_ERR_RANGE, "%s: index %lld is out of range",
+                        bpi_kernel_name(ctx, fault.kernel), (long long)fault.value);
+    return bpi_fail(ctx, fault.status,
+                    "optimizer_step: a gradient is not finite; nothing was changed");
 }
 
 bp_status bp_sync(bp_context *ctx)
 {
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = bpi_not_recording(ctx, "sync");
-    bpi_fault fault;
-    ctx->stats.waits++;
-    if (st == BP_OK)
-        st = ctx->device->calls->sync(ctx->device);
-    if (st == BP_OK)
-        st = ctx->device->calls->download(ctx->device, &fault, ctx->exec.fault, sizeof fault);
-    if (st == BP_OK && fault.status != BP_OK) {
-        st = ctx->device->calls->upload(ctx->device, ctx->exec.fault, NULL, sizeof fault);
-        if (st == BP_OK && fault.status == BP_ERR_RANGE)
-            st = bpi_fail(ctx, BP_ERR_RANGE, "%s: index %lld is out of range",
-                          bpi_kernel_name(ctx, fault.kernel), (long long)fault.value);
-        else if (st == BP_OK)
-            st = bpi_fail(ctx, fault.status,
-                          "optimizer_step: a gradient is not finite; nothing was changed");
-    }
-    bpi_leave(ctx);
-    return st;
+    BPI_INSIDE(ctx, sync(ctx));
 }
 
 void bp_get_stats(const bp_context *ctx, bp_stats *stats)
@@ -175,11 +178,14 @@ void bp_get_stats(const bp_context *ctx, bp_stats *stats)
 bp_status bp_scope_begin(bp_context *ctx, uint32_t flags)
 {
     BPI_TRY(bpi_enter(ctx)); /* left by bp_scope_end */
-    if (flags & ~(uint32_t)BP_NO_GRAD || !ctx->device ||
-        !bpi_grow(ctx, (void **)&ctx->scope, &ctx->scope_capacity, ctx->depth + 1,
-                  sizeof *ctx->scope)) {
-        bp_status st = bpi_fail(ctx, BP_ERR_ARG, "scope_begin: %s",
-                                ctx->device ? "unknown flags" : "the context has no device");
+    bp_status st = BP_OK;
+    if (flags & ~(uint32_t)BP_NO_GRAD || !ctx->device)
+        st = bpi_fail(ctx, BP_ERR_ARG, "scope_begin: %s",
+                      ctx->device ? "unknown flags" : "the context has no device");
+    else if (!bpi_grow(ctx, (void **)&ctx->scope, &ctx->scope_capacity, ctx->depth + 1,
+                       sizeof *ctx->scope))
+        st = BP_ERR_NOMEM;
+    if (st != BP_OK) {
         bpi_leave(ctx);
         return st;
     }

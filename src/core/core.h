@@ -108,6 +108,15 @@ bp_status bpi_why(char *why, bp_status status, const char *format, ...)
 /* Every public call on a context begins and ends with these. */
 bp_status bpi_enter(bp_context *ctx);
 void bpi_leave(bp_context *ctx);
+/* The body of a public call that is one inner call. */
+#define BPI_INSIDE(ctx, call)                \
+    do {                                     \
+        bp_context *inside_ = (ctx);         \
+        BPI_TRY(bpi_enter(inside_));         \
+        bp_status status_ = (call);          \
+        bpi_leave(inside_);                  \
+        return status_;                      \
+    } while (0)
 
 /* --- operations (apply.c) and the door (dispatch.c) --------------------------------------- */
 

@@ -213,6 +213,8 @@ static bp_status transfer_check(bp_tensor *t, const char *who, const void *host,
     bp_context *ctx = t->ctx;
     if (ctx->pending != BP_OK)
         return ctx->pending;
+    if (!t->storage && t->store)
+        BPI_TRY(bpi_params_materialize(t->store));
     if (!bpi_usable(ctx, t, who, "the tensor"))
         return ctx->pending ? ctx->pending : BP_ERR_ARG;
     BPI_TRY(bpi_not_recording(ctx, who));
@@ -249,17 +251,17 @@ static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
     return st;
 }
 
+static bp_status checked_write(bp_tensor *t, const void *src, size_t bytes)
+{
+    BPI_TRY(transfer_check(t, "write", src, bytes));
+    return bytes ? write_tensor(t, src, bytes) : BP_OK;
+}
+
 bp_status bp_write(bp_tensor *t, const void *src, size_t bytes)
 {
     if (!t)
         return BP_ERR_ARG;
-    bp_context *ctx = t->ctx;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = transfer_check(t, "write", src, bytes);
-    if (st == BP_OK && bytes)
-        st = write_tensor(t, src, bytes);
-    bpi_leave(ctx);
-    return st;
+    BPI_INSIDE(t->ctx, checked_write(t, src, bytes));
 }
 
 static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
@@ -277,29 +279,31 @@ static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
     return st;
 }
 
+static bp_status checked_read(bp_tensor *t, void *dst, size_t bytes)
+{
+    BPI_TRY(transfer_check(t, "read", dst, bytes));
+    if (bytes)
+        BPI_TRY(read_tensor(t, dst, bytes));
+    return bp_sync(t->ctx);
+}
+
 bp_status bp_read(bp_tensor *t, void *dst, size_t bytes)
 {
     if (!t)
         return BP_ERR_ARG;
-    bp_context *ctx = t->ctx;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = transfer_check(t, "read", dst, bytes);
-    if (st == BP_OK && bytes)
-        st = read_tensor(t, dst, bytes);
-    bp_status wait = st == BP_OK ? bp_sync(ctx) : BP_OK;
-    bpi_leave(ctx);
-    return st != BP_OK ? st : wait;
+    BPI_INSIDE(t->ctx, checked_read(t, dst, bytes));
 }
 
 /* dst = src, or dst += src. */
-static bp_status write_into(bp_tensor *dst, bp_tensor *src, bool add)
+static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, bool add)
 {
     const char *who = add ? "add_into" : "copy_into";
-    bp_context *ctx = dst->ctx;
+    if (!dst || !src) /* if an op that failed made the NULL, its error is pending */
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: an operand is NULL", who);
     if (ctx->pending != BP_OK)
         return ctx->pending;
     if (!bpi_usable(ctx, dst, who, "the target") || !bpi_usable(ctx, src, who, "the source"))
-        return ctx->pending ? ctx->pending : BP_ERR_ARG;
+        return ctx->pending != BP_OK ? ctx->pending : BP_ERR_ARG;
     const bp_view *d = &dst->view, *s = &src->view;
     bp_shape both;
     bool fits = add ? bpi_broadcast(&d->shape, &s->shape, &both) && bpi_same_shape(&both, &d->shape)
@@ -317,28 +321,16 @@ static bp_status write_into(bp_tensor *dst, bp_tensor *src, bool add)
                         NULL, 0);
 }
 
-static bp_status into(bp_tensor *dst, bp_tensor *src, bool add)
-{
-    bp_tensor *some = dst ? dst : src;
-    if (!some)
-        return BP_ERR_ARG;
-    bp_context *ctx = some->ctx;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st;
-    if (dst && src)
-        st = write_into(dst, src, add);
-    else /* an op that failed made the NULL: its error is pending */
-        st = bpi_fail(ctx, BP_ERR_ARG, "%s: an operand is NULL", add ? "add_into" : "copy_into");
-    bpi_leave(ctx);
-    return st;
-}
-
 bp_status bp_copy_into(bp_tensor *dst, bp_tensor *src)
 {
-    return into(dst, src, false);
+    if (!dst && !src)
+        return BP_ERR_ARG;
+    BPI_INSIDE((dst ? dst : src)->ctx, write_into(inside_, dst, src, false));
 }
 
 bp_status bp_add_into(bp_tensor *acc, bp_tensor *x)
 {
-    return into(acc, x, true);
+    if (!acc && !x)
+        return BP_ERR_ARG;
+    BPI_INSIDE((acc ? acc : x)->ctx, write_into(inside_, acc, x, true));
 }

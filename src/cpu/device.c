@@ -31,13 +31,8 @@ typedef struct cpu_device {
 typedef struct cpu_level {
     const char *name, *text;
     const bpi_op_kernels *const *f32, *const *f64; /* [BPI_OP_COUNT] */
-    int (*runs_here)(void);
+    int (*runs_here)(void); /* NULL: everywhere */
 } cpu_level;
-
-static int runs_everywhere(void)
-{
-    return 1;
-}
 
 #if BPI_HAVE_X86_LEVELS
 #include <cpuid.h>
@@ -79,22 +74,22 @@ static const cpu_level levels[] = { /* best first */
     LEVEL(v4, "x86-64-v4", runs_v4),
     LEVEL(v3, "x86-64-v3", runs_v3),
 #endif
-    LEVEL(generic, "generic", runs_everywhere),
+    LEVEL(generic, "generic", NULL),
 };
 
 static const cpu_level *find_level(const char *name, char *why)
 {
+    snprintf(why, 160, "no instruction level \"%.40s\" in this build, which has generic%s",
+             name ? name : "", sizeof levels > sizeof *levels ? ", v3 and v4" : " alone");
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         const cpu_level *l = &levels[i];
-        if (name ? strcmp(name, l->name) == 0 : l->runs_here()) {
-            if (l->runs_here())
-                return l;
-            snprintf(why, 160, "this machine cannot run %s code", l->text);
-            return NULL;
+        int runs = !l->runs_here || l->runs_here();
+        if (name ? strcmp(name, l->name) == 0 : runs) {
+            if (!runs)
+                snprintf(why, 160, "this machine does not run %s code", l->text);
+            return runs ? l : NULL;
         }
     }
-    snprintf(why, 160, "no instruction level \"%.40s\" in this build: generic%s", name ? name : "",
-             sizeof levels / sizeof *levels > 1 ? ", v3, v4" : "");
     return NULL;
 }
 
@@ -128,16 +123,10 @@ static void cpu_free(bpi_device *device, void *p, size_t bytes)
 static bp_status cpu_copy(bpi_device *device, void *dst, const void *src, size_t bytes)
 {
     (void)device;
-    if (bytes)
+    if (bytes && src)
         memcpy(dst, src, bytes);
-    return BP_OK;
-}
-
-static bp_status cpu_upload(bpi_device *device, void *dst, const void *src, size_t bytes)
-{
-    if (src)
-        return cpu_copy(device, dst, src, bytes);
-    memset(dst, 0, bytes);
+    else if (bytes)
+        memset(dst, 0, bytes);
     return BP_OK;
 }
 
@@ -222,7 +211,7 @@ static void copy_table(bpi_op_kernels *to, const bpi_op_kernels *const *from)
 
 bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **device, char *why)
 {
-    static const bpi_device_calls calls = {cpu_alloc,       cpu_free,   cpu_upload,
+    static const bpi_device_calls calls = {cpu_alloc,       cpu_free,   cpu_copy,
                                            cpu_copy,        cpu_sync,   cpu_parallel_for,
                                            cpu_set_threads, cpu_helped, cpu_close};
     bp_hooks h = hooks ? *hooks : (bp_hooks){0};

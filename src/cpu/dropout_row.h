@@ -1,5 +1,5 @@
-/* Dropout of a run of consecutive stream elements: y = kept ? x * scale : 0, with the counter layout
- * of philox.h, so that it is the same bits wherever a row is cut.
+/* Dropout of a run of consecutive stream elements: y = kept ? x * scale : 0, with the counter
+ * layout of philox.h, so that the bits are the same wherever a row is cut.
  *
  * Philox runs on as many blocks at once as a vector has 32-bit lanes, in plain loops over arrays
  * that the compiler turns into vectors: word w of the four sits in its own array. */

@@ -63,7 +63,7 @@ static inline void bpi_loop_axis(bpi_loop *l, int64_t size, int64_t sy, int64_t 
     l->stride[2][top] = sb;
 }
 
-/* Cuts a loop whose axes are known into pieces and blocks; their number, 0 when there is no work. */
+/* Cuts a loop whose axes are known into pieces and blocks. Returns the blocks, 0 for no work. */
 static inline int64_t bpi_loop_cut(bpi_loop *l, int64_t longest, int64_t grain)
 {
     l->rows = 1;
@@ -72,6 +72,10 @@ static inline int64_t bpi_loop_cut(bpi_loop *l, int64_t longest, int64_t grain)
     if (l->size[0] == 0 || l->rows == 0)
         return 0;
     l->piece = l->size[0] < longest ? l->size[0] : longest;
+    if (l->axes == 1 && l->piece == l->size[0]) { /* small and plain: no division */
+        l->pieces = l->per_block = 1;
+        return 1;
+    }
     l->pieces = (l->size[0] + l->piece - 1) / l->piece * l->rows;
     l->per_block = grain / l->piece;
     return (l->pieces + l->per_block - 1) / l->per_block;
@@ -114,6 +118,8 @@ static inline void bpi_piece_seek(const bpi_loop *l, bpi_piece *p)
 static inline bpi_piece bpi_piece_first(const bpi_loop *l, int64_t block)
 {
     bpi_piece p;
+    if (l->pieces == 1)
+        return (bpi_piece){.n = l->piece, .left = 1};
     p.number = block * l->per_block;
     p.left = l->pieces - p.number < l->per_block ? l->pieces - p.number : l->per_block;
     bpi_piece_seek(l, &p);

@@ -13,37 +13,29 @@
 #include "cpu/dropout_row.h"
 #include "cpu/gemm_tile.h"
 
-#ifndef KC
-#define KC 512
-#endif
-#ifndef MBR
-#define MBR 512
-#endif
-#ifndef BLKW
-#define BLKW 2.5e5
-#endif
-#ifndef INL
-#define INL 5e5
-#endif
-#ifndef PBM
-#define PBM 256
-#endif
 enum {
-    CHUNK = KC,          /* steps of K for which a panel of B stays in the second cache */
-    STACK_BYTES = 12 * 1024, /* a small product packs its panel here */
-    SLOTS = 32               /* panels packed at the same time */
+    CHUNK = 512,          /* steps of K; a panel of B for so many stays in the second cache */
+    BLOCK_WORK = 250000,  /* multiply-adds of a block: 2 microseconds at full speed */
+    BLOCK_ROWS = 512,     /* at most */
+    SHARED_ROWS = 32,     /* at least, where several blocks pack the same panel */
+    COPY_ROWS = 256,      /* of a block, from which on it copies rows of B that lie right already */
+    INLINE_WORK = 500000, /* a smaller product runs in the caller, without a word to the pool, */
+    STACK_BYTES = 12288,  /* and packs its panel here if there is room */
+    SLOTS = 32            /* blocks that pack at the same time */
 };
 
 typedef struct plan {
     const bpi_gemm *g;
+    double work;            /* multiply-adds */
+    int64_t tiles, panels;  /* of C, down and across */
     int64_t height, taller; /* the first `taller` tiles have height + 1 rows, the others height */
-    int64_t tiles, panels;
-    int64_t block_tiles, block_panels, across; /* blocks in a row of blocks */
-    int64_t block_rows;                        /* of dot tiles */
-    int64_t chunk;
-    int pack_b;
-    real *packed;               /* SLOTS times [chunk][TILE_COLS] */
-    _Atomic uint32_t slots_taken; /* one bit each */
+    int64_t block_tiles, block_panels; /* the size of a block, */
+    int64_t block_rows, block_cols;    /* and of one of dot tiles */
+    int64_t across;                    /* blocks side by side */
+    int64_t chunk;                     /* steps of K, in all chunks but the last */
+    int pack;                          /* whether panels of B are packed, */
+    real *packed;                      /* SLOTS times [chunk][TILE_COLS], */
+    _Atomic uint32_t taken;            /* and which of those are in use, a bit each */
 } plan;
 
 static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -55,6 +47,7 @@ static int64_t tile_row(const plan *w, int64_t tile)
     return tile * w->height + at_most(tile, w->taller);
 }
 
+/* Of a chunk: sums join what is in C, and the last chunk's are finished. */
 static epilogue epilogue_of(const bpi_gemm *g, int64_t k0, int last)
 {
     epilogue e = {g->c, g->c_row, k0 > 0 || g->accumulate, 0, NULL, NULL, 0, 1};
@@ -75,23 +68,25 @@ static void multiply_panel(const plan *w, const epilogue *e, int64_t t, int64_t 
     const bpi_gemm *g = w->g;
     int64_t j = panel * TILE_COLS, cols = at_most(g->n - j, TILE_COLS), b_step = g->b_row;
     int two = cols > LANES, part = (int)cols - two * LANES, by_row = g->a_row != 1;
+    int64_t a_step = by_row ? g->a_row : g->a_col;
     const real *a = g->a + k0 * g->a_col, *b = g->b + j * g->b_col + k0 * g->b_row;
-    if (w->pack_b) {
+    if (w->pack) {
         if (g->b_col == 1)
-            pack_rows(packed, TILE_COLS, (int)cols, steps, b, g->b_row);
+            pack_rows(packed, (int)cols, steps, b, g->b_row);
         else
-            pack_transposed(packed, TILE_COLS, (int)cols, steps, b, g->b_col);
+            pack_columns(packed, (int)cols, steps, b, g->b_col);
         b = packed;
         b_step = TILE_COLS;
     }
     const tile_fn *fn = tiles[by_row][two][part < LANES];
     for (int64_t i = tile_row(w, t); t < t_end; t++) {
         int64_t rows = w->height + (t < w->taller);
-        fn[rows - 1](e, i, j, part, steps, a + i * g->a_row, by_row ? g->a_row : g->a_col, b, b_step);
+        fn[rows - 1](e, i, j, part, steps, a + i * g->a_row, a_step, b, b_step);
         i += rows;
     }
 }
 
+/* Dropout of a finished block: whole runs of its rows, as Philox makes many draws at once. */
 static void drop(const bpi_gemm *g, int64_t i, int64_t i_end, int64_t j, int64_t j_end)
 {
     for (; i < i_end; i++) {
@@ -100,6 +95,7 @@ static void drop(const bpi_gemm *g, int64_t i, int64_t i_end, int64_t j, int64_t
     }
 }
 
+/* Tiles t.. of panels p... */
 static void multiply_range(const plan *w, int64_t t, int64_t t_end, int64_t p, int64_t p_end,
                            real *packed)
 {
@@ -120,15 +116,14 @@ static void multiply_range(const plan *w, int64_t t, int64_t t_end, int64_t p, i
 /* The lowest free slot, so that few threads keep to few, which stay in their caches. */
 static int take_slot(plan *w)
 {
-    uint32_t taken = atomic_load(&w->slots_taken);
+    uint32_t taken = atomic_load(&w->taken);
     for (;;) {
-        int slot = 0;
-        while (slot < SLOTS - 1 && taken >> slot & 1)
-            slot++;
-        uint32_t bit = (uint32_t)1 << slot;
-        if (taken & bit)
-            taken = atomic_load(&w->slots_taken);
-        else if (atomic_compare_exchange_weak(&w->slots_taken, &taken, taken | bit))
+        if (taken == UINT32_MAX) { /* more threads than slots: one of them is about to finish */
+            taken = atomic_load(&w->taken);
+            continue;
+        }
+        int slot = __builtin_ctz(~taken);
+        if (atomic_compare_exchange_weak(&w->taken, &taken, taken | (uint32_t)1 << slot))
             return slot;
     }
 }
@@ -137,66 +132,98 @@ static void multiply_block(void *arg, int64_t block)
 {
     plan *w = arg;
     int64_t t = block / w->across * w->block_tiles, p = block % w->across * w->block_panels;
-    int slot = w->pack_b ? take_slot(w) : 0;
+    int slot = w->pack ? take_slot(w) : 0;
     multiply_range(w, t, at_most(t + w->block_tiles, w->tiles), p,
                    at_most(p + w->block_panels, w->panels),
                    w->packed + slot * w->chunk * TILE_COLS);
-    if (w->pack_b)
-        atomic_fetch_and(&w->slots_taken, ~((uint32_t)1 << slot));
+    if (w->pack)
+        atomic_fetch_and(&w->taken, ~((uint32_t)1 << slot));
 }
 
 static void dot_block(void *arg, int64_t block)
 {
     const plan *w = arg;
     const bpi_gemm *g = w->g;
-    int64_t i0 = block * w->block_rows, end = at_most(i0 + w->block_rows, g->m);
-    for (int64_t i = i0; i < end; i += DOT_ROWS)
-        for (int64_t j = 0; j < g->n; j += DOT_COLS)
-            dots[at_most(end - i, DOT_ROWS) - 1][at_most(g->n - j, DOT_COLS) - 1](g, i, j);
+    int64_t i0 = block / w->across * w->block_rows, i_end = at_most(i0 + w->block_rows, g->m);
+    int64_t j0 = block % w->across * w->block_cols, j_end = at_most(j0 + w->block_cols, g->n);
+    for (int64_t i = i0; i < i_end; i += DOT_ROWS)
+        for (int64_t j = j0; j < j_end; j += DOT_COLS)
+            dots[at_most(i_end - i, DOT_ROWS) - 1][at_most(j_end - j, DOT_COLS) - 1](g, i, j);
     if (g->dropout)
-        drop(g, i0, end, 0, g->n);
+        drop(g, i0, i_end, j0, j_end);
+}
+
+/* A product of dot tiles, in blocks along its longer side. */
+static void multiply_dots(bp_exec *ex, plan *w)
+{
+    const bpi_gemm *g = w->g;
+    int64_t blocks = w->work < INLINE_WORK ? 1 : (int64_t)(w->work / BLOCK_WORK);
+    w->block_rows = g->m < g->n ? g->m : parts(parts(g->m, blocks), DOT_ROWS) * DOT_ROWS;
+    w->block_cols = g->m < g->n ? parts(parts(g->n, blocks), DOT_COLS) * DOT_COLS : g->n;
+    w->across = parts(g->n, w->block_cols);
+    if (blocks == 1)
+        dot_block(w, 0);
+    else
+        bp_parallel_for(ex, parts(g->m, w->block_rows) * w->across, dot_block, w);
+}
+
+static void plan_tiles(plan *w)
+{
+    const bpi_gemm *g = w->g;
+    w->tiles = parts(g->m, TILE_ROWS);
+    w->panels = parts(g->n, TILE_COLS);
+    w->height = g->m / w->tiles;
+    w->taller = g->m - w->height * w->tiles;
+    w->chunk = g->k <= CHUNK ? g->k : parts(g->k, parts(g->k, CHUNK));
+    w->pack = g->b_col != 1 && g->k > 0;
+}
+
+/* A small product: no blocks, and no division that can be done without. */
+static bp_status multiply_inline(bp_exec *ex, plan *w)
+{
+    real stack[STACK_BYTES / sizeof(real)] __attribute__((aligned(64)));
+    size_t bytes = w->pack ? (size_t)(w->chunk * TILE_COLS) * sizeof(real) : 0;
+    w->packed = bytes <= STACK_BYTES ? stack : bpi_workspace(ex, bytes);
+    if (!w->packed)
+        return BP_ERR_NOMEM;
+    multiply_range(w, 0, w->tiles, 0, w->panels, w->packed);
+    return BP_OK;
+}
+
+/* Blocks of about BLOCK_WORK, tall, so that few of them bring the same panel of B; shorter where
+ * there are few panels to share out. */
+static bp_status multiply_blocks(bp_exec *ex, plan *w)
+{
+    const bpi_gemm *g = w->g;
+    int64_t down = at_most((int64_t)(w->work / BLOCK_WORK), 16);
+    down = at_most(parts(down, w->panels), at_least(g->m / SHARED_ROWS, 1));
+    down = at_least(down, parts(g->m, BLOCK_ROWS));
+    w->block_tiles = parts(w->tiles, down);
+    double column = w->work / (double)(w->panels * down);
+    int64_t wide = at_least((int64_t)(BLOCK_WORK / column), g->dropout ? 4 : 1);
+    w->block_panels = parts(w->panels, parts(w->panels, wide));
+    w->across = parts(w->panels, w->block_panels);
+    w->pack |= w->block_tiles * TILE_ROWS >= COPY_ROWS;
+    if (w->pack) {
+        size_t bytes = (size_t)(w->chunk * TILE_COLS) * sizeof(real);
+        w->packed = bpi_workspace(ex, SLOTS * bytes);
+        if (!w->packed)
+            return BP_ERR_NOMEM;
+    }
+    bp_parallel_for(ex, parts(w->tiles, w->block_tiles) * w->across, multiply_block, w);
+    return BP_OK;
 }
 
 bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
 {
     if (g->m <= 0 || g->n <= 0)
         return BP_OK;
-    plan w = {.g = g};
-    double work = (double)g->m * (double)g->n * (double)g->k;
-    int transposed_b = g->b_col != 1;
-    if (transposed_b && g->a_col == 1 && g->k >= 2 * LANES && (g->n <= 12 || g->m <= 6)) {
-        w.block_rows = g->m;
-        if (work < INL) {
-            dot_block(&w, 0);
-            return BP_OK;
-        }
-        w.block_rows = parts(parts(g->m, at_least(2, at_most(g->m, (int64_t)(work / 2e5)))), DOT_ROWS) * DOT_ROWS;
-        bp_parallel_for(ex, parts(g->m, w.block_rows), dot_block, &w);
+    plan w = {.g = g, .work = (double)g->m * (double)g->n * (double)g->k};
+    int along_k = g->a_col == 1 && g->b_row == 1 && g->b_col != 1 && g->k >= 2 * LANES;
+    if (along_k && (4 * g->n <= 3 * LANES || g->m <= LANES)) {
+        multiply_dots(ex, &w);
         return BP_OK;
     }
-    w.tiles = parts(g->m, TILE_ROWS);
-    w.panels = parts(g->n, TILE_COLS);
-    w.height = g->m / w.tiles;
-    w.taller = g->m - w.height * w.tiles;
-    w.chunk = g->k <= CHUNK ? g->k : parts(g->k, parts(g->k, CHUNK));
-    w.pack_b = g->k > 0 && (transposed_b || g->m >= PBM);
-    real stack[STACK_BYTES / sizeof(real)] __attribute__((aligned(64)));
-    size_t panel_bytes = w.pack_b ? (size_t)(w.chunk * TILE_COLS) * sizeof(real) : 0;
-    w.packed = stack;
-    if (work < INL) {
-        if (panel_bytes > STACK_BYTES && !(w.packed = bpi_workspace(ex, panel_bytes)))
-            return BP_ERR_NOMEM;
-        multiply_range(&w, 0, w.tiles, 0, w.panels, w.packed);
-        return BP_OK;
-    }
-    if (w.pack_b && !(w.packed = bpi_workspace(ex, SLOTS * panel_bytes)))
-        return BP_ERR_NOMEM;
-    w.block_tiles = parts(w.tiles, parts(g->m, MBR));
-    double panel = (double)w.block_tiles * TILE_ROWS * TILE_COLS * (double)at_least(g->k, 1);
-    int64_t wide = at_least((int64_t)(BLKW / panel), g->dropout ? 4 : 1);
-    w.across = parts(w.panels, wide);
-    w.block_panels = parts(w.panels, w.across);
-    w.across = parts(w.panels, w.block_panels);
-    bp_parallel_for(ex, parts(w.tiles, w.block_tiles) * w.across, multiply_block, &w);
-    return BP_OK;
+    plan_tiles(&w);
+    return w.work < INLINE_WORK ? multiply_inline(ex, &w) : multiply_blocks(ex, &w);
 }

@@ -4,7 +4,9 @@
  * one step loads two vectors of B and broadcasts one element of A per row. There are as many rows
  * as leave registers for those three. Every tile size is a function of its own, so that C is in
  * registers for each. A product with few columns or rows whose A and B both run along K takes dot
- * tiles instead: lanes along K, nothing packed, the lanes summed at the end. Used by gemm.c alone. */
+ * tiles instead: lanes along K, nothing packed, the lanes summed at the end.
+ *
+ * Used by gemm.c alone, which is compiled with -ffp-contract=fast: s * b + c is one instruction. */
 #ifndef BPI_CPU_GEMM_TILE_H
 #define BPI_CPU_GEMM_TILE_H
 
@@ -18,15 +20,11 @@
 
 enum {
     LANES = BPI_VECTOR_BYTES / (int)sizeof(real),
-#ifndef TR
     TILE_ROWS = BPI_VECTOR_BYTES == 64 ? 12 : BPI_VECTOR_BYTES == 32 ? 6 : 4,
-#else
-    TILE_ROWS = TR,
-#endif
     TILE_COLS = 2 * LANES,
-    A_PITCH = (TILE_ROWS + LANES - 1) / LANES * LANES, /* of a packed tile of A: [k][A_PITCH] */
-    DOT_ROWS = BPI_VECTOR_BYTES == 64 ? 4 : 3,
-    DOT_COLS = 4
+    DOT_ROWS = BPI_VECTOR_BYTES == 64 ? 4 : 2,
+    DOT_COLS = 4,
+    DOT_REST = DOT_ROWS * DOT_COLS > LANES ? DOT_ROWS * DOT_COLS / LANES : 1
 };
 
 #if BPI_F64
@@ -37,7 +35,7 @@ typedef int32_t lane_int;
 #define MM(name) name##ps
 #endif
 typedef real vec __attribute__((vector_size(BPI_VECTOR_BYTES)));
-typedef real vec_at __attribute__((vector_size(BPI_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef vec vec_at __attribute__((aligned(sizeof(real)), may_alias)); /* anywhere in memory */
 typedef lane_int lane_mask __attribute__((vector_size(BPI_VECTOR_BYTES)));
 
 INLINE vec load(const real *p) { return *(const vec_at *)p; }
@@ -79,7 +77,7 @@ INLINE void store_part(real *p, vec v, int n)
 }
 #endif
 
-/* Two vectors shuffled together as a pack of cards is: a0 b0 a1 b1 ... of the low or high halves. */
+/* Two vectors shuffled like a pack of cards: a0 b0 a1 b1 ... of their low or high halves. */
 #define SHUFFLE __builtin_shufflevector
 #if BPI_VECTOR_BYTES == 16 && BPI_F64
 #define MIX_LOW(a, b) SHUFFLE(a, b, 0, 2)
@@ -109,37 +107,35 @@ INLINE void transpose(vec t[LANES])
     }
 }
 
-/* d[p * pitch + lane] = s[lane * ld + p]: the k steps of `have` rows that run along K. Lanes up to
- * the next vector repeat the last row: they are multiplied and dropped. */
-static void pack_transposed(real *d, int pitch, int have, int64_t k, const real *s, int64_t ld)
+/* Packs a panel of B, [k][TILE_COLS], from `cols` columns that run along K and are `ld` apart.
+ * Lanes up to the next vector repeat the last column: they are multiplied and dropped. */
+static void pack_columns(real *to, int cols, int64_t k, const real *b, int64_t ld)
 {
-    for (int first = 0; first < have; first += LANES) {
+    for (int first = 0; first < cols; first += LANES) {
         for (int64_t p = 0; p < k; p += LANES) {
+            int steps = k - p < LANES ? (int)(k - p) : LANES;
             vec t[LANES];
-            if (k - p >= LANES)
-                UNROLL for (int i = 0; i < LANES; i++)
-                    t[i] = load(s + (first + i < have ? first + i : have - 1) * ld + p);
-            else
-                UNROLL for (int i = 0; i < LANES; i++)
-                    t[i] = load_part(s + (first + i < have ? first + i : have - 1) * ld + p,
-                                     (int)(k - p));
+            UNROLL for (int i = 0; i < LANES; i++) {
+                const real *from = b + (first + i < cols ? first + i : cols - 1) * ld + p;
+                t[i] = steps == LANES ? load(from) : load_part(from, steps);
+            }
             transpose(t);
             UNROLL for (int i = 0; i < LANES; i++)
-                if (p + i < k)
-                    store(d + (p + i) * pitch + first, t[i]);
+                if (i < steps)
+                    store(to + (p + i) * TILE_COLS + first, t[i]);
         }
     }
 }
 
-/* d[p * pitch + lane] = s[p * ld + lane], with 0 up to the next vector. */
-static void pack_rows(real *d, int pitch, int have, int64_t k, const real *s, int64_t ld)
+/* The same from rows of B, `ld` apart, with 0 up to the next vector. */
+static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
 {
-    int full = have / LANES * LANES, rest = have - full;
-    for (int64_t p = 0; p < k; p++, d += pitch, s += ld) {
+    int full = cols / LANES * LANES, rest = cols - full;
+    for (int64_t p = 0; p < k; p++, to += TILE_COLS, b += ld) {
         for (int i = 0; i < full; i += LANES)
-            store(d + i, load(s + i));
+            store(to + i, load(b + i));
         if (rest)
-            store(d + full, load_part(s + full, rest));
+            store(to + full, load_part(b + full, rest));
     }
 }
 
@@ -190,8 +186,9 @@ INLINE void finish(const int rows, const int vecs, const int masked, const epilo
 #undef EACH_VEC
 }
 
-/* Rows i.. of C times columns j..: `steps` of K from `a` and `b` on. With `by_row` the rows of A are
- * a_step apart and run along K; else its K steps are a_step apart and hold a row an element. */
+/* The tile of C at (i, j): `steps` steps of K from `a` and `b` on. With `by_row` the rows of A are
+ * a_step apart and run along K, and a pointer to every third is what addressing needs; else the
+ * steps are a_step apart and the rows side by side. */
 INLINE void multiply(const int rows, const int vecs, const int masked, const int by_row,
                      const epilogue *e, int64_t i, int64_t j, int part, int64_t steps,
                      const real *a, int64_t a_step, const real *b, int64_t b_step)
@@ -201,7 +198,7 @@ INLINE void multiply(const int rows, const int vecs, const int masked, const int
     UNROLL for (int x = 0; x < rows; x++)
         acc[x][0] = acc[x][1] = (vec){0};
     UNROLL for (int x = 0; x < rows; x += 3)
-        a_row[x / 3] = a + x * a_step;
+        a_row[x / 3] = a + (by_row ? x * a_step : x);
     for (int64_t p = 0; p < steps; p++) {
         vec b0 = vecs == 1 && masked ? load_part(b, part) : load(b), b1 = b0;
         if (vecs == 2)
@@ -234,10 +231,7 @@ typedef void (*tile_fn)(const epilogue *e, int64_t i, int64_t j, int part, int64
 #define EACH_ROWS_12(F, v, m, r)                                                                 \
     EACH_ROWS_6(F, v, m, r)                                                                      \
     F(7, v, m, r) F(8, v, m, r) F(9, v, m, r) F(10, v, m, r) F(11, v, m, r) F(12, v, m, r)
-#define EACH_ROWS_14(F, v, m, r) EACH_ROWS_12(F, v, m, r) F(13, v, m, r) F(14, v, m, r)
-#ifdef TR
-#define EACH_ROWS EACH_ROWS_14
-#elif BPI_VECTOR_BYTES == 64
+#if BPI_VECTOR_BYTES == 64
 #define EACH_ROWS EACH_ROWS_12
 #elif BPI_VECTOR_BYTES == 32
 #define EACH_ROWS EACH_ROWS_6
@@ -253,42 +247,29 @@ static const tile_fn tiles[2][2][2][TILE_ROWS] = { /* [by_row][vecs - 1][masked]
     {{{EACH_ROWS(TILE_NAME, 1, 0, 1)}, {EACH_ROWS(TILE_NAME, 1, 1, 1)}},
      {{EACH_ROWS(TILE_NAME, 2, 0, 1)}, {EACH_ROWS(TILE_NAME, 2, 1, 1)}}}};
 
-/* The four sums over lanes of one row of a dot tile. */
-INLINE void sum_lanes(real sum[DOT_COLS], const vec v[DOT_COLS])
+/* Sums the lanes of all vectors: v[i] ends in lane i / rest of v[i % rest]. Each step adds the
+ * halves of two vectors side by side, until a vector is full of sums of different ones. */
+INLINE void sum_lanes(vec v[DOT_ROWS * DOT_COLS])
 {
-    if (LANES < DOT_COLS) {
-        UNROLL for (int y = 0; y < DOT_COLS; y++) {
-            sum[y] = v[y][0];
-            UNROLL for (int l = 1; l < LANES; l++)
-                sum[y] += v[y][l];
-        }
-        return;
-    }
-    vec even = MIX_LOW(v[0], v[2]) + MIX_HIGH(v[0], v[2]);
-    vec odd = MIX_LOW(v[1], v[3]) + MIX_HIGH(v[1], v[3]);
-    vec all = MIX_LOW(even, odd) + MIX_HIGH(even, odd); /* sums 0 1 2 3 0 1 2 3 ... in parts */
-    UNROLL for (int y = 0; y < DOT_COLS; y++) {
-        sum[y] = all[y];
-        UNROLL for (int l = y + DOT_COLS; l < LANES; l += DOT_COLS)
-            sum[y] += all[l];
-    }
+    UNROLL for (int left = DOT_ROWS * DOT_COLS / 2; left >= DOT_REST; left /= 2)
+        UNROLL for (int i = 0; i < left; i++)
+            v[i] = MIX_LOW(v[i], v[i + left]) + MIX_HIGH(v[i], v[i + left]);
 }
 
 /* rows x cols of C from rows of A and columns of B that both run along K. */
 INLINE void dot(const int rows, const int cols, const bpi_gemm *g, int64_t i, int64_t j)
 {
     const real *a = g->a + i * g->a_row, *b = g->b + j * g->b_col;
-    vec acc[DOT_ROWS][DOT_COLS], s[DOT_ROWS];
-    UNROLL for (int x = 0; x < DOT_ROWS; x++)
-        UNROLL for (int y = 0; y < DOT_COLS; y++)
-            acc[x][y] = (vec){0};
+    vec acc[DOT_ROWS * DOT_COLS], s[DOT_ROWS];
+    UNROLL for (int x = 0; x < DOT_ROWS * DOT_COLS; x++)
+        acc[x] = (vec){0};
 #define DOT_STEP(LOAD)                                                                           \
     UNROLL for (int x = 0; x < rows; x++)                                                        \
         s[x] = LOAD(a + x * g->a_row + p);                                                       \
     UNROLL for (int y = 0; y < cols; y++) {                                                      \
         vec t = LOAD(b + y * g->b_col + p);                                                      \
         UNROLL for (int x = 0; x < rows; x++)                                                    \
-            acc[x][y] += s[x] * t;                                                               \
+            acc[x * DOT_COLS + y] += s[x] * t;                                                   \
     }
 #define LOAD_REST(at) load_part(at, (int)(g->k - p))
     int64_t p = 0;
@@ -298,22 +279,25 @@ INLINE void dot(const int rows, const int cols, const bpi_gemm *g, int64_t i, in
     if (p < g->k) {
         DOT_STEP(LOAD_REST)
     }
-    UNROLL for (int x = 0; x < rows; x++) {
-        real sum[DOT_COLS], *c = g->c + (i + x) * g->c_row + j;
-        sum_lanes(sum, acc[x]);
-        UNROLL for (int y = 0; y < cols; y++) {
-            real v = sum[y];
-            if (g->accumulate)
-                v += c[y];
-            if (g->bias)
-                v += g->bias[j + y];
-            if (g->relu && v < 0)
-                v = 0;
-            if (g->gate)
-                v = g->gate[(i + x) * g->gate_row + j + y] <= 0 ? 0 : v * g->scale;
-            c[y] = v;
-        }
-    }
+    sum_lanes(acc);
+    real sum[DOT_REST][LANES], out[DOT_ROWS][DOT_COLS];
+    UNROLL for (int x = 0; x < DOT_REST; x++)
+        store(sum[x], acc[x]);
+    UNROLL for (int e = 0; e < DOT_ROWS * DOT_COLS; e++)
+        out[e / DOT_COLS][e % DOT_COLS] = sum[e % DOT_REST][e / DOT_REST];
+    real *c = g->c + i * g->c_row + j;
+    const real *gate = g->gate ? g->gate + i * g->gate_row + j : NULL;
+#define EACH UNROLL for (int x = 0; x < rows; x++) UNROLL for (int y = 0; y < cols; y++)
+    if (g->accumulate)
+        EACH out[x][y] += c[x * g->c_row + y];
+    if (g->bias)
+        EACH out[x][y] += g->bias[j + y];
+    if (g->relu)
+        EACH out[x][y] = out[x][y] < 0 ? 0 : out[x][y];
+    if (g->gate)
+        EACH out[x][y] = gate[x * g->gate_row + y] <= 0 ? 0 : out[x][y] * g->scale;
+    EACH c[x * g->c_row + y] = out[x][y];
+#undef EACH
 }
 
 typedef void (*dot_fn)(const bpi_gemm *g, int64_t i, int64_t j);
@@ -324,12 +308,12 @@ typedef void (*dot_fn)(const bpi_gemm *g, int64_t i, int64_t j);
     }
 #define DOT_EACH(rows) DOT(rows, 1) DOT(rows, 2) DOT(rows, 3) DOT(rows, 4)
 #define DOT_NAMES(rows) {dot_##rows##_1, dot_##rows##_2, dot_##rows##_3, dot_##rows##_4},
-DOT_EACH(1) DOT_EACH(2) DOT_EACH(3)
+DOT_EACH(1) DOT_EACH(2)
 #if BPI_VECTOR_BYTES == 64
-DOT_EACH(4)
+DOT_EACH(3) DOT_EACH(4)
 static const dot_fn dots[][DOT_COLS] = {DOT_NAMES(1) DOT_NAMES(2) DOT_NAMES(3) DOT_NAMES(4)};
 #else
-static const dot_fn dots[][DOT_COLS] = {DOT_NAMES(1) DOT_NAMES(2) DOT_NAMES(3)};
+static const dot_fn dots[][DOT_COLS] = {DOT_NAMES(1) DOT_NAMES(2)};
 #endif
 
 #endif

@@ -1,5 +1,5 @@
-/* nll_spread: y[i, j] = -s / N where j = labels[i], else 0: the gradient of nll_loss. Forward: s [],
- * labels [N] -> y [N, C]. A bad label gives a row of zeros and is noted. Backward is nll_loss.
+/* nll_spread: y[i, j] = -s / N where j = labels[i], else 0: the gradient of nll_loss. Forward:
+ * s [], labels [N] -> y [N, C]. A bad label gives a row of zeros and is noted. Backward is nll_loss.
  * Floor: y written once. The rule: src/ops/nll_spread.c. */
 #include <string.h>
 

@@ -19,7 +19,7 @@ bpi_pool *bpi_pool_create(int threads, void *(*alloc)(void *user, size_t bytes),
                           void (*free)(void *user, void *p, size_t bytes), void *user);
 
 /* Runs body(arg, i) for 0 <= i < blocks, in any order and in the floating-point state of
- * cpu/fpstate.h, and returns when all are done. At most 2^62 - 1 blocks. */
+ * fpstate.h, and returns when all are done. At most 2^62 - 1 blocks. */
 void bpi_pool_run(bpi_pool *p, int64_t blocks, void (*body)(void *arg, int64_t block), void *arg);
 
 /* BP_ERR_ARG when negative, BP_ERR_STATE from inside a block. */

@@ -92,41 +92,46 @@ static inline real bpi_run_max(const real *x, int64_t n)
     return max;
 }
 
-/* The sum of e^(x - max); e, if not NULL, takes the terms. What does not fill the lanes goes
- * through them as one shorter vector, padded with e^-Inf = 0. */
-static inline double bpi_run_exp(real *e, const real *x, int64_t n, real max)
+/* n >= lanes. The last vector steps back to end with the row, and counts only what is new. */
+static inline __attribute__((always_inline)) double
+bpi_run_exp_lanes(const int lanes, real *e, const real *x, int64_t n, real max)
 {
-    double total[BPI_LANES] = {0}, rest[4] = {0};
-    real term[BPI_LANES];
-    int64_t i = 0;
-    while (n - i >= BPI_LANES) {
-        int64_t end = i + bpi_at_most(n - i, BPI_EXP_CHUNK) / BPI_LANES * BPI_LANES;
-        real acc[BPI_LANES] = {0};
-        for (; i < end; i += BPI_LANES) {
-            for (int j = 0; j < BPI_LANES; j++) {
-                term[j] = bpi_exp(x[i + j] - max);
-                acc[j] += term[j];
+    double total[BPI_LANES] = {0};
+    for (int64_t first = 0; first < n; first += BPI_EXP_CHUNK) {
+        int64_t end = bpi_at_most(first + BPI_EXP_CHUNK, n);
+        real acc[BPI_LANES] = {0}, term[BPI_LANES];
+        for (int64_t i = first; i < end; i += lanes) {
+            int64_t at = bpi_at_most(i, n - lanes);
+            int seen = (int)(i - at);
+            for (int j = 0; j < lanes; j++) {
+                term[j] = bpi_exp(x[at + j] - max);
+                acc[j] += j < seen ? 0 : term[j];
             }
             if (e)
-                for (int j = 0; j < BPI_LANES; j++)
-                    e[i + j] = term[j];
+                for (int j = 0; j < lanes; j++)
+                    e[at + j] = term[j];
         }
-        for (int j = 0; j < BPI_LANES; j++)
+        for (int j = 0; j < lanes; j++)
             total[j] += (double)acc[j];
     }
-    if (i < n) {
-        int left = (int)(n - i), padded = (left + 7) / 8 * 8;
-        for (int j = 0; j < padded; j++)
-            term[j] = j < left ? x[i + j] : -(real)INFINITY;
-        for (int j = 0; j < padded; j++)
-            term[j] = bpi_exp(term[j] - max);
-        for (int j = 0; j < padded; j += 4)
-            for (int k = 0; k < 4; k++)
-                rest[k] += (double)term[j + k];
-        for (int j = 0; e && j < left; j++)
-            e[i + j] = term[j];
+    return bpi_fold(total);
+}
+
+/* The sum of e^(x - max); e, if not NULL, takes the terms. */
+static inline double bpi_run_exp(real *e, const real *x, int64_t n, real max)
+{
+    double sum = 0;
+    if (n >= BPI_LANES)
+        return bpi_run_exp_lanes(BPI_LANES, e, x, n, max);
+    if (n >= 8)
+        return bpi_run_exp_lanes(8, e, x, n, max);
+    for (int64_t i = 0; i < n; i++) {
+        real term = bpi_exp(x[i] - max);
+        sum += (double)term;
+        if (e)
+            e[i] = term;
     }
-    return (n < BPI_LANES ? 0 : bpi_fold(total)) + ((rest[0] + rest[2]) + (rest[1] + rest[3]));
+    return sum;
 }
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Branch-free: each function is arithmetic, integer adds and shifts, and selects, all of which
  * every instruction level has. Right at NaN, infinities, zeros, overflow, and with denormal inputs
- * and results, in the state of cpu/fpstate.h. Must be compiled without -ffast-math.
+ * and results, in the state of fpstate.h. Must be compiled without -ffast-math.
  *
  * exp     x = n ln2 + r, |r| <= ln2 / 2; e^x = 2^n (1 + r + r^2 Q(r))
  * expm1   2^n (r + r^2 Q(r)) + (2^n - 1)

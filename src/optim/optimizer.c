@@ -71,20 +71,14 @@ bp_status bp_adam_create(bp_params *p, double lr, bp_optimizer **out)
 {
     *out = NULL;
     bpi_update_params numbers = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay_from = 1};
-    BPI_TRY(bpi_enter(p->ctx));
-    bp_status st = create(p, BPI_OP_adam, 2, lr, numbers, out);
-    bpi_leave(p->ctx);
-    return st;
+    BPI_INSIDE(p->ctx, create(p, BPI_OP_adam, 2, lr, numbers, out));
 }
 
 bp_status bp_sgd_create(bp_params *p, double lr, double momentum, bp_optimizer **out)
 {
     *out = NULL;
     bpi_update_params numbers = {.beta1 = momentum, .decay_from = 1};
-    BPI_TRY(bpi_enter(p->ctx));
-    bp_status st = create(p, BPI_OP_sgd, 1, lr, numbers, out);
-    bpi_leave(p->ctx);
-    return st;
+    BPI_INSIDE(p->ctx, create(p, BPI_OP_sgd, 1, lr, numbers, out));
 }
 
 void bp_optimizer_free(bp_optimizer *o)
@@ -138,10 +132,7 @@ static bp_status set(bp_optimizer *o, bp_optimizer_option option, double value)
 
 bp_status bp_optimizer_set(bp_optimizer *o, bp_optimizer_option option, double value)
 {
-    BPI_TRY(bpi_enter(o->params->ctx));
-    bp_status st = set(o, option, value);
-    bpi_leave(o->params->ctx);
-    return st;
+    BPI_INSIDE(o->params->ctx, set(o, option, value));
 }
 
 bp_tensor *bp_optimizer_rate(bp_optimizer *o)
@@ -214,8 +205,5 @@ bp_status bp_optimizer_step(bp_optimizer *o)
 {
     if (!o)
         return BP_ERR_ARG;
-    BPI_TRY(bpi_enter(o->params->ctx));
-    bp_status st = step(o);
-    bpi_leave(o->params->ctx);
-    return st;
+    BPI_INSIDE(o->params->ctx, step(o));
 }
