@@ -3,11 +3,12 @@
  *
  *   bench_gemm [--json FILE] [--threads N] [--only GROUP]
  *
- * Contenders take turns within each round, on random data and packed rows; a row shows medians over
- * the rounds with their least and greatest. Library threads spin for milliseconds after a call, so
- * each turn ends with a pause. Groups: tiny, layers, large (layers of 100 M multiply-adds and more)
- * and held-out, whose shapes nobody tunes on. OpenBLAS picks its kernels by the processor's name;
- * for one it does not know set OPENBLAS_CORETYPE (say SkylakeX) and read both tables. */
+ * Contenders take turns within each round, on random data, with the row pitch that the library
+ * gives its tensors, the same for all. A row shows medians over the rounds with their least and
+ * greatest. Library threads spin for milliseconds after a call, so each turn ends with a pause.
+ * Groups: tiny, layers, large (layers of 100 M multiply-adds and more) and held-out, whose shapes
+ * nobody tunes on. OpenBLAS picks its kernels by the processor's name; for one it does not know set
+ * OPENBLAS_CORETYPE (say SkylakeX) and read both tables. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_setaffinity */
 #include <dirent.h>
@@ -256,15 +257,18 @@ static void run_shape(int group, int form, int batch, int out, int in)
     g.m = ta ? out : batch;
     g.n = tb ? out : in;
     g.k = form == FORWARD ? in : ta ? batch : out;
-    g.a_row = ta ? 1 : g.k;
-    g.a_col = ta ? g.m : 1;
-    g.b_row = tb ? 1 : g.n;
-    g.b_col = tb ? g.k : 1;
-    g.c_row = g.n;
-    real *a = random_array(g.m * g.k), *b = random_array(g.k * g.n);
+    int64_t a_pitch = bpi_row_pitch(ta ? g.m : g.k, BPI_REAL_DTYPE);
+    int64_t b_pitch = bpi_row_pitch(tb ? g.k : g.n, BPI_REAL_DTYPE);
+    g.a_row = ta ? 1 : a_pitch;
+    g.a_col = ta ? a_pitch : 1;
+    g.b_row = tb ? 1 : b_pitch;
+    g.b_col = tb ? b_pitch : 1;
+    g.c_row = bpi_row_pitch(g.n, BPI_REAL_DTYPE);
+    real *a = random_array(a_pitch * (ta ? g.k : g.m));
+    real *b = random_array(b_pitch * (tb ? g.n : g.k));
     g.a = a;
     g.b = b;
-    g.c = random_array(g.m * g.n);
+    g.c = random_array(g.c_row * g.m);
     double t[CONTENDERS][MAX_ROUNDS];
     int rounds = (double)g.m * (double)g.n * (double)g.k > 1e8 ? 7 : MAX_ROUNDS;
     for (int round = 0; round < rounds; round++)

@@ -12,7 +12,8 @@ extern "C" {
 
 typedef struct bp_data bp_data;
 
-/* rows x cols samples (u8 or f32, row-major, copied) with a class 0 .. classes-1 each. */
+/* rows x cols samples (u8 or f32, row-major, copied) with a class 0 .. classes-1 each. BP_ERR_RANGE
+ * names the first label out of range, or the first number that is not finite. */
 BP_API bp_status bp_data_create(bp_context *ctx, bp_dtype dtype, const void *x,
                                 const int32_t *labels, int64_t rows, int64_t cols,
                                 int32_t classes, bp_data **data) BP_USE;
@@ -22,7 +23,8 @@ BP_API bp_status bp_data_create(bp_context *ctx, bp_dtype dtype, const void *x,
 BP_API bp_status bp_data_digits(bp_context *ctx, bp_data **data) BP_USE;
 
 /* An IDX pair as MNIST has it: u8 images [rows, h, w] and u8 labels [rows]; gzipped files are read
- * where the library was built with zlib (BP_ERR_UNSUPPORTED says so where not). */
+ * where the library was built with zlib (BP_ERR_UNSUPPORTED says so where not). A row is an image;
+ * there are as many classes as the largest label says. */
 BP_API bp_status bp_data_idx(bp_context *ctx, const char *images, const char *labels,
                              bp_data **data) BP_USE;
 

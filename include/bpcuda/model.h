@@ -17,16 +17,19 @@ typedef struct bp_model bp_model;
 /* An f32 classifier from a text of layers: a number is a dense layer of that width, "relu" and
  * "elu" are activations, "dropout=0.1" drops. The last dense layer, to `classes`, is added by
  * itself. "64 relu dropout=0.1 64 relu" on 64 inputs and 10 classes has parameters
- * layer1.weight [64,64], layer1.bias [64], ..., layer3.weight [10,64], layer3.bias [10]. */
+ * layer1.weight [64,64], layer1.bias [64], ..., layer3.weight [10,64], layer3.bias [10]. Weights
+ * are drawn at the first use, from the seed the context has then: He before relu and elu, else
+ * LeCun; biases are 0. BP_ERR_FORMAT names the word that is wrong, its place and what is wanted. */
 BP_API bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers,
                                  int32_t classes, bp_model **model) BP_USE;
 BP_API void bp_model_free(bp_model *model); /* NULL is fine */
 
-/* Sets the normaliser from a data set: each column minus its mean, over its standard deviation
- * (columns that do not vary become 0). */
+/* Sets the normaliser from a data set: each column minus its mean, over its standard deviation.
+ * The columns of u8 data have one unit, so all of them are divided by the root of their mean
+ * variance: rare pixels are not blown up. Columns that do not vary become 0. */
 BP_API bp_status bp_model_normalize(bp_model *model, const bp_data *data) BP_USE;
 
-/* Logits [N, classes] of rows of a data set: index i32 [N]. An op: NULL on failure, of the innermost
+/* Logits [N, classes] of rows of a set: index i32 [N]. An op: NULL on failure, of the innermost
  * scope, recorded where gradients are wanted. `training` switches dropout on. */
 BP_API bp_tensor *bp_model_logits(bp_model *model, bp_data *data, bp_tensor *index,
                                   int32_t training);

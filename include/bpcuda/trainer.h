@@ -22,29 +22,37 @@ enum {
     BP_TRAIN_DECAY_FROM = 7 /* epoch from which L1 and L2 act */
 };
 
-/* Trains `model` on `data`; both must outlive the trainer. */
+/* Trains `model` on `data`; both must outlive the trainer. For runs that repeat bit by bit: call
+ * bp_seed() before the model is made (initial weights and dropout follow from the context's stream,
+ * which other training scopes advance too), and set BP_TRAIN_SEED for the order of the rows. */
 BP_API bp_status bp_trainer_create(bp_model *model, bp_data *data, bp_trainer **trainer) BP_USE;
 BP_API void bp_trainer_free(bp_trainer *trainer); /* NULL is fine */
 
-/* Before the first run; a value out of range is BP_ERR_ARG, with the range. */
+/* Before the first run (else BP_ERR_STATE); a value out of range is BP_ERR_ARG, with the range. */
 BP_API bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, double value) BP_USE;
 
 /* Runs until all epochs are done (*done = 1), or max_steps or max_seconds have passed (negative:
- * no limit; *done = 0), and can be called again: the result does not depend on the cuts.
- * BP_ERR_STOPPED after bp_trainer_stop(). */
+ * no limit; *done = 0), and can be called again: the result does not depend on the cuts. Waits for
+ * the device once an epoch and before it returns; forgets gradients that wait for a step.
+ * BP_ERR_STOPPED after bp_trainer_stop(), and the next call goes on. The last batch of an epoch may
+ * be smaller than the others, or larger by one row; each batch holds several classes where the
+ * data do. */
 BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,
                                 int32_t *done) BP_USE;
 
-/* From any thread: the run returns after its current step. */
+/* From any thread: the run returns after its current step; without a run, the next one at once. */
 BP_API void bp_trainer_stop(bp_trainer *trainer);
 
-/* Of the last finished epoch (0 before the first): waits for nothing. */
 typedef struct bp_progress {
-    int64_t epoch, steps;
-    double loss;     /* mean over the epoch, in nats, of the data, without L1 and L2 */
-    double accuracy; /* share of correct rows over the epoch, with dropout on */
+    int64_t epoch;       /* epochs finished */
+    int64_t steps;       /* steps done */
+    int64_t epoch_steps; /* steps of one epoch */
+    double loss;     /* mean over the last finished epoch, in nats, without L1 and L2 */
+    double accuracy; /* share of correct rows over that epoch, with dropout on */
     double seconds;  /* spent in bp_trainer_run so far */
 } bp_progress;
+
+/* Where the loop is; waits for nothing. */
 BP_API void bp_trainer_progress(const bp_trainer *trainer, bp_progress *progress);
 
 #ifdef __cplusplus

@@ -259,8 +259,7 @@ static bp_status walkable(bp_context *ctx, bp_tensor *y, const char *who)
         return bpi_fail(ctx, BP_ERR_STATE, "%s: outside any scope: call it in bp_run", who);
     if (!y)
         return bpi_fail(ctx, BP_ERR_ARG, "%s: the value to differentiate is NULL", who);
-    if (!bpi_usable(ctx, y, who, "the value"))
-        return ctx->pending;
+    BPI_TRY(bpi_usable(ctx, y, who, "the value"));
     if (!bpi_node_of(ctx, y))
         return bpi_fail(ctx, BP_ERR_STATE,
                         "%s: the value has no history: nothing in it asked for a gradient, or it "
@@ -331,13 +330,13 @@ static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *c
     if (n < 0 || n > (int32_t)(sizeof w.place / sizeof *w.place))
         return bpi_fail(ctx, BP_ERR_ARG, "grad: %d tensors asked for; at most %zu", n,
                         sizeof w.place / sizeof *w.place);
-    if (!dy || !bpi_usable(ctx, dy, "grad", "dy") ||
+    if (!dy || bpi_usable(ctx, dy, "grad", "dy") != BP_OK ||
         !bpi_same_shape(&dy->view.shape, &y->view.shape) || dy->view.dtype != y->view.dtype)
         return bpi_fail(ctx, BP_ERR_SHAPE, "grad: dy %s does not have y's shape %s and dtype",
                         dy ? bpi_shape_str(&dy->view.shape).s : "NULL",
                         bpi_shape_str(&y->view.shape).s);
     for (int i = 0; i < n; i++) {
-        if (!x[i] || !bpi_usable(ctx, x[i], "grad", "an x") || !bpi_node_of(ctx, x[i]))
+        if (!x[i] || bpi_usable(ctx, x[i], "grad", "an x") != BP_OK || !bpi_node_of(ctx, x[i]))
             return bpi_fail(ctx, BP_ERR_ARG, "grad: x[%d] asks for no gradient", i);
         w.place[i] = x[i]->place;
         w.first = w.place[i].node < w.first ? w.place[i].node : w.first;

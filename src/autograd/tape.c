@@ -149,7 +149,7 @@ static bp_tensor *same_view(bp_tensor *t, const char *who, bool leaf)
     bp_tensor *y = NULL;
     if (ctx->depth == 0)
         bpi_fail(ctx, BP_ERR_STATE, "%s: outside any scope: call it in bp_run", who);
-    else if (ctx->pending == BP_OK && bpi_usable(ctx, t, who, "the tensor")) {
+    else if (ctx->pending == BP_OK && bpi_usable(ctx, t, who, "the tensor") == BP_OK) {
         if (leaf && !bpi_is_real(t->view.dtype))
             bpi_fail(ctx, BP_ERR_DTYPE, "%s: %s has no gradient", who, bp_dtype_name(t->view.dtype));
         else

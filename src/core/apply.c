@@ -21,7 +21,7 @@ static bp_context *begin(const bp_op *op, bp_tensor *const *in)
         for (int i = 0; i < op->def.n_in; i++) {
             static const char *const name[] = {"input 0", "input 1", "input 2", "input 3"};
             if (in[i]->ctx != ctx || !in[i]->storage)
-                if (!bpi_usable(ctx, in[i], op->def.name, name[i]))
+                if (bpi_usable(ctx, in[i], op->def.name, name[i]) != BP_OK)
                     break;
         }
         if (ctx->pending == BP_OK)

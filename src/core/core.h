@@ -74,9 +74,9 @@ void bpi_kill(bp_tensor *t);        /* NULL is fine */
 void bpi_give_to_scope(bp_tensor *t);
 /* Fresh memory for a view whose dtype, shape and strides are set. */
 bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner);
-/* True for a usable handle of ctx; else a pending error that names `who` and `what`. Gives a
- * parameter its memory at its first use. */
-bool bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what);
+/* BP_OK for a usable handle of ctx; else an error that names `who` and `what`. Gives a parameter its
+ * memory at its first use. */
+bp_status bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what);
 
 /* --- views (view.c) ---------------------------------------------------------------------- */
 

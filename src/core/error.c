@@ -59,6 +59,11 @@ bp_status bpi_enter(bp_context *ctx)
         !atomic_compare_exchange_strong_explicit(&ctx->owner, &nobody, self, memory_order_acquire,
                                                  memory_order_relaxed))
         return BP_ERR_BUSY; /* the text belongs to the thread inside */
+    if (!ctx->device) { /* bp_open failed; its text stays */
+        if (ctx->entries == 0)
+            atomic_store_explicit(&ctx->owner, 0, memory_order_release);
+        return BP_ERR_DEVICE;
+    }
     ctx->entries++;
     return BP_OK;
 }

@@ -127,19 +127,16 @@ bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner)
     return t;
 }
 
-bool bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what)
+bp_status bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what)
 {
-    if (t->ctx != ctx) {
-        bpi_fail(ctx, BP_ERR_DEVICE, "%s: %s belongs to another context", who, what);
-        return false;
-    }
+    if (t->ctx != ctx)
+        return bpi_fail(ctx, BP_ERR_DEVICE, "%s: %s belongs to another context", who, what);
     if (t->storage)
-        return true;
+        return BP_OK;
     if (t->store)
-        return bpi_params_materialize(t->store) == BP_OK;
-    bpi_fail(ctx, BP_ERR_ARG, "%s: %s is a stale handle: its scope has ended, or it was freed", who,
-             what);
-    return false;
+        return bpi_params_materialize(t->store);
+    return bpi_fail(ctx, BP_ERR_ARG,
+                    "%s: %s is a stale handle: its scope has ended, or it was freed", who, what);
 }
 
 /* --- public ------------------------------------------------------------------------------ */
@@ -181,7 +178,8 @@ bp_tensor *bp_keep(bp_tensor *t)
         return NULL;
     bp_context *ctx = t->ctx;
     bp_tensor *kept = NULL;
-    if (bpi_usable(ctx, t, "keep", "the tensor") && bpi_not_recording(ctx, "keep") == BP_OK) {
+    if (bpi_usable(ctx, t, "keep", "the tensor") == BP_OK &&
+        bpi_not_recording(ctx, "keep") == BP_OK) {
         kept = t;
         if (t->owner == BPI_OWNER_SCOPE) {
             unlink_from_scope(t);
@@ -215,8 +213,7 @@ static bp_status transfer_check(bp_tensor *t, const char *who, const void *host,
         return ctx->pending;
     if (!t->storage && t->store)
         BPI_TRY(bpi_params_materialize(t->store));
-    if (!bpi_usable(ctx, t, who, "the tensor"))
-        return ctx->pending ? ctx->pending : BP_ERR_ARG;
+    BPI_TRY(bpi_usable(ctx, t, who, "the tensor"));
     BPI_TRY(bpi_not_recording(ctx, who));
     size_t want = (size_t)bp_shape_count(t->view.shape) * bp_dtype_bytes(t->view.dtype);
     if (bytes != want)
@@ -302,8 +299,8 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
         return bpi_fail(ctx, BP_ERR_ARG, "%s: an operand is NULL", who);
     if (ctx->pending != BP_OK)
         return ctx->pending;
-    if (!bpi_usable(ctx, dst, who, "the target") || !bpi_usable(ctx, src, who, "the source"))
-        return ctx->pending != BP_OK ? ctx->pending : BP_ERR_ARG;
+    BPI_TRY(bpi_usable(ctx, dst, who, "the target"));
+    BPI_TRY(bpi_usable(ctx, src, who, "the source"));
     const bp_view *d = &dst->view, *s = &src->view;
     bp_shape both;
     bool fits = add ? bpi_broadcast(&d->shape, &s->shape, &both) && bpi_same_shape(&both, &d->shape)

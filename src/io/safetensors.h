@@ -1,0 +1,40 @@
+/* Files of named tensors in the safetensors format: the length of a header as a little-endian u64,
+ * the header in JSON, then the elements of all tensors, row-major, without gaps. */
+#ifndef BPI_SAFETENSORS_H
+#define BPI_SAFETENSORS_H
+
+#include "io/file.h"
+
+typedef struct bpi_text_pair {
+    const char *key, *value;
+} bpi_text_pair;
+
+/* Writes tensors and metadata to a temporary file beside `path`, then renames it. Waits. Names and
+ * metadata hold no quotes, backslashes or control characters. */
+bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *const *name,
+                                bp_tensor *const *tensor, int32_t n, const bpi_text_pair *meta,
+                                int32_t n_meta);
+
+typedef struct bpi_entry {
+    const char *name;
+    bp_dtype dtype;
+    bp_shape shape;
+    uint64_t begin, end; /* in the data */
+} bpi_entry;
+
+/* A file that was read whole and checked. */
+typedef struct bpi_safetensors {
+    bpi_bytes header, data; /* the header holds the decoded strings */
+    bpi_entry *entry;       /* in order of their data */
+    bpi_text_pair *meta;
+    int64_t n, n_meta, entry_capacity, meta_capacity;
+} bpi_safetensors;
+
+/* On any failure too, free the result. */
+bp_status bpi_safetensors_read(bp_context *ctx, const char *path, bpi_safetensors *file);
+void bpi_safetensors_free(bp_context *ctx, bpi_safetensors *file);
+
+const bpi_entry *bpi_safetensors_find(const bpi_safetensors *file, const char *name);
+const char *bpi_safetensors_meta(const bpi_safetensors *file, const char *key); /* NULL: none */
+
+#endif

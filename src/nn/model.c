@@ -1,0 +1,352 @@
+/* Models: making one, its forward pass, and what it is asked on the host. Files: model_file.c. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/nn.h"
+
+enum { ROWS = 1024 }; /* rows of one pass of predict and evaluate */
+
+/* --- making one -------------------------------------------------------------------------- */
+
+/* He before a rectifier, LeCun otherwise. */
+static bp_init init_of(const bp_model *m, int32_t i)
+{
+    do
+        i++;
+    while (i < m->n_layers && m->layer[i].kind == BPI_DROPOUT);
+    bool rectified = i < m->n_layers && m->layer[i].kind != BPI_DENSE;
+    return rectified ? BP_INIT_HE : BP_INIT_LECUN;
+}
+
+static bp_status declare(bp_model *m)
+{
+    int64_t in = m->inputs;
+    for (int32_t i = 0, number = 1; i < m->n_layers; i++) {
+        if (m->layer[i].kind != BPI_DENSE)
+            continue;
+        int64_t out = m->layer[i].width;
+        char weight[32], bias[32];
+        snprintf(weight, sizeof weight, "layer%d.weight", (int)number);
+        snprintf(bias, sizeof bias, "layer%d.bias", (int)number++);
+        if (!bp_param(m->params, weight, BP_SHAPE(out, in), init_of(m, i)) ||
+            !bp_param(m->params, bias, BP_SHAPE(out), BP_INIT_ZERO))
+            return BP_ERR_NOMEM;
+        in = out;
+    }
+    return BP_OK;
+}
+
+/* The words of a text with one space between them: equal models, equal files. */
+static bp_status keep_text(bp_model *m, const char *text)
+{
+    size_t n = 0;
+    for (; *(text += strspn(text, " \t\n")); text += strcspn(text, " \t\n")) {
+        size_t length = strcspn(text, " \t\n");
+        if (n + length + 2 > sizeof m->text)
+            return bpi_fail(m->ctx, BP_ERR_FORMAT, "layers: the text is longer than %zu bytes",
+                            sizeof m->text - 1);
+        if (n)
+            m->text[n++] = ' ';
+        memcpy(m->text + n, text, length);
+        n += length;
+    }
+    return BP_OK;
+}
+
+static bp_status build(bp_model *m, const char *layers)
+{
+    BPI_TRY(bpi_layers_parse(m->ctx, layers, m->classes, m->layer, &m->n_layers));
+    BPI_TRY(keep_text(m, layers));
+    BPI_TRY(bp_params_create(m->ctx, BP_F32, &m->params));
+    BPI_TRY(declare(m));
+    m->shift = bp_tensor_create(m->ctx, BP_F32, BP_SHAPE(m->inputs));
+    m->scale = bp_tensor_create(m->ctx, BP_F32, BP_SHAPE(m->inputs));
+    size_t bytes = (size_t)m->inputs * sizeof(float);
+    float *one = bpi_host_alloc(m->ctx, bytes);
+    for (int64_t i = 0; one && i < m->inputs; i++)
+        one[i] = 1;
+    bp_status st = m->shift && m->scale && one ? bp_write(m->scale, one, bytes) : BP_ERR_NOMEM;
+    bpi_host_free(m->ctx, one, bytes);
+    return st;
+}
+
+static bp_status create(bp_context *ctx, int64_t inputs, const char *layers, int32_t classes,
+                        bp_model **out)
+{
+    if (!layers)
+        return bpi_fail(ctx, BP_ERR_ARG, "model_create: the text of layers is NULL");
+    if (inputs < 1 || inputs > BPI_WIDTH_MAX || classes < 1 || classes > BPI_WIDTH_MAX)
+        return bpi_fail(ctx, BP_ERR_ARG,
+                        "model_create: %lld inputs, %d classes: 1 to %d are wanted",
+                        (long long)inputs, (int)classes, BPI_WIDTH_MAX);
+    bp_model *m = bpi_host_alloc(ctx, sizeof *m);
+    if (!m)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "model_create: out of memory");
+    m->ctx = ctx;
+    m->inputs = inputs;
+    m->classes = classes;
+    bp_status st = build(m, layers);
+    if (st == BP_OK)
+        *out = m;
+    else
+        bp_model_free(m);
+    return st;
+}
+
+bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers, int32_t classes,
+                          bp_model **model)
+{
+    *model = NULL;
+    BPI_INSIDE(ctx, create(ctx, inputs, layers, classes, model));
+}
+
+void bp_model_free(bp_model *m)
+{
+    if (!m || bpi_enter(m->ctx) != BP_OK)
+        return;
+    bp_context *ctx = m->ctx;
+    bp_free(m->shift);
+    bp_free(m->scale);
+    bp_params_free(m->params);
+    bpi_host_free(ctx, m, sizeof *m);
+    bpi_leave(ctx);
+}
+
+bp_status bpi_model_fits(const bp_model *m, bp_data *data, const char *who)
+{
+    if (!data)
+        return bpi_fail(m->ctx, BP_ERR_ARG, "%s: the data set is NULL", who);
+    if (bp_context_of(bp_data_labels(data)) != m->ctx)
+        return bpi_fail(m->ctx, BP_ERR_DEVICE, "%s: the data set belongs to another context", who);
+    if (bp_data_cols(data) == m->inputs && bp_data_classes(data) <= m->classes)
+        return BP_OK;
+    return bpi_fail(m->ctx, BP_ERR_SHAPE,
+                    "%s: data of %lld columns and %d classes for %lld inputs and %d classes", who,
+                    (long long)bp_data_cols(data), (int)bp_data_classes(data),
+                    (long long)m->inputs, (int)m->classes);
+}
+
+/* --- the normaliser ---------------------------------------------------------------------- */
+
+static double value_at(const void *x, bp_dtype dtype, int64_t i)
+{
+    return dtype == BP_U8 ? ((const uint8_t *)x)[i] : (double)((const float *)x)[i];
+}
+
+/* Means relative to the first row, so that a column that does not vary has variance 0 exactly;
+ * then variances. */
+static void moments(const void *x, bp_dtype dtype, int64_t rows, int64_t cols, double *mean,
+                    double *variance)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            mean[j] += value_at(x, dtype, i * cols + j) - value_at(x, dtype, j);
+    for (int64_t j = 0; j < cols; j++)
+        mean[j] = mean[j] / (double)rows + value_at(x, dtype, j);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++) {
+            double d = value_at(x, dtype, i * cols + j) - mean[j];
+            variance[j] += d * d;
+        }
+    for (int64_t j = 0; j < cols; j++)
+        variance[j] /= (double)rows;
+}
+
+static bp_status normalize(bp_model *m, bp_data *data)
+{
+    BPI_TRY(bpi_model_fits(m, data, "model_normalize"));
+    bp_context *ctx = m->ctx;
+    bp_tensor *samples = bp_data_samples(data);
+    bp_dtype dtype = bp_dtype_of(samples);
+    int64_t rows = bp_data_rows(data), cols = m->inputs;
+    size_t x_bytes = (size_t)(rows * cols) * bp_dtype_bytes(dtype);
+    size_t bytes = (size_t)cols * sizeof(float), all_bytes = 6 * bytes; /* two f64, two f32 */
+    void *x = bpi_host_alloc(ctx, x_bytes);
+    double *mean = bpi_host_alloc(ctx, all_bytes), *variance = mean ? mean + cols : NULL;
+    float *shift = mean ? (float *)(variance + cols) : NULL, *scale = mean ? shift + cols : NULL;
+    bp_status st = x && mean ? bp_read(samples, x, x_bytes)
+                             : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
+    if (st == BP_OK) {
+        moments(x, dtype, rows, cols, mean, variance);
+        double all = 0;
+        for (int64_t j = 0; j < cols; j++)
+            all += variance[j] / (double)cols;
+        for (int64_t j = 0; j < cols; j++) { /* columns of u8 have one unit, so one scale */
+            double deviation = sqrt(dtype == BP_U8 && variance[j] > 0 ? all : variance[j]);
+            shift[j] = (float)mean[j];
+            scale[j] = deviation > 1e-30 ? (float)(1 / deviation) : 0;
+        }
+        st = bp_write(m->shift, shift, bytes);
+    }
+    if (st == BP_OK)
+        st = bp_write(m->scale, scale, bytes);
+    bpi_host_free(ctx, mean, all_bytes);
+    bpi_host_free(ctx, x, x_bytes);
+    return st;
+}
+
+bp_status bp_model_normalize(bp_model *m, const bp_data *data)
+{
+    if (!m)
+        return BP_ERR_ARG;
+    BPI_INSIDE(m->ctx, normalize(m, (bp_data *)data)); /* which only reads it */
+}
+
+/* --- the forward pass -------------------------------------------------------------------- */
+
+static bool is_kind(const bp_model *m, int32_t i, bpi_layer_kind kind)
+{
+    return i < m->n_layers && m->layer[i].kind == kind;
+}
+
+/* Handles are freed as the pass goes on: only what the gradient reads stays in memory. */
+static bp_tensor *forward(bp_model *m, bp_tensor *x, bool training)
+{
+    int32_t param = 0;
+    for (int32_t i = 0; i < m->n_layers; i++) {
+        bp_tensor *y = NULL;
+        bool dense = is_kind(m, i, BPI_DENSE), relu = is_kind(m, i + 1, BPI_RELU);
+        bool drops = relu && is_kind(m, i + 2, BPI_DROPOUT);
+        if (dense) {
+            bp_tensor *w = bp_param_at(m->params, param++), *b = bp_param_at(m->params, param++);
+            y = relu ? bp_linear_relu(x, w, b, drops && training ? m->layer[i + 2].p : 0)
+                     : bp_linear(x, w, b);
+            i += relu + drops;
+        } else if (m->layer[i].kind == BPI_DROPOUT) {
+            if (!training)
+                continue;
+            y = bp_dropout(x, m->layer[i].p);
+        } else {
+            y = is_kind(m, i, BPI_RELU) ? bp_relu(x) : bp_elu(x, 1);
+        }
+        bp_free(x);
+        x = y;
+    }
+    return x;
+}
+
+bp_tensor *bp_model_logits(bp_model *m, bp_data *data, bp_tensor *index, int32_t training)
+{
+    if (!m || !data)
+        return NULL;
+    return forward(m, bp_gather_normalized(bp_data_samples(data), index, m->shift, m->scale),
+                   training != 0);
+}
+
+/* Up to ROWS rows of predict or evaluate, in a scope without gradients. */
+typedef struct pass {
+    bp_model *model;
+    const float *x; /* [n, inputs], or */
+    bp_data *data;  /* rows first .. first + n */
+    int64_t first, n;
+    float *p; /* [n, classes] */
+    double loss, correct;
+} pass;
+
+static bp_status predict_rows(bp_context *ctx, void *user)
+{
+    pass *w = user;
+    bp_model *m = w->model;
+    bp_tensor *x = bp_tensor_create(ctx, BP_F32, BP_SHAPE(w->n, m->inputs));
+    bp_status st = x ? bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float)) : BP_ERR_NOMEM;
+    if (st == BP_OK) {
+        bp_tensor *normal = bp_mul(bp_add(x, bp_scale(m->shift, -1)), m->scale);
+        bp_tensor *p = bp_exp(bp_log_softmax(forward(m, normal, false), 1));
+        st = p ? bp_read(p, w->p, (size_t)(w->n * m->classes) * sizeof(float)) : BP_ERR_STATE;
+    }
+    bp_free(x);
+    return st;
+}
+
+static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
+{
+    if (n < 0 || (n > 0 && (!x || !p)))
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_predict: %lld samples, x %s, p %s", (long long)n,
+                        x ? "given" : "NULL", p ? "given" : "NULL");
+    for (int64_t i = 0; i < n; i += ROWS) {
+        pass w = {.model = m, .x = x + i * m->inputs, .n = n - i < ROWS ? n - i : ROWS,
+                  .p = p + i * m->classes};
+        BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, predict_rows, &w));
+    }
+    return BP_OK;
+}
+
+bp_status bp_model_predict(bp_model *m, const float *x, int64_t n, float *p)
+{
+    if (!m)
+        return BP_ERR_ARG;
+    BPI_INSIDE(m->ctx, predict(m, x, n, p));
+}
+
+static bp_status evaluate_rows(bp_context *ctx, void *user)
+{
+    pass *w = user;
+    int32_t row[ROWS];
+    for (int32_t i = 0; i < w->n; i++)
+        row[i] = (int32_t)w->first + i;
+    float loss = 0, correct = 0;
+    bp_tensor *index = bp_tensor_create(ctx, BP_I32, BP_SHAPE(w->n)), *right = NULL;
+    bp_status st = index ? bp_write(index, row, (size_t)w->n * sizeof *row) : BP_ERR_NOMEM;
+    if (st == BP_OK) {
+        bp_tensor *logits = bp_model_logits(w->model, w->data, index, 0);
+        bp_tensor *labels = bp_gather(bp_data_labels(w->data), index);
+        bp_tensor *mean = bp_cross_entropy_correct(logits, labels, &right);
+        st = mean ? bp_read(mean, &loss, sizeof loss) : BP_ERR_STATE;
+    }
+    if (st == BP_OK)
+        st = bp_read(right, &correct, sizeof correct);
+    w->loss += (double)loss * (double)w->n;
+    w->correct += (double)correct;
+    bp_free(index);
+    return st;
+}
+
+static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)
+{
+    BPI_TRY(bpi_model_fits(m, data, "model_evaluate"));
+    int64_t rows = bp_data_rows(data);
+    pass w = {.model = m, .data = data};
+    for (; w.first < rows; w.first += ROWS) {
+        w.n = rows - w.first < ROWS ? rows - w.first : ROWS;
+        BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, evaluate_rows, &w));
+    }
+    *loss = w.loss / (double)rows;
+    *accuracy = w.correct / (double)rows;
+    return BP_OK;
+}
+
+bp_status bp_model_evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)
+{
+    *loss = *accuracy = 0;
+    if (!m)
+        return BP_ERR_ARG;
+    BPI_INSIDE(m->ctx, evaluate(m, data, loss, accuracy));
+}
+
+/* --- looking at one ---------------------------------------------------------------------- */
+
+bp_params *bp_model_params(bp_model *m)
+{
+    return m->params;
+}
+
+bp_context *bp_model_context(bp_model *m)
+{
+    return m->ctx;
+}
+
+int64_t bp_model_inputs(const bp_model *m)
+{
+    return m->inputs;
+}
+
+int32_t bp_model_classes(const bp_model *m)
+{
+    return m->classes;
+}
+
+const char *bp_model_layers(const bp_model *m)
+{
+    return m->text;
+}

@@ -1,0 +1,126 @@
+/* Model files: safetensors, with the parameters under their names, the normaliser as
+ * normalizer.shift and normalizer.scale, and the architecture in the metadata. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/safetensors.h"
+#include "nn/nn.h"
+
+enum { TENSORS_MAX = 2 * BPI_LAYERS_MAX + 2 };
+
+/* All tensors of a model in the order of its file; their number. */
+static int32_t tensors_of(bp_model *m, const char **name, bp_tensor **tensor)
+{
+    int32_t n = bp_param_count(m->params);
+    for (int32_t i = 0; i < n; i++) {
+        name[i] = bp_param_name(m->params, i);
+        tensor[i] = bp_param_at(m->params, i);
+    }
+    name[n] = "normalizer.shift";
+    tensor[n++] = m->shift;
+    name[n] = "normalizer.scale";
+    tensor[n++] = m->scale;
+    return n;
+}
+
+bp_status bp_model_save(bp_model *m, const char *path)
+{
+    if (!m)
+        return BP_ERR_ARG;
+    BPI_TRY(bpi_enter(m->ctx));
+    const char *name[TENSORS_MAX];
+    bp_tensor *tensor[TENSORS_MAX];
+    char inputs[24], classes[24];
+    snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
+    snprintf(classes, sizeof classes, "%d", (int)m->classes);
+    bpi_text_pair meta[] = {{"format", "bpcuda"}, {"version", "1"}, {"inputs", inputs},
+                            {"classes", classes}, {"layers", m->text}};
+    int32_t n = tensors_of(m, name, tensor);
+    bp_status st = path ? bpi_safetensors_write(m->ctx, path, name, tensor, n, meta, 5)
+                        : bpi_fail(m->ctx, BP_ERR_ARG, "model_save: the path is NULL");
+    bpi_leave(m->ctx);
+    return st;
+}
+
+/* A count from 1 to BPI_WIDTH_MAX out of the metadata; 0 if it is not there. */
+static int32_t count_of(const bpi_safetensors *f, const char *key)
+{
+    const char *text = bpi_safetensors_meta(f, key);
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+    if (digits == 0 || digits > 8 || text[digits])
+        return 0;
+    long value = strtol(text, NULL, 10);
+    return value <= BPI_WIDTH_MAX ? (int32_t)value : 0;
+}
+
+static bool same(const char *text, const char *wanted)
+{
+    return text && !strcmp(text, wanted);
+}
+
+/* True where the file holds f32 of just this shape. */
+static bool fits(const bpi_entry *e, bp_shape shape)
+{
+    return e && e->dtype == BP_F32 && bpi_same_shape(&e->shape, &shape);
+}
+
+/* Makes the model the metadata describe. No memory is taken for a size the tensors do not back. */
+static bp_status architecture(bp_context *ctx, const char *path, const bpi_safetensors *f,
+                              bp_model **m)
+{
+    const char *layers = bpi_safetensors_meta(f, "layers");
+    int32_t inputs = count_of(f, "inputs"), classes = count_of(f, "classes");
+    if (!same(bpi_safetensors_meta(f, "format"), "bpcuda") ||
+        !same(bpi_safetensors_meta(f, "version"), "1") || !layers || !inputs || !classes)
+        return bpi_fail(ctx, BP_ERR_FORMAT,
+                        "%s: not a model: metadata with format \"bpcuda\", version \"1\", inputs, "
+                        "classes and layers are wanted", path);
+    if (!fits(bpi_safetensors_find(f, "normalizer.shift"), BP_SHAPE(inputs)))
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: normalizer.shift is not F32 [%d]", path,
+                        (int)inputs);
+    if (strlen(layers) >= BPI_LAYERS_TEXT_MAX)
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: its text of layers is too long", path);
+    return bp_model_create(ctx, inputs, layers, classes, m);
+}
+
+static bp_status fill(bp_model *m, const char *path, const bpi_safetensors *f)
+{
+    const char *name[TENSORS_MAX];
+    bp_tensor *tensor[TENSORS_MAX];
+    int32_t n = tensors_of(m, name, tensor);
+    for (int32_t i = 0; i < n; i++) {
+        bp_shape shape = bp_shape_of(tensor[i]);
+        if (!fits(bpi_safetensors_find(f, name[i]), shape))
+            return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %s is not there as F32 %s", path, name[i],
+                            bpi_shape_str(&shape).s);
+    }
+    if (f->n != n)
+        return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %lld tensors; the model has %d", path,
+                        (long long)f->n, (int)n);
+    for (int32_t i = 0; i < n; i++) {
+        const bpi_entry *e = bpi_safetensors_find(f, name[i]);
+        BPI_TRY(bp_write(tensor[i], f->data.at + e->begin, (size_t)(e->end - e->begin)));
+    }
+    return BP_OK;
+}
+
+bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model)
+{
+    *model = NULL;
+    BPI_TRY(bpi_enter(ctx));
+    bpi_safetensors f;
+    bp_model *m = NULL;
+    bp_status st = bpi_safetensors_read(ctx, path, &f);
+    if (st == BP_OK)
+        st = architecture(ctx, path, &f, &m);
+    if (st == BP_OK)
+        st = fill(m, path, &f);
+    bpi_safetensors_free(ctx, &f);
+    if (st == BP_OK)
+        *model = m;
+    else
+        bp_model_free(m);
+    bpi_leave(ctx);
+    return st;
+}

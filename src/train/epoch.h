@@ -1,0 +1,21 @@
+/* The order of the rows in an epoch, and how an epoch is cut into batches. */
+#ifndef BPI_EPOCH_H
+#define BPI_EPOCH_H
+
+#include <stdint.h>
+
+/* An epoch is `full` batches of `batch` rows, then one of `rest` rows where rest > 0. A rest of one
+ * row, which teaches nothing but itself, joins the last full batch. */
+typedef struct bpi_epoch {
+    int64_t rows, batch, full, rest;
+} bpi_epoch;
+
+bpi_epoch bpi_epoch_cut(int64_t rows, int64_t batch);
+int64_t bpi_epoch_steps(const bpi_epoch *e);
+
+/* Fills order[rows]: a shuffle (Fisher, Yates) that follows from (seed, epoch) alone, then swaps so
+ * that every batch of two rows or more holds two classes or more, as far as the labels allow it. */
+void bpi_epoch_order(const bpi_epoch *e, uint64_t seed, int64_t epoch, const int32_t *label,
+                     int32_t *order);
+
+#endif

@@ -1,0 +1,22 @@
+/* The command line, read and checked. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include <stdbool.h>
+
+#define DEFAULT_LAYERS "dropout=0.1 128 relu dropout=0.2" /* good for the digits */
+
+enum { TRAIN_OPTIONS = 8, COMMAND_RUN = -1 };
+
+typedef struct settings {
+    const char *command;
+    const char *data, *layers, *device, *out, *model;
+    double threads;
+    double train[TRAIN_OPTIONS]; /* by bp_train_option */
+    bool json;
+} settings;
+
+/* COMMAND_RUN, or the exit status of a program that has said all it has to say. */
+int command_line(int argc, char **argv, settings *set);
+
+#endif
