@@ -276,9 +276,7 @@ static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
         return bpi_fail(ctx, BP_ERR_SHAPE, "backward: the loss has shape %s, not one element",
                         bpi_shape_str(&loss->view.shape).s);
     bp_tensor *one = ctx->one[loss->view.dtype == BP_F64];
-    bp_view v = {.data = one->view.data};
-    bpi_view_packed(&v, loss->view.dtype, loss->view.shape);
-    bp_tensor *seed = bpi_handle(ctx, one->storage, &v, BPI_OWNER_LIBRARY);
+    bp_tensor *seed = bpi_window(one, 0, one->view.dtype, loss->view.shape, BPI_OWNER_LIBRARY);
     if (!seed)
         return ctx->pending;
     bpi_walk w = {.to_store = true, .flags = flags};
@@ -302,24 +300,17 @@ bp_status bp_backward_keep(bp_context *ctx, bp_tensor *loss)
     BPI_INSIDE(ctx, backward(ctx, loss, BP_KEEP_GRAPH));
 }
 
+/* 0 = 0 * 1 on the device, so that a plan can record it. */
 static bp_tensor *zeros_like(bp_context *ctx, const bp_tensor *t)
 {
-    bp_view zero = {.data = NULL};
-    bpi_view_packed(&zero, t->view.dtype, t->view.shape);
-    bp_tensor *z = bpi_fresh(ctx, &zero, BPI_OWNER_LIBRARY);
-    /* 0 = 0 * 1 on the device, so that a plan can record it */
-    bp_tensor *one = ctx->one[t->view.dtype == BP_F64];
-    bp_view v = {.data = one->view.data, .dtype = t->view.dtype, .shape = t->view.shape};
-    bp_tensor *ones = z ? bpi_handle(ctx, one->storage, &v, BPI_OWNER_LIBRARY) : NULL;
+    bp_tensor *one = ctx->one[t->view.dtype == BP_F64]; /* broadcasts */
+    bp_tensor *zeros = bpi_fresh_packed(ctx, t->view.dtype, t->view.shape, BPI_OWNER_LIBRARY);
     bpi_scale_params p = {0};
-    if (ones)
-        memset(ones->view.stride, 0, sizeof ones->view.stride);
-    if (!ones || bpi_dispatch(ctx, BPI_OP_scale, BPI_FORWARD, &ones, 1, &z, 1, &p, sizeof p)) {
-        bpi_kill(z);
-        z = NULL;
+    if (zeros && bpi_dispatch(ctx, BPI_OP_scale, BPI_FORWARD, &one, 1, &zeros, 1, &p, sizeof p)) {
+        bpi_kill(zeros);
+        return NULL;
     }
-    bpi_kill(ones);
-    return z;
+    return zeros;
 }
 
 static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const *x, int32_t n,

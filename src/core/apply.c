@@ -69,9 +69,7 @@ static bool forward(bp_context *ctx, const bp_op *op, const bpi_kernel *kernel,
     if (kernel->aux_bytes) {
         size_t bytes = record ? kernel->aux_bytes(in_view, params) : 0;
         if (bytes) {
-            bp_view v = {0};
-            bpi_view_packed(&v, BP_U8, BP_SHAPE((int64_t)bytes));
-            *aux = bpi_fresh(ctx, &v, BPI_OWNER_LIBRARY);
+            *aux = bpi_fresh_packed(ctx, BP_U8, BP_SHAPE((int64_t)bytes), BPI_OWNER_LIBRARY);
             if (!*aux)
                 return false;
         }

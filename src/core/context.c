@@ -19,19 +19,6 @@ static bp_status open_device(const char *name, const bp_hooks *hooks, bpi_device
     return bpi_why(why, BP_ERR_DEVICE, "this build knows \"cpu\", \"cpu:LEVEL\" and \"auto\"");
 }
 
-/* A tensor of the library's own, filled from the host. */
-static bp_tensor *constant(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src)
-{
-    bp_view v = {0};
-    bpi_view_packed(&v, dtype, shape);
-    bp_tensor *t = bpi_fresh(ctx, &v, BPI_OWNER_LIBRARY);
-    if (t && ctx->device->calls->upload(ctx->device, v.data, src, bpi_view_span(&v)) != BP_OK) {
-        bpi_kill(t);
-        return NULL;
-    }
-    return t;
-}
-
 static bp_status set_up(bp_context *ctx)
 {
     ctx->exec.device = ctx->device;
@@ -43,9 +30,9 @@ static bp_status set_up(bp_context *ctx)
     float one32 = 1;
     double one64 = 1;
     bpi_rng_state rng = {0, 0};
-    ctx->one[0] = constant(ctx, BP_F32, BP_SCALAR, &one32);
-    ctx->one[1] = constant(ctx, BP_F64, BP_SCALAR, &one64);
-    ctx->rng = constant(ctx, BP_U8, BP_SHAPE(sizeof rng), &rng);
+    ctx->one[0] = bpi_uploaded(ctx, BP_F32, BP_SCALAR, &one32, BPI_OWNER_LIBRARY);
+    ctx->one[1] = bpi_uploaded(ctx, BP_F64, BP_SCALAR, &one64, BPI_OWNER_LIBRARY);
+    ctx->rng = bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof rng), &rng, BPI_OWNER_LIBRARY);
     return ctx->one[0] && ctx->one[1] && ctx->rng ? BP_OK : BP_ERR_NOMEM;
 }
 
@@ -55,6 +42,9 @@ bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **o
     bp_hooks given = {0};
     if (hooks) /* an older host's struct is shorter: what it does not know stays NULL */
         memcpy(&given, hooks, hooks->struct_bytes < sizeof given ? hooks->struct_bytes : sizeof given);
+    bool one_heap = (given.alloc == NULL) == (given.free == NULL);
+    if (!one_heap) /* the context that says so comes from, and goes back to, our own */
+        given.alloc = NULL, given.free = NULL;
     bp_context boot = {.hooks = given};
     bp_context *ctx = bpi_host_alloc(&boot, sizeof *ctx);
     if (!ctx)
@@ -63,12 +53,13 @@ bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **o
     ctx->stats = boot.stats;
     *out = ctx;
     char why[160] = "";
-    if ((given.alloc == NULL) != (given.free == NULL))
+    if (!one_heap)
         return bpi_fail(ctx, BP_ERR_ARG, "open: hooks need both alloc and free, or neither");
     bp_status st = open_device(device, &ctx->hooks, &ctx->device, why);
-    if (st != BP_OK)
-        return bpi_fail(ctx, st, "open \"%s\": %s", device ? device : "(null)", why);
-    st = set_up(ctx);
+    if (st == BP_OK)
+        st = set_up(ctx);
+    else if (st != BP_ERR_NOMEM)
+        bpi_fail(ctx, st, "open \"%s\": %s", device ? device : "(null)", why);
     if (st == BP_ERR_NOMEM) { /* the promise of bp_open: nothing is left */
         bp_close(ctx);
         *out = NULL;

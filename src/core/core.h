@@ -72,8 +72,14 @@ bp_tensor *bpi_handle(bp_context *ctx, bpi_storage *s, const bp_view *view, int 
 bp_tensor *bpi_clone(bp_tensor *t); /* owner LIBRARY: whoever clones kills */
 void bpi_kill(bp_tensor *t);        /* NULL is fine */
 void bpi_give_to_scope(bp_tensor *t);
-/* Fresh memory for a view whose dtype, shape and strides are set. */
+/* Fresh memory for a view whose dtype, shape and strides are set; for a packed one; for a packed one
+ * filled from the host (NULL: zeros). */
 bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner);
+bp_tensor *bpi_fresh_packed(bp_context *ctx, bp_dtype dtype, bp_shape shape, int owner);
+bp_tensor *bpi_uploaded(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src,
+                        int owner);
+/* A packed window on the memory of another tensor, `offset` elements of its own dtype into it. */
+bp_tensor *bpi_window(bp_tensor *t, int64_t offset, bp_dtype dtype, bp_shape shape, int owner);
 /* BP_OK for a usable handle of ctx; else an error that names `who` and `what`. Gives a parameter its
  * memory at its first use. */
 bp_status bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what);
@@ -264,8 +270,6 @@ typedef struct bpi_run {
 /* The next run at or after segment `from` (start with store->first); false when there is none.
  * `merge`: a run may span weights and others. */
 bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run);
-/* A flat view of `count` elements of a flat buffer. */
-bp_tensor *bpi_params_slice(bp_tensor *flat, int64_t begin, int64_t count);
 
 /* --- plans (plan.c) ---------------------------------------------------------------------- */
 

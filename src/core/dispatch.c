@@ -41,9 +41,7 @@ const bpi_kernel *bpi_find_kernel(bp_context *ctx, const bp_op *op, int slot, bp
 /* A packed copy of an input that the kernel cannot read as it lies. */
 static bp_tensor *packed_copy(bp_context *ctx, bp_tensor *t)
 {
-    bp_view v = {0};
-    bpi_view_packed(&v, t->view.dtype, t->view.shape);
-    bp_tensor *copy = bpi_fresh(ctx, &v, BPI_OWNER_LIBRARY);
+    bp_tensor *copy = bpi_fresh_packed(ctx, t->view.dtype, t->view.shape, BPI_OWNER_LIBRARY);
     if (!copy)
         return NULL;
     ctx->stats.layout_copies++;

@@ -140,13 +140,6 @@ static void initialise(const bp_params *p, int64_t i, unsigned char *host)
     }
 }
 
-static bp_tensor *flat_buffer(bp_params *p)
-{
-    bp_view v = {0};
-    bpi_view_packed(&v, p->dtype, BP_SHAPE(p->count));
-    return bpi_fresh(p->ctx, &v, BPI_OWNER_LIBRARY);
-}
-
 /* Points a segment's handles into the flat buffers. */
 static bool attach(bp_params *p, bpi_segment *s)
 {
@@ -160,21 +153,16 @@ static bool attach(bp_params *p, bpi_segment *s)
     return s->grad != NULL;
 }
 
-static bp_status allocate(bp_params *p, unsigned char *host, size_t bytes)
+static bp_status allocate(bp_params *p, unsigned char *host)
 {
-    const bpi_device_calls *calls = p->ctx->device->calls;
     for (int64_t i = 0; i < p->n; i++)
         initialise(p, i, host);
-    p->values = flat_buffer(p);
-    p->grads = p->values ? flat_buffer(p) : NULL;
-    if (!p->grads)
-        return p->ctx->pending != BP_OK ? p->ctx->pending : BP_ERR_NOMEM;
-    BPI_TRY(calls->upload(p->ctx->device, p->values->view.data, host, bytes));
-    BPI_TRY(calls->upload(p->ctx->device, p->grads->view.data, NULL, bytes)); /* padding is 0 */
-    for (int64_t i = 0; i < p->n; i++)
-        if (!attach(p, &p->segment[i]))
-            return BP_ERR_NOMEM;
-    return BP_OK;
+    p->values = bpi_uploaded(p->ctx, p->dtype, BP_SHAPE(p->count), host, BPI_OWNER_LIBRARY);
+    p->grads = bpi_uploaded(p->ctx, p->dtype, BP_SHAPE(p->count), NULL, BPI_OWNER_LIBRARY);
+    bool ok = p->values && p->grads;
+    for (int64_t i = 0; i < p->n && ok; i++)
+        ok = attach(p, &p->segment[i]);
+    return ok ? BP_OK : BP_ERR_NOMEM;
 }
 
 bp_status bpi_params_materialize(bp_params *p)
@@ -199,7 +187,7 @@ bp_status bpi_params_materialize(bp_params *p)
     *link = -1;
     size_t bytes = (size_t)p->count * bp_dtype_bytes(p->dtype);
     unsigned char *host = bpi_host_alloc(ctx, bytes ? bytes : 1);
-    bp_status st = host ? allocate(p, host, bytes) : BP_ERR_NOMEM;
+    bp_status st = host ? allocate(p, host) : BP_ERR_NOMEM;
     bpi_host_free(ctx, host, bytes ? bytes : 1);
     if (st == BP_OK)
         return BP_OK;
@@ -239,13 +227,6 @@ bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
     }
     run->next = from;
     return true;
-}
-
-bp_tensor *bpi_params_slice(bp_tensor *flat, int64_t begin, int64_t count)
-{
-    bp_view v = {.data = (char *)flat->view.data + (size_t)begin * bp_dtype_bytes(flat->view.dtype)};
-    bpi_view_packed(&v, flat->view.dtype, BP_SHAPE(count));
-    return bpi_handle(flat->ctx, flat->storage, &v, BPI_OWNER_LIBRARY);
 }
 
 bp_status bp_grad_clear(bp_params *p)

@@ -127,6 +127,30 @@ bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner)
     return t;
 }
 
+bp_tensor *bpi_fresh_packed(bp_context *ctx, bp_dtype dtype, bp_shape shape, int owner)
+{
+    bp_view v = {0};
+    bpi_view_packed(&v, dtype, shape);
+    return bpi_fresh(ctx, &v, owner);
+}
+
+bp_tensor *bpi_uploaded(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src, int owner)
+{
+    bp_tensor *t = bpi_fresh_packed(ctx, dtype, shape, owner);
+    size_t bytes = t ? bpi_view_span(&t->view) : 0;
+    if (!bytes || ctx->device->calls->upload(ctx->device, t->view.data, src, bytes) == BP_OK)
+        return t;
+    bpi_kill(t);
+    return NULL;
+}
+
+bp_tensor *bpi_window(bp_tensor *t, int64_t offset, bp_dtype dtype, bp_shape shape, int owner)
+{
+    bp_view v = {.data = (char *)t->view.data + (size_t)offset * bp_dtype_bytes(t->view.dtype)};
+    bpi_view_packed(&v, dtype, shape);
+    return bpi_handle(t->ctx, t->storage, &v, owner);
+}
+
 bp_status bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what)
 {
     if (t->ctx != ctx)
@@ -151,13 +175,8 @@ bp_tensor *bp_tensor_create(bp_context *ctx, bp_dtype dtype, bp_shape shape)
     else if (!bpi_shape_valid(&shape))
         bpi_fail(ctx, BP_ERR_SHAPE, "tensor_create: bad shape %s with %d sizes",
                  bpi_shape_str(&shape).s, (int)shape.ndim);
-    else if (ctx->device && bpi_not_recording(ctx, "tensor_create") == BP_OK) {
-        bp_view v = {0};
-        bpi_view_packed(&v, dtype, shape);
-        t = bpi_fresh(ctx, &v, BPI_OWNER_USER);
-        if (t && bpi_view_span(&v))
-            ctx->device->calls->upload(ctx->device, v.data, NULL, bpi_view_span(&v));
-    }
+    else if (bpi_not_recording(ctx, "tensor_create") == BP_OK)
+        t = bpi_uploaded(ctx, dtype, shape, NULL, BPI_OWNER_USER);
     bpi_leave(ctx);
     return t;
 }
@@ -211,8 +230,6 @@ static bp_status transfer_check(bp_tensor *t, const char *who, const void *host,
     bp_context *ctx = t->ctx;
     if (ctx->pending != BP_OK)
         return ctx->pending;
-    if (!t->storage && t->store)
-        BPI_TRY(bpi_params_materialize(t->store));
     BPI_TRY(bpi_usable(ctx, t, who, "the tensor"));
     BPI_TRY(bpi_not_recording(ctx, who));
     size_t want = (size_t)bp_shape_count(t->view.shape) * bp_dtype_bytes(t->view.dtype);
@@ -224,71 +241,57 @@ static bp_status transfer_check(bp_tensor *t, const char *who, const void *host,
     return BP_OK;
 }
 
-/* A tensor of t's shape in packed memory that t can be copied to or from. */
-static bp_tensor *staging(bp_tensor *t)
+/* Between the host and t, through packed memory where t has gaps. */
+static bp_status transfer(bp_tensor *t, void *dst, const void *src, size_t bytes)
 {
-    bp_view v = {0};
-    bpi_view_packed(&v, t->view.dtype, t->view.shape);
-    return bpi_fresh(t->ctx, &v, BPI_OWNER_LIBRARY);
+    bp_context *ctx = t->ctx;
+    const bpi_device_calls *calls = ctx->device->calls;
+    bool gaps = !bpi_is_packed(&t->view);
+    bp_tensor *packed = t;
+    if (gaps)
+        packed = bpi_fresh_packed(ctx, t->view.dtype, t->view.shape, BPI_OWNER_LIBRARY);
+    if (!packed)
+        return BP_ERR_NOMEM;
+    bp_status st = BP_OK;
+    if (src)
+        st = calls->upload(ctx->device, packed->view.data, src, bytes);
+    if (gaps && st == BP_OK)
+        st = bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, src ? &packed : &t, 1, src ? &t : &packed,
+                          1, NULL, 0);
+    if (dst && st == BP_OK)
+        st = calls->download(ctx->device, dst, packed->view.data, bytes);
+    if (gaps)
+        bpi_kill(packed);
+    return st;
 }
 
 static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
 {
-    bpi_device *device = t->ctx->device;
+    BPI_TRY(transfer_check(t, "write", src, bytes));
     bpi_storage_written(t->storage, "write");
-    if (bpi_is_packed(&t->view))
-        return device->calls->upload(device, t->view.data, src, bytes);
-    bp_tensor *packed = staging(t);
-    if (!packed)
-        return BP_ERR_NOMEM;
-    bp_status st = device->calls->upload(device, packed->view.data, src, bytes);
-    if (st == BP_OK)
-        st = bpi_dispatch(t->ctx, BPI_OP_copy, BPI_FORWARD, &packed, 1, &t, 1, NULL, 0);
-    bpi_kill(packed);
-    return st;
+    return bytes ? transfer(t, NULL, src, bytes) : BP_OK;
 }
 
-static bp_status checked_write(bp_tensor *t, const void *src, size_t bytes)
+static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
 {
-    BPI_TRY(transfer_check(t, "write", src, bytes));
-    return bytes ? write_tensor(t, src, bytes) : BP_OK;
+    BPI_TRY(transfer_check(t, "read", dst, bytes));
+    if (bytes)
+        BPI_TRY(transfer(t, dst, NULL, bytes));
+    return bp_sync(t->ctx);
 }
 
 bp_status bp_write(bp_tensor *t, const void *src, size_t bytes)
 {
     if (!t)
         return BP_ERR_ARG;
-    BPI_INSIDE(t->ctx, checked_write(t, src, bytes));
-}
-
-static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
-{
-    bpi_device *device = t->ctx->device;
-    if (bpi_is_packed(&t->view))
-        return device->calls->download(device, dst, t->view.data, bytes);
-    bp_tensor *packed = staging(t);
-    if (!packed)
-        return BP_ERR_NOMEM;
-    bp_status st = bpi_dispatch(t->ctx, BPI_OP_copy, BPI_FORWARD, &t, 1, &packed, 1, NULL, 0);
-    if (st == BP_OK)
-        st = device->calls->download(device, dst, packed->view.data, bytes);
-    bpi_kill(packed);
-    return st;
-}
-
-static bp_status checked_read(bp_tensor *t, void *dst, size_t bytes)
-{
-    BPI_TRY(transfer_check(t, "read", dst, bytes));
-    if (bytes)
-        BPI_TRY(read_tensor(t, dst, bytes));
-    return bp_sync(t->ctx);
+    BPI_INSIDE(t->ctx, write_tensor(t, src, bytes));
 }
 
 bp_status bp_read(bp_tensor *t, void *dst, size_t bytes)
 {
     if (!t)
         return BP_ERR_ARG;
-    BPI_INSIDE(t->ctx, checked_read(t, dst, bytes));
+    BPI_INSIDE(t->ctx, read_tensor(t, dst, bytes));
 }
 
 /* dst = src, or dst += src. */

@@ -24,9 +24,8 @@ static bp_status gradient(bp_grad_call *c)
     bpi_grad_call *g = bpi_inside(c);
     if (!c->need[0] || !c->dout[0])
         return BP_OK;
-    bp_view v = {.data = g->aux->view.data};
-    bpi_view_packed(&v, c->dout[0]->view.dtype, c->in_shape[0]);
-    bp_tensor *unit = bpi_handle(c->ctx, g->aux->storage, &v, BPI_OWNER_SCOPE);
+    bp_tensor *unit = bpi_window(g->aux, 0, c->dout[0]->view.dtype, c->in_shape[0],
+                                 BPI_OWNER_SCOPE);
     if (unit && g->walk->flags & BP_KEEP_GRAPH) {
         c->dx[0] = bp_mul(unit, c->dout[0]);
     } else if (unit) {

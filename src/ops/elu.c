@@ -26,9 +26,7 @@ static bp_status gradient(bp_grad_call *c)
         return bpi_rule_status(c);
     }
     bp_tensor *in[2] = {c->dout[0], c->in[0]};
-    bp_view v = {0};
-    bpi_view_packed(&v, in[1]->view.dtype, in[1]->view.shape);
-    c->dx[0] = bpi_fresh(c->ctx, &v, BPI_OWNER_SCOPE);
+    c->dx[0] = bpi_fresh_packed(c->ctx, in[1]->view.dtype, in[1]->view.shape, BPI_OWNER_SCOPE);
     if (!c->dx[0])
         return c->ctx->pending;
     return bpi_dispatch(c->ctx, BPI_OP_elu, BPI_BACKWARD, in, 2, c->dx, 1, c->params,

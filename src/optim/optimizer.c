@@ -14,16 +14,6 @@ struct bp_optimizer {
     bpi_update_params numbers; /* l1 and l2 as set; a launch without decay gets 0 */
 };
 
-static bp_tensor *zeros(bp_context *ctx, bp_dtype dtype, int64_t n)
-{
-    bp_view v = {0};
-    bpi_view_packed(&v, dtype, BP_SHAPE(n));
-    bp_tensor *t = bpi_fresh(ctx, &v, BPI_OWNER_LIBRARY);
-    if (t && n)
-        ctx->device->calls->upload(ctx->device, v.data, NULL, bpi_view_span(&v));
-    return t;
-}
-
 static void release(bp_optimizer *o)
 {
     bp_context *ctx = o->params->ctx;
@@ -48,16 +38,13 @@ static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr
     if (!o)
         return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: out of memory");
     *o = (bp_optimizer){.params = p, .kernel = kernel, .n_moments = n_moments, .numbers = numbers};
-    bool ok = (o->state = zeros(ctx, BP_F64, 2)) != NULL;
-    for (int i = 0; i < n_moments; i++)
-        ok = ok && (o->moment[i] = zeros(ctx, p->dtype, p->count)) != NULL;
     bpi_optimizer_state state = {lr, 0};
-    if (ok) {
-        bp_view v = {.data = o->state->view.data};
-        bpi_view_packed(&v, BP_F64, BP_SCALAR);
-        o->rate = bpi_handle(ctx, o->state->storage, &v, BPI_OWNER_LIBRARY);
-        ok = o->rate && ctx->device->calls->upload(ctx->device, v.data, &state, sizeof state) == BP_OK;
-    }
+    o->state = bpi_uploaded(ctx, BP_F64, BP_SHAPE(2), &state, BPI_OWNER_LIBRARY);
+    o->rate = o->state ? bpi_window(o->state, 0, BP_F64, BP_SCALAR, BPI_OWNER_LIBRARY) : NULL;
+    bool ok = o->rate != NULL;
+    for (int i = 0; i < n_moments; i++)
+        ok = ok && (o->moment[i] = bpi_uploaded(ctx, p->dtype, BP_SHAPE(p->count), NULL,
+                                                BPI_OWNER_LIBRARY)) != NULL;
     if (!ok) {
         release(o);
         return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: no memory for %lld parameters",
@@ -149,20 +136,24 @@ bp_status bp_optimizer_steps(bp_optimizer *o, int64_t *steps)
     return BP_OK;
 }
 
+static bp_tensor *slice(bp_tensor *flat, const bpi_run *run)
+{
+    return bpi_window(flat, run->begin, flat->view.dtype, BP_SHAPE(run->end - run->begin),
+                      BPI_OWNER_LIBRARY);
+}
+
 /* One launch over a run. */
 static bp_status update_run(bp_optimizer *o, const bpi_run *run, bool check_only)
 {
-    bp_params *p = o->params;
-    bp_context *ctx = p->ctx;
-    int64_t n = run->end - run->begin;
+    bp_context *ctx = o->params->ctx;
     bpi_update_params numbers = o->numbers;
     if (!run->decays)
         numbers.l1 = numbers.l2 = 0;
-    bp_tensor *in[2] = {bpi_params_slice(p->grads, run->begin, n), o->state};
-    bp_tensor *out[3] = {bpi_params_slice(p->values, run->begin, n)};
+    bp_tensor *in[2] = {slice(o->params->grads, run), o->state};
+    bp_tensor *out[3] = {slice(o->params->values, run)};
     bool ok = in[0] && out[0];
     for (int i = 0; i < o->n_moments; i++)
-        ok &= (out[1 + i] = bpi_params_slice(o->moment[i], run->begin, n)) != NULL;
+        ok &= (out[1 + i] = slice(o->moment[i], run)) != NULL;
     bp_status st = ok ? BP_OK : BP_ERR_NOMEM;
     if (ok && check_only)
         st = bpi_dispatch(ctx, BPI_OP_check_finite, BPI_FORWARD, in, 1, NULL, 0, NULL, 0);
