@@ -169,7 +169,8 @@ extern const bp_op bpi_op_linear_relu; /* linear's kernels, another gradient rul
 /* For gradient rules and training code inside the library. */
 bp_tensor *bpi_dropout_at(bp_tensor *x, bpi_dropout_params params);
 bp_tensor *bpi_sum_to(bp_tensor *x, const bp_shape *shape); /* undoes a broadcast */
-bpi_dropout_params bpi_dropout_draw(bp_context *ctx, double p);
+/* keep for a probability p of being dropped, and the next site unless nothing is drawn. */
+bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out);
 double bpi_dropout_scale(uint32_t keep);
 
 bp_status bpi_infer_nll(const bp_view *in, char *why);

@@ -19,14 +19,19 @@ const bp_op bpi_op_dropout = {
     .flags = BPI_OP_DRAWS,
 };
 
-/* keep for a probability p of being dropped; the next site, unless nothing is drawn. The caller
- * has checked p. */
-bpi_dropout_params bpi_dropout_draw(bp_context *ctx, double p)
+static bp_status draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out)
 {
-    uint32_t keep = (uint32_t)lrint((1 - p) * 65536);
-    if (keep == 0)
-        keep = 1;
-    return (bpi_dropout_params){.site = keep < 65536 ? ctx->site++ : 0, .keep = keep};
+    if (!(p >= 0 && p < 1))
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: the probability %g is not in [0, 1)", who, p);
+    out->keep = (uint32_t)lrint((1 - p) * 65536);
+    out->keep += out->keep == 0;
+    out->site = out->keep < 65536 ? ctx->site++ : 0;
+    return BP_OK;
+}
+
+bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out)
+{
+    BPI_INSIDE(ctx, draw(ctx, who, p, out));
 }
 
 double bpi_dropout_scale(uint32_t keep)
@@ -41,11 +46,8 @@ bp_tensor *bpi_dropout_at(bp_tensor *x, bpi_dropout_params params)
 
 bp_tensor *bp_dropout(bp_tensor *x, double p)
 {
-    if (!x)
+    bpi_dropout_params params;
+    if (!x || bpi_dropout_draw(x->ctx, "dropout", p, &params) != BP_OK)
         return NULL;
-    if (!(p >= 0 && p < 1)) {
-        bpi_fail(x->ctx, BP_ERR_ARG, "dropout: the probability %g is not in [0, 1)", p);
-        return NULL;
-    }
-    return bpi_dropout_at(x, bpi_dropout_draw(x->ctx, p));
+    return bpi_dropout_at(x, params);
 }

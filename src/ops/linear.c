@@ -132,13 +132,9 @@ bp_tensor *bp_linear(bp_tensor *x, bp_tensor *w, bp_tensor *b)
 
 bp_tensor *bp_linear_relu(bp_tensor *x, bp_tensor *w, bp_tensor *b, double p)
 {
-    if (!x)
+    bpi_dropout_params drop;
+    if (!x || bpi_dropout_draw(x->ctx, "linear_relu", p, &drop) != BP_OK)
         return NULL;
-    if (!(p >= 0 && p < 1)) {
-        bpi_fail(x->ctx, BP_ERR_ARG, "linear_relu: the probability %g is not in [0, 1)", p);
-        return NULL;
-    }
-    bpi_dropout_params drop = bpi_dropout_draw(x->ctx, p);
     bpi_linear_params params = {.relu = 1, .keep = drop.keep, .site = drop.site};
     return bpi_apply(&bpi_op_linear_relu, (bp_tensor *[]){x, w, b}, &params, NULL);
 }

@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exec_stub.h"
+#include "kernel_exec.h"
 #include "cpu/dropout_row.h"
 
 enum { BIAS = 1, RELU = 2, GATE = 4, DROPOUT = 8, ACCUMULATE = 16, NANS = 32 };
 enum { FORWARD, WEIGHT_GRADIENT, INPUT_GRADIENT, FORMS };
 
-static bp_exec exec;
+static bp_exec *exec;
 static int cases, failures;
 static uint64_t seed = 1;
 
@@ -108,9 +108,9 @@ static void check(int form, int64_t m, int64_t n, int64_t k, int what)
     const char *bad = NULL;
     for (int t = 0; t < runs && !bad; t++) {
         if (runs > 1)
-            stub_set_threads(threads[t]);
+            exec = kernel_exec(threads[t]);
         memcpy(c, before, (size_t)c_size * sizeof *c);
-        if (BPI_CPU(gemm)(&exec, &g) != BP_OK)
+        if (BPI_CPU(gemm)(exec, &g) != BP_OK)
             bad = "failed";
         else if (t == 0)
             bad = compare(&g, before, c, c_size);
@@ -154,6 +154,7 @@ static void check_dropout_row(void)
 
 int main(void)
 {
+    exec = kernel_exec(1);
     static const int64_t size[] = {0, 1, 2, 3, 7, 16, 17, 33, 65, 127};
     static const int64_t layer[][3] = {{128, 512, 784}, {32, 10, 128},   {128, 10, 512},
                                        {48, 300, 100},  {100, 37, 300},  {200, 1100, 600},
@@ -171,9 +172,9 @@ int main(void)
             for (int what = 0; what < 64; what += 21)
                 check(form, layer[i][0], layer[i][1], layer[i][2], what | (i & 1 ? DROPOUT : 0));
     }
-    stub_set_threads(1);
+    exec = kernel_exec(1);
     check_dropout_row();
-    free(exec.workspace);
+    bp_close(kernel_context);
     printf("%d cases, %d failures\n", cases, failures);
     return failures != 0;
 }
