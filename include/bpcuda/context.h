@@ -20,7 +20,8 @@ typedef struct bp_hooks {
     void *(*alloc)(void *user, size_t bytes); /* at least 64-byte aligned; NULL when there is none */
     void (*free)(void *user, void *p, size_t bytes);
     void (*log)(void *user, const char *line); /* ours is silent */
-    /* Runs body(arg, i) for 0 <= i < blocks, in any order, and returns when all are done. */
+    /* Runs body(arg, i) for 0 <= i < blocks, in any order, and returns when all are done. A thread
+     * that runs one needs 128 KiB of stack. */
     void (*parallel_for)(void *user, int64_t blocks, bp_block_fn_hook body, void *arg);
 } bp_hooks;
 

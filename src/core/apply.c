@@ -40,11 +40,12 @@ static bool infer(bp_context *ctx, const bp_op *op, const bp_view *in, const voi
     bp_status st = op->def.infer(in, out, params, why);
     if (st != BP_OK)
         bpi_fail(ctx, st, "%s: %s", op->def.name, why);
-    for (int i = 0; i < op->def.n_out && op->id < 0 && st == BP_OK; i++) {
+    for (int i = 0; i < op->def.n_out && st == BP_OK; i++) {
         if (!bp_dtype_bytes(out[i].dtype) || !bpi_shape_valid(&out[i].shape))
-            st = bpi_fail(ctx, BP_ERR_SHAPE, "%s: its shape rule gave no valid output %d",
-                          op->def.name, i);
-        else
+            st = bpi_fail(ctx, BP_ERR_SHAPE, "%s: output %d would be %s %s, which is no valid shape",
+                          op->def.name, i, bp_dtype_name(out[i].dtype),
+                          bpi_shape_str(&out[i].shape).s);
+        else if (op->id < 0)
             bpi_view_packed(&out[i], out[i].dtype, out[i].shape);
     }
     return st == BP_OK;

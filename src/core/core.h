@@ -92,6 +92,7 @@ void bpi_view_packed(bp_view *v, bp_dtype dtype, bp_shape shape);
 int64_t bpi_row_pitch(int64_t cols, bp_dtype dtype);
 void bpi_view_rows(bp_view *v, bp_dtype dtype, bp_shape shape); /* pitched if rank 2 */
 bool bpi_is_packed(const bp_view *v);
+bool bpi_repeats(const bp_view *v); /* two indices name one element, by a stride of 0 */
 bool bpi_is_real(bp_dtype dtype);
 bool bpi_layout_fits(const bp_view *v, int layout);
 bool bpi_same_shape(const bp_shape *a, const bp_shape *b);
@@ -291,6 +292,7 @@ typedef struct bpi_scope {
 } bpi_scope;
 
 enum { BPI_TAPE_CHUNK = 128, BPI_SLOT_CHUNK = 128, BPI_SIZE_CLASSES = 192 };
+#define BPI_BYTES_MAX ((size_t)64 << 44) /* of one storage */
 
 struct bp_context {
     _Atomic(uintptr_t) owner; /* the thread inside, 0 when none */

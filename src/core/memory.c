@@ -94,6 +94,11 @@ static bpi_storage *allocate(bp_context *ctx, size_t bytes)
 bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes)
 {
     size_t rounded;
+    if (bytes > BPI_BYTES_MAX) {
+        bpi_fail(ctx, BP_ERR_NOMEM, "out of memory on %s: %zu bytes wanted", ctx->device->name,
+                 bytes);
+        return NULL;
+    }
     int class = class_of(bytes ? bytes : 1, &rounded);
     bool in_plan = ctx->recording != NULL;
     bpi_storage **list = &ctx->free_storage[in_plan][class];

@@ -225,13 +225,24 @@ bp_context *bp_context_of(const bp_tensor *t)
     return t && t->owner != BPI_OWNER_NONE ? t->ctx : NULL;
 }
 
-static bp_status transfer_check(bp_tensor *t, const char *who, const void *host, size_t bytes)
+static bp_status writable(const bp_tensor *t, const char *who)
+{
+    if (!bpi_repeats(&t->view))
+        return BP_OK;
+    return bpi_fail(t->ctx, BP_ERR_ARG, "%s: the target %s is expanded: its elements share memory",
+                    who, bpi_shape_str(&t->view.shape).s);
+}
+
+static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, const void *host,
+                                size_t bytes)
 {
     bp_context *ctx = t->ctx;
     if (ctx->pending != BP_OK)
         return ctx->pending;
     BPI_TRY(bpi_usable(ctx, t, who, "the tensor"));
     BPI_TRY(bpi_not_recording(ctx, who));
+    if (writes)
+        BPI_TRY(writable(t, who));
     size_t want = (size_t)bp_shape_count(t->view.shape) * bp_dtype_bytes(t->view.dtype);
     if (bytes != want)
         return bpi_fail(ctx, BP_ERR_ARG, "%s: %zu bytes for %s %s, which holds %zu", who, bytes,
@@ -267,14 +278,14 @@ static bp_status transfer(bp_tensor *t, void *dst, const void *src, size_t bytes
 
 static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
 {
-    BPI_TRY(transfer_check(t, "write", src, bytes));
+    BPI_TRY(transfer_check(t, "write", true, src, bytes));
     bpi_storage_written(t->storage, "write");
     return bytes ? transfer(t, NULL, src, bytes) : BP_OK;
 }
 
 static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
 {
-    BPI_TRY(transfer_check(t, "read", dst, bytes));
+    BPI_TRY(transfer_check(t, "read", false, dst, bytes));
     if (bytes)
         BPI_TRY(transfer(t, dst, NULL, bytes));
     return bp_sync(t->ctx);
@@ -294,6 +305,18 @@ bp_status bp_read(bp_tensor *t, void *dst, size_t bytes)
     BPI_INSIDE(t->ctx, read_tensor(t, dst, bytes));
 }
 
+/* Views of one memory that lie differently in it: x and its transpose, say. */
+static bool entangled(const bp_tensor *a, const bp_tensor *b)
+{
+    const bp_view *v = &a->view, *w = &b->view;
+    const char *from = v->data, *other = w->data;
+    if (a->storage != b->storage || from + bpi_view_span(v) <= other ||
+        other + bpi_view_span(w) <= from)
+        return false;
+    return from != other || !bpi_same_shape(&v->shape, &w->shape) ||
+           memcmp(v->stride, w->stride, sizeof *v->stride * (size_t)v->shape.ndim) != 0;
+}
+
 /* dst = src, or dst += src. */
 static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, bool add)
 {
@@ -304,6 +327,7 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
         return ctx->pending;
     BPI_TRY(bpi_usable(ctx, dst, who, "the target"));
     BPI_TRY(bpi_usable(ctx, src, who, "the source"));
+    BPI_TRY(writable(dst, who));
     const bp_view *d = &dst->view, *s = &src->view;
     bp_shape both;
     bool fits = add ? bpi_broadcast(&d->shape, &s->shape, &both) && bpi_same_shape(&both, &d->shape)
@@ -315,10 +339,19 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
     if ((d->dtype != s->dtype && !convert) || (add && d->dtype == BP_U8))
         return bpi_fail(ctx, BP_ERR_DTYPE, "%s: target %s and source %s do not fit", who,
                         bp_dtype_name(d->dtype), bp_dtype_name(s->dtype));
+    bp_tensor *copy = NULL;
+    if (entangled(dst, src)) {
+        if (!(copy = bpi_fresh_packed(ctx, s->dtype, s->shape, BPI_OWNER_LIBRARY)))
+            return BP_ERR_NOMEM;
+        BPI_TRY(bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, &src, 1, &copy, 1, NULL, 0));
+        src = copy;
+    }
     bpi_storage_written(dst->storage, who);
     bp_tensor *in[2] = {add ? dst : src, src};
-    return bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1, &dst, 1,
-                        NULL, 0);
+    bp_status st = bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1,
+                                &dst, 1, NULL, 0);
+    bpi_kill(copy);
+    return st;
 }
 
 bp_status bp_copy_into(bp_tensor *dst, bp_tensor *src)

@@ -73,8 +73,8 @@ void bpi_view_packed(bp_view *v, bp_dtype dtype, bp_shape shape)
     v->shape = shape;
     int64_t stride = 1;
     for (int i = shape.ndim - 1; i >= 0; i--) {
-        v->stride[i] = stride;
-        stride *= shape.dim[i];
+        v->stride[i] = stride; /* too large a shape is refused later: unsigned, so that it wraps */
+        stride = (int64_t)((uint64_t)stride * (uint64_t)shape.dim[i]);
     }
 }
 
@@ -103,6 +103,14 @@ bool bpi_is_packed(const bp_view *v)
         stride *= v->shape.dim[i];
     }
     return true;
+}
+
+bool bpi_repeats(const bp_view *v)
+{
+    for (int i = 0; i < v->shape.ndim; i++)
+        if (v->shape.dim[i] > 1 && v->stride[i] == 0)
+            return !bpi_is_packed(v); /* nothing repeats where there is nothing */
+    return false;
 }
 
 bool bpi_layout_fits(const bp_view *v, int layout)

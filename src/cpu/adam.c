@@ -45,7 +45,7 @@ static inline void update(const job *j, int64_t first, int64_t n, const int deca
 static void block_fn(void *arg, int64_t block)
 {
     const job *j = arg;
-    int64_t first = block * GRAIN, n = bpi_at_most(j->n - first, GRAIN);
+    int64_t first = block * GRAIN, n = at_most(j->n - first, GRAIN);
     if (j->l1 != 0 || j->l2 != 0)
         update(j, first, n, 1);
     else
@@ -66,7 +66,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
              .rate = (real)(s->rate / (1 - pow(p->beta1, s->step))),
              .v_scale = (real)(1 / (1 - pow(p->beta2, s->step))), .eps = (real)p->eps,
              .l1 = decay ? (real)p->l1 : 0, .l2 = decay ? (real)p->l2 : 0};
-    bp_parallel_for(ex, bpi_parts(j.n, GRAIN), block_fn, &j);
+    bp_parallel_for(ex, parts(j.n, GRAIN), block_fn, &j);
     return BP_OK;
 }
 

@@ -1,29 +1,30 @@
 /* check_finite: notes BP_ERR_NONFINITE, with the index, where g holds a NaN or an infinity, so that
  * the optimiser changes nothing. Forward: g [n] ->. Numbers are not finite when their exponent is
  * all ones, which integers can tell many at a time. Floor: g read once. Called by src/optim. */
+#include "cpu/index.h"
 #include "cpu/reduce.h"
 
 enum { GRAIN = 65536, STEP = 1024 };
 
 typedef struct job {
-    bp_exec *ex;
     const real *g;
     int64_t n;
+    _Atomic int64_t first; /* place that is not finite; INT64_MAX: none */
 } job;
 
 static void block_fn(void *arg, int64_t block)
 {
-    const job *w = arg;
-    int64_t end = bpi_at_most((block + 1) * GRAIN, w->n);
+    job *w = arg;
+    int64_t end = at_most((block + 1) * GRAIN, w->n);
     for (int64_t first = block * GRAIN; first < end; first += STEP) {
         const bpi_bits exponent = bpi_to_bits((real)INFINITY);
-        int64_t n = bpi_at_most(end - first, STEP);
+        int64_t n = at_most(end - first, STEP);
         bpi_bits found = 0;
         for (int64_t i = 0; i < n; i++)
             found |= (bpi_bits)((bpi_to_bits(w->g[first + i]) & exponent) == exponent);
         for (int64_t i = 0; found && i < n; i++)
             if ((bpi_to_bits(w->g[first + i]) & exponent) == exponent) {
-                bpi_fault_note(w->ex, BP_ERR_NONFINITE, first + i);
+                bpi_note_first(&w->first, first + i);
                 return;
             }
     }
@@ -32,8 +33,10 @@ static void block_fn(void *arg, int64_t block)
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)out, (void)params;
-    job w = {ex, in->data, in->shape.dim[0]};
-    bp_parallel_for(ex, bpi_parts(w.n, GRAIN), block_fn, &w);
+    job w = {in->data, in->shape.dim[0], INT64_MAX};
+    bp_parallel_for(ex, parts(w.n, GRAIN), block_fn, &w);
+    if (w.first != INT64_MAX)
+        bpi_fault_note(ex, BP_ERR_NONFINITE, w.first);
     return BP_OK;
 }
 

@@ -13,12 +13,12 @@ typedef double other;
 #define OTHER_DTYPE BP_F64
 #endif
 
-BPI_UNARY(copy_1, uint8_t, uint8_t, a)
-BPI_UNARY(copy_4, word4, word4, a)
-BPI_UNARY(copy_8, word8, word8, a)
-BPI_UNARY(from_u8, real, uint8_t, (real)a)
-BPI_UNARY(from_i32, real, int32_t, (real)a)
-BPI_UNARY(from_other, real, other, (real)a)
+BPI_MAP(copy_1, uint8_t, uint8_t, a)
+BPI_MAP(copy_4, word4, word4, a)
+BPI_MAP(copy_8, word8, word8, a)
+BPI_MAP(from_u8, real, uint8_t, (real)a)
+BPI_MAP(from_i32, real, int32_t, (real)a)
+BPI_MAP(from_other, real, other, (real)a)
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {

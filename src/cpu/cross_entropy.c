@@ -9,6 +9,7 @@
  * A row with a bad label counts 0 everywhere. Floor: logits read, dlogits written once.
  * The rule: src/ops/cross_entropy.c. */
 #include "cpu/elementwise.h"
+#include "cpu/index.h"
 #include "cpu/reduce.h"
 
 typedef struct row_sum {
@@ -17,12 +18,10 @@ typedef struct row_sum {
 } row_sum;
 
 typedef struct job {
-    bp_exec *ex;
     bpi_rows x;
-    const int32_t *labels;
-    real *dx; /* [N, C], or NULL */
+    bpi_indices labels;
+    real *dx;      /* [N, C], or NULL */
     row_sum *part; /* [blocks] */
-    int64_t per_block;
 } job;
 
 /* No element is larger than the label's, and none before it as large. */
@@ -36,13 +35,12 @@ static int is_correct(const real *x, int64_t label, real max)
     return !before;
 }
 
-static void one_row(const job *w, int64_t r, row_sum *s)
+static void one_row(job *w, int64_t r, row_sum *s)
 {
-    int64_t c = w->x.size, label = w->labels[r];
+    int64_t c = w->x.size, label = w->labels.at[r];
     const real *x = bpi_row(&w->x, r);
     real *dx = w->dx ? w->dx + r * c : NULL;
-    if (label < 0 || label >= c) {
-        bp_fault_range(w->ex, label);
+    if (!bpi_index_ok(&w->labels, r)) {
         for (int64_t j = 0; dx && j < c; j++)
             dx[j] = 0;
         return;
@@ -61,10 +59,10 @@ static void one_row(const job *w, int64_t r, row_sum *s)
 
 static void forward_block(void *arg, int64_t block)
 {
-    const job *w = arg;
+    job *w = arg;
     row_sum s = {0, 0};
-    int64_t end = bpi_at_most((block + 1) * w->per_block, w->x.n);
-    for (int64_t r = block * w->per_block; r < end; r++)
+    int64_t end = bpi_rows_end(&w->x, block);
+    for (int64_t r = block * w->x.per_block; r < end; r++)
         one_row(w, r, &s);
     w->part[block] = s;
 }
@@ -73,10 +71,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
 {
     (void)params;
     row_sum one, s = {0, 0};
-    job w = {.ex = ex, .x = bpi_rows_of(&in[0]), .labels = in[1].data, .dx = out[2].data,
-             .part = &one};
-    w.per_block = bpi_at_least(BPI_GRAIN_EXP / bpi_at_least(w.x.size, 1), 1);
-    int64_t blocks = bpi_parts(w.x.n, w.per_block);
+    job w = {bpi_rows_of(in, 1), BPI_INDICES(in[1], in->shape.dim[1]), out[2].data, &one};
+    int64_t blocks = bpi_rows_cut(&w.x, BPI_GRAIN_EXP);
     if (blocks > 1)
         w.part = bpi_workspace(ex, (size_t)blocks * sizeof *w.part);
     if (!w.part)
@@ -89,7 +85,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     *(real *)out[0].data = (real)(s.loss / (double)w.x.n);
     if (out[1].data)
         *(real *)out[1].data = (real)s.correct;
-    return BP_OK;
+    return bpi_indices_done(ex, &w.labels);
 }
 
 static size_t aux_bytes(const bp_view *in, const void *params)
@@ -98,7 +94,7 @@ static size_t aux_bytes(const bp_view *in, const void *params)
     return (size_t)(in->shape.dim[0] * in->shape.dim[1]) * sizeof(real);
 }
 
-BPI_UNARY(backward_block, real, real, a * k)
+BPI_MAP(backward_block, real, real, a * k)
 
 static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {

@@ -4,16 +4,11 @@
  * (AVX-512) are built for x86-64 only and need a processor and a system that have all of it.
  * Memory comes from the host's hooks where it gave any, and so do threads. Uploads and downloads
  * are copies, nothing is ever pending. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* sched_getaffinity */
-#endif
 #include "backend.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fpstate.h"
 #include "cpu/pool.h"
@@ -30,7 +25,7 @@ typedef struct cpu_device {
 
 typedef struct cpu_level {
     const char *name, *text;
-    const bpi_op_kernels *const *f32, *const *f64; /* [BPI_OP_COUNT] */
+    void (*fill_f32)(bpi_op_kernels *table), (*fill_f64)(bpi_op_kernels *table); /* table.c */
     int (*runs_here)(void); /* NULL: everywhere */
 } cpu_level;
 
@@ -57,11 +52,11 @@ static int runs_v4(void)
 }
 #endif
 
-#define TABLES(level)                                                        \
-    extern const bpi_op_kernels *const bpi_cpu_table_f32_##level[BPI_OP_COUNT]; \
-    extern const bpi_op_kernels *const bpi_cpu_table_f64_##level[BPI_OP_COUNT];
+#define TABLES(level)                                \
+    void bpi_cpu_fill_f32_##level(bpi_op_kernels *); \
+    void bpi_cpu_fill_f64_##level(bpi_op_kernels *);
 #define LEVEL(level, text, runs_here) \
-    {#level, text, bpi_cpu_table_f32_##level, bpi_cpu_table_f64_##level, runs_here}
+    {#level, text, bpi_cpu_fill_f32_##level, bpi_cpu_fill_f64_##level, runs_here}
 
 TABLES(generic)
 #if BPI_HAVE_X86_LEVELS
@@ -160,32 +155,18 @@ static void cpu_parallel_for(bpi_device *device, int64_t blocks, bp_block_fn bod
         d->hooks.parallel_for(d->hooks.user, blocks, host_block, &job);
 }
 
-static int processors(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return CPU_COUNT(&set);
-#endif
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > 1024 ? 1024 : (int)n;
-}
-
 /* With the host's own parallel_for the number of threads is the host's. */
 static bp_status cpu_set_threads(bpi_device *device, int32_t threads)
 {
     cpu_device *d = (cpu_device *)device;
-    if (threads < 0)
-        return BP_ERR_ARG;
-    if (!d->pool) {
-        snprintf(device->name, sizeof device->name, "cpu: %s, the host's threads", d->level);
-        return BP_OK;
+    char text[32] = "the host's threads";
+    bp_status st = threads < 0 ? BP_ERR_ARG : BP_OK;
+    if (d->pool) {
+        st = bpi_pool_set_threads(d->pool, threads);
+        int n = bpi_pool_threads(d->pool);
+        snprintf(text, sizeof text, "%d thread%s", n, n == 1 ? "" : "s");
     }
-    threads = threads == 0 ? processors() : threads > 1024 ? 1024 : threads;
-    bp_status st = bpi_pool_set_threads(d->pool, threads);
-    if (st == BP_OK)
-        snprintf(device->name, sizeof device->name, "cpu: %s, %d thread%s", d->level, (int)threads,
-                 threads == 1 ? "" : "s");
+    snprintf(device->name, sizeof device->name, "cpu: %s, %s", d->level, text);
     return st;
 }
 
@@ -200,13 +181,6 @@ static void cpu_close(bpi_device *device)
     cpu_device *d = (cpu_device *)device;
     bpi_pool_free(d->pool);
     d->hooks.free(d->hooks.user, d, sizeof *d);
-}
-
-static void copy_table(bpi_op_kernels *to, const bpi_op_kernels *const *from)
-{
-    for (int i = 0; i < BPI_OP_COUNT; i++)
-        if (from[i])
-            to[i] = *from[i];
 }
 
 bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **device, char *why)
@@ -232,8 +206,8 @@ bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **de
     d->base.calls = &calls;
     d->base.f32 = d->f32;
     d->base.f64 = d->f64;
-    copy_table(d->f32, found->f32);
-    copy_table(d->f64, found->f64);
+    found->fill_f32(d->f32);
+    found->fill_f64(d->f64);
     if (!h.parallel_for && !(d->pool = bpi_pool_create(0, h.alloc, h.free, h.user))) {
         cpu_close(&d->base);
         return BP_ERR_NOMEM;

@@ -2,5 +2,5 @@
  * Floor: 3 elements of memory traffic an element. The rule: src/ops/div.c. */
 #include "cpu/elementwise.h"
 
-BPI_BINARY(block, real, a / b)
+BPI_MAP(block, real, real, a / b)
 BPI_ELEMENTWISE_OP(div, block, BPI_GRAIN, &in[1], 0);

@@ -3,10 +3,7 @@
  * Nothing is stored, the mask is drawn again. The rule: src/ops/dropout.c. */
 #include "cpu/dropout_row.h"
 
-#include <string.h>
-
 #include "cpu/elementwise.h"
-#include "kernel_params.h"
 
 typedef struct job {
     bpi_loop loop;
@@ -27,13 +24,8 @@ static void block_fn(void *arg, int64_t block)
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     const bpi_dropout_params *p = params;
-    bpi_rng_state rng;
     job w;
-    memcpy(&rng, in[1].data, sizeof rng);
-    w.dropout.stream = (bpi_stream){rng.seed, rng.step,
-                                    bpi_purpose_site(BPI_PURPOSE_DROPOUT, p->site)};
-    w.dropout.keep = p->keep;
-    w.scale = p->keep ? (real)(65536.0 / p->keep) : 0;
+    w.scale = bpi_dropout_init(&w.dropout, &in[1], p->site, p->keep);
     int64_t blocks = bpi_loop_init(&w.loop, out, in, NULL, BPI_GRAIN_EXP);
     if (w.loop.stride[0][0] != 1 || w.loop.stride[1][0] != 1) /* a column with a pitch */
         blocks = bpi_loop_cut(&w.loop, 1, BPI_GRAIN_EXP);

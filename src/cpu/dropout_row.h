@@ -6,10 +6,23 @@
 #ifndef BPI_CPU_DROPOUT_ROW_H
 #define BPI_CPU_DROPOUT_ROW_H
 
+#include <string.h>
+
 #include "cpu/kernel.h"
+#include "kernel_params.h"
 #include "philox.h"
 
 enum { BPI_DROPOUT_LANES = BPI_VECTOR_BYTES / 4, BPI_DROPOUT_RUN = 8 * BPI_DROPOUT_LANES };
+
+/* What a kernel draws with, from its `rng` and params; returns the scale of what is kept. */
+static inline real bpi_dropout_init(bpi_dropout *d, const bp_view *rng, uint32_t site,
+                                    uint32_t keep)
+{
+    bpi_rng_state s;
+    memcpy(&s, rng->data, sizeof s);
+    *d = (bpi_dropout){{s.seed, s.step, bpi_purpose_site(BPI_PURPOSE_DROPOUT, site)}, keep};
+    return keep ? (real)(65536.0 / keep) : 0;
+}
 
 /* The half-words of the blocks from `block` on: half[8 * b + h]. */
 static inline void bpi_dropout_halves(uint16_t half[BPI_DROPOUT_RUN], const bpi_stream *s,

@@ -81,20 +81,21 @@ static inline int64_t bpi_loop_cut(bpi_loop *l, int64_t longest, int64_t grain)
     return (l->pieces + l->per_block - 1) / l->per_block;
 }
 
-/* The loop over y's elements; b may be NULL. */
+/* The loop over y's elements; without b, a takes its place. */
 static inline int64_t bpi_loop_init(bpi_loop *l, const bp_view *y, const bp_view *a,
                                     const bp_view *b, int64_t grain)
 {
+    b = b ? b : a;
     l->data[0] = y->data;
     l->data[1] = a->data;
-    l->data[2] = b ? b->data : NULL;
+    l->data[2] = b->data;
     l->axes = 0;
     for (int32_t i = y->shape.ndim - 1; i >= 0; i--)
         if (y->shape.dim[i] != 1)
             bpi_loop_axis(l, y->shape.dim[i], y->stride[i], bpi_broadcast_stride(a, y, i),
-                          b ? bpi_broadcast_stride(b, y, i) : 0);
+                          bpi_broadcast_stride(b, y, i));
     if (l->axes == 0)
-        bpi_loop_axis(l, 1, 1, 1, b ? 1 : 0);
+        bpi_loop_axis(l, 1, 1, 1, 1);
     int jumps = l->stride[0][0] != 1 || (uint64_t)l->stride[1][0] > 1 ||
                 (uint64_t)l->stride[2][0] > 1;
     return bpi_loop_cut(l, jumps && l->axes > 1 ? BPI_SHORT_PIECE : grain, grain);
@@ -145,54 +146,37 @@ static inline void bpi_piece_next(const bpi_loop *l, bpi_piece *p)
     }
 }
 
-/* static void block_fn(loop, block): one block of y = an expression in a, b and k, of type T. */
-#define BPI_BINARY(block_fn, T, ...)                                                        \
-    static void block_fn(void *arg, int64_t block)                                          \
-    {                                                                                       \
-        const bpi_loop *l = arg;                                                            \
-        const int64_t sy = l->stride[0][0], sa = l->stride[1][0], sb = l->stride[2][0];     \
-        const T k = (T)l->k;                                                                \
-        (void)k;                                                                            \
-        for (bpi_piece p = bpi_piece_first(l, block); p.left; bpi_piece_next(l, &p)) {      \
-            T *to = (T *)l->data[0] + p.offset[0];                                          \
-            const T *x = (const T *)l->data[1] + p.offset[1], x0 = *x;                      \
-            const T *z = (const T *)l->data[2] + p.offset[2], z0 = *z;                      \
-            if (sy == 1 && sa == 1 && sb == 1)                                              \
-                BPI_EACH(p.n, const T a = x[i]; const T b = z[i]; to[i] = (__VA_ARGS__))    \
-            else if (sy == 1 && sa == 1 && sb == 0)                                         \
-                BPI_EACH(p.n, const T a = x[i]; const T b = z0; to[i] = (__VA_ARGS__))      \
-            else if (sy == 1 && sa == 0 && sb == 1)                                         \
-                BPI_EACH(p.n, const T a = x0; const T b = z[i]; to[i] = (__VA_ARGS__))      \
-            else                                                                            \
-                BPI_EACH(p.n, const T a = x[i * sa]; const T b = z[i * sb];                 \
-                         to[i * sy] = (__VA_ARGS__))                                        \
-        }                                                                                   \
+/* static void block_fn(loop, block): one block of y = an expression in a, b and k; y and k of type
+ * T, a and b of type TA. Without a second operand b is a. */
+#define BPI_MAP(block_fn, T, TA, ...)                                                          \
+    static void block_fn(void *arg, int64_t block)                                             \
+    {                                                                                          \
+        const bpi_loop *l = arg;                                                               \
+        const int64_t sy = l->stride[0][0], sa = l->stride[1][0], sb = l->stride[2][0];        \
+        const T k = (T)l->k;                                                                   \
+        (void)k;                                                                               \
+        for (bpi_piece p = bpi_piece_first(l, block); p.left; bpi_piece_next(l, &p)) {         \
+            T *y = (T *)l->data[0] + p.offset[0];                                              \
+            const TA *x = (const TA *)l->data[1] + p.offset[1], x0 = *x;                       \
+            const TA *z = (const TA *)l->data[2] + p.offset[2], z0 = *z;                       \
+            if (sy == 1 && sa == 1 && sb == 1)                                                 \
+                BPI_EACH(p.n, const TA a = x[i], b = z[i]; (void)b; y[i] = (__VA_ARGS__))      \
+            else if (sy == 1 && sa == 1 && sb == 0)                                            \
+                BPI_EACH(p.n, const TA a = x[i], b = z0; (void)b; y[i] = (__VA_ARGS__))        \
+            else if (sy == 1 && sa == 0 && sb == 1)                                            \
+                BPI_EACH(p.n, const TA a = x0, b = z[i]; (void)b; y[i] = (__VA_ARGS__))        \
+            else                                                                               \
+                BPI_EACH(p.n, const TA a = x[i * sa], b = z[i * sb]; (void)b;                  \
+                         y[i * sy] = (__VA_ARGS__))                                            \
+        }                                                                                      \
     }
 
-/* The same in a and k, from type TA to type T. */
-#define BPI_UNARY(block_fn, T, TA, ...)                                                     \
-    static void block_fn(void *arg, int64_t block)                                          \
-    {                                                                                       \
-        const bpi_loop *l = arg;                                                            \
-        const int64_t sy = l->stride[0][0], sa = l->stride[1][0];                           \
-        const T k = (T)l->k;                                                                \
-        (void)k;                                                                            \
-        for (bpi_piece p = bpi_piece_first(l, block); p.left; bpi_piece_next(l, &p)) {      \
-            T *to = (T *)l->data[0] + p.offset[0];                                          \
-            const TA *x = (const TA *)l->data[1] + p.offset[1];                             \
-            if (sy == 1 && sa == 1)                                                         \
-                BPI_EACH(p.n, const TA a = x[i]; to[i] = (__VA_ARGS__))                     \
-            else                                                                            \
-                BPI_EACH(p.n, const TA a = x[i * sa]; to[i * sy] = (__VA_ARGS__))           \
-        }                                                                                   \
-    }
-
-#define BPI_EACH(n, ...)                  \
-    {                                     \
-        BPI_INDEPENDENT                   \
+#define BPI_EACH(n, ...)                    \
+    {                                       \
+        BPI_INDEPENDENT                     \
         for (int64_t i = 0; i < (n); i++) { \
-            __VA_ARGS__;                  \
-        }                                 \
+            __VA_ARGS__;                    \
+        }                                   \
     }
 
 /* Runs all blocks. b may be NULL. */

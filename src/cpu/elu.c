@@ -5,8 +5,8 @@
 #include "cpu/vmath.h"
 #include "kernel_params.h"
 
-BPI_UNARY(forward_block, real, real, a > 0 ? a : k * bpi_expm1(a))
-BPI_BINARY(backward_block, real, b > 0 ? a : a * k * bpi_exp(b))
+BPI_MAP(forward_block, real, real, a > 0 ? a : k * bpi_expm1(a))
+BPI_MAP(backward_block, real, real, b > 0 ? a : a * k * bpi_exp(b))
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {

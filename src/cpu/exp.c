@@ -3,5 +3,5 @@
 #include "cpu/elementwise.h"
 #include "cpu/vmath.h"
 
-BPI_UNARY(block, real, real, bpi_exp(a))
+BPI_MAP(block, real, real, bpi_exp(a))
 BPI_ELEMENTWISE_OP(exp, block, BPI_GRAIN_EXP, NULL, 0);

@@ -4,5 +4,5 @@
 #include "cpu/elementwise.h"
 #include "kernel_params.h"
 
-BPI_BINARY(block, real, b <= 0 ? 0 : a * k)
+BPI_MAP(block, real, real, b <= 0 ? 0 : a * k)
 BPI_ELEMENTWISE_OP(gate, block, BPI_GRAIN, &in[1], ((const bpi_scale_params *)params)->factor);

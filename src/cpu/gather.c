@@ -3,52 +3,43 @@
  * Floor: each row of y once read and once written. The rule: src/ops/gather.c. */
 #include <string.h>
 
+#include "cpu/index.h"
 #include "cpu/reduce.h"
 
 enum { BLOCK_BYTES = 1 << 17 };
 
 typedef struct job {
-    bp_exec *ex;
     const char *table;
     char *y;
-    const int32_t *index;
-    int64_t n, table_rows, per_block;
-    size_t bytes, table_pitch, pitch; /* of a row; from one to the next */
+    bpi_indices index;
+    bpi_rows from, to;
+    size_t element; /* bytes */
 } job;
 
 static void block_fn(void *arg, int64_t block)
 {
-    const job *w = arg;
-    int64_t end = bpi_at_most((block + 1) * w->per_block, w->n);
-    for (int64_t i = block * w->per_block; i < end; i++) {
-        char *to = w->y + (size_t)i * w->pitch;
-        int32_t r = w->index[i];
-        if (r >= 0 && r < w->table_rows) {
-            memcpy(to, w->table + (size_t)r * w->table_pitch, w->bytes);
-        } else {
-            memset(to, 0, w->bytes);
-            bp_fault_range(w->ex, r);
-        }
+    job *w = arg;
+    int64_t end = bpi_rows_end(&w->to, block);
+    size_t bytes = (size_t)w->to.size * w->element;
+    for (int64_t i = block * w->to.per_block; i < end; i++) {
+        char *to = w->y + (size_t)(i * w->to.pitch) * w->element;
+        if (bpi_index_ok(&w->index, i))
+            memcpy(to, w->table + (size_t)(w->index.at[i] * w->from.pitch) * w->element, bytes);
+        else
+            memset(to, 0, bytes);
     }
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    const bp_view *table = &in[0];
-    size_t element = table->dtype == BP_F64 ? 8 : table->dtype == BP_U8 ? 1 : 4;
-    job w = {.ex = ex, .table = table->data, .y = out->data, .index = in[1].data,
-             .n = out->shape.dim[0], .table_rows = table->shape.dim[0], .bytes = element};
-    for (int32_t i = 1; i < table->shape.ndim; i++)
-        w.bytes *= (size_t)table->shape.dim[i];
-    if (w.bytes == 0)
+    int64_t element = in->dtype == BP_F64 ? 8 : in->dtype == BP_U8 ? 1 : 4;
+    job w = {in->data, out->data, BPI_INDICES(in[1], in->shape.dim[0]), bpi_rows_of(in, 1),
+             bpi_rows_of(out, 1), (size_t)element};
+    if (w.to.size == 0)
         return BP_OK;
-    int matrix = table->shape.ndim == 2;
-    w.table_pitch = matrix ? (size_t)table->stride[0] * element : w.bytes;
-    w.pitch = matrix ? (size_t)out->stride[0] * element : w.bytes;
-    w.per_block = bpi_at_least(BLOCK_BYTES / (int64_t)w.bytes, 1);
-    bp_parallel_for(ex, bpi_parts(w.n, w.per_block), block_fn, &w);
-    return BP_OK;
+    bp_parallel_for(ex, bpi_rows_cut(&w.to, BLOCK_BYTES / element), block_fn, &w);
+    return bpi_indices_done(ex, &w.index);
 }
 
 BPI_CPU_OP(gather) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS}};

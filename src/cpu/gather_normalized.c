@@ -3,34 +3,30 @@
  * the composed form, and is noted. Backward is the composed form's.
  * Floor: each row of y once read and once written. The rule: src/ops/gather_normalized.c. */
 #include "cpu/elementwise.h"
+#include "cpu/index.h"
 #include "cpu/reduce.h"
 
 typedef struct job {
-    bp_exec *ex;
-    const void *table;
-    const int32_t *index;
+    bpi_indices index;
     const real *shift, *scale; /* [C] */
-    bpi_rows y;
-    int64_t table_rows, pitch, per_block;
+    bpi_rows table, y;         /* table.data: u8 or real */
 } job;
 
-#define ROWS(block_fn, T)                                                           \
-    static void block_fn(void *arg, int64_t block)                                  \
-    {                                                                               \
-        const job *w = arg;                                                         \
-        const real *shift = w->shift, *scale = w->scale;                            \
-        int64_t end = bpi_at_most((block + 1) * w->per_block, w->y.n);              \
-        for (int64_t r = block * w->per_block; r < end; r++) {                      \
-            int32_t from = w->index[r];                                             \
-            real *y = bpi_row(&w->y, r);                                            \
-            if (from >= 0 && from < w->table_rows) {                                \
-                const T *t = (const T *)w->table + from * w->pitch;                 \
-                BPI_EACH(w->y.size, y[i] = ((real)t[i] - shift[i]) * scale[i])      \
-            } else {                                                                \
-                BPI_EACH(w->y.size, y[i] = (0 - shift[i]) * scale[i])               \
-                bp_fault_range(w->ex, from);                                        \
-            }                                                                       \
-        }                                                                           \
+#define ROWS(block_fn, T)                                                                  \
+    static void block_fn(void *arg, int64_t block)                                         \
+    {                                                                                      \
+        job *w = arg;                                                                      \
+        const real *shift = w->shift, *scale = w->scale;                                   \
+        int64_t end = bpi_rows_end(&w->y, block);                                          \
+        for (int64_t r = block * w->y.per_block; r < end; r++) {                           \
+            real *y = bpi_row(&w->y, r);                                                   \
+            if (bpi_index_ok(&w->index, r)) {                                              \
+                const T *t = (const T *)w->table.data + w->index.at[r] * w->table.pitch;   \
+                BPI_EACH(w->y.size, y[i] = ((real)t[i] - shift[i]) * scale[i])             \
+            } else {                                                                       \
+                BPI_EACH(w->y.size, y[i] = (0 - shift[i]) * scale[i])                      \
+            }                                                                              \
+        }                                                                                  \
     }
 ROWS(rows_of_u8, uint8_t)
 ROWS(rows_of_real, real)
@@ -38,13 +34,11 @@ ROWS(rows_of_real, real)
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    job w = {.ex = ex, .table = in[0].data, .index = in[1].data, .shift = in[2].data,
-             .scale = in[3].data, .y = bpi_rows_of(out), .table_rows = in[0].shape.dim[0],
-             .pitch = in[0].stride[0]};
-    w.per_block = bpi_at_least(BPI_GRAIN / bpi_at_least(w.y.size, 1), 1);
-    bp_parallel_for(ex, bpi_parts(w.y.n, w.per_block),
-               in[0].dtype == BP_U8 ? rows_of_u8 : rows_of_real, &w);
-    return BP_OK;
+    job w = {BPI_INDICES(in[1], in->shape.dim[0]), in[2].data, in[3].data, bpi_rows_of(in, 1),
+             bpi_rows_of(out, 1)};
+    bp_parallel_for(ex, bpi_rows_cut(&w.y, BPI_GRAIN),
+                    in->dtype == BP_U8 ? rows_of_u8 : rows_of_real, &w);
+    return bpi_indices_done(ex, &w.index);
 }
 
 BPI_CPU_OP(gather_normalized) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS}};

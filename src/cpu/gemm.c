@@ -8,8 +8,6 @@
  * not depend on the number of threads. */
 #include "cpu/gemm.h"
 
-#include <stdatomic.h>
-
 #include "cpu/dropout_row.h"
 #include "cpu/gemm_tile.h"
 
@@ -20,8 +18,7 @@ enum {
     SHARED_ROWS = 32,     /* at least, where several blocks pack the same panel */
     COPY_ROWS = 256,      /* of a block, from which on it copies rows of B that lie right already */
     INLINE_WORK = 500000, /* a smaller product runs in the caller, without a word to the pool, */
-    STACK_BYTES = 12288,  /* and packs its panel here if there is room */
-    SLOTS = 32            /* blocks that pack at the same time */
+    INLINE_CHUNK = 6144 / BPI_VECTOR_BYTES /* if its panels fit a small piece of stack */
 };
 
 typedef struct plan {
@@ -33,42 +30,20 @@ typedef struct plan {
     int64_t block_rows, block_cols;    /* and of one of dot tiles */
     int64_t across;                    /* blocks side by side */
     int64_t chunk;                     /* steps of K, in all chunks but the last */
-    int pack;                          /* whether panels of B are packed, */
-    real *packed;                      /* SLOTS times [chunk][TILE_COLS], */
-    _Atomic uint32_t taken;            /* and which of those are in use, a bit each */
+    int pack;                          /* whether panels of B are packed */
 } plan;
-
-static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 static int64_t tile_row(const plan *w, int64_t tile)
 {
     return tile * w->height + at_most(tile, w->taller);
 }
 
-/* Of a chunk: sums join what is in C, and the last chunk's are finished. */
-static epilogue epilogue_of(const bpi_gemm *g, int64_t k0, int last)
-{
-    epilogue e = {g->c, g->c_row, k0 > 0 || g->accumulate, 0, NULL, NULL, 0, 1};
-    if (last) {
-        e.relu = g->relu;
-        e.bias = g->bias;
-        e.gate = g->gate;
-        e.gate_row = g->gate_row;
-        e.scale = g->scale;
-    }
-    return e;
-}
-
 /* Tiles t.. of one panel, for steps k0.. of K; `packed` has room for the panel. */
-static void multiply_panel(const plan *w, const epilogue *e, int64_t t, int64_t t_end,
+static void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end,
                            int64_t panel, int64_t k0, int64_t steps, real *packed)
 {
-    const bpi_gemm *g = w->g;
     int64_t j = panel * TILE_COLS, cols = at_most(g->n - j, TILE_COLS), b_step = g->b_row;
-    int two = cols > LANES, part = (int)cols - two * LANES, by_row = g->a_row != 1;
-    int64_t a_step = by_row ? g->a_row : g->a_col;
+    int two = cols > LANES, part = (int)cols - two * LANES;
     const real *a = g->a + k0 * g->a_col, *b = g->b + j * g->b_col + k0 * g->b_row;
     if (w->pack) {
         if (g->b_col == 1)
@@ -78,10 +53,10 @@ static void multiply_panel(const plan *w, const epilogue *e, int64_t t, int64_t 
         b = packed;
         b_step = TILE_COLS;
     }
-    const tile_fn *fn = tiles[by_row][two][part < LANES];
+    const tile_fn *fn = tiles[two][part < LANES];
     for (int64_t i = tile_row(w, t); t < t_end; t++) {
         int64_t rows = w->height + (t < w->taller);
-        fn[rows - 1](e, i, j, part, steps, a + i * g->a_row, a_step, b, b_step);
+        fn[rows - 1](g, i, j, part, steps, a + i * g->a_row, b, b_step);
         i += rows;
     }
 }
@@ -103,9 +78,15 @@ static void multiply_range(const plan *w, int64_t t, int64_t t_end, int64_t p, i
     int64_t k0 = 0;
     do {
         int64_t steps = at_most(w->chunk, g->k - k0);
-        epilogue e = epilogue_of(g, k0, k0 + steps == g->k);
+        bpi_gemm chunk = *g;
+        if (k0 > 0)
+            chunk.accumulate = 1;
+        if (k0 + steps < g->k) { /* the last chunk finishes the sums */
+            chunk.bias = chunk.gate = NULL;
+            chunk.relu = 0;
+        }
         for (int64_t panel = p; panel < p_end; panel++)
-            multiply_panel(w, &e, t, t_end, panel, k0, steps, packed);
+            multiply_panel(w, &chunk, t, t_end, panel, k0, steps, packed);
         k0 += steps;
     } while (k0 < g->k);
     if (g->dropout)
@@ -113,31 +94,13 @@ static void multiply_range(const plan *w, int64_t t, int64_t t_end, int64_t p, i
              at_most(p_end * TILE_COLS, g->n));
 }
 
-/* The lowest free slot, so that few threads keep to few, which stay in their caches. */
-static int take_slot(plan *w)
-{
-    uint32_t taken = atomic_load(&w->taken);
-    for (;;) {
-        if (taken == UINT32_MAX) { /* more threads than slots: one of them is about to finish */
-            taken = atomic_load(&w->taken);
-            continue;
-        }
-        int slot = __builtin_ctz(~taken);
-        if (atomic_compare_exchange_weak(&w->taken, &taken, taken | (uint32_t)1 << slot))
-            return slot;
-    }
-}
-
 static void multiply_block(void *arg, int64_t block)
 {
-    plan *w = arg;
+    const plan *w = arg;
     int64_t t = block / w->across * w->block_tiles, p = block % w->across * w->block_panels;
-    int slot = w->pack ? take_slot(w) : 0;
+    real packed[CHUNK * TILE_COLS] __attribute__((aligned(64)));
     multiply_range(w, t, at_most(t + w->block_tiles, w->tiles), p,
-                   at_most(p + w->block_panels, w->panels),
-                   w->packed + slot * w->chunk * TILE_COLS);
-    if (w->pack)
-        atomic_fetch_and(&w->taken, ~((uint32_t)1 << slot));
+                   at_most(p + w->block_panels, w->panels), packed);
 }
 
 static void dot_block(void *arg, int64_t block)
@@ -179,20 +142,15 @@ static void plan_tiles(plan *w)
 }
 
 /* A small product: no blocks, and no division that can be done without. */
-static bp_status multiply_inline(bp_exec *ex, plan *w)
+static void multiply_inline(const plan *w)
 {
-    real stack[STACK_BYTES / sizeof(real)] __attribute__((aligned(64)));
-    size_t bytes = w->pack ? (size_t)(w->chunk * TILE_COLS) * sizeof(real) : 0;
-    w->packed = bytes <= STACK_BYTES ? stack : bpi_workspace(ex, bytes);
-    if (!w->packed)
-        return BP_ERR_NOMEM;
-    multiply_range(w, 0, w->tiles, 0, w->panels, w->packed);
-    return BP_OK;
+    real packed[INLINE_CHUNK * TILE_COLS] __attribute__((aligned(64)));
+    multiply_range(w, 0, w->tiles, 0, w->panels, packed);
 }
 
 /* Blocks of about BLOCK_WORK, tall, so that few of them bring the same panel of B; shorter where
  * there are few panels to share out. */
-static bp_status multiply_blocks(bp_exec *ex, plan *w)
+static void multiply_blocks(bp_exec *ex, plan *w)
 {
     const bpi_gemm *g = w->g;
     int64_t down = at_most((int64_t)(w->work / BLOCK_WORK), 16);
@@ -204,14 +162,7 @@ static bp_status multiply_blocks(bp_exec *ex, plan *w)
     w->block_panels = parts(w->panels, parts(w->panels, wide));
     w->across = parts(w->panels, w->block_panels);
     w->pack |= w->block_tiles * TILE_ROWS >= COPY_ROWS;
-    if (w->pack) {
-        size_t bytes = (size_t)(w->chunk * TILE_COLS) * sizeof(real);
-        w->packed = bpi_workspace(ex, SLOTS * bytes);
-        if (!w->packed)
-            return BP_ERR_NOMEM;
-    }
     bp_parallel_for(ex, parts(w->tiles, w->block_tiles) * w->across, multiply_block, w);
-    return BP_OK;
 }
 
 bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
@@ -225,5 +176,9 @@ bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
         return BP_OK;
     }
     plan_tiles(&w);
-    return w.work < INLINE_WORK ? multiply_inline(ex, &w) : multiply_blocks(ex, &w);
+    if (w.work < INLINE_WORK && (!w.pack || w.chunk <= INLINE_CHUNK))
+        multiply_inline(&w);
+    else
+        multiply_blocks(ex, &w);
+    return BP_OK;
 }

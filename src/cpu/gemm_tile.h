@@ -139,38 +139,27 @@ static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
     }
 }
 
-/* What a tile does with its sums: what is NULL or 0 is left out. Before the last chunk of K only
- * the sums go to C, so this is not always the epilogue of the whole product. */
-typedef struct epilogue {
-    real *c;
-    int64_t c_row;
-    int add, relu;
-    const real *bias, *gate;
-    int64_t gate_row;
-    real scale;
-} epilogue;
-
-/* The tile of C whose first element is (i, j). One decision each for the whole tile, whose rows
- * follow in straight code: for a short K they take as long as the sums themselves. */
-INLINE void finish(const int rows, const int vecs, const int masked, const epilogue *e, int64_t i,
+/* The epilogue for the tile of C whose first element is (i, j). One decision each for the whole
+ * tile, whose rows follow in straight code: for a short K they take as long as the sums. */
+INLINE void finish(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
                    int64_t j, int part, vec acc[TILE_ROWS][2])
 {
 #define EACH_VEC UNROLL for (int x = 0; x < rows; x++) UNROLL for (int v = 0; v < vecs; v++)
 #define LOAD(p) (masked && v == vecs - 1 ? load_part(p, part) : load(p))
     const vec zero = {0};
-    real *c = e->c + i * e->c_row + j;
-    if (e->add)
-        EACH_VEC acc[x][v] += LOAD(c + x * e->c_row + v * LANES);
-    if (e->bias)
-        EACH_VEC acc[x][v] += LOAD(e->bias + j + v * LANES);
-    if (e->relu) /* the comparison is false for NaN, which therefore stays */
+    real *c = g->c + i * g->c_row + j;
+    if (g->accumulate)
+        EACH_VEC acc[x][v] += LOAD(c + x * g->c_row + v * LANES);
+    if (g->bias)
+        EACH_VEC acc[x][v] += LOAD(g->bias + j + v * LANES);
+    if (g->relu) /* the comparison is false for NaN, which therefore stays */
         EACH_VEC acc[x][v] = (vec)((lane_mask)acc[x][v] & ~(lane_mask)(acc[x][v] < zero));
-    if (e->gate) {
-        const real *gate = e->gate + i * e->gate_row + j;
+    if (g->gate) {
+        const real *gate = g->gate + i * g->gate_row + j;
         EACH_VEC
         {
-            lane_mask shut = (lane_mask)(LOAD(gate + x * e->gate_row + v * LANES) <= zero);
-            acc[x][v] = (vec)((lane_mask)(acc[x][v] * e->scale) & ~shut);
+            lane_mask shut = (lane_mask)(LOAD(gate + x * g->gate_row + v * LANES) <= zero);
+            acc[x][v] = (vec)((lane_mask)(acc[x][v] * g->scale) & ~shut);
         }
     }
     UNROLL for (int x = 0; x < rows; x++) {
@@ -180,75 +169,72 @@ INLINE void finish(const int rows, const int vecs, const int masked, const epilo
             store_part(c + (vecs - 1) * LANES, acc[x][vecs - 1], part);
         else
             store(c + (vecs - 1) * LANES, acc[x][vecs - 1]);
-        c += e->c_row;
+        c += g->c_row;
     }
 #undef LOAD
 #undef EACH_VEC
 }
 
-/* The tile of C at (i, j): `steps` steps of K from `a` and `b` on. With `by_row` the rows of A are
- * a_step apart and run along K, and a pointer to every third is what addressing needs; else the
- * steps are a_step apart and the rows side by side. */
-INLINE void multiply(const int rows, const int vecs, const int masked, const int by_row,
-                     const epilogue *e, int64_t i, int64_t j, int part, int64_t steps,
-                     const real *a, int64_t a_step, const real *b, int64_t b_step)
+/* The tile of C at (i, j): `steps` steps of K from `a` and `b` on. A pointer to every third row of
+ * A is what addressing needs. */
+INLINE void multiply(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
+                     int64_t j, int part, int64_t steps, const real *a, const real *b,
+                     int64_t b_step)
 {
+    const int64_t a_row = g->a_row, a_col = g->a_col;
     vec acc[TILE_ROWS][2];
-    const real *a_row[TILE_ROWS / 3 + 1];
+    const real *third[TILE_ROWS / 3 + 1];
     UNROLL for (int x = 0; x < rows; x++)
         acc[x][0] = acc[x][1] = (vec){0};
     UNROLL for (int x = 0; x < rows; x += 3)
-        a_row[x / 3] = a + (by_row ? x * a_step : x);
+        third[x / 3] = a + x * a_row;
     for (int64_t p = 0; p < steps; p++) {
         vec b0 = vecs == 1 && masked ? load_part(b, part) : load(b), b1 = b0;
         if (vecs == 2)
             b1 = masked ? load_part(b + LANES, part) : load(b + LANES);
         UNROLL for (int x = 0; x < rows; x++) {
-            real s = by_row ? a_row[x / 3][x % 3 * a_step + p] : a[x];
+            real s = third[x / 3][x % 3 * a_row];
             acc[x][0] += s * b0;
             if (vecs == 2)
                 acc[x][1] += s * b1;
         }
         b += b_step;
-        a += by_row ? 0 : a_step;
+        UNROLL for (int x = 0; x < rows; x += 3)
+            third[x / 3] += a_col;
     }
-    finish(rows, vecs, masked, e, i, j, part, acc);
+    finish(rows, vecs, masked, g, i, j, part, acc);
 }
 
-typedef void (*tile_fn)(const epilogue *e, int64_t i, int64_t j, int part, int64_t steps,
-                        const real *a, int64_t a_step, const real *b, int64_t b_step);
+typedef void (*tile_fn)(const bpi_gemm *g, int64_t i, int64_t j, int part, int64_t steps,
+                        const real *a, const real *b, int64_t b_step);
 
-#define TILE(rows, vecs, masked, by_row)                                                         \
-    static void tile_##rows##_##vecs##_##masked##_##by_row(                                      \
-        const epilogue *e, int64_t i, int64_t j, int part, int64_t steps, const real *a,         \
-        int64_t a_step, const real *b, int64_t b_step)                                           \
+#define TILE(rows, vecs, masked)                                                                 \
+    static void tile_##rows##_##vecs##_##masked(const bpi_gemm *g, int64_t i, int64_t j,         \
+                                                int part, int64_t steps, const real *a,          \
+                                                const real *b, int64_t b_step)                   \
     {                                                                                            \
-        multiply(rows, vecs, masked, by_row, e, i, j, part, steps, a, a_step, b, b_step);        \
+        multiply(rows, vecs, masked, g, i, j, part, steps, a, b, b_step);                        \
     }
-#define TILE_NAME(rows, vecs, masked, by_row) tile_##rows##_##vecs##_##masked##_##by_row,
-#define EACH_ROWS_4(F, v, m, r) F(1, v, m, r) F(2, v, m, r) F(3, v, m, r) F(4, v, m, r)
-#define EACH_ROWS_6(F, v, m, r) EACH_ROWS_4(F, v, m, r) F(5, v, m, r) F(6, v, m, r)
-#define EACH_ROWS_12(F, v, m, r)                                                                 \
-    EACH_ROWS_6(F, v, m, r)                                                                      \
-    F(7, v, m, r) F(8, v, m, r) F(9, v, m, r) F(10, v, m, r) F(11, v, m, r) F(12, v, m, r)
+#define TILE_NAME(rows, vecs, masked) tile_##rows##_##vecs##_##masked,
+#define EACH_4(F, ...) F(1, __VA_ARGS__) F(2, __VA_ARGS__) F(3, __VA_ARGS__) F(4, __VA_ARGS__)
+#define EACH_6(F, ...) EACH_4(F, __VA_ARGS__) F(5, __VA_ARGS__) F(6, __VA_ARGS__)
 #if BPI_VECTOR_BYTES == 64
-#define EACH_ROWS EACH_ROWS_12
+#define EACH_ROWS(F, ...)                                                                        \
+    EACH_6(F, __VA_ARGS__) F(7, __VA_ARGS__) F(8, __VA_ARGS__) F(9, __VA_ARGS__)                 \
+    F(10, __VA_ARGS__) F(11, __VA_ARGS__) F(12, __VA_ARGS__)
 #elif BPI_VECTOR_BYTES == 32
-#define EACH_ROWS EACH_ROWS_6
+#define EACH_ROWS EACH_6
 #else
-#define EACH_ROWS EACH_ROWS_4
+#define EACH_ROWS EACH_4
 #endif
-EACH_ROWS(TILE, 1, 0, 0) EACH_ROWS(TILE, 1, 1, 0) EACH_ROWS(TILE, 2, 0, 0) EACH_ROWS(TILE, 2, 1, 0)
-EACH_ROWS(TILE, 1, 0, 1) EACH_ROWS(TILE, 1, 1, 1) EACH_ROWS(TILE, 2, 0, 1) EACH_ROWS(TILE, 2, 1, 1)
+EACH_ROWS(TILE, 1, 0) EACH_ROWS(TILE, 1, 1) EACH_ROWS(TILE, 2, 0) EACH_ROWS(TILE, 2, 1)
 
-static const tile_fn tiles[2][2][2][TILE_ROWS] = { /* [by_row][vecs - 1][masked][rows - 1] */
-    {{{EACH_ROWS(TILE_NAME, 1, 0, 0)}, {EACH_ROWS(TILE_NAME, 1, 1, 0)}},
-     {{EACH_ROWS(TILE_NAME, 2, 0, 0)}, {EACH_ROWS(TILE_NAME, 2, 1, 0)}}},
-    {{{EACH_ROWS(TILE_NAME, 1, 0, 1)}, {EACH_ROWS(TILE_NAME, 1, 1, 1)}},
-     {{EACH_ROWS(TILE_NAME, 2, 0, 1)}, {EACH_ROWS(TILE_NAME, 2, 1, 1)}}}};
+static const tile_fn tiles[2][2][TILE_ROWS] = { /* [vecs - 1][masked][rows - 1] */
+    {{EACH_ROWS(TILE_NAME, 1, 0)}, {EACH_ROWS(TILE_NAME, 1, 1)}},
+    {{EACH_ROWS(TILE_NAME, 2, 0)}, {EACH_ROWS(TILE_NAME, 2, 1)}}};
 
-/* Sums the lanes of all vectors: v[i] ends in lane i / rest of v[i % rest]. Each step adds the
- * halves of two vectors side by side, until a vector is full of sums of different ones. */
+/* Sums the lanes of all vectors: v[i] ends in lane i / DOT_REST of v[i % DOT_REST]. Each step adds
+ * the halves of two vectors side by side, until a vector is full of sums of different ones. */
 INLINE void sum_lanes(vec v[DOT_ROWS * DOT_COLS])
 {
     UNROLL for (int left = DOT_ROWS * DOT_COLS / 2; left >= DOT_REST; left /= 2)
@@ -301,19 +287,22 @@ INLINE void dot(const int rows, const int cols, const bpi_gemm *g, int64_t i, in
 }
 
 typedef void (*dot_fn)(const bpi_gemm *g, int64_t i, int64_t j);
-#define DOT(rows, cols)                                                                          \
+#define DOT(cols, rows)                                                                          \
     static void dot_##rows##_##cols(const bpi_gemm *g, int64_t i, int64_t j)                     \
     {                                                                                            \
         dot(rows, cols, g, i, j);                                                                \
     }
-#define DOT_EACH(rows) DOT(rows, 1) DOT(rows, 2) DOT(rows, 3) DOT(rows, 4)
-#define DOT_NAMES(rows) {dot_##rows##_1, dot_##rows##_2, dot_##rows##_3, dot_##rows##_4},
-DOT_EACH(1) DOT_EACH(2)
+#define DOT_NAME(cols, rows) dot_##rows##_##cols,
+EACH_4(DOT, 1) EACH_4(DOT, 2)
 #if BPI_VECTOR_BYTES == 64
-DOT_EACH(3) DOT_EACH(4)
-static const dot_fn dots[][DOT_COLS] = {DOT_NAMES(1) DOT_NAMES(2) DOT_NAMES(3) DOT_NAMES(4)};
-#else
-static const dot_fn dots[][DOT_COLS] = {DOT_NAMES(1) DOT_NAMES(2)};
+EACH_4(DOT, 3) EACH_4(DOT, 4)
 #endif
+
+static const dot_fn dots[DOT_ROWS][DOT_COLS] = { /* [rows - 1][cols - 1] */
+    {EACH_4(DOT_NAME, 1)}, {EACH_4(DOT_NAME, 2)},
+#if BPI_VECTOR_BYTES == 64
+    {EACH_4(DOT_NAME, 3)}, {EACH_4(DOT_NAME, 4)},
+#endif
+};
 
 #endif

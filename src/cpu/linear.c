@@ -7,11 +7,8 @@
  * Everything but db rides on the product's epilogue (gemm.c); db is sum.c's sum over axis 0.
  * The rule: src/ops/linear.c. */
 #include "cpu/gemm.h"
-
-#include <string.h>
-
+#include "cpu/dropout_row.h"
 #include "cpu/reduce.h"
-#include "kernel_params.h"
 
 extern const bpi_op_kernels BPI_CPU(op_sum);
 
@@ -26,12 +23,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
                   .c = out->data, .c_row = out->stride[0],
                   .bias = in[2].data, .relu = p->relu != 0};
     if (p->keep < 65536) {
-        bpi_rng_state rng;
-        memcpy(&rng, in[3].data, sizeof rng);
-        d = (bpi_dropout){{rng.seed, rng.step, bpi_purpose_site(BPI_PURPOSE_DROPOUT, p->site)},
-                          p->keep};
         g.dropout = &d;
-        g.scale = p->keep ? (real)(65536.0 / p->keep) : 0;
+        g.scale = bpi_dropout_init(&d, &in[3], p->site, p->keep);
     }
     return BPI_CPU(gemm)(ex, &g);
 }

@@ -3,5 +3,5 @@
 #include "cpu/elementwise.h"
 #include "cpu/vmath.h"
 
-BPI_UNARY(block, real, real, bpi_log(a))
+BPI_MAP(block, real, real, bpi_log(a))
 BPI_ELEMENTWISE_OP(log, block, BPI_GRAIN_EXP, NULL, 0);

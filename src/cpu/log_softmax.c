@@ -10,14 +10,13 @@
 
 typedef struct job {
     bpi_rows x, y, dx; /* backward: x is dy */
-    int64_t per_block;
 } job;
 
 static void forward_block(void *arg, int64_t block)
 {
     const job *w = arg;
-    int64_t end = bpi_at_most((block + 1) * w->per_block, w->x.n);
-    for (int64_t r = block * w->per_block; r < end; r++) {
+    int64_t end = bpi_rows_end(&w->x, block);
+    for (int64_t r = block * w->x.per_block; r < end; r++) {
         const real *x = bpi_row(&w->x, r);
         real *y = bpi_row(&w->y, r), max = bpi_run_max(x, w->x.size);
         real log_sum = bpi_log((real)bpi_run_exp(NULL, x, w->x.size, max));
@@ -28,35 +27,30 @@ static void forward_block(void *arg, int64_t block)
 static void backward_block(void *arg, int64_t block)
 {
     const job *w = arg;
-    int64_t end = bpi_at_most((block + 1) * w->per_block, w->x.n);
-    for (int64_t r = block * w->per_block; r < end; r++) {
+    int64_t end = bpi_rows_end(&w->x, block);
+    for (int64_t r = block * w->x.per_block; r < end; r++) {
         const real *dy = bpi_row(&w->x, r), *y = bpi_row(&w->y, r);
         real *dx = bpi_row(&w->dx, r), sum = (real)bpi_run_sum(dy, w->x.size);
         BPI_EACH(w->x.size, dx[i] = dy[i] - bpi_exp(y[i]) * sum)
     }
 }
 
-static bp_status run(bp_exec *ex, job *w, bp_block_fn body)
-{
-    if (w->x.n == 0 || w->x.size == 0)
-        return BP_OK;
-    w->per_block = bpi_at_least(BPI_GRAIN_EXP / w->x.size, 1);
-    bp_parallel_for(ex, bpi_parts(w->x.n, w->per_block), body, w);
-    return BP_OK;
-}
-
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    job w = {.x = bpi_rows_of(in), .y = bpi_rows_of(out)};
-    return run(ex, &w, forward_block);
+    const int32_t outer = in->shape.ndim - 1;
+    job w = {.x = bpi_rows_of(in, outer), .y = bpi_rows_of(out, outer)};
+    bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), forward_block, &w);
+    return BP_OK;
 }
 
 static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    job w = {.x = bpi_rows_of(&in[0]), .y = bpi_rows_of(&in[1]), .dx = bpi_rows_of(out)};
-    return run(ex, &w, backward_block);
+    const int32_t outer = in->shape.ndim - 1;
+    job w = {bpi_rows_of(&in[0], outer), bpi_rows_of(&in[1], outer), bpi_rows_of(out, outer)};
+    bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), backward_block, &w);
+    return BP_OK;
 }
 
 BPI_CPU_OP(log_softmax) = {.slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},

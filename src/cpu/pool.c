@@ -71,7 +71,7 @@ static int processors(void)
         return CPU_COUNT(&set);
 #endif
     long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+    return n < 1 ? 1 : (int)n;
 }
 
 static int64_t now_ns(void)
@@ -118,20 +118,15 @@ static bool spin(bpi_pool *p, bool (*ready)(bpi_pool *))
     return false;
 }
 
+/* The flag stays where there is work after all: the next job looks for sleepers in vain. */
 static void park(bpi_pool *p)
 {
     pthread_mutex_lock(&p->mutex);
-    for (;;) {
-        uint64_t t = atomic_load_explicit(&p->ticket, memory_order_relaxed);
-        if (t & (UNCLAIMED | QUIT))
-            break;
-        if (!atomic_compare_exchange_weak_explicit(&p->ticket, &t, t | PARKED, memory_order_relaxed,
-                                                   memory_order_relaxed))
-            continue;
-        p->parked++;
+    p->parked++;
+    while (!(atomic_fetch_or_explicit(&p->ticket, PARKED, memory_order_relaxed) &
+             (UNCLAIMED | QUIT)))
         pthread_cond_wait(&p->work, &p->mutex);
-        p->parked--;
-    }
+    p->parked--;
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -276,11 +271,17 @@ bp_status bpi_pool_set_threads(bpi_pool *p, int threads)
     if (atomic_load_explicit(&p->busy, memory_order_acquire))
         return BP_ERR_STATE;
     threads = threads ? threads : processors();
-    threads = threads < MAX_THREADS ? threads : MAX_THREADS;
+    if (threads > MAX_THREADS)
+        threads = MAX_THREADS;
     if (threads != p->threads)
         stop_workers(p);
     p->threads = threads;
     return BP_OK;
+}
+
+int bpi_pool_threads(const bpi_pool *p)
+{
+    return p->threads;
 }
 
 int64_t bpi_pool_helped(const bpi_pool *p)

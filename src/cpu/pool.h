@@ -25,6 +25,9 @@ void bpi_pool_run(bpi_pool *p, int64_t blocks, void (*body)(void *arg, int64_t b
 /* BP_ERR_ARG when negative, BP_ERR_STATE from inside a block. */
 bp_status bpi_pool_set_threads(bpi_pool *p, int threads);
 
+/* The caller among them. */
+int bpi_pool_threads(const bpi_pool *p);
+
 /* Blocks that threads other than the caller have run, ever. */
 int64_t bpi_pool_helped(const bpi_pool *p);
 

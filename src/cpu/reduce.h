@@ -15,15 +15,12 @@
 enum { BPI_LANES = 32, BPI_EXP_CHUNK = 512 };
 #define BPI_SUM_ADD (1u << 31) /* in bpi_sum_params.axes, for linear's db: y += the sum */
 
-static inline int64_t bpi_at_most(int64_t n, int64_t most) { return n < most ? n : most; }
-static inline int64_t bpi_at_least(int64_t n, int64_t least) { return n > least ? n : least; }
-static inline int64_t bpi_parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
-
 /* --- rows -------------------------------------------------------------------------------- */
 
 typedef struct bpi_rows {
     real *data;
     int64_t n, size, pitch; /* rows, elements of one, elements from one to the next */
+    int64_t per_block;      /* rows */
 } bpi_rows;
 
 static inline real *bpi_row(const bpi_rows *r, int64_t i)
@@ -31,15 +28,27 @@ static inline real *bpi_row(const bpi_rows *r, int64_t i)
     return r->data + i * r->pitch;
 }
 
-/* A view in BPI_ROWS as rows along its last axis. */
-static inline bpi_rows bpi_rows_of(const bp_view *v)
+/* A view in BPI_ROWS as rows: the first `outer` axes count them, the others are one. */
+static inline bpi_rows bpi_rows_of(const bp_view *v, int32_t outer)
 {
-    int32_t last = v->shape.ndim - 1;
-    bpi_rows r = {v->data, 1, last < 0 ? 1 : v->shape.dim[last], 0};
-    for (int32_t i = 0; i < last; i++)
-        r.n *= v->shape.dim[i];
-    r.pitch = last == 1 ? v->stride[0] : r.size;
+    bpi_rows r = {v->data, 1, 1, 0, 1};
+    for (int32_t i = 0; i < v->shape.ndim; i++)
+        *(i < outer ? &r.n : &r.size) *= v->shape.dim[i];
+    r.pitch = v->shape.ndim == 2 ? v->stride[0] : r.size;
     return r;
+}
+
+/* Cuts rows into blocks of about `grain` elements, whose number is the result. */
+static inline int64_t bpi_rows_cut(bpi_rows *r, int64_t grain)
+{
+    r->per_block = at_least(grain / at_least(r->size, 1), 1);
+    return parts(r->n, r->per_block);
+}
+
+/* The row that ends a block. */
+static inline int64_t bpi_rows_end(const bpi_rows *r, int64_t block)
+{
+    return at_most((block + 1) * r->per_block, r->n);
 }
 
 /* --- runs -------------------------------------------------------------------------------- */
@@ -98,10 +107,10 @@ bpi_run_exp_lanes(const int lanes, real *e, const real *x, int64_t n, real max)
 {
     double total[BPI_LANES] = {0};
     for (int64_t first = 0; first < n; first += BPI_EXP_CHUNK) {
-        int64_t end = bpi_at_most(first + BPI_EXP_CHUNK, n);
+        int64_t end = at_most(first + BPI_EXP_CHUNK, n);
         real acc[BPI_LANES] = {0}, term[BPI_LANES];
         for (int64_t i = first; i < end; i += lanes) {
-            int64_t at = bpi_at_most(i, n - lanes);
+            int64_t at = at_most(i, n - lanes);
             int seen = (int)(i - at);
             for (int j = 0; j < lanes; j++) {
                 term[j] = bpi_exp(x[at + j] - max);

@@ -3,5 +3,5 @@
  * Floor: 2 elements of memory traffic an element. The rule: src/ops/relu.c. */
 #include "cpu/elementwise.h"
 
-BPI_UNARY(block, real, real, a <= 0 ? 0 : a)
+BPI_MAP(block, real, real, a <= 0 ? 0 : a)
 BPI_ELEMENTWISE_OP(relu, block, BPI_GRAIN, NULL, 0);

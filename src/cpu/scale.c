@@ -3,5 +3,5 @@
 #include "cpu/elementwise.h"
 #include "kernel_params.h"
 
-BPI_UNARY(block, real, real, k * a)
+BPI_MAP(block, real, real, k * a)
 BPI_ELEMENTWISE_OP(scale, block, BPI_GRAIN, NULL, ((const bpi_scale_params *)params)->factor);

@@ -20,7 +20,7 @@ typedef struct job {
 static void block_fn(void *arg, int64_t block)
 {
     const job c = *(const job *)arg;
-    int64_t first = block * GRAIN, n = bpi_at_most(c.n - first, GRAIN);
+    int64_t first = block * GRAIN, n = at_most(c.n - first, GRAIN);
     const real *restrict g = c.g + first;
     real *restrict w = c.w + first, *restrict u = c.u + first;
     if (c.l1 != 0 || c.l2 != 0)
@@ -46,7 +46,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     job j = {.g = in[0].data, .w = out[0].data, .u = out[1].data, .n = in[0].shape.dim[0],
              .rate = (real)s->rate, .momentum = (real)p->beta1,
              .l1 = decay ? (real)p->l1 : 0, .l2 = decay ? (real)p->l2 : 0};
-    bp_parallel_for(ex, bpi_parts(j.n, GRAIN), block_fn, &j);
+    bp_parallel_for(ex, parts(j.n, GRAIN), block_fn, &j);
     return BP_OK;
 }
 

@@ -40,7 +40,7 @@ static int64_t offset_of(const job *w, int64_t output, int k)
 
 static int64_t width_of(const job *w, int64_t output)
 {
-    return bpi_at_most(w->cols - output % w->strips * STRIP, STRIP);
+    return at_most(w->cols - output % w->strips * STRIP, STRIP);
 }
 
 /* acc[0 .. n) += n columns of some rows; four rows at a time save loads and stores of acc. */
@@ -92,7 +92,7 @@ static void block_fn(void *arg, int64_t block)
         reduce(w, block / w->segments, block % w->segments, w->part + block * w->width);
         return;
     }
-    int64_t end = bpi_at_most((block + 1) * w->per_block, w->outputs);
+    int64_t end = at_most((block + 1) * w->per_block, w->outputs);
     for (int64_t i = block * w->per_block; i < end; i++) {
         reduce(w, i, 0, sum);
         put(w, i, sum);
@@ -135,8 +135,8 @@ static void plan(job *w, const bp_view *x, uint32_t axes)
         }
     if (w->reduced.axes == 0)
         bpi_loop_axis(&w->reduced, 1, 0, 1, 0);
-    w->strips = bpi_parts(w->cols, STRIP);
-    w->width = bpi_at_most(w->cols, STRIP);
+    w->strips = parts(w->cols, STRIP);
+    w->width = at_most(w->cols, STRIP);
     w->outputs = w->strips;
     for (int32_t a = 0; a < w->kept.axes; a++)
         w->outputs *= w->kept.size[a];
@@ -150,11 +150,11 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     plan(&w, in, p->axes);
     for (int32_t a = 0; a < w.reduced.axes; a++)
         length *= w.reduced.size[a];
-    int64_t grain = bpi_at_least(BPI_GRAIN / w.width, bpi_parts(length, SEGMENTS));
+    int64_t grain = at_least(BPI_GRAIN / w.width, parts(length, SEGMENTS));
     w.segments = bpi_loop_cut(&w.reduced, grain, grain);
     if (w.segments <= 1) {
-        w.per_block = bpi_at_least(BPI_GRAIN / (bpi_at_least(length, 1) * w.width), 1);
-        bp_parallel_for(ex, bpi_parts(w.outputs, w.per_block), block_fn, &w);
+        w.per_block = at_least(BPI_GRAIN / (at_least(length, 1) * w.width), 1);
+        bp_parallel_for(ex, parts(w.outputs, w.per_block), block_fn, &w);
         return BP_OK;
     }
     int64_t blocks = w.outputs * w.segments;

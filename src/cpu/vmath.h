@@ -15,7 +15,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #include "cpu/kernel.h"
 
@@ -67,19 +66,13 @@ static inline real bpi_fma(real a, real b, real c)
 #endif
 }
 
-static inline bpi_bits bpi_to_bits(real x)
-{
-    bpi_bits b;
-    memcpy(&b, &x, sizeof b);
-    return b;
-}
-
-static inline real bpi_from_bits(bpi_bits b)
-{
-    real x;
-    memcpy(&x, &b, sizeof x);
-    return x;
-}
+/* A number and its bits. */
+typedef union bpi_cell {
+    real number;
+    bpi_bits bits;
+} bpi_cell;
+static inline bpi_bits bpi_to_bits(real x) { return (bpi_cell){.number = x}.bits; }
+static inline real bpi_from_bits(bpi_bits b) { return (bpi_cell){.bits = b}.number; }
 
 /* 2^n from n + SHIFT, for a normal result. */
 static inline real bpi_pow2(real shifted)

@@ -1,0 +1,105 @@
+#!/bin/sh
+# command.sh BPCUDA WORK: the bpcuda command from outside: exit status, stdout against stderr, JSON,
+# files, and that results repeat.
+bpcuda=$1 work=$2 failed=0 n=0
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work" || exit 2
+
+# claim TEXT: the status of the command before decides.
+claim() {
+    status=$?
+    n=$((n + 1))
+    [ $status -eq 0 ] && return
+    failed=$((failed + 1))
+    echo "FAILED $1"
+    sed 's/^/    /' out err 2> /dev/null
+}
+# run STATUS ARGS...: runs the command into the files out and err.
+run() {
+    want=$1
+    shift
+    "$bpcuda" "$@" > out 2> err
+    [ $? -eq "$want" ]
+}
+quiet() { [ ! -s "$1" ]; }
+
+run 0 --help && grep -q '^usage: bpcuda' out && quiet err
+claim "--help goes to stdout"
+run 0 --version && grep -qE '^bpcuda [0-9]+\.[0-9]+\.[0-9]+$' out
+claim "--version is one line"
+run 0 train --help && grep -q -- '--epochs' out && grep -q -- '--decay-from' out
+claim "train --help lists the options"
+for args in "" "fly" "train --frobnicate 1" "train --epochs" "train --epochs 0" "train --epochs 1.5" \
+    "train --lr nan" "train --json=1" "train 7" "eval" "devices --json"; do
+    # shellcheck disable=SC2086
+    run 2 $args && quiet out && [ "$(wc -l < err)" -eq 1 ]
+    claim "a wrong command line is status 2 and one line on stderr: bpcuda $args"
+done
+run 1 train --data nowhere && quiet out && grep -q nowhere err
+claim "unknown data is status 1"
+run 1 train --layers "8 tanh" --epochs 1 && quiet out && grep -q tanh err
+claim "an unknown layer is status 1"
+run 1 train --device abacus && quiet out && grep -q abacus err
+claim "an unknown device is status 1"
+run 1 eval --model missing && quiet out && grep -q missing err
+claim "a missing model is status 1"
+run 1 train --epochs 1 --out /nowhere/model && quiet out && ! grep -q epoch err
+claim "a file that cannot be written is told before the training"
+if [ -w /dev/full ]; then
+    "$bpcuda" train --epochs 1 > /dev/full 2> err
+    [ $? -eq 1 ] && grep -q stdout err
+    claim "a full disk under stdout is status 1"
+fi
+
+run 0 train --epochs 4 --seed 3 --json --out a.safetensors && [ "$(wc -l < out)" -eq 1 ] &&
+    [ "$(grep -c '^epoch' err)" -eq 4 ]
+claim "train --json prints one line, and an epoch a line on stderr"
+for key in test_accuracy test_loss epochs seconds samples_per_second device seed; do
+    grep -q "\"$key\": " out
+    claim "the JSON has $key"
+done
+accuracy=$(sed 's/.*"test_accuracy": \([0-9.]*\),.*/\1/' out)
+awk "BEGIN { exit !($accuracy > 0.9 && $accuracy <= 1) }"
+claim "four epochs reach 90 % ($accuracy)"
+run 0 eval --model a.safetensors --json && grep -q "\"test_accuracy\": $accuracy," out
+claim "eval of the saved model has the accuracy of the training"
+run 0 train --epochs 4 --seed 3 --threads 1 --out b.safetensors && cmp -s a.safetensors b.safetensors
+claim "the same seed gives the same bytes, whatever the threads"
+run 0 train --epochs 4 --seed=4 --out b.safetensors && ! cmp -s a.safetensors b.safetensors
+claim "another seed gives others"
+head -c 300 a.safetensors > cut.safetensors
+run 1 eval --model cut.safetensors && quiet out
+claim "a cut model is status 1"
+run 0 devices && grep -q '^cpu:generic' out
+claim "devices lists the CPU"
+
+# Twelve images of 2 x 2 in two classes, as IDX files, two of them gzipped.
+idx() { # PART
+    { printf '\000\000\010\003\000\000\000\014\000\000\000\002\000\000\000\002'
+      for i in 1 2 3 4 5 6; do printf '\377\377\000\000\000\000\377\377'; done
+    } > "idx/$1-images-idx3-ubyte"
+    { printf '\000\000\010\001\000\000\000\014'
+      for i in 1 2 3 4 5 6; do printf '\000\001'; done
+    } > "idx/$1-labels-idx1-ubyte"
+}
+mkdir idx
+idx train
+idx t10k
+mnist() { run 0 train --data mnist:idx --layers "4 relu" --epochs 60 --batch 4 --lr 0.05 --json; }
+mnist && grep -q '"test_accuracy": 1,' out
+claim "IDX files are read and learned"
+if command -v gzip > /dev/null && gzip -k idx/train-images-idx3-ubyte 2> /dev/null; then
+    rm idx/train-images-idx3-ubyte
+    mnist && grep -q '"test_accuracy": 1,' out
+    claim "and so are gzipped ones"
+    head -c 30 idx/train-images-idx3-ubyte.gz > cut && mv cut idx/train-images-idx3-ubyte.gz
+    run 1 train --data mnist:idx --epochs 1 && quiet out && grep -q train-images err
+    claim "a cut gzip stream is status 1 and named"
+fi
+rm idx/t10k-*
+run 1 train --data mnist:idx --epochs 1 && quiet out
+claim "a missing file is status 1"
+
+echo "$n claims, $failed failed"
+[ $failed -eq 0 ]

@@ -1,0 +1,153 @@
+/* How each op is called, and the values it is called with. The table itself: op_cases.c. */
+#include <math.h>
+#include <string.h>
+
+#include "op_cases.h"
+
+#define BUILDER(name, expr)                                                                \
+    static int build_##name(const op_case *c, bp_dtype real, bp_tensor *const *in,         \
+                            bp_tensor **out)                                               \
+    {                                                                                      \
+        (void)c, (void)real;                                                               \
+        out[0] = (expr);                                                                   \
+        return out[0] != NULL;                                                             \
+    }
+
+BUILDER(add, bp_add(in[0], in[1]))
+BUILDER(mul, bp_mul(in[0], in[1]))
+BUILDER(div, bp_div(in[0], in[1]))
+BUILDER(scale, bp_scale(in[0], c->x))
+BUILDER(exp, bp_exp(in[0]))
+BUILDER(log, bp_log(in[0]))
+BUILDER(relu, bp_relu(in[0]))
+BUILDER(elu, bp_elu(in[0], c->x))
+BUILDER(gate, bp_gate(in[0], in[1]))
+BUILDER(dropout, bp_dropout(in[0], c->x))
+BUILDER(copy, bp_cast(in[0], real))
+BUILDER(cast_other, bp_cast(in[0], real == BP_F32 ? BP_F64 : BP_F32))
+BUILDER(sum, bp_sum(in[0]))
+BUILDER(sum_axes, bp_sum_axes(in[0], (uint32_t)c->a, (int32_t)c->b))
+BUILDER(log_softmax, bp_log_softmax(in[0], (int32_t)c->a))
+BUILDER(matmul, bp_matmul(in[0], in[1]))
+BUILDER(linear, bp_linear(in[0], in[1], in[2]))
+BUILDER(linear_relu, bp_linear_relu(in[0], in[1], in[2], c->x))
+BUILDER(gather, bp_gather(in[0], in[1]))
+BUILDER(gather_normalized, bp_gather_normalized(in[0], in[1], in[2], in[3]))
+BUILDER(scatter_rows, bp_scatter_rows(in[0], in[1], c->a))
+BUILDER(nll_loss, bp_nll_loss(in[0], in[1]))
+BUILDER(nll_spread, bp_nll_spread(in[0], in[1], c->a))
+BUILDER(transpose, bp_transpose(in[0], (int32_t)c->a, (int32_t)c->b))
+BUILDER(reshape, bp_reshape(in[0], c->shape))
+BUILDER(expand, bp_expand(in[0], c->shape))
+BUILDER(twice, bp_matmul(in[0], in[0])) /* one tensor as both inputs */
+
+static int build_cross_entropy(const op_case *c, bp_dtype real, bp_tensor *const *in,
+                               bp_tensor **out)
+{
+    (void)c, (void)real;
+    out[0] = bp_cross_entropy_correct(in[0], in[1], &out[1]);
+    return out[0] && out[1] ? 2 : 0;
+}
+
+/* A layer stack: gradients are handed from one linear_relu to the other. */
+static int build_stack(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)real;
+    bp_tensor *h = bp_linear_relu(in[0], in[1], in[2], c->x);
+    out[0] = bp_linear_relu(bp_linear_relu(h, in[1], in[2], 0), in[1], in[2], c->x);
+    return out[0] != NULL;
+}
+
+/* Fused ops in primitives, by hand: what the library's own compositions are held to. */
+static bp_tensor *product(bp_tensor *const *in)
+{
+    return bp_add(bp_matmul(in[0], bp_transpose(in[1], 0, 1)), in[2]);
+}
+
+static bp_tensor *normalized(bp_dtype real, bp_tensor *const *in)
+{
+    bp_tensor *rows = bp_cast(bp_gather(in[0], in[1]), real);
+    return bp_mul(bp_add(rows, bp_scale(in[2], -1)), in[3]);
+}
+
+BUILDER(linear_composed, product(in))
+BUILDER(linear_relu_composed, bp_dropout(bp_relu(product(in)), c->x))
+BUILDER(cross_entropy_composed, bp_nll_loss(bp_log_softmax(in[0], 1), in[1]))
+BUILDER(gather_normalized_composed, normalized(real, in))
+
+static int build_stack_composed(const op_case *c, bp_dtype real, bp_tensor *const *in,
+                                bp_tensor **out)
+{
+    (void)real;
+    bp_tensor *h = bp_dropout(bp_relu(product(in)), c->x);
+    h = bp_relu(product((bp_tensor *[]){h, in[1], in[2]}));
+    out[0] = bp_dropout(bp_relu(product((bp_tensor *[]){h, in[1], in[2]})), c->x);
+    return out[0] != NULL;
+}
+
+#define NAMED(name) {#name, build_##name}
+static const struct {
+    const char *name;
+    op_build build;
+} builders[] = {
+    NAMED(add), NAMED(mul), NAMED(div), NAMED(scale), NAMED(exp), NAMED(log), NAMED(relu),
+    NAMED(elu), NAMED(gate), NAMED(dropout), NAMED(copy), NAMED(cast_other), NAMED(sum),
+    NAMED(sum_axes), NAMED(log_softmax), NAMED(matmul), NAMED(twice), NAMED(linear),
+    NAMED(linear_relu), NAMED(stack), NAMED(gather), NAMED(gather_normalized),
+    NAMED(scatter_rows), NAMED(nll_loss), NAMED(nll_spread), NAMED(cross_entropy),
+    NAMED(transpose), NAMED(reshape), NAMED(expand), NAMED(linear_composed),
+    NAMED(linear_relu_composed), NAMED(stack_composed), NAMED(cross_entropy_composed),
+    NAMED(gather_normalized_composed),
+};
+
+op_build op_builder(const char *name)
+{
+    for (size_t i = 0; i < sizeof builders / sizeof *builders; i++)
+        if (!strcmp(builders[i].name, name))
+            return builders[i].build;
+    return NULL;
+}
+
+const char *const op_names[] = {
+#define BPI_OP(name) #name,
+#define BPI_VIEW(name) #name,
+#define BPI_PLAIN(name)
+#include "ops.def"
+    NULL};
+
+/* splitmix64 (Steele, Lea, Flood, 2014). */
+double op_random(uint64_t seed, int64_t i)
+{
+    uint64_t z = (seed + 1) * 0xD1342543DE82EF95u + ((uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
+}
+
+double op_value(const op_case *c, int input, int64_t i, bool specials)
+{
+    const op_input *in = &c->in[input];
+    uint64_t seed = (uint64_t)input;
+    for (const char *s = c->name; *s; s++)
+        seed = seed * 31 + (unsigned char)*s;
+    double v = in->lo + (in->hi - in->lo) * op_random(seed, i);
+    if (in->dtype == BP_I32 || in->dtype == BP_U8)
+        return floor(v);
+    if (specials && op_random(seed + 1, i) < 0.25) {
+        static const double special[] = {NAN, INFINITY, -INFINITY, 0.0, -0.0, 1e-40f};
+        return special[(int)(op_random(seed + 2, i) * (c->flags & CASE_TINY ? 6 : 5))];
+    }
+    if (fabs(v) < 0.02 && in->lo < in->hi) /* away from the kink of ReLU and its kin */
+        v += v < 0 && in->lo < -0.04 ? -0.02 : 0.02;
+    return (float)v;
+}
+
+bp_tensor *op_seen(const op_case *c, int input, bp_tensor *t)
+{
+    bp_shape s = c->in[input].shape;
+    switch (c->in[input].layout) {
+    case SWAPPED: return bp_transpose(t, s.ndim - 2, s.ndim - 1);
+    case REPEATED: s.dim[0] = 5; return bp_expand(t, s);
+    default: return t;
+    }
+}

@@ -1,0 +1,211 @@
+/* Memory: after two steps a training step takes none, counted by the library and under malloc; and
+ * when the n-th allocation of a run fails, for every n, the run says BP_ERR_NOMEM, leaks nothing
+ * and does not crash. Linked with --wrap for malloc and its kin. */
+#include <string.h>
+
+#include "check.h"
+#include "net.h"
+#include "readers.h"
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t n, size_t bytes);
+void *__real_realloc(void *p, size_t bytes);
+void *__real_aligned_alloc(size_t align, size_t bytes);
+int __real_posix_memalign(void **p, size_t align, size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+void *__wrap_realloc(void *p, size_t bytes);
+void *__wrap_aligned_alloc(size_t align, size_t bytes);
+int __wrap_posix_memalign(void **p, size_t align, size_t bytes);
+
+static int64_t mallocs;
+
+void *__wrap_malloc(size_t bytes)
+{
+    mallocs++;
+    return __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t n, size_t bytes)
+{
+    mallocs++;
+    return __real_calloc(n, bytes);
+}
+
+void *__wrap_realloc(void *p, size_t bytes)
+{
+    mallocs++;
+    return __real_realloc(p, bytes);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t bytes)
+{
+    mallocs++;
+    return __real_aligned_alloc(align, bytes);
+}
+
+int __wrap_posix_memalign(void **p, size_t align, size_t bytes)
+{
+    mallocs++;
+    return __real_posix_memalign(p, align, bytes);
+}
+
+typedef struct counts {
+    int64_t mallocs, allocations, bytes;
+} counts;
+
+static counts now(bp_context *ctx)
+{
+    bp_stats s;
+    bp_get_stats(ctx, &s);
+    return (counts){mallocs, s.allocations, s.bytes};
+}
+
+static void steady_state(const char *device, bp_dtype dtype)
+{
+    bp_context *ctx;
+    net n;
+    bp_plan *plan = NULL;
+    bp_status st = bp_open(device, &ctx);
+    check(st == BP_OK && net_open(&n, ctx, dtype, 0.25) == BP_OK, "a net can be made");
+    counts start = now(ctx);
+    st = net_train(&n, 0, 1);
+    counts first = now(ctx);
+    check(first.mallocs > start.mallocs && first.allocations > start.allocations,
+          "the first step allocates, so the counters count");
+    st = st == BP_OK ? net_train(&n, 1, 1) : st;
+    counts second = now(ctx);
+    st = st == BP_OK ? net_train(&n, 2, 20) : st;
+    counts last = now(ctx);
+    check(st == BP_OK && last.allocations == second.allocations && last.mallocs == second.mallocs,
+          "after two steps a step allocates nothing");
+    check(last.bytes == second.bytes, "and holds no more memory");
+    st = bp_plan_record(ctx, net_step, &n, &plan);
+    counts recorded = now(ctx);
+    st = st == BP_OK ? bp_plan_replay(plan, 20) : st;
+    counts replayed = now(ctx);
+    check(st == BP_OK && replayed.allocations == recorded.allocations &&
+              replayed.mallocs == recorded.mallocs, "a replay allocates nothing");
+    bp_plan_free(plan);
+    net_close(&n);
+    bp_close(ctx);
+}
+
+/* --- every allocation fails once ------------------------------------------------------------- */
+
+/* Open, three steps, a plan, a second derivative, the loss, close. */
+static bp_status gradient_penalty(bp_context *ctx, void *user)
+{
+    net *n = user;
+    bp_tensor *x = bp_require_grad(n->x), *g = NULL;
+    bp_tensor *y = bp_linear_relu(x, n->w[0], n->b[0], 0);
+    bp_tensor *total = bp_sum(y), *one = bp_sum(bp_scale(bp_detach(total), 0));
+    bp_status st = bp_grad(ctx, total, one, &x, 1, BP_CREATE_GRAPH, &g);
+    if (st == BP_OK)
+        st = bp_backward(ctx, bp_add(bp_sum(bp_mul(g, g)), total));
+    return st == BP_OK ? bp_grad_clear(n->params) : st;
+}
+
+static bp_status whole_run(bp_context *ctx)
+{
+    net n;
+    bp_plan *plan = NULL;
+    float loss;
+    bp_status st = net_open(&n, ctx, BP_F32, 0.1);
+    if (st == BP_OK)
+        st = net_train(&n, 0, 3);
+    if (st == BP_OK)
+        st = bp_plan_record(ctx, net_step, &n, &plan);
+    if (st == BP_OK)
+        st = bp_plan_replay(plan, 2);
+    if (st == BP_OK)
+        st = bp_run(ctx, 0, gradient_penalty, &n);
+    if (st == BP_OK)
+        st = bp_read(n.loss, &loss, sizeof loss);
+    bp_plan_free(plan);
+    net_close(&n);
+    return st;
+}
+
+/* The training layer: data, split, model, three steps, evaluation, a file out and in. */
+static bp_status layer_run(bp_context *ctx)
+{
+    bp_data *all = NULL, *a = NULL, *b = NULL;
+    bp_model *m = NULL, *loaded = NULL;
+    bp_trainer *t = NULL;
+    int32_t done;
+    double loss, accuracy;
+    float x[64] = {0}, p[10];
+    bp_status st = bp_data_digits(ctx, &all);
+    if (st == BP_OK)
+        st = bp_data_split(all, 0.2, 1, &a, &b);
+    if (st == BP_OK)
+        st = bp_model_create(ctx, 64, "8 relu dropout=0.1 8 elu", 10, &m);
+    if (st == BP_OK)
+        st = bp_model_normalize(m, a);
+    if (st == BP_OK)
+        st = bp_trainer_create(m, a, &t);
+    if (st == BP_OK)
+        st = bp_trainer_run(t, 3, -1, &done);
+    if (st == BP_OK)
+        st = bp_model_evaluate(m, b, &loss, &accuracy);
+    if (st == BP_OK)
+        st = bp_model_predict(m, x, 1, p);
+    if (st == BP_OK)
+        st = bp_model_save(m, "test_memory.tmp");
+    if (st == BP_OK)
+        st = bp_model_load(ctx, "test_memory.tmp", &loaded);
+    bp_trainer_free(t);
+    bp_model_free(m);
+    bp_model_free(loaded);
+    bp_data_free(all);
+    bp_data_free(a);
+    bp_data_free(b);
+    return st;
+}
+
+/* The n-th call fails, alone (the library may try again) or with all after it. */
+static void torture(bp_status (*run)(bp_context *), bool all_after)
+{
+    int64_t fail_at = 0, bad_status = 0, leaks = 0, broken = 0, failures = 0, contexts = 0, again = 0;
+    for (bp_status st = BP_ERR_NOMEM; fail_at < 100000;) {
+        guard g = {.fail_at = ++fail_at, .fail_on = all_after};
+        bp_hooks hooks = guard_hooks(&g);
+        bp_context *ctx;
+        st = bp_open_with("cpu", &hooks, &ctx);
+        contexts += (st == BP_ERR_NOMEM) != (ctx == NULL);
+        if (st == BP_OK)
+            st = run(ctx);
+        if (ctx && st != BP_OK && !all_after && run(ctx) != BP_OK && !again++)
+            printf("call %d, run again: \"%s\"\n", (int)fail_at, bp_error_text(ctx));
+        if (st != BP_OK && st != BP_ERR_NOMEM && !bad_status++)
+            printf("call %d: status %d, \"%s\"\n", (int)fail_at, (int)st, bp_error_text(ctx));
+        bp_close(ctx);
+        if (g.live && !leaks++)
+            printf("call %d: %d allocations not freed\n", (int)fail_at, (int)g.live);
+        broken += g.broken;
+        failures += st != BP_OK;
+        if (g.calls < fail_at)
+            break; /* none failed any more */
+    }
+    printf("%d allocations, %d of their failures ended the run\n", (int)fail_at - 1, (int)failures);
+    check(fail_at > 50 && failures > (all_after ? fail_at - 2 : 20),
+          all_after ? "from each allocation on, all failed" : "each allocation failed once");
+    check(bad_status == 0, "each failure is BP_ERR_NOMEM, or was lived with");
+    check(contexts == 0, "bp_open leaves NULL if and only if it is out of memory");
+    check(again == 0, "where memory is back, the same context runs it again");
+    check(leaks == 0, "nothing leaks when an allocation fails");
+    check(broken == 0, "nothing is written beside an allocation");
+}
+
+int main(void)
+{
+    steady_state("cpu", BP_F32);
+    steady_state("cpu:generic", BP_F64);
+    torture(whole_run, false);
+    torture(whole_run, true);
+    torture(layer_run, false);
+    torture(layer_run, true);
+    remove("test_memory.tmp");
+    return check_end();
+}

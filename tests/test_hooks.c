@@ -1,0 +1,202 @@
+/* What a host may provide: memory, threads, a log. And user ops inside the library's process; the
+ * whole of tests/outside does the same from an installed library. */
+#include "suite.h"
+
+typedef struct host {
+    guard memory; /* first: guard_hooks' user */
+    int64_t jobs, blocks, lines;
+    char line[512];
+} host;
+
+static void host_parallel_for(void *user, int64_t blocks, bp_block_fn_hook body, void *arg)
+{
+    host *h = user;
+    h->jobs++;
+    h->blocks += blocks;
+    for (int64_t i = blocks - 1; i >= 0; i--) /* any order */
+        body(arg, i);
+}
+
+static void host_log(void *user, const char *line)
+{
+    host *h = user;
+    h->lines++;
+    snprintf(h->line, sizeof h->line, "%s", line);
+}
+
+static uint64_t train(bp_context *c)
+{
+    net n;
+    uint64_t digest = 0;
+    if (net_open(&n, c, BP_F32, 0.1) == BP_OK && net_train(&n, 0, 5) == BP_OK)
+        digest = net_digest(&n);
+    net_close(&n);
+    return digest;
+}
+
+Test(hooks, a_host_gives_memory_threads_and_a_log)
+{
+    host h = {.jobs = 0};
+    bp_hooks hooks = guard_hooks(&h.memory);
+    bp_stats stats;
+    hooks.parallel_for = host_parallel_for;
+    hooks.log = host_log;
+    cr_assert_eq(bp_open_with("cpu", &hooks, &ctx), BP_OK);
+    cr_assert(strstr(bp_device_text(ctx), "the host's threads"), "%s", bp_device_text(ctx));
+    bp_tensor *big = tensor_in(ctx, BP_F32, BP_SHAPE(300, 1025), NULL, 1);
+    begin();
+    cr_assert(bp_exp(big));
+    cr_assert_null(bp_matmul(big, big));
+    cr_assert_eq(bp_scope_end(ctx), BP_ERR_SHAPE);
+    cr_assert_eq(h.lines, 1);
+    cr_assert_str_eq(h.line, bp_error_text(ctx));
+    cr_assert_gt(h.jobs, 0);
+    cr_assert_gt(h.blocks, h.jobs);
+    bp_get_stats(ctx, &stats);
+    cr_assert_gt(h.memory.calls, 5);
+    cr_assert_eq(stats.helped_blocks, 0);
+    bp_close(ctx);
+    cr_assert_eq(h.memory.live, 0);
+    cr_assert_not(h.memory.broken);
+}
+
+Test(hooks, the_hosts_threads_give_the_bits_of_ours)
+{
+    host h = {.jobs = 0};
+    bp_hooks hooks = {.struct_bytes = sizeof hooks, .user = &h, .parallel_for = host_parallel_for};
+    bp_context *theirs, *ours;
+    cr_assert_eq(bp_open_with("cpu", &hooks, &theirs), BP_OK);
+    cr_assert_eq(bp_open("cpu", &ours), BP_OK);
+    uint64_t digest = train(ours);
+    cr_assert_neq(digest, 0);
+    cr_assert_eq(train(theirs), digest);
+    bp_close(theirs);
+    bp_close(ours);
+}
+
+Test(hooks, alloc_and_free_come_together)
+{
+    guard g = {0};
+    bp_hooks hooks = guard_hooks(&g);
+    hooks.free = NULL;
+    cr_assert_eq(bp_open_with("cpu", &hooks, &ctx), BP_ERR_ARG);
+    TEXT("open: hooks need both alloc and free, or neither");
+    bp_close(ctx);
+    cr_assert_eq(g.calls, 0, "a heap it could not give back to is left alone");
+}
+
+Test(hooks, an_older_hosts_shorter_struct_is_read_as_far_as_it_goes)
+{
+    host h = {.jobs = 0};
+    bp_hooks hooks = {.struct_bytes = offsetof(bp_hooks, parallel_for), .user = &h,
+                      .parallel_for = host_parallel_for};
+    cr_assert_eq(bp_open_with("cpu", &hooks, &ctx), BP_OK);
+    bp_tensor *big = tensor_in(ctx, BP_F32, BP_SHAPE(300, 1025), NULL, 1);
+    begin();
+    cr_assert(bp_exp(big));
+    end();
+    cr_assert_eq(h.jobs, 0);
+    bp_close(ctx);
+}
+
+Test(hooks, set_threads_is_told_in_the_device_text)
+{
+    setup();
+    OK(bp_set_threads(ctx, 3));
+    cr_assert(strstr(bp_device_text(ctx), ", 3 threads"), "%s", bp_device_text(ctx));
+    OK(bp_set_threads(ctx, 1));
+    cr_assert(strstr(bp_device_text(ctx), ", 1 thread"), "%s", bp_device_text(ctx));
+    bp_close(ctx);
+}
+
+/* --- registered ops -------------------------------------------------------------------------- */
+
+static bp_status square_infer(const bp_view *in, bp_view *out, const void *params, char *why)
+{
+    (void)params;
+    out[0].dtype = in[0].dtype;
+    out[0].shape = in[0].shape;
+    if (in[0].dtype == BP_F64)
+        return BP_OK;
+    strcpy(why, "x must be f64");
+    return BP_ERR_DTYPE;
+}
+
+static bp_status square_forward(bp_exec *ex, const bp_view *in, const bp_view *out,
+                                const void *params)
+{
+    double shift = *(const double *)params;
+    for (int64_t i = 0; i < bp_shape_count(in->shape); i++) {
+        double x = ((const double *)in->data)[i] + shift;
+        if (x > 1e6)
+            bp_fault_range(ex, i);
+        ((double *)out->data)[i] = x * x;
+    }
+    return BP_OK;
+}
+
+static bp_status square_gradient(bp_grad_call *c)
+{
+    if (bp_shape_count(c->in_shape[0]) == 7)
+        return BP_ERR_UNSUPPORTED; /* for a test */
+    c->dx[0] = bp_scale(bp_mul(c->dout[0], c->in[0]), 2); /* right where shift is 0 */
+    return c->dx[0] ? BP_OK : BP_ERR_NOMEM;
+}
+
+static bp_op *square(bool differentiable)
+{
+    bp_op *op;
+    bp_op_def def = {.struct_bytes = sizeof def, .name = "square", .n_in = 1, .n_out = 1,
+                     .params_bytes = sizeof(double), .saves_in = 1, .infer = square_infer,
+                     .forward = square_forward,
+                     .gradient = differentiable ? square_gradient : NULL};
+    OK(bp_op_register(ctx, &def, &op));
+    return op;
+}
+
+Test(registered, an_op_of_ones_own_is_differentiated_twice, .init = setup, .fini = teardown)
+{
+    bp_op *op = square(true);
+    bp_tensor *dx, *ddx, *one = NUMBER(1), *wide = TENSOR(BP_SHAPE(2, 2), 1, 2, 3, 4);
+    double zero = 0, two = 2;
+    begin();
+    bp_tensor *x = bp_require_grad(NUMBER(3)), *t = bp_transpose(wide, 0, 1);
+    bp_tensor *y = bp_mul(bp_op_apply(op, &x, &zero, NULL), x); /* x^3 */
+    OK(bp_grad(ctx, y, one, &x, 1, BP_CREATE_GRAPH, &dx));
+    OK(bp_grad(ctx, dx, one, &x, 1, 0, &ddx));
+    cr_assert_eq(at(dx, 0), 27);
+    cr_assert_eq(at(ddx, 0), 18);
+    cr_assert_eq(at(bp_op_apply(op, &t, &two, NULL), 1), 25, "inputs come packed");
+    end();
+    cr_assert_null(bp_op_apply(NULL, &x, NULL, NULL));
+}
+
+Test(registered, its_refusals_and_failures_are_told_by_name, .init = setup, .fini = teardown)
+{
+    bp_op *op = square(true), *flat = square(false);
+    bp_tensor *f = tensor_in(ctx, BP_F32, BP_SCALAR, NULL, 0), *dx, *huge = NUMBER(1e9);
+    bp_tensor *seven = random_tensor(BP_SHAPE(7), 1), *dy = random_tensor(BP_SHAPE(7), 2);
+    double zero = 0;
+    begin();
+    cr_assert_null(bp_op_apply(op, &f, &zero, NULL));
+    end_with(BP_ERR_DTYPE, "square: x must be f64");
+    begin();
+    bp_tensor *x = bp_require_grad(seven);
+    cr_assert_null(bp_op_apply(flat, &x, &zero, NULL));
+    end_with(BP_ERR_UNSUPPORTED, "square has no gradient, and an input asks for one");
+    begin();
+    cr_assert(bp_op_apply(flat, &seven, &zero, NULL), "without one it runs");
+    x = bp_require_grad(seven);
+    bp_tensor *y = bp_op_apply(op, &x, &zero, NULL);
+    cr_assert_eq(bp_grad(ctx, y, dy, &x, 1, 0, &dx), BP_ERR_UNSUPPORTED);
+    end_with(BP_ERR_UNSUPPORTED, "square: its gradient failed: unsupported");
+    begin();
+    cr_assert(bp_op_apply(op, &huge, &zero, NULL));
+    end();
+    cr_assert_eq(bp_sync(ctx), BP_ERR_RANGE);
+    TEXT("square: index 0 is out of range");
+    bp_op_def def = {.struct_bytes = sizeof def, .name = "none"};
+    bp_op *none;
+    cr_assert_eq(bp_op_register(ctx, &def, &none), BP_ERR_ARG);
+    cr_assert_null(none);
+}

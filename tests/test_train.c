@@ -1,0 +1,226 @@
+/* The training loop on the digits that come with the library: it learns, and what it learns depends
+ * on nothing but data, options and seeds: not on cuts, evaluations, threads or files. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+#define CLAIM(name) Test(train, name, .init = setup, .fini = teardown)
+
+typedef struct job {
+    bp_data *all, *train, *test;
+    bp_model *model;
+    bp_trainer *trainer;
+} job;
+
+static job start(const char *layers, double epochs, double batch)
+{
+    job j = {0};
+    OK(bp_seed(ctx, 11));
+    OK(bp_data_digits(ctx, &j.all));
+    OK(bp_data_split(j.all, 0.2, 1, &j.train, &j.test));
+    OK(bp_model_create(ctx, 64, layers, 10, &j.model));
+    OK(bp_model_normalize(j.model, j.train));
+    OK(bp_trainer_create(j.model, j.train, &j.trainer));
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_EPOCHS, epochs));
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, batch));
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_SEED, 5));
+    return j;
+}
+
+static void finish(job *j)
+{
+    bp_trainer_free(j->trainer);
+    bp_model_free(j->model);
+    bp_data_free(j->train);
+    bp_data_free(j->test);
+    bp_data_free(j->all);
+}
+
+static void all_of_it(job *j)
+{
+    int32_t done;
+    OK(bp_trainer_run(j->trainer, -1, -1, &done));
+    cr_assert(done);
+}
+
+static uint64_t weights(const job *j)
+{
+    bp_params *p = bp_model_params(j->model);
+    uint64_t h = 14695981039346656037u;
+    for (int32_t i = 0; i < bp_param_count(p); i++) {
+        values v;
+        cr_assert(tensor_values(bp_param_at(p, i), &v));
+        for (size_t k = 0; k < (size_t)v.n * sizeof *v.v; k++)
+            h = (h ^ ((unsigned char *)v.v)[k]) * 1099511628211u;
+        values_free(&v, 1);
+    }
+    return h;
+}
+
+CLAIM(the_digits_are_learned)
+{
+    job j = start("dropout=0.1 64 relu dropout=0.1", 25, 64);
+    double loss, accuracy;
+    bp_progress p;
+    all_of_it(&j);
+    OK(bp_model_evaluate(j.model, j.test, &loss, &accuracy));
+    bp_trainer_progress(j.trainer, &p);
+    cr_assert_gt(accuracy, 0.96);
+    cr_assert(loss > 0 && loss < 0.15, "%g", loss);
+    cr_assert_eq(p.epoch, 25);
+    cr_assert_eq(p.steps, 25 * p.epoch_steps);
+    cr_assert(p.accuracy > 0.95 && p.accuracy <= 1 && p.loss > 0 && p.seconds > 0);
+    finish(&j);
+}
+
+CLAIM(elu_layers_learn_too)
+{
+    job j = start("32 elu 32 elu", 8, 32);
+    double loss, accuracy;
+    all_of_it(&j);
+    OK(bp_model_evaluate(j.model, j.test, &loss, &accuracy));
+    cr_assert_gt(accuracy, 0.94);
+    finish(&j);
+}
+
+CLAIM(resumed_is_uninterrupted_by_bits)
+{
+    job whole = start("32 relu dropout=0.2", 3, 50), cut;
+    int32_t done = 0;
+    all_of_it(&whole);
+    uint64_t want = weights(&whole);
+    finish(&whole);
+    cut = start("32 relu dropout=0.2", 3, 50);
+    for (int i = 0; !done; i++) {
+        OK(bp_trainer_run(cut.trainer, i % 3 ? 1 + i % 11 : -1, i % 3 ? -1 : 0.002, &done));
+        cr_assert_lt(i, 100000);
+    }
+    cr_assert_eq(weights(&cut), want);
+    OK(bp_trainer_run(cut.trainer, -1, -1, &done));
+    cr_assert(done);
+    cr_assert_eq(weights(&cut), want, "a run that is done stays done");
+    finish(&cut);
+}
+
+CLAIM(evaluating_between_steps_changes_nothing)
+{
+    job plain = start("32 relu dropout=0.2", 2, 100), watched;
+    int32_t done = 0;
+    double loss, accuracy;
+    all_of_it(&plain);
+    uint64_t want = weights(&plain);
+    finish(&plain);
+    watched = start("32 relu dropout=0.2", 2, 100);
+    while (!done) {
+        OK(bp_trainer_run(watched.trainer, 3, -1, &done));
+        OK(bp_model_evaluate(watched.model, watched.test, &loss, &accuracy));
+    }
+    cr_assert_eq(weights(&watched), want);
+    finish(&watched);
+}
+
+CLAIM(the_number_of_threads_changes_nothing)
+{
+    uint64_t want = 0;
+    for (int threads = 1; threads <= 4; threads++) {
+        OK(bp_set_threads(ctx, threads));
+        job j = start("256 relu dropout=0.2 256 relu", 1, 256);
+        all_of_it(&j);
+        if (threads == 1)
+            want = weights(&j);
+        cr_assert_eq(weights(&j), want, "%d threads", threads);
+        finish(&j);
+    }
+}
+
+CLAIM(every_batch_size_is_fine)
+{
+    static const double batch[] = {1437, 5000, 1436, 359, 7};
+    for (size_t i = 0; i < sizeof batch / sizeof *batch; i++) {
+        job j = start("8 relu", 1, batch[i]);
+        bp_progress p;
+        all_of_it(&j);
+        bp_trainer_progress(j.trainer, &p);
+        cr_assert(isfinite(p.loss) && p.accuracy > 0.01, "batch %g: loss %g, accuracy %g", batch[i],
+                  p.loss, p.accuracy);
+        cr_assert_eq(p.steps, p.epoch_steps);
+        finish(&j);
+    }
+}
+
+CLAIM(after_two_epochs_training_allocates_nothing)
+{
+    job j = start("64 relu dropout=0.1 64 relu", 5, 64);
+    bp_progress p;
+    bp_stats before, after;
+    int32_t done;
+    bp_trainer_progress(j.trainer, &p);
+    OK(bp_trainer_run(j.trainer, 2 * p.epoch_steps, -1, &done));
+    bp_get_stats(ctx, &before);
+    OK(bp_trainer_run(j.trainer, -1, -1, &done));
+    bp_get_stats(ctx, &after);
+    cr_assert_eq(after.allocations, before.allocations);
+    cr_assert_leq(after.waits - before.waits, 3 * 3 + 2, "it waits a few times an epoch");
+    finish(&j);
+}
+
+static void *stop_soon(void *trainer)
+{
+    usleep(20000);
+    bp_trainer_stop(trainer);
+    return NULL;
+}
+
+CLAIM(another_thread_can_stop_it_and_it_goes_on)
+{
+    job j = start("64 relu", 2000, 64);
+    pthread_t thread;
+    int32_t done;
+    cr_assert_eq(pthread_create(&thread, NULL, stop_soon, j.trainer), 0);
+    cr_assert_eq(bp_trainer_run(j.trainer, -1, -1, &done), BP_ERR_STOPPED);
+    cr_assert_not(done);
+    pthread_join(thread, NULL);
+    OK(bp_trainer_run(j.trainer, 5, -1, &done));
+    bp_trainer_stop(j.trainer);
+    cr_assert_eq(bp_trainer_run(j.trainer, 5, -1, &done), BP_ERR_STOPPED);
+    bp_trainer_stop(NULL);
+    finish(&j);
+}
+
+CLAIM(options_are_checked_and_closed_by_the_first_run)
+{
+    job j = start("8 relu", 1, 100);
+    bp_trainer *none;
+    int32_t done;
+    cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, 0), BP_ERR_ARG);
+    cr_assert(strstr(bp_error_text(ctx), "trainer_set: batch cannot be 0"), "%s",
+              bp_error_text(ctx));
+    cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, 1.5), BP_ERR_ARG);
+    cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_LR, NAN), BP_ERR_ARG);
+    cr_assert_eq(bp_trainer_set(j.trainer, 99, 1), BP_ERR_ARG);
+    OK(bp_trainer_run(j.trainer, 1, -1, &done));
+    cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_LR, 0.1), BP_ERR_STATE);
+    cr_assert_eq(bp_trainer_run(NULL, 1, -1, &done), BP_ERR_ARG);
+    cr_assert_eq(bp_trainer_create(NULL, j.train, &none), BP_ERR_ARG);
+    bp_trainer_free(NULL);
+    finish(&j);
+}
+
+CLAIM(l2_shrinks_the_weights)
+{
+    double size[2];
+    for (int k = 0; k < 2; k++) {
+        job j = start("16 relu", 3, 64);
+        values v;
+        OK(bp_trainer_set(j.trainer, BP_TRAIN_L2, k ? 0.01 : 0));
+        all_of_it(&j);
+        cr_assert(tensor_values(bp_param_at(bp_model_params(j.model), 0), &v));
+        size[k] = 0;
+        for (int64_t i = 0; i < v.n; i++)
+            size[k] += v.v[i] * v.v[i];
+        values_free(&v, 1);
+        finish(&j);
+    }
+    cr_assert_lt(size[1], 0.8 * size[0]);
+}
