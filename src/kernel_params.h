@@ -59,7 +59,7 @@ typedef struct bpi_linear_wgrad_params {
  * scatter_rows     forward: x, index -> y. A bad index is left out, bp_fault_range().
  * nll_loss         forward: logp, labels -> loss.
  * nll_spread       forward: s, labels -> y.
- * cross_entropy    forward: logits, labels -> loss, correct; aux: dlogits for dy = 1, packed [N, C].
+ * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
  *
  * check_finite     forward: g [n] ->; notes BP_ERR_NONFINITE in the fault word.

@@ -1,5 +1,5 @@
-/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011)
- * and the library's layout of its counter, shared by every device so that all draw the same bits.
+/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel Random Numbers: As Easy as 1, 2, 3", SC
+ * 2011) and the library's layout of its counter, shared by every device: all draw the same bits.
  *
  * key      = seed low, seed high
  * counter  = block low | block high 16, step high 16 | step low | purpose 8, site 24
@@ -17,7 +17,12 @@
 #define BPI_SHARED static inline
 #endif
 
-enum { BPI_PURPOSE_DROPOUT = 1, BPI_PURPOSE_SHUFFLE = 2, BPI_PURPOSE_INIT = 3, BPI_PURPOSE_SPLIT = 4 };
+enum {
+    BPI_PURPOSE_DROPOUT = 1,
+    BPI_PURPOSE_SHUFFLE = 2,
+    BPI_PURPOSE_INIT = 3,
+    BPI_PURPOSE_SPLIT = 4
+};
 
 /* One position of a random stream: everything of the counter but the block. */
 typedef struct bpi_stream {

@@ -24,7 +24,7 @@ static inline void teardown(void)
     bp_close(ctx);
 }
 
-#define OK(call) cr_assert_eq((call), BP_OK, #call ": %s", bp_error_text(ctx))
+#define OK(call) cr_assert_eq((call), BP_OK, "%s: %s", #call, bp_error_text(ctx))
 #define TEXT(expected) cr_assert_str_eq(bp_error_text(ctx), expected)
 
 static inline void begin(void)

@@ -201,8 +201,8 @@ CLAIM(made_up_headers_are_refused)
 {
     static const char *const header[] = {
         "", "{", "{}", "[]", "null", "{\"a\":1}", "{\"a\":{}}", "{\"__metadata__\":{}}",
-        "{\"__metadata__\":{\"format\":\"bpcuda\",\"version\":\"1\",\"inputs\":\"99999999\","
-        "\"classes\":\"2\",\"layers\":\"16000000 16000000\"}}",
+        ("{\"__metadata__\":{\"format\":\"bpcuda\",\"version\":\"1\",\"inputs\":\"99999999\","
+         "\"classes\":\"2\",\"layers\":\"16000000 16000000\"}}"),
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}",

@@ -17,7 +17,7 @@ typedef void (*bp_block_fn_hook)(void *arg, int64_t block);
 typedef struct bp_hooks {
     size_t struct_bytes; /* sizeof(bp_hooks), so that fields can be added */
     void *user;          /* handed to every hook */
-    void *(*alloc)(void *user, size_t bytes); /* at least 64-byte aligned; NULL when there is none */
+    void *(*alloc)(void *user, size_t bytes); /* aligned to 64 bytes; NULL when there is none */
     void (*free)(void *user, void *p, size_t bytes);
     void (*log)(void *user, const char *line); /* ours is silent */
     /* Runs body(arg, i) for 0 <= i < blocks, in any order, and returns when all are done. A thread

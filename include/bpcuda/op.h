@@ -1,4 +1,4 @@
-/* An op of your own: a kernel, a shape rule and a gradient rule, in the form the built-in ones have.
+/* An op of your own: a kernel, a shape rule and a gradient rule, in the form of the built-in ones.
  *
  * A rule is written in public calls, so what it returns can be differentiated again. A kernel
  * gets views and nothing else: the same signature as every kernel inside the library. */
@@ -22,7 +22,7 @@ typedef struct bp_view {
     int64_t stride[BP_MAX_DIMS];
 } bp_view;
 
-/* A kernel reads `in`, writes every element of `out`, keeps no pointer. Host code: it runs on "cpu". */
+/* A kernel reads `in`, writes every element of `out`, keeps no pointer. Host code, for "cpu". */
 typedef bp_status (*bp_kernel_fn)(bp_exec *ex, const bp_view *in, const bp_view *out,
                                   const void *params);
 

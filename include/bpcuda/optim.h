@@ -21,7 +21,8 @@ typedef struct bp_optimizer bp_optimizer;
  * with b1 = 0.9, b2 = 0.999, eps = 1e-8. */
 BP_API bp_status bp_adam_create(bp_params *params, double lr, bp_optimizer **opt) BP_USE;
 
-/* Stochastic gradient descent with momentum mu in [0, 1) (Polyak, 1964): u = mu u + g; w -= lr u. */
+/* Stochastic gradient descent with momentum mu in [0, 1) (Polyak, 1964):
+ *     u = mu u + g;   w -= lr u */
 BP_API bp_status bp_sgd_create(bp_params *params, double lr, double momentum,
                                bp_optimizer **opt) BP_USE;
 

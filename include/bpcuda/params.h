@@ -1,7 +1,7 @@
 /* Parameter stores: all parameters of a model in one flat buffer, their gradients in another.
  *
  * Parameters are declared by name and shape; the first use of one allocates and initialises all of
- * them, and closes the store. Matrices keep a row pitch of the library's choice; padding is zero. */
+ * them, and closes the store. Matrices keep a row pitch that the library chooses; padding is 0. */
 #ifndef BPCUDA_PARAMS_H
 #define BPCUDA_PARAMS_H
 

@@ -223,7 +223,8 @@ bp_status bpi_compose_gradient(bpi_grad_call *g)
     bp_context *ctx = g->call.ctx;
     bool no_grad = ctx->no_grad, graph = g->walk->flags & BP_CREATE_GRAPH;
     bp_tensor *in[BP_MAX_IO], *y[BP_MAX_IO] = {NULL}, *result[BP_MAX_IO] = {NULL};
-    bpi_walk w = {.flags = graph ? BP_CREATE_GRAPH : 0, .result = result, .n_targets = g->call.n_in};
+    bpi_walk w = {.flags = graph ? BP_CREATE_GRAPH : 0, .result = result};
+    w.n_targets = g->call.n_in;
     for (int i = 0; i < g->call.n_in; i++) {
         in[i] = g->call.in[i]; /* clones: they carry the place of the original input */
         if (g->call.need[i])

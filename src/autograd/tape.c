@@ -12,7 +12,8 @@ bpi_node *bpi_node_at(bp_context *ctx, int32_t i)
 
 static bool place_valid(bp_context *ctx, const bpi_place *p)
 {
-    return p->serial && p->node < ctx->tape_length && bpi_node_at(ctx, p->node)->serial == p->serial;
+    return p->serial && p->node < ctx->tape_length &&
+           bpi_node_at(ctx, p->node)->serial == p->serial;
 }
 
 /* A new node at the end; NULL with the error pending. */
@@ -151,7 +152,8 @@ static bp_tensor *same_view(bp_tensor *t, const char *who, bool leaf)
         bpi_fail(ctx, BP_ERR_STATE, "%s: outside any scope: call it in bp_run", who);
     else if (ctx->pending == BP_OK && bpi_usable(ctx, t, who, "the tensor") == BP_OK) {
         if (leaf && !bpi_is_real(t->view.dtype))
-            bpi_fail(ctx, BP_ERR_DTYPE, "%s: %s has no gradient", who, bp_dtype_name(t->view.dtype));
+            bpi_fail(ctx, BP_ERR_DTYPE, "%s: %s has no gradient", who,
+                     bp_dtype_name(t->view.dtype));
         else
             y = bpi_handle(ctx, t->storage, &t->view, BPI_OWNER_SCOPE);
         if (y && leaf && !make_leaf(ctx, y)) {

@@ -42,7 +42,7 @@ static bool infer(bp_context *ctx, const bp_op *op, const bp_view *in, const voi
         bpi_fail(ctx, st, "%s: %s", op->def.name, why);
     for (int i = 0; i < op->def.n_out && st == BP_OK; i++) {
         if (!bp_dtype_bytes(out[i].dtype) || !bpi_shape_valid(&out[i].shape))
-            st = bpi_fail(ctx, BP_ERR_SHAPE, "%s: output %d would be %s %s, which is no valid shape",
+            st = bpi_fail(ctx, BP_ERR_SHAPE, "%s: output %d would be %s %s: no valid shape",
                           op->def.name, i, bp_dtype_name(out[i].dtype),
                           bpi_shape_str(&out[i].shape).s);
         else if (op->id < 0)
@@ -104,8 +104,9 @@ static bool run(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const vo
     if (op->flags & BPI_OP_IS_VIEW) {
         done = make_view(ctx, in[0], out_view, out);
     } else {
-        bp_dtype compute = bpi_is_real(out_view[0].dtype) ? out_view[0].dtype
-                                                          : bpi_compute_dtype(in, op->def.n_in, NULL, 0);
+        bp_dtype compute = out_view[0].dtype;
+        if (!bpi_is_real(compute))
+            compute = bpi_compute_dtype(in, op->def.n_in, NULL, 0);
         const bpi_kernel *kernel = bpi_find_kernel(ctx, op, BPI_FORWARD, compute);
         if (!kernel && op->compose) /* its primitives are recorded instead */
             return op->compose(ctx, in, params, out) == BP_OK && out[0];
@@ -173,7 +174,8 @@ bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **out)
     else if (def->n_in < 1 || def->n_in > BP_MAX_IO || def->n_out < 1 || def->n_out > BP_MAX_IO ||
              def->params_bytes > BPI_PARAMS_MAX)
         st = bpi_fail(ctx, BP_ERR_ARG,
-                      "op_register %s: %d inputs, %d outputs, %zu bytes of params; at most %d, %d, %d",
+                      "op_register %s: %d inputs, %d outputs, %zu bytes of params; at most "
+                      "%d, %d, %d",
                       def->name, def->n_in, def->n_out, def->params_bytes, BP_MAX_IO, BP_MAX_IO,
                       BPI_PARAMS_MAX);
     else {

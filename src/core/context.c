@@ -41,7 +41,8 @@ bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **o
     *out = NULL;
     bp_hooks given = {0};
     if (hooks) /* an older host's struct is shorter: what it does not know stays NULL */
-        memcpy(&given, hooks, hooks->struct_bytes < sizeof given ? hooks->struct_bytes : sizeof given);
+        memcpy(&given, hooks,
+               hooks->struct_bytes < sizeof given ? hooks->struct_bytes : sizeof given);
     bool one_heap = (given.alloc == NULL) == (given.free == NULL);
     if (!one_heap) /* the context that says so comes from, and goes back to, our own */
         given.alloc = NULL, given.free = NULL;

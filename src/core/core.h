@@ -72,16 +72,16 @@ bp_tensor *bpi_handle(bp_context *ctx, bpi_storage *s, const bp_view *view, int 
 bp_tensor *bpi_clone(bp_tensor *t); /* owner LIBRARY: whoever clones kills */
 void bpi_kill(bp_tensor *t);        /* NULL is fine */
 void bpi_give_to_scope(bp_tensor *t);
-/* Fresh memory for a view whose dtype, shape and strides are set; for a packed one; for a packed one
- * filled from the host (NULL: zeros). */
+/* Fresh memory for a view whose dtype, shape and strides are set; for a packed one; for a packed
+ * one filled from the host (NULL: zeros). */
 bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner);
 bp_tensor *bpi_fresh_packed(bp_context *ctx, bp_dtype dtype, bp_shape shape, int owner);
 bp_tensor *bpi_uploaded(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src,
                         int owner);
 /* A packed window on the memory of another tensor, `offset` elements of its own dtype into it. */
 bp_tensor *bpi_window(bp_tensor *t, int64_t offset, bp_dtype dtype, bp_shape shape, int owner);
-/* BP_OK for a usable handle of ctx; else an error that names `who` and `what`. Gives a parameter its
- * memory at its first use. */
+/* BP_OK for a usable handle of ctx; else an error that names `who` and `what`. Gives a parameter
+ * its memory at its first use. */
 bp_status bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what);
 
 /* --- views (view.c) ---------------------------------------------------------------------- */
@@ -137,7 +137,7 @@ struct bp_op {
     int32_t id; /* bpi_op_id, or -1 for a registered op */
     uint32_t flags;
     int32_t n_hidden; /* trailing outputs that the public call does not hand out */
-    /* A fused op as primitives: where the device has no kernel of it, and for second derivatives. */
+    /* A fused op as primitives: where the device has no kernel, and for second derivatives. */
     bp_status (*compose)(bp_context *ctx, bp_tensor *const *in, const void *params,
                          bp_tensor **out);
     bpi_op_kernels kernels; /* of a registered op */

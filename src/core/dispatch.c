@@ -1,4 +1,4 @@
-/* The door: finds the kernel, fits the inputs' layout, records, runs. And what a kernel may call. */
+/* The door: finds the kernel, fits the inputs' layout, runs, records; what a kernel may call. */
 #include <string.h>
 
 #include "core/core.h"

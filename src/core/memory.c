@@ -13,7 +13,8 @@ void *bpi_host_alloc(bp_context *ctx, size_t bytes)
 {
     bytes = (bytes + 63) / 64 * 64;
     ctx->stats.allocations++;
-    void *p = ctx->hooks.alloc ? ctx->hooks.alloc(ctx->hooks.user, bytes) : aligned_alloc(64, bytes);
+    const bp_hooks *h = &ctx->hooks;
+    void *p = h->alloc ? h->alloc(h->user, bytes) : aligned_alloc(64, bytes);
     return p ? memset(p, 0, bytes) : NULL;
 }
 

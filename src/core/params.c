@@ -1,7 +1,7 @@
 /* Parameter stores: declaration, the flat buffers, initial values, the gradient window.
  *
  * In the flat buffers the weights (rank 2 and more: those that take weight decay) come first, then
- * the rest, each group in order of declaration: an optimiser needs one launch, or two with decay. */
+ * the rest, each group in order of declaration: an optimiser launches once, or twice with decay. */
 #include <math.h>
 #include <string.h>
 
@@ -121,7 +121,8 @@ static void initialise(const bp_params *p, int64_t i, unsigned char *host)
     const bpi_segment *s = &p->segment[i];
     if (s->init == BP_INIT_ZERO)
         return;
-    int64_t count = bp_shape_count(s->shape), cols = s->shape.ndim ? s->shape.dim[s->shape.ndim - 1] : 1;
+    int64_t count = bp_shape_count(s->shape);
+    int64_t cols = s->shape.ndim ? s->shape.dim[s->shape.ndim - 1] : 1;
     int64_t pitch = s->shape.ndim == 2 ? s->value->view.stride[0] : cols;
     int64_t fan_in = s->shape.ndim ? count / s->shape.dim[0] : 1;
     double bound = sqrt((s->init == BP_INIT_HE ? 6.0 : 3.0) / (double)fan_in);

@@ -188,8 +188,8 @@ static bp_status run_once(bp_plan *plan)
     for (int64_t i = 0; i < plan->n_calls; i++) {
         const step_call *c = &plan->call[i];
         ctx->exec.kernel = c->number;
-        bp_status st = c->kernel.fn(&ctx->exec, plan->view + c->view, plan->view + c->view + c->n_in,
-                                    plan->params + c->params);
+        const bp_view *in = plan->view + c->view;
+        bp_status st = c->kernel.fn(&ctx->exec, in, in + c->n_in, plan->params + c->params);
         if (st != BP_OK)
             return bpi_fail(ctx, st, "plan_replay: %s: %s", bpi_kernel_name(ctx, c->number),
                             bp_status_name(st));

@@ -10,7 +10,7 @@ static bp_status infer(const bp_view *in, bp_view *out, const void *params, char
     if (!bpi_is_real(type) || in[3].dtype != type || in[1].dtype != BP_I32 ||
         (in[0].dtype != BP_U8 && in[0].dtype != type))
         return bpi_why(why, BP_ERR_DTYPE,
-                       "table %s, index %s, shift %s, scale %s: u8 or T, i32, T, T are wanted, T real",
+                       "table %s, index %s, shift %s, scale %s: u8 or T, i32, T, T, T real",
                        bp_dtype_name(in[0].dtype), bp_dtype_name(in[1].dtype), bp_dtype_name(type),
                        bp_dtype_name(in[3].dtype));
     int64_t cols = in[0].shape.ndim == 2 ? in[0].shape.dim[1] : -1;

@@ -1,5 +1,5 @@
-/* What a user's program does: an op of its own with its own gradient, trained through the public API
- * of an installed library. Fits y = softplus(w x) to data of w = 0.75. */
+/* What a user's program does: an op of its own with its own gradient, trained through the public
+ * API of an installed library. Fits y = softplus(w x) to data of w = 0.75. */
 #include <bpcuda/bpcuda.h>
 #include <math.h>
 #include <stdio.h>

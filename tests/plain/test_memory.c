@@ -167,7 +167,8 @@ static bp_status layer_run(bp_context *ctx)
 /* The n-th call fails, alone (the library may try again) or with all after it. */
 static void torture(bp_status (*run)(bp_context *), bool all_after)
 {
-    int64_t fail_at = 0, bad_status = 0, leaks = 0, broken = 0, failures = 0, contexts = 0, again = 0;
+    int64_t fail_at = 0, failures = 0;
+    int64_t bad_status = 0, leaks = 0, broken = 0, contexts = 0, again = 0;
     for (bp_status st = BP_ERR_NOMEM; fail_at < 100000;) {
         guard g = {.fail_at = ++fail_at, .fail_on = all_after};
         bp_hooks hooks = guard_hooks(&g);

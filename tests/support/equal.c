@@ -23,8 +23,8 @@ static void fused(bp_context *ctx, const op_case *c, bp_dtype real)
     tol.relative *= 2;
     tol.absolute *= 2;
     case_inputs(c, false, in);
-    bool done = case_run(ctx, c, real, in, RUN_GRADIENTS, &a) &
-                case_run(ctx, &composed, real, in, RUN_GRADIENTS, &b);
+    bool done = case_run(ctx, c, real, in, RUN_GRADIENTS, &a);
+    done = case_run(ctx, &composed, real, in, RUN_GRADIENTS, &b) && done;
     if (!done)
         check_failed_case("fused", c, "%s", bp_error_text(ctx));
     else
