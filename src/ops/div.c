@@ -15,7 +15,7 @@ static bp_status gradient(bp_grad_call *c)
         c->dx[0] = bpi_sum_to(da, &c->in_shape[0]);
     if (c->need[1])
         c->dx[1] = bpi_sum_to(bp_scale(bp_mul(da, c->out[0]), -1), &c->in_shape[1]);
-    return bpi_rule_status(c);
+    return BP_OK;
 }
 
 const bp_op bpi_op_div = {

@@ -23,7 +23,7 @@ static bp_status gradient(bp_grad_call *c)
     if (bpi_creates_graph(c)) {
         const bpi_scale_params *p = c->params;
         c->dx[0] = composed(c->dout[0], c->in[0], p->factor);
-        return bpi_rule_status(c);
+        return BP_OK;
     }
     bp_tensor *in[2] = {c->dout[0], c->in[0]};
     c->dx[0] = bpi_fresh_packed(c->ctx, in[1]->view.dtype, in[1]->view.shape, BPI_OWNER_SCOPE);

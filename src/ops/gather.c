@@ -19,7 +19,7 @@ static bp_status gradient(bp_grad_call *c)
 {
     if (c->need[0])
         c->dx[0] = bp_scatter_rows(c->dout[0], c->in[1], c->in_shape[0].dim[0]);
-    return bpi_rule_status(c);
+    return BP_OK;
 }
 
 const bp_op bpi_op_gather = {

@@ -89,9 +89,8 @@ static bp_status weight_gradient(bpi_grad_call *g, bp_tensor *dz)
         g->call.dx[1] = target(g, 1, &p.add_w);
     if (g->call.need[2])
         g->call.dx[2] = target(g, 2, &p.add_b);
-    BPI_TRY(bpi_rule_status(&(bp_grad_call){.ctx = ctx, .n_in = 3,
-                                            .need = {0, g->call.need[1], g->call.need[2]},
-                                            .dx = {NULL, g->call.dx[1], g->call.dx[2]}}));
+    if (ctx->pending != BP_OK)
+        return ctx->pending;
     return bpi_dispatch(ctx, BPI_OP_linear, BPI_BACKWARD_PARAMS, in, 2, g->call.dx + 1, 2, &p,
                         sizeof p);
 }

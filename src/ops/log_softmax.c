@@ -24,7 +24,7 @@ static bp_status gradient(bp_grad_call *c)
             BPI_TRY(bpi_dispatch(c->ctx, BPI_OP_log_softmax, BPI_BACKWARD, in, 2, c->dx, 1, NULL,
                                  0));
     }
-    return bpi_rule_status(c);
+    return BP_OK;
 }
 
 const bp_op bpi_op_log_softmax = {

@@ -25,7 +25,7 @@ static bp_status gradient(bp_grad_call *c)
         c->dx[0] = bp_matmul(c->dout[0], bp_transpose(c->in[1], 0, 1));
     if (c->need[1])
         c->dx[1] = bp_matmul(bp_transpose(c->in[0], 0, 1), c->dout[0]);
-    return bpi_rule_status(c);
+    return BP_OK;
 }
 
 const bp_op bpi_op_matmul = {

@@ -30,15 +30,6 @@ static inline bp_status bpi_infer_broadcast(const bp_view *in, bp_view *out, cha
     return BP_OK;
 }
 
-/* The status of a rule whose results are these: NULL where one was wanted is a failure. */
-static inline bp_status bpi_rule_status(bp_grad_call *c)
-{
-    for (int i = 0; i < c->n_in; i++)
-        if (c->need[i] && !c->dx[i])
-            return c->ctx->pending != BP_OK ? c->ctx->pending : BP_ERR_NOMEM;
-    return BP_OK;
-}
-
 static inline bpi_grad_call *bpi_inside(bp_grad_call *c)
 {
     return (bpi_grad_call *)c;
