@@ -108,7 +108,7 @@ void bp_close(bp_context *ctx)
 
 const char *bp_device_text(const bp_context *ctx)
 {
-    return ctx->device ? ctx->device->name : "no device";
+    return ctx && ctx->device ? ctx->device->name : "no device";
 }
 
 static bp_status set_threads(bp_context *ctx, int32_t threads)
@@ -161,8 +161,8 @@ bp_status bp_sync(bp_context *ctx)
 
 void bp_get_stats(const bp_context *ctx, bp_stats *stats)
 {
-    *stats = ctx->stats;
-    stats->helped_blocks = ctx->device ? ctx->device->calls->helped(ctx->device) : 0;
+    *stats = ctx ? ctx->stats : (bp_stats){0};
+    stats->helped_blocks = ctx && ctx->device ? ctx->device->calls->helped(ctx->device) : 0;
 }
 
 /* --- scopes ------------------------------------------------------------------------------ */

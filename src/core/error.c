@@ -55,6 +55,8 @@ const char *bp_error_text(const bp_context *ctx)
 bp_status bpi_enter(bp_context *ctx)
 {
     uintptr_t self = (uintptr_t)pthread_self(), nobody = 0;
+    if (!ctx)
+        return BP_ERR_ARG;
     if (atomic_load_explicit(&ctx->owner, memory_order_relaxed) != self &&
         !atomic_compare_exchange_strong_explicit(&ctx->owner, &nobody, self, memory_order_acquire,
                                                  memory_order_relaxed))

@@ -232,7 +232,7 @@ bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
 
 bp_status bp_grad_clear(bp_params *p)
 {
-    BPI_TRY(bpi_enter(p->ctx));
+    BPI_TRY(bpi_enter(p ? p->ctx : NULL));
     p->window++;
     p->invalid = false;
     bpi_leave(p->ctx);
@@ -243,28 +243,28 @@ bp_status bp_grad_clear(bp_params *p)
 
 int32_t bp_param_count(const bp_params *p)
 {
-    return (int32_t)p->n;
+    return p ? (int32_t)p->n : 0;
 }
 
 bp_tensor *bp_param_at(bp_params *p, int32_t i)
 {
-    return i >= 0 && i < p->n ? p->segment[i].value : NULL;
+    return p && i >= 0 && i < p->n ? p->segment[i].value : NULL;
 }
 
 const char *bp_param_name(const bp_params *p, int32_t i)
 {
-    return i >= 0 && i < p->n ? p->segment[i].name : NULL;
+    return p && i >= 0 && i < p->n ? p->segment[i].name : NULL;
 }
 
 bp_tensor *bp_param_grad(bp_params *p, int32_t i)
 {
-    bool valid = i >= 0 && i < p->n && !p->invalid && p->segment[i].window == p->window;
+    bool valid = p && i >= 0 && i < p->n && !p->invalid && p->segment[i].window == p->window;
     return valid ? p->segment[i].grad : NULL;
 }
 
 bp_status bp_param_freeze(bp_params *p, int32_t i, int32_t frozen)
 {
-    BPI_TRY(bpi_enter(p->ctx));
+    BPI_TRY(bpi_enter(p ? p->ctx : NULL));
     bp_status st = BP_OK;
     if (i < 0 || i >= p->n)
         st = bpi_fail(p->ctx, BP_ERR_ARG, "param_freeze: no parameter %d among %lld", i,

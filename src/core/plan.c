@@ -242,5 +242,5 @@ void bp_plan_free(bp_plan *plan)
 
 int64_t bp_plan_kernels(const bp_plan *plan)
 {
-    return plan->n_calls;
+    return plan ? plan->n_calls : 0;
 }

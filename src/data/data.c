@@ -82,27 +82,27 @@ void bp_data_free(bp_data *d)
 
 int64_t bp_data_rows(const bp_data *d)
 {
-    return d->rows;
+    return d ? d->rows : 0;
 }
 
 int64_t bp_data_cols(const bp_data *d)
 {
-    return d->cols;
+    return d ? d->cols : 0;
 }
 
 int32_t bp_data_classes(const bp_data *d)
 {
-    return d->classes;
+    return d ? d->classes : 0;
 }
 
 bp_tensor *bp_data_samples(bp_data *d)
 {
-    return d->samples;
+    return d ? d->samples : NULL;
 }
 
 bp_tensor *bp_data_labels(bp_data *d)
 {
-    return d->labels;
+    return d ? d->labels : NULL;
 }
 
 /* --- the split --------------------------------------------------------------------------- */

@@ -328,25 +328,25 @@ bp_status bp_model_evaluate(bp_model *m, bp_data *data, double *loss, double *ac
 
 bp_params *bp_model_params(bp_model *m)
 {
-    return m->params;
+    return m ? m->params : NULL;
 }
 
 bp_context *bp_model_context(bp_model *m)
 {
-    return m->ctx;
+    return m ? m->ctx : NULL;
 }
 
 int64_t bp_model_inputs(const bp_model *m)
 {
-    return m->inputs;
+    return m ? m->inputs : 0;
 }
 
 int32_t bp_model_classes(const bp_model *m)
 {
-    return m->classes;
+    return m ? m->classes : 0;
 }
 
 const char *bp_model_layers(const bp_model *m)
 {
-    return m->text;
+    return m ? m->text : NULL;
 }

@@ -58,14 +58,14 @@ bp_status bp_adam_create(bp_params *p, double lr, bp_optimizer **out)
 {
     *out = NULL;
     bpi_update_params numbers = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay_from = 1};
-    BPI_INSIDE(p->ctx, create(p, BPI_OP_adam, 2, lr, numbers, out));
+    BPI_INSIDE(p ? p->ctx : NULL, create(p, BPI_OP_adam, 2, lr, numbers, out));
 }
 
 bp_status bp_sgd_create(bp_params *p, double lr, double momentum, bp_optimizer **out)
 {
     *out = NULL;
     bpi_update_params numbers = {.beta1 = momentum, .decay_from = 1};
-    BPI_INSIDE(p->ctx, create(p, BPI_OP_sgd, 1, lr, numbers, out));
+    BPI_INSIDE(p ? p->ctx : NULL, create(p, BPI_OP_sgd, 1, lr, numbers, out));
 }
 
 void bp_optimizer_free(bp_optimizer *o)
@@ -119,18 +119,20 @@ static bp_status set(bp_optimizer *o, bp_optimizer_option option, double value)
 
 bp_status bp_optimizer_set(bp_optimizer *o, bp_optimizer_option option, double value)
 {
-    BPI_INSIDE(o->params->ctx, set(o, option, value));
+    BPI_INSIDE(o ? o->params->ctx : NULL, set(o, option, value));
 }
 
 bp_tensor *bp_optimizer_rate(bp_optimizer *o)
 {
-    return o->rate;
+    return o ? o->rate : NULL;
 }
 
 bp_status bp_optimizer_steps(bp_optimizer *o, int64_t *steps)
 {
     bpi_optimizer_state state = {0};
     *steps = 0;
+    if (!o)
+        return BP_ERR_ARG;
     BPI_TRY(bp_read(o->state, &state, sizeof state));
     *steps = (int64_t)state.step;
     return BP_OK;
@@ -194,7 +196,5 @@ static bp_status step(bp_optimizer *o)
 
 bp_status bp_optimizer_step(bp_optimizer *o)
 {
-    if (!o)
-        return BP_ERR_ARG;
-    BPI_INSIDE(o->params->ctx, step(o));
+    BPI_INSIDE(o ? o->params->ctx : NULL, step(o));
 }

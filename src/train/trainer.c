@@ -293,7 +293,9 @@ void bp_trainer_stop(bp_trainer *t)
 
 void bp_trainer_progress(const bp_trainer *t, bp_progress *progress)
 {
-    *progress = t->progress;
+    *progress = t ? t->progress : (bp_progress){0};
+    if (!t)
+        return;
     bpi_epoch cut = bpi_epoch_cut(bp_data_rows(t->data), (int64_t)t->option[BP_TRAIN_BATCH]);
     progress->epoch_steps = bpi_epoch_steps(&cut);
 }
