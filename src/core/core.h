@@ -98,7 +98,7 @@ bool bpi_layout_fits(const bp_view *v, int layout);
 bool bpi_same_shape(const bp_shape *a, const bp_shape *b);
 size_t bpi_view_span(const bp_view *v); /* bytes from the first element to the last */
 bool bpi_shape_valid(const bp_shape *s);
-/* "[64,784]", in one of a few rotating places of `text`. */
+/* "[64,784]". */
 typedef struct bpi_shape_text { char s[176]; } bpi_shape_text;
 bpi_shape_text bpi_shape_str(const bp_shape *shape);
 /* The shape both broadcast to; false if there is none. */

@@ -54,7 +54,7 @@ static bp_status input_gradient(bpi_grad_call *g, bp_tensor *dz)
     bp_tensor *x = g->call.in[0], *in[3] = {dz, g->call.in[1], NULL};
     bpi_linear_backward_params p = {1};
     bpi_node *from = bpi_sole_producer(g, 0);
-    if (from && from->op == &bpi_op_linear_relu && !from->handed) {
+    if (from && from->op == &bpi_op_linear_relu) {
         const bpi_linear_params *before = (const void *)from->params;
         from->handed = true;
         in[2] = x; /* its y, which is this layer's x */
