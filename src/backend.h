@@ -41,12 +41,17 @@ typedef enum bpi_op_id {
 } bpi_op_id;
 
 /* Written by kernels, read by whoever waits and by optimiser kernels (which then change nothing).
- * `status` is claimed first, by compare-and-swap from BP_OK. */
+ * All zero: no fault. `what` is claimed first, by compare-and-swap from 0, for a status and the
+ * kernel that found it: op id * BPI_SLOTS + slot, or negative for a registered op. Among the bad
+ * values of that kernel the first in memory stays, whatever the order of blocks: `first` is
+ * ~(place << 32 | value), and the largest wins. */
 typedef struct bpi_fault {
-    _Atomic int32_t status;
-    int32_t kernel; /* op id * BPI_SLOTS + slot, or -1 for a registered op */
-    int64_t value;
+    uint32_t what, unused;
+    unsigned long long first;
 } bpi_fault;
+#define BPI_FAULT_WHAT(status, kernel) ((uint32_t)(status) | (uint32_t)(kernel) << 8)
+#define BPI_FAULT_FIRST(place, value) \
+    (~((unsigned long long)(place) << 32 | (unsigned long long)(uint32_t)(value)))
 
 typedef struct bpi_device bpi_device;
 
@@ -58,24 +63,47 @@ struct bp_exec {
     size_t workspace_bytes;
 };
 
-/* What a device offers beside kernels. Every call but `close` may fail. */
+/* Kernel calls that a device has taken as one object. */
+typedef struct bpi_graph bpi_graph;
+
+/* What a device offers beside kernels. Every call but `free` and `close` may fail; a call that
+ * fails with BP_ERR_DEVICE leaves its reason in `why` of the device. Work is done in the order in
+ * which it was given, after the call has returned or before; only `download` waits for it. */
 typedef struct bpi_device_calls {
     void *(*alloc)(bpi_device *, size_t bytes); /* 64-byte aligned; NULL when there is none left */
     void (*free)(bpi_device *, void *, size_t bytes);
     bp_status (*upload)(bpi_device *, void *dst, const void *src, size_t bytes); /* NULL: zeros */
     bp_status (*download)(bpi_device *, void *dst, const void *src, size_t bytes);
-    bp_status (*sync)(bpi_device *);
     void (*parallel_for)(bpi_device *, int64_t blocks, bp_block_fn body, void *arg);
     bp_status (*set_threads)(bpi_device *, int32_t threads);
-    int64_t (*helped)(bpi_device *); /* blocks that threads other than the caller have run */
+    bp_status (*set_precision)(bpi_device *, bp_precision); /* NULL: always the best */
+    void (*count)(bpi_device *, bp_stats *); /* adds what the device has counted itself */
     void (*close)(bpi_device *);
+    /* NULL, all five, where kernels run as they are called. `capture` begins to take calls without
+     * running them, `captured` ends that: the calls are a graph of so many nodes. It is run with
+     * `launch` and freed with `drop`, which waits until it is no longer running. `turn` is called
+     * when a thread comes to the context (1) and when it leaves (0): the host's own device stays
+     * current between calls. */
+    bp_status (*capture)(bpi_device *);
+    bp_status (*captured)(bpi_device *, bpi_graph **graph, int64_t *nodes);
+    bp_status (*launch)(bpi_device *, bpi_graph *graph);
+    void (*drop)(bpi_device *, bpi_graph *graph);
+    void (*turn)(bpi_device *, int32_t enter);
 } bpi_device_calls;
 
 struct bpi_device {
     const bpi_device_calls *calls;
     const bpi_op_kernels *f32, *f64; /* [BPI_OP_COUNT] */
-    char name[64];                   /* "cpu: x86-64-v3, 2 threads" */
+    char name[128];                  /* "cpu: x86-64-v3, 2 threads" */
+    char why[160];                   /* the reason of the last BP_ERR_DEVICE, "" if there was none */
 };
+
+/* Devices that live in a library of their own: libbpcuda-cuda.so, libbpcuda-sim.so. It exports one
+ * function, bpi_plugin_open, and is refused unless `door` is BPI_DOOR of the library that opens it:
+ * a digest of this file, kernel_params.h, ops.def, the public headers that they include, and the
+ * version. number: the N of "cuda:N". why: room for 160 bytes. */
+typedef bp_status (*bpi_plugin_open_fn)(const char *door, int32_t number, const bp_hooks *hooks,
+                                        bpi_device **device, char *why);
 
 /* Grow-only scratch memory for one kernel call, 64-byte aligned; NULL when out of memory. Its
  * contents are gone with the next kernel. */

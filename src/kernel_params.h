@@ -20,10 +20,13 @@ typedef struct bpi_scale_params {
 } bpi_scale_params;
 
 /* The random state: `rng` views it as u8 [16]; kernels that draw read it, rng_advance (-> rng) adds
- * 1 to the step. */
+ * to the step. */
 typedef struct bpi_rng_state {
     uint64_t seed, step;
 } bpi_rng_state;
+typedef struct bpi_rng_advance_params {
+    uint64_t steps;
+} bpi_rng_advance_params;
 
 /* dropout          forward: x, rng -> y. keep, site: see philox.h. */
 typedef struct bpi_dropout_params {
@@ -35,12 +38,14 @@ typedef struct bpi_dropout_params {
 typedef struct bpi_sum_params {
     uint32_t axes;
 } bpi_sum_params;
+#define BPI_SUM_ADD (1u << 31) /* in axes, for linear's db: y += the sum */
 
 /* log_softmax      forward: x -> y along the last axis; backward: dy, y -> dx.
  * matmul           forward: a, b -> c; inputs BPI_MATRIX.
- * linear           forward: x, w, b, rng -> y; relu and keep < 65536 as asked.
- *                  backward: dz, w, gate -> dx = dz W, and with a gate (the previous layer's y):
- *                  0 where gate <= 0, else times scale.
+ * linear           forward: x, w, b, rng -> y; relu and keep < 65536 as asked. aux, if the device
+ *                  wants one: where y is not cut.
+ *                  backward: dz, w, gate, aux -> dx = dz W, and with a gate (the previous layer's
+ *                  y, and its aux): 0 where gate <= 0, else times scale.
  *                  backward_params: dz, x -> dw, db (either may be absent); written, or added to
  *                  what is there. */
 typedef struct bpi_linear_params {
@@ -62,13 +67,18 @@ typedef struct bpi_linear_wgrad_params {
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
  *
- * check_finite     forward: g [n] ->; notes BP_ERR_NONFINITE in the fault word.
- * step_begin       forward: -> state; adds 1 to the step, unless there is a fault.
+ * step_begin       forward: g [n] or absent -> state; notes BP_ERR_NONFINITE in the fault word where
+ *                  g holds a NaN or an infinity; then, if `counts`, adds 1 to the step unless there
+ *                  is a fault.
  * adam             forward: g, state -> w, m, v, all [n]; nothing if there is a fault.
  * sgd              forward: g, state -> w, u; nothing if there is a fault. */
 typedef struct bpi_optimizer_state {
     double rate, step;
-} bpi_optimizer_state; /* `state` views it as f64 [2] */
+} bpi_optimizer_state; /* `state` views it as u8 [16] */
+
+typedef struct bpi_step_begin_params {
+    int32_t counts;
+} bpi_step_begin_params;
 
 typedef struct bpi_update_params {
     double beta1, beta2, eps; /* adam; sgd: beta1 is the momentum */

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #if defined(__CUDACC__)
-#define BPI_SHARED static __host__ __device__ inline
+#define BPI_HOST_DEVICE static __host__ __device__ inline
 #else
-#define BPI_SHARED static inline
+#define BPI_HOST_DEVICE static inline
 #endif
 
 enum {
@@ -36,7 +36,7 @@ typedef struct bpi_dropout {
     uint32_t keep; /* 0 .. 65536 */
 } bpi_dropout;
 
-BPI_SHARED void bpi_philox_round(uint32_t c[4], uint32_t k0, uint32_t k1)
+BPI_HOST_DEVICE void bpi_philox_round(uint32_t c[4], uint32_t k0, uint32_t k1)
 {
     uint64_t p0 = (uint64_t)0xD2511F53u * c[0], p1 = (uint64_t)0xCD9E8D57u * c[2];
     c[0] = (uint32_t)(p1 >> 32) ^ c[1] ^ k0;
@@ -46,7 +46,7 @@ BPI_SHARED void bpi_philox_round(uint32_t c[4], uint32_t k0, uint32_t k1)
 }
 
 /* The 10 rounds, in place. */
-BPI_SHARED void bpi_philox(uint32_t c[4], uint32_t k0, uint32_t k1)
+BPI_HOST_DEVICE void bpi_philox(uint32_t c[4], uint32_t k0, uint32_t k1)
 {
     for (int round = 0; round < 10; round++) {
         bpi_philox_round(c, k0, k1);
@@ -56,7 +56,7 @@ BPI_SHARED void bpi_philox(uint32_t c[4], uint32_t k0, uint32_t k1)
 }
 
 /* The four words of one block of a stream. */
-BPI_SHARED void bpi_philox_block(const bpi_stream *s, uint64_t block, uint32_t out[4])
+BPI_HOST_DEVICE void bpi_philox_block(const bpi_stream *s, uint64_t block, uint32_t out[4])
 {
     out[0] = (uint32_t)block;
     out[1] = (uint32_t)(block >> 32) << 16 | (uint32_t)(s->step >> 32 & 0xFFFF);
@@ -65,13 +65,13 @@ BPI_SHARED void bpi_philox_block(const bpi_stream *s, uint64_t block, uint32_t o
     bpi_philox(out, (uint32_t)s->seed, (uint32_t)(s->seed >> 32));
 }
 
-BPI_SHARED uint32_t bpi_purpose_site(uint32_t purpose, uint32_t site)
+BPI_HOST_DEVICE uint32_t bpi_purpose_site(uint32_t purpose, uint32_t site)
 {
     return purpose << 24 | (site & 0xFFFFFF);
 }
 
 /* Word i of a stream. */
-BPI_SHARED uint32_t bpi_random_word(const bpi_stream *s, uint64_t i)
+BPI_HOST_DEVICE uint32_t bpi_random_word(const bpi_stream *s, uint64_t i)
 {
     uint32_t w[4];
     bpi_philox_block(s, i / 4, w);
@@ -79,7 +79,7 @@ BPI_SHARED uint32_t bpi_random_word(const bpi_stream *s, uint64_t i)
 }
 
 /* A uniform below n without bias towards low values beyond 2^-32 (Lemire's multiply-shift). */
-BPI_SHARED uint32_t bpi_random_below(const bpi_stream *s, uint64_t i, uint32_t n)
+BPI_HOST_DEVICE uint32_t bpi_random_below(const bpi_stream *s, uint64_t i, uint32_t n)
 {
     return (uint32_t)((uint64_t)bpi_random_word(s, i) * n >> 32);
 }

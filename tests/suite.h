@@ -1,5 +1,6 @@
-/* What the Criterion suites share: a context for each test, tensors of doubles, scopes and errors
- * in one line. Everything is f64 unless a test is about f32. Test names are claims. */
+/* What the Criterion suites share: a context for each test on test_device(), tensors of doubles,
+ * scopes and errors in one line. Everything is f64 unless a test is about f32. Test names are
+ * claims. */
 #ifndef BPI_TEST_SUITE_H
 #define BPI_TEST_SUITE_H
 
@@ -16,7 +17,7 @@ static bp_context *ctx;
 
 static inline void setup(void)
 {
-    cr_assert_eq(bp_open("cpu", &ctx), BP_OK);
+    cr_assert_eq(bp_open(test_device(), &ctx), BP_OK);
 }
 
 static inline void teardown(void)

@@ -223,7 +223,7 @@ CLAIM(a_slot_is_not_used_again_within_its_scope)
 CLAIM(a_tensor_of_another_context_is_refused)
 {
     bp_context *other;
-    cr_assert_eq(bp_open("cpu", &other), BP_OK);
+    cr_assert_eq(bp_open(test_device(), &other), BP_OK);
     bp_tensor *x = NUMBER(1), *y = tensor_in(other, BP_F64, BP_SCALAR, (double[]){2}, 0);
     begin();
     cr_assert_null(bp_add(x, y));

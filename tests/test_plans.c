@@ -7,7 +7,7 @@
 static void own(net *n, bp_dtype dtype)
 {
     bp_context *c;
-    cr_assert_eq(bp_open("cpu", &c), BP_OK);
+    cr_assert_eq(bp_open(test_device(), &c), BP_OK);
     cr_assert_eq(bp_seed(c, 5), BP_OK);
     cr_assert_eq(net_open(n, c, dtype, 0.25), BP_OK);
 }

@@ -1,4 +1,4 @@
-/* The command: trains a classifier, tests one, and lists devices. Results go to stdout, progress
+/* The command: trains a classifier, tests one, lists devices and checks one. Results go to stdout, progress
  * and errors to stderr; the exit status is 0, 1 for a failure, 2 for a command line that is wrong.
  * The options of training are the library's list, src/train/options.def. */
 #include <math.h>
@@ -9,6 +9,7 @@
 
 #include "bpcuda/bpcuda.h"
 #include "command.h"
+#include "readers.h"
 
 #define TRY(expr)                    \
     do {                             \
@@ -164,23 +165,43 @@ static bp_status eval(job *j)
     return BP_OK;
 }
 
+/* The table goes to stdout; what differs is in it. */
+static bp_status check(job *j)
+{
+    const char *data = j->set->data;
+    const char *mnist = !strncmp(data, "mnist:", 6) ? data + 6 : NULL;
+    if (check_device(j->set->device, mnist))
+        return BP_OK;
+    snprintf(j->text, sizeof j->text, "check: %.40s does not agree with the CPU", j->set->device);
+    return BP_ERR_DEVICE;
+}
+
+static bp_status show_device(job *j, const char *name, bool always)
+{
+    bp_status st = bp_open(name, &j->ctx);
+    if (st == BP_OK || always)
+        printf("%-12s %s\n", name, st == BP_OK ? bp_device_text(j->ctx) : bp_error_text(j->ctx));
+    bp_close(j->ctx);
+    j->ctx = NULL;
+    return st;
+}
+
 /* Each device of this build, with what it is here or why it cannot be opened. */
 static bp_status devices(job *j)
 {
     static const char *const name[] = {"cpu", "cpu:generic", "cpu:v3", "cpu:v4"};
-    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
-        bp_status st = bp_open(name[i], &j->ctx);
-        printf("%-12s %s\n", name[i], st == BP_OK ? bp_device_text(j->ctx) : bp_error_text(j->ctx));
-        bp_close(j->ctx);
-        j->ctx = NULL;
-    }
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        show_device(j, name[i], true);
+    char gpu[16] = "cuda:0";
+    for (int i = 1; show_device(j, gpu, i == 1) == BP_OK; i++)
+        snprintf(gpu, sizeof gpu, "cuda:%d", i);
     return BP_OK;
 }
 
 static const struct {
     const char *name;
     bp_status (*run)(job *);
-} commands[] = {{"train", train}, {"eval", eval}, {"devices", devices}};
+} commands[] = {{"train", train}, {"eval", eval}, {"devices", devices}, {"check", check}};
 
 int main(int argc, char **argv)
 {

@@ -9,7 +9,7 @@
 
 #include "bpcuda/bpcuda.h"
 
-enum { TRAIN = 1, EVAL = 2, DEVICES = 4 };
+enum { TRAIN = 1, EVAL = 2, DEVICES = 4, CHECK = 8 };
 
 static const struct command {
     const char *name, *text;
@@ -18,6 +18,7 @@ static const struct command {
     {"train", "trains a classifier and tests it", TRAIN},
     {"eval", "tests a model that was saved", EVAL},
     {"devices", "lists what can be computed on", DEVICES},
+    {"check", "check device: holds a device against the CPU, as a table", CHECK},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -36,13 +37,13 @@ static const struct option {
     double start, min, max;
     bool integer;
 } options[] = {
-    TEXT_OPTION(TRAIN | EVAL, data, "digits|mnist:DIR", "DIR holds the four IDX files [digits]")
+    TEXT_OPTION(TRAIN | EVAL | CHECK, data, "digits|mnist:DIR", "DIR holds the IDX files [digits]")
     TEXT_OPTION(EVAL, model, "FILE", "the model, as train --out wrote it")
     TEXT_OPTION(TRAIN, layers, "TEXT", "the hidden layers [" DEFAULT_LAYERS "]")
 #define BPI_OPTION(number, name, start, min, max, integer, text) \
     NUMBER_OPTION(TRAIN, name, train[number], start, min, max, integer, text)
 #include "../src/train/options.def"
-    TEXT_OPTION(TRAIN | EVAL, device, "NAME", "what to compute on [auto]")
+    TEXT_OPTION(TRAIN | EVAL | CHECK, device, "NAME", "what to compute on [auto]")
     NUMBER_OPTION(TRAIN | EVAL, threads, threads, 0, 0, 1024, 1, "threads of the CPU, 0 for all")
     TEXT_OPTION(TRAIN, out, "FILE", "writes the model here (safetensors)")
     {TRAIN | EVAL, "json", NULL, "prints the result as a JSON object", SWITCH,
@@ -167,7 +168,14 @@ int command_line(int argc, char **argv, settings *set)
     char help[32];
     snprintf(help, sizeof help, "%s ", c->name);
     set->command = c->name;
-    for (int i = 2; i < argc; i++) {
+    int first = 2;
+    if (c->bit == CHECK && argc > 2 && !strcmp(argv[2], "device"))
+        first = 3;
+    else if (c->bit == CHECK && (argc < 3 || strncmp(argv[2], "-", 1))) {
+        fprintf(stderr, "bpcuda: check wants what to check: device");
+        return wrong(help);
+    }
+    for (int i = first; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return print_help(c), 0;
         if (!option_at(c, argc, argv, &i, set))

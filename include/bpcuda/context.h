@@ -25,9 +25,16 @@ typedef struct bp_hooks {
     void (*parallel_for)(void *user, int64_t blocks, bp_block_fn_hook body, void *arg);
 } bp_hooks;
 
-/* Opens a device: "cpu" (best instruction level), "cpu:generic", "cpu:v3", "cpu:v4" (x86-64), or
- * "auto". *ctx is set even on failure, so that bp_error_text(*ctx) can say why (only
- * BP_ERR_NOMEM leaves NULL); close it in every case. */
+/* Opens a device: "cpu" (best instruction level), "cpu:generic", "cpu:v3", "cpu:v4" (x86-64),
+ * "cuda:0" and on (NVIDIA GPUs by number), or "auto": the first GPU, else the CPU. *ctx is set even
+ * on failure, so that bp_error_text(*ctx) can say why (only BP_ERR_NOMEM leaves NULL); close it in
+ * every case.
+ *
+ * A GPU's device is libbpcuda-cuda.so, which is looked for in the folder BPCUDA_PLUGIN_DIR of the
+ * environment, else beside the library or the program that holds it. BPCUDA_DEBUG_SYNC=1 there
+ * makes it wait after each kernel, so that an error names the kernel that met it. While a thread
+ * is in a call on the context, or in a scope, the context's GPU is current in that thread; after
+ * it, the thread's own is. */
 BP_API bp_status bp_open(const char *device, bp_context **ctx) BP_USE;
 BP_API bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **ctx) BP_USE;
 
@@ -45,6 +52,13 @@ BP_API const char *bp_device_text(const bp_context *ctx);
 /* Threads the CPU may use, the caller among them; 0 is the number of processors (the start).
  * Results do not depend on it, by a single bit. */
 BP_API bp_status bp_set_threads(bp_context *ctx, int32_t threads) BP_USE;
+
+/* How f32 products may be computed from now on: in f32 (the start), or with factors rounded to 10
+ * bits of mantissa where a GPU's TF32 units make that faster; sums are f32 in both. A plan keeps what
+ * it was recorded with. The CPU computes in f32 in any case. */
+typedef int32_t bp_precision;
+enum { BP_PRECISION_F32 = 1, BP_PRECISION_TF32 = 2 };
+BP_API bp_status bp_set_precision(bp_context *ctx, bp_precision precision) BP_USE;
 
 /* Restarts the context's random stream: seed, and step 0. A context starts with seed 0. Outermost
  * scopes without BP_NO_GRAD advance the step as they end; nothing else does. */

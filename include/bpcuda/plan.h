@@ -3,7 +3,8 @@
  * A plan is the list of kernels that ran while step() ran once, for real, in a scope of its own.
  * Replaying it gives the same bits as calling step() again. Tensors the step reads or writes must
  * exist before it (yours, a store's); refill them with bp_write between replays. Waiting, writing
- * from the host and declaring parameters inside step() are errors that name the call. */
+ * from the host and declaring parameters inside step() are errors that name the call. On a GPU a
+ * replay is the launch of one CUDA graph, and many replays are given several at a time. */
 #ifndef BPCUDA_PLAN_H
 #define BPCUDA_PLAN_H
 
@@ -28,6 +29,9 @@ BP_API void bp_plan_free(bp_plan *plan); /* NULL is fine */
 
 /* Kernels in one replay. */
 BP_API int64_t bp_plan_kernels(const bp_plan *plan);
+
+/* Nodes of the CUDA graph of one replay; 0 on the CPU, which runs the kernels one by one. */
+BP_API int64_t bp_plan_nodes(const bp_plan *plan);
 
 #ifdef __cplusplus
 }

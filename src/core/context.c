@@ -6,17 +6,34 @@
 #include "core/core.h"
 #include "philox.h"
 
-/* Devices by name. A plug-in for CUDA is one more line here. */
+/* Devices by name. */
 static bp_status open_device(const char *name, const bp_hooks *hooks, bpi_device **device,
                              char *why)
 {
     if (!name)
         return bpi_why(why, BP_ERR_ARG, "the device name is NULL");
+    if (!strcmp(name, "auto") && bpi_plugin_device("cuda", 0, hooks, device, why) == BP_OK)
+        return BP_OK;
     if (!strcmp(name, "cpu") || !strcmp(name, "auto"))
         return bpi_cpu_open(NULL, hooks, device, why);
     if (!strncmp(name, "cpu:", 4))
         return bpi_cpu_open(name + 4, hooks, device, why);
-    return bpi_why(why, BP_ERR_DEVICE, "this build knows \"cpu\", \"cpu:LEVEL\" and \"auto\"");
+    size_t length = strcspn(name, ":");
+    char kind[8] = "", *end = NULL;
+    long number = name[length] ? strtol(name + length + 1, &end, 10) : 0;
+    if (length < sizeof kind)
+        memcpy(kind, name, length);
+    bool numbered = !end || (end != name + length + 1 && !*end && number >= 0 && number < 1024);
+    if (numbered && (!strcmp(kind, "cuda") || !strcmp(kind, "sim")))
+        return bpi_plugin_device(kind, (int32_t)number, hooks, device, why);
+    return bpi_why(why, BP_ERR_DEVICE, "a device is \"cpu\", \"cpu:LEVEL\", \"cuda:N\" or \"auto\"");
+}
+
+/* Whose turn it is, where the host's own use of a device must not notice (backend.h). */
+static void turn(bp_context *ctx, int32_t enter)
+{
+    if (ctx->device->calls->turn)
+        ctx->device->calls->turn(ctx->device, enter);
 }
 
 static bp_status set_up(bp_context *ctx)
@@ -26,14 +43,13 @@ static bp_status set_up(bp_context *ctx)
     if (!ctx->fault_storage)
         return BP_ERR_NOMEM;
     ctx->exec.fault = ctx->fault_storage->data;
-    BPI_TRY(ctx->device->calls->upload(ctx->device, ctx->exec.fault, NULL, sizeof(bpi_fault)));
+    BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof(bpi_fault)));
     float one32 = 1;
     double one64 = 1;
     bpi_rng_state rng = {0, 0};
-    ctx->one[0] = bpi_uploaded(ctx, BP_F32, BP_SCALAR, &one32, BPI_OWNER_LIBRARY);
-    ctx->one[1] = bpi_uploaded(ctx, BP_F64, BP_SCALAR, &one64, BPI_OWNER_LIBRARY);
-    ctx->rng = bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof rng), &rng, BPI_OWNER_LIBRARY);
-    return ctx->one[0] && ctx->one[1] && ctx->rng ? BP_OK : BP_ERR_NOMEM;
+    BPI_TRY(bpi_uploaded(ctx, BP_F32, BP_SCALAR, &one32, BPI_OWNER_LIBRARY, &ctx->one[0]));
+    BPI_TRY(bpi_uploaded(ctx, BP_F64, BP_SCALAR, &one64, BPI_OWNER_LIBRARY, &ctx->one[1]));
+    return bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof rng), &rng, BPI_OWNER_LIBRARY, &ctx->rng);
 }
 
 bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **out)
@@ -57,10 +73,13 @@ bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **o
     if (!one_heap)
         return bpi_fail(ctx, BP_ERR_ARG, "open: hooks need both alloc and free, or neither");
     bp_status st = open_device(device, &ctx->hooks, &ctx->device, why);
-    if (st == BP_OK)
+    if (st == BP_OK) {
+        turn(ctx, 1);
         st = set_up(ctx);
-    else if (st != BP_ERR_NOMEM)
+        turn(ctx, 0);
+    } else if (st != BP_ERR_NOMEM) {
         bpi_fail(ctx, st, "open \"%s\": %s", device ? device : "(null)", why);
+    }
     if (st == BP_ERR_NOMEM) { /* the promise of bp_open: nothing is left */
         bp_close(ctx);
         *out = NULL;
@@ -79,6 +98,8 @@ void bp_close(bp_context *ctx)
         return;
     while (ctx->depth > 0)
         (void)!bp_scope_end(ctx);
+    if (ctx->device)
+        turn(ctx, 1);
     bpi_tape_free(ctx);
     while (ctx->registered) {
         bp_op *op = ctx->registered;
@@ -101,6 +122,7 @@ void bp_close(bp_context *ctx)
         bpi_memory_free(ctx);
         if (ctx->exec.workspace)
             ctx->device->calls->free(ctx->device, ctx->exec.workspace, ctx->exec.workspace_bytes);
+        turn(ctx, 0);
         ctx->device->calls->close(ctx->device);
     }
     bpi_host_free(ctx, ctx, sizeof *ctx);
@@ -123,12 +145,46 @@ bp_status bp_set_threads(bp_context *ctx, int32_t threads)
     BPI_INSIDE(ctx, set_threads(ctx, threads));
 }
 
+static bp_status set_precision(bp_context *ctx, bp_precision precision)
+{
+    const bpi_device_calls *calls = ctx->device->calls;
+    if (precision != BP_PRECISION_F32 && precision != BP_PRECISION_TF32)
+        return bpi_fail(ctx, BP_ERR_ARG, "set_precision: there is no precision %d", (int)precision);
+    return calls->set_precision ? calls->set_precision(ctx->device, precision) : BP_OK;
+}
+
+bp_status bp_set_precision(bp_context *ctx, bp_precision precision)
+{
+    BPI_INSIDE(ctx, set_precision(ctx, precision));
+}
+
+static bp_status rng_advance(bp_context *ctx, uint64_t steps)
+{
+    bpi_rng_advance_params params = {steps};
+    return bpi_dispatch(ctx, BPI_OP_rng_advance, BPI_FORWARD, NULL, 0, &ctx->rng, 1, &params,
+                        sizeof params);
+}
+
+bp_status bpi_rng_catch_up(bp_context *ctx)
+{
+    bp_plan *recording = ctx->recording;
+    if (ctx->rng_lag == 0)
+        return BP_OK;
+    ctx->recording = NULL;
+    bp_status st = rng_advance(ctx, ctx->rng_lag);
+    ctx->recording = recording;
+    if (st == BP_OK)
+        ctx->rng_lag = 0;
+    return st;
+}
+
 static bp_status seed(bp_context *ctx, uint64_t seed_value)
 {
     bpi_rng_state rng = {seed_value, 0};
     BPI_TRY(bpi_not_recording(ctx, "seed"));
     ctx->seed = seed_value;
-    return ctx->device->calls->upload(ctx->device, ctx->rng->view.data, &rng, sizeof rng);
+    ctx->rng_lag = 0;
+    return bpi_upload(ctx, ctx->rng->view.data, &rng, sizeof rng);
 }
 
 bp_status bp_seed(bp_context *ctx, uint64_t seed_value)
@@ -138,19 +194,18 @@ bp_status bp_seed(bp_context *ctx, uint64_t seed_value)
 
 static bp_status sync(bp_context *ctx)
 {
-    const bpi_device_calls *calls = ctx->device->calls;
     bpi_fault fault;
     BPI_TRY(bpi_not_recording(ctx, "sync"));
     ctx->stats.waits++;
-    BPI_TRY(calls->sync(ctx->device));
-    BPI_TRY(calls->download(ctx->device, &fault, ctx->exec.fault, sizeof fault));
-    if (fault.status == BP_OK)
+    BPI_TRY(bpi_download(ctx, &fault, ctx->exec.fault, sizeof fault));
+    if (fault.what == 0)
         return BP_OK;
-    BPI_TRY(calls->upload(ctx->device, ctx->exec.fault, NULL, sizeof fault));
-    if (fault.status == BP_ERR_RANGE)
-        return bpi_fail(ctx, BP_ERR_RANGE, "%s: index %lld is out of range",
-                        bpi_kernel_name(ctx, fault.kernel), (long long)fault.value);
-    return bpi_fail(ctx, fault.status,
+    BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof fault));
+    if ((fault.what & 0xFF) == BP_ERR_RANGE)
+        return bpi_fail(ctx, BP_ERR_RANGE, "%s: index %d is out of range",
+                        bpi_kernel_name(ctx, (int32_t)fault.what >> 8),
+                        (int)(int32_t)~fault.first);
+    return bpi_fail(ctx, (bp_status)(fault.what & 0xFF),
                     "optimizer_step: a gradient is not finite; nothing was changed");
 }
 
@@ -162,7 +217,8 @@ bp_status bp_sync(bp_context *ctx)
 void bp_get_stats(const bp_context *ctx, bp_stats *stats)
 {
     *stats = ctx ? ctx->stats : (bp_stats){0};
-    stats->helped_blocks = ctx && ctx->device ? ctx->device->calls->helped(ctx->device) : 0;
+    if (ctx && ctx->device)
+        ctx->device->calls->count(ctx->device, stats);
 }
 
 /* --- scopes ------------------------------------------------------------------------------ */
@@ -200,8 +256,12 @@ bp_status bp_scope_end(bp_context *ctx)
         return st;
     }
     bool outermost = ctx->depth == 1;
-    if (outermost && !ctx->no_grad && ctx->pending == BP_OK)
-        (void)!bpi_dispatch(ctx, BPI_OP_rng_advance, BPI_FORWARD, NULL, 0, &ctx->rng, 1, NULL, 0);
+    if (outermost && !ctx->no_grad && ctx->pending == BP_OK) {
+        if (ctx->site > 0)
+            (void)!rng_advance(ctx, 1);
+        else
+            ctx->rng_lag++;
+    }
     bpi_scope *scope = &ctx->scope[ctx->depth - 1];
     ctx->outer_ended += outermost;
     bpi_tape_cut(ctx, scope->tape_length);

@@ -73,11 +73,11 @@ bp_tensor *bpi_clone(bp_tensor *t); /* owner LIBRARY: whoever clones kills */
 void bpi_kill(bp_tensor *t);        /* NULL is fine */
 void bpi_give_to_scope(bp_tensor *t);
 /* Fresh memory for a view whose dtype, shape and strides are set; for a packed one; for a packed
- * one filled from the host (NULL: zeros). */
+ * one filled from the host (NULL: zeros), which is NULL on failure. */
 bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner);
 bp_tensor *bpi_fresh_packed(bp_context *ctx, bp_dtype dtype, bp_shape shape, int owner);
-bp_tensor *bpi_uploaded(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src,
-                        int owner);
+bp_status bpi_uploaded(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src, int owner,
+                       bp_tensor **t);
 /* A packed window on the memory of another tensor, `offset` elements of its own dtype into it. */
 bp_tensor *bpi_window(bp_tensor *t, int64_t offset, bp_dtype dtype, bp_shape shape, int owner);
 /* BP_OK for a usable handle of ctx; else an error that names `who` and `what`. Gives a parameter
@@ -160,6 +160,14 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
 const bpi_kernel *bpi_find_kernel(bp_context *ctx, const bp_op *op, int slot, bp_dtype compute);
 bp_dtype bpi_compute_dtype(bp_tensor *const *a, int n_a, bp_tensor *const *b, int n_b);
 const char *bpi_kernel_name(const bp_context *ctx, int32_t number);
+/* Between the host and the device's memory: the calls of backend.h, with the error set. */
+bp_status bpi_upload(bp_context *ctx, void *dst, const void *src, size_t bytes); /* NULL: zeros */
+bp_status bpi_download(bp_context *ctx, void *dst, const void *src, size_t bytes);
+/* The error of a device call that returned `st`, with the device's own words; returns `st`. */
+bp_status bpi_device_failed(bp_context *ctx, bp_status st, const char *what);
+/* A device of another library (plugin.c): "cuda" or "sim", by number. */
+bp_status bpi_plugin_device(const char *kind, int32_t number, const bp_hooks *hooks,
+                            bpi_device **device, char *why);
 
 #define BPI_OP(name) extern const bp_op bpi_op_##name;
 #define BPI_VIEW(name) extern const bp_op bpi_op_##name;
@@ -285,6 +293,10 @@ bp_status bpi_not_recording(bp_context *ctx, const char *who);
 
 /* --- the context (context.c) -------------------------------------------------------------- */
 
+/* The device's random state is brought up to date before the first draw of a step, outside any
+ * plan: steps that draw nothing cost nothing. */
+bp_status bpi_rng_catch_up(bp_context *ctx);
+
 typedef struct bpi_scope {
     bp_tensor *tensors; /* newest first */
     int32_t tape_length;
@@ -307,6 +319,7 @@ struct bp_context {
     bp_tensor *one[2]; /* the scalar 1 in f32 and f64: the seed of a walk */
     uint64_t seed;
     uint32_t site;     /* random ops so far in the outermost scope */
+    uint64_t rng_lag;  /* steps that the stream has made and the device does not know of yet */
 
     bpi_scope *scope; /* scope[0 .. depth) */
     int64_t scope_capacity;

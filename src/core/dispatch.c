@@ -33,9 +33,30 @@ bp_dtype bpi_compute_dtype(bp_tensor *const *a, int n_a, bp_tensor *const *b, in
 
 const bpi_kernel *bpi_find_kernel(bp_context *ctx, const bp_op *op, int slot, bp_dtype compute)
 {
+    if (op->id < 0 && !ctx->device->calls->parallel_for)
+        return NULL; /* a registered op is host code */
     const bpi_op_kernels *table = compute == BP_F64 ? ctx->device->f64 : ctx->device->f32;
     const bpi_kernel *k = op->id < 0 ? &op->kernels.slot[slot] : &table[op->id].slot[slot];
     return k->fn ? k : NULL;
+}
+
+bp_status bpi_device_failed(bp_context *ctx, bp_status st, const char *what)
+{
+    const char *why = ctx->device->why;
+    return bpi_fail(ctx, st, "%s on %s: %s", what, ctx->device->name,
+                    st == BP_ERR_DEVICE && why[0] ? why : bp_status_name(st));
+}
+
+bp_status bpi_upload(bp_context *ctx, void *dst, const void *src, size_t bytes)
+{
+    bp_status st = ctx->device->calls->upload(ctx->device, dst, src, bytes);
+    return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, "upload");
+}
+
+bp_status bpi_download(bp_context *ctx, void *dst, const void *src, size_t bytes)
+{
+    bp_status st = ctx->device->calls->download(ctx->device, dst, src, bytes);
+    return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, "download");
 }
 
 /* A packed copy of an input that the kernel cannot read as it lies. */
@@ -90,8 +111,7 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
             st = bpi_plan_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out, params,
                                params_bytes);
         else if (st != BP_OK)
-            bpi_fail(ctx, st, "%s on %s: %s", bpi_kernel_name(ctx, number), ctx->device->name,
-                     bp_status_name(st));
+            bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));
     }
     while (n_copies > 0)
         bpi_kill(copy[--n_copies]);
@@ -139,11 +159,10 @@ void *bpi_workspace(bp_exec *ex, size_t bytes)
 
 void bpi_fault_note(bp_exec *ex, bp_status status, int64_t value)
 {
-    int32_t none = BP_OK;
-    if (atomic_compare_exchange_strong(&ex->fault->status, &none, status)) {
-        ex->fault->kernel = ex->kernel;
-        ex->fault->value = value;
-    }
+    uint32_t none = 0, what = BPI_FAULT_WHAT(status, ex->kernel);
+    if (__atomic_compare_exchange_n(&ex->fault->what, &none, what, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED))
+        ex->fault->first = BPI_FAULT_FIRST(0, value);
 }
 
 void bp_fault_range(bp_exec *ex, int64_t value)

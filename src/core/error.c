@@ -66,12 +66,16 @@ bp_status bpi_enter(bp_context *ctx)
             atomic_store_explicit(&ctx->owner, 0, memory_order_release);
         return BP_ERR_DEVICE;
     }
-    ctx->entries++;
+    if (ctx->entries++ == 0 && ctx->device->calls->turn)
+        ctx->device->calls->turn(ctx->device, 1);
     return BP_OK;
 }
 
 void bpi_leave(bp_context *ctx)
 {
-    if (--ctx->entries == 0)
-        atomic_store_explicit(&ctx->owner, 0, memory_order_release);
+    if (--ctx->entries > 0)
+        return;
+    if (ctx->device->calls->turn)
+        ctx->device->calls->turn(ctx->device, 0);
+    atomic_store_explicit(&ctx->owner, 0, memory_order_release);
 }

@@ -158,9 +158,10 @@ static bp_status allocate(bp_params *p, unsigned char *host)
 {
     for (int64_t i = 0; i < p->n; i++)
         initialise(p, i, host);
-    p->values = bpi_uploaded(p->ctx, p->dtype, BP_SHAPE(p->count), host, BPI_OWNER_LIBRARY);
-    p->grads = bpi_uploaded(p->ctx, p->dtype, BP_SHAPE(p->count), NULL, BPI_OWNER_LIBRARY);
-    bool ok = p->values && p->grads;
+    bp_shape flat = BP_SHAPE(p->count);
+    BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, host, BPI_OWNER_LIBRARY, &p->values));
+    BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, NULL, BPI_OWNER_LIBRARY, &p->grads));
+    bool ok = true;
     for (int64_t i = 0; i < p->n && ok; i++)
         ok = attach(p, &p->segment[i]);
     return ok ? BP_OK : BP_ERR_NOMEM;
@@ -203,6 +204,8 @@ bp_status bpi_params_materialize(bp_params *p)
     bpi_kill(p->values);
     bpi_kill(p->grads);
     p->values = p->grads = NULL;
+    if (st != BP_ERR_NOMEM)
+        return st;
     return bpi_fail(ctx, st, "params: no memory for %lld parameters", (long long)p->count);
 }
 

@@ -1,4 +1,5 @@
-/* Plans: the list of kernel calls that passed the door while a step ran once, and its replay.
+/* Plans: the list of kernel calls that passed the door while a step ran once, and its replay. A
+ * device that can takes the list as a graph, of one step and of several.
  *
  * Memory the step takes while it is recorded comes from the arena of plans, at addresses that stay
  * right for a replay: nothing else lives there between replays. Storages from outside are held by
@@ -27,8 +28,14 @@ typedef struct window_state {
     int64_t reached; /* where its bytes begin */
 } window_state;
 
+enum { ONE, MANY, STEPS_OF_MANY = 8 };
+
 struct bp_plan {
     bp_context *ctx;
+    bpi_graph *graph[2]; /* of one step, of STEPS_OF_MANY; NULL where the list itself is run */
+    int64_t nodes;       /* of the first */
+    bool draws;          /* from the random stream */
+    bool repeats;        /* it leaves the gradients waiting or clear as it found them */
     step_call *call;
     bp_view *view;
     unsigned char *params;
@@ -128,6 +135,42 @@ static void windows_after(bp_plan *plan)
             plan->window[kept++] = w;
     }
     plan->n_windows = kept;
+    plan->repeats = true;
+    for (int64_t k = 0; k < kept; k++)
+        for (int64_t i = 0; i < plan->window[k].store->n; i++) {
+            unsigned char reached = plan->reached[plan->window[k].reached + i];
+            plan->repeats &= (reached & 1) == reached >> 1;
+        }
+}
+
+static bp_status run_calls(bp_plan *plan)
+{
+    bp_context *ctx = plan->ctx;
+    for (int64_t i = 0; i < plan->n_calls; i++) {
+        const step_call *c = &plan->call[i];
+        ctx->exec.kernel = c->number;
+        const bp_view *in = plan->view + c->view;
+        bp_status st = c->kernel.fn(&ctx->exec, in, in + c->n_in, plan->params + c->params);
+        if (st != BP_OK)
+            return bpi_device_failed(ctx, st, bpi_kernel_name(ctx, c->number));
+    }
+    return BP_OK;
+}
+
+/* The device's graph of `steps` steps. */
+static bp_status make_graph(bp_plan *plan, int steps, bpi_graph **graph, int64_t *nodes)
+{
+    bp_context *ctx = plan->ctx;
+    const bpi_device_calls *calls = ctx->device->calls;
+    bp_status st = calls->capture(ctx->device);
+    if (st != BP_OK)
+        return bpi_device_failed(ctx, st, "plan_record");
+    for (int k = 0; k < steps && st == BP_OK; k++)
+        st = run_calls(plan);
+    bp_status end = calls->captured(ctx->device, graph, nodes);
+    if (st == BP_OK && end != BP_OK)
+        st = bpi_device_failed(ctx, end, "plan_record");
+    return st;
 }
 
 bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **out)
@@ -147,8 +190,14 @@ bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan *
         if (st == BP_OK)
             st = bp_run(ctx, 0, step, user);
         ctx->recording = NULL;
+        plan->draws = ctx->site > 0;
         windows_after(plan);
     }
+    int64_t nodes_of_many;
+    if (st == BP_OK && ctx->device->calls->capture)
+        st = make_graph(plan, 1, &plan->graph[ONE], &plan->nodes);
+    if (st == BP_OK && ctx->device->calls->capture && plan->repeats)
+        st = make_graph(plan, STEPS_OF_MANY, &plan->graph[MANY], &nodes_of_many);
     if (st == BP_OK)
         *out = plan;
     else
@@ -182,19 +231,18 @@ static bp_status replayable(bp_plan *plan)
     return BP_OK;
 }
 
-static bp_status run_once(bp_plan *plan)
+/* One step, or as many as `graph` has. */
+static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
 {
     bp_context *ctx = plan->ctx;
-    for (int64_t i = 0; i < plan->n_calls; i++) {
-        const step_call *c = &plan->call[i];
-        ctx->exec.kernel = c->number;
-        const bp_view *in = plan->view + c->view;
-        bp_status st = c->kernel.fn(&ctx->exec, in, in + c->n_in, plan->params + c->params);
-        if (st != BP_OK)
-            return bpi_fail(ctx, st, "plan_replay: %s: %s", bpi_kernel_name(ctx, c->number),
-                            bp_status_name(st));
-    }
-    ctx->stats.kernels += plan->n_calls;
+    if (plan->draws)
+        BPI_TRY(bpi_rng_catch_up(ctx));
+    else
+        ctx->rng_lag += (uint64_t)steps;
+    bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph) : run_calls(plan);
+    if (st != BP_OK)
+        return graph ? bpi_device_failed(ctx, st, "plan_replay") : st;
+    ctx->stats.kernels += steps * plan->n_calls;
     for (int64_t i = 0; i < plan->n_outside; i++)
         if (plan->outside[i].written)
             bpi_storage_written(plan->outside[i].storage, "plan_replay");
@@ -213,10 +261,12 @@ bp_status bp_plan_replay(bp_plan *plan, int64_t times)
     BPI_TRY(bpi_enter(plan->ctx));
     bp_status st = BP_OK;
     bpi_fp_state own = bpi_fp_enter();
-    for (int64_t k = 0; k < times && st == BP_OK; k++) {
+    for (int64_t left = times, steps; left > 0 && st == BP_OK; left -= steps) {
+        int size = plan->graph[MANY] && left >= STEPS_OF_MANY ? MANY : ONE;
+        steps = size == MANY ? STEPS_OF_MANY : 1;
         st = replayable(plan);
         if (st == BP_OK)
-            st = run_once(plan);
+            st = run(plan, plan->graph[size], steps);
     }
     bpi_fp_leave(own);
     bpi_leave(plan->ctx);
@@ -228,6 +278,9 @@ void bp_plan_free(bp_plan *plan)
     if (!plan || bpi_enter(plan->ctx) != BP_OK)
         return;
     bp_context *ctx = plan->ctx;
+    for (int k = 0; k < 2; k++)
+        if (plan->graph[k])
+            ctx->device->calls->drop(ctx->device, plan->graph[k]);
     for (int64_t i = 0; i < plan->n_outside; i++)
         bpi_storage_release(ctx, plan->outside[i].storage);
     bpi_host_free(ctx, plan->call, (size_t)plan->call_capacity * sizeof *plan->call);
@@ -243,4 +296,9 @@ void bp_plan_free(bp_plan *plan)
 int64_t bp_plan_kernels(const bp_plan *plan)
 {
     return plan ? plan->n_calls : 0;
+}
+
+int64_t bp_plan_nodes(const bp_plan *plan)
+{
+    return plan ? plan->nodes : 0;
 }

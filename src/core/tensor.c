@@ -134,14 +134,19 @@ bp_tensor *bpi_fresh_packed(bp_context *ctx, bp_dtype dtype, bp_shape shape, int
     return bpi_fresh(ctx, &v, owner);
 }
 
-bp_tensor *bpi_uploaded(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src, int owner)
+bp_status bpi_uploaded(bp_context *ctx, bp_dtype dtype, bp_shape shape, const void *src, int owner,
+                       bp_tensor **t)
 {
-    bp_tensor *t = bpi_fresh_packed(ctx, dtype, shape, owner);
-    size_t bytes = t ? bpi_view_span(&t->view) : 0;
-    if (!bytes || ctx->device->calls->upload(ctx->device, t->view.data, src, bytes) == BP_OK)
-        return t;
-    bpi_kill(t);
-    return NULL;
+    *t = bpi_fresh_packed(ctx, dtype, shape, owner);
+    if (!*t)
+        return BP_ERR_NOMEM;
+    size_t bytes = bpi_view_span(&(*t)->view);
+    bp_status st = bytes ? bpi_upload(ctx, (*t)->view.data, src, bytes) : BP_OK;
+    if (st != BP_OK) {
+        bpi_kill(*t);
+        *t = NULL;
+    }
+    return st;
 }
 
 bp_tensor *bpi_window(bp_tensor *t, int64_t offset, bp_dtype dtype, bp_shape shape, int owner)
@@ -176,7 +181,7 @@ bp_tensor *bp_tensor_create(bp_context *ctx, bp_dtype dtype, bp_shape shape)
         bpi_fail(ctx, BP_ERR_SHAPE, "tensor_create: bad shape %s with %d sizes",
                  bpi_shape_str(&shape).s, (int)shape.ndim);
     else if (bpi_not_recording(ctx, "tensor_create") == BP_OK)
-        t = bpi_uploaded(ctx, dtype, shape, NULL, BPI_OWNER_USER);
+        (void)!bpi_uploaded(ctx, dtype, shape, NULL, BPI_OWNER_USER, &t);
     bpi_leave(ctx);
     return t;
 }
@@ -256,7 +261,6 @@ static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, cons
 static bp_status transfer(bp_tensor *t, void *dst, const void *src, size_t bytes)
 {
     bp_context *ctx = t->ctx;
-    const bpi_device_calls *calls = ctx->device->calls;
     bool gaps = !bpi_is_packed(&t->view);
     bp_tensor *packed = t;
     if (gaps)
@@ -265,12 +269,12 @@ static bp_status transfer(bp_tensor *t, void *dst, const void *src, size_t bytes
         return BP_ERR_NOMEM;
     bp_status st = BP_OK;
     if (src)
-        st = calls->upload(ctx->device, packed->view.data, src, bytes);
+        st = bpi_upload(ctx, packed->view.data, src, bytes);
     if (gaps && st == BP_OK)
         st = bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, src ? &packed : &t, 1, src ? &t : &packed,
                           1, NULL, 0);
     if (dst && st == BP_OK)
-        st = calls->download(ctx->device, dst, packed->view.data, bytes);
+        st = bpi_download(ctx, dst, packed->view.data, bytes);
     if (gaps)
         bpi_kill(packed);
     return st;

@@ -56,7 +56,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
 {
     const bpi_update_params *p = params;
     const bpi_optimizer_state *s = in[1].data;
-    if (ex->fault->status != BP_OK)
+    if (ex->fault->what)
         return BP_OK;
     int decay = s->step >= p->decay_from;
     job j = {.g = in[0].data, .w = out[0].data, .m = out[1].data, .v = out[2].data,

@@ -125,12 +125,6 @@ static bp_status cpu_copy(bpi_device *device, void *dst, const void *src, size_t
     return BP_OK;
 }
 
-static bp_status cpu_sync(bpi_device *device)
-{
-    (void)device;
-    return BP_OK;
-}
-
 /* The host's threads are in whatever floating-point state the host likes. */
 typedef struct host_job {
     bp_block_fn body;
@@ -170,10 +164,10 @@ static bp_status cpu_set_threads(bpi_device *device, int32_t threads)
     return st;
 }
 
-static int64_t cpu_helped(bpi_device *device)
+static void cpu_count(bpi_device *device, bp_stats *stats)
 {
     cpu_device *d = (cpu_device *)device;
-    return d->pool ? bpi_pool_helped(d->pool) : 0;
+    stats->helped_blocks += d->pool ? bpi_pool_helped(d->pool) : 0;
 }
 
 static void cpu_close(bpi_device *device)
@@ -185,9 +179,10 @@ static void cpu_close(bpi_device *device)
 
 bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **device, char *why)
 {
-    static const bpi_device_calls calls = {cpu_alloc,       cpu_free,   cpu_copy,
-                                           cpu_copy,        cpu_sync,   cpu_parallel_for,
-                                           cpu_set_threads, cpu_helped, cpu_close};
+    static const bpi_device_calls calls = {
+        .alloc = cpu_alloc, .free = cpu_free, .upload = cpu_copy, .download = cpu_copy,
+        .parallel_for = cpu_parallel_for, .set_threads = cpu_set_threads, .count = cpu_count,
+        .close = cpu_close};
     bp_hooks h = hooks ? *hooks : (bp_hooks){0};
     const cpu_level *found = find_level(level, why);
     *device = NULL;

@@ -2,7 +2,7 @@
  *
  * Blocks that meet a bad one may do so in any order; what is noted is the first in memory, so that
  * the fault word does not depend on the threads. Its users: gather.c, gather_normalized.c,
- * scatter_rows.c, nll_loss.c, nll_spread.c, cross_entropy.c; check_finite.c notes in the same
+ * scatter_rows.c, nll_loss.c, nll_spread.c, cross_entropy.c; step_begin.c notes in the same
  * way. */
 #ifndef BPI_CPU_INDEX_H
 #define BPI_CPU_INDEX_H

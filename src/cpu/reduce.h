@@ -13,7 +13,6 @@
 #include "cpu/vmath.h"
 
 enum { BPI_LANES = 32, BPI_EXP_CHUNK = 512 };
-#define BPI_SUM_ADD (1u << 31) /* in bpi_sum_params.axes, for linear's db: y += the sum */
 
 /* --- rows -------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* sum: y = x summed over a set of axes. Forward: x, any strides -> y, packed, the axes that stay in
- * order (flag BPI_SUM_ADD of reduce.h: added to what is in y). Backward is an expand.
+ * order (flag BPI_SUM_ADD: added to what is in y). Backward is an expand.
  *
  * The axis with the smallest stride decides. If it goes, an output is a sum of runs along it; if it
  * stays, strips of it are outputs, and vectors are added up. Sums longer than a block are cut in

@@ -1,6 +1,7 @@
 /* loss = nll_loss(log_softmax(logits, 1), labels), the number of correct rows, and, when a gradient
  * is asked for, dlogits for dy = 1, in one pass over the logits. That gradient is the op's aux; the
- * walk back scales it by dy in its place. Kernels: src/cpu/cross_entropy.c. */
+ * walk back scales it by dy in its place, unless dy is the 1 that a walk begins with. Kernels:
+ * src/cpu/cross_entropy.c. */
 #include "ops/rule.h"
 
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
@@ -26,11 +27,13 @@ static bp_status gradient(bp_grad_call *c)
         return BP_OK;
     bp_tensor *unit = bpi_window(g->aux, 0, c->dout[0]->view.dtype, c->in_shape[0],
                                  BPI_OWNER_SCOPE);
+    bool one = c->dout[0]->storage == c->ctx->one[c->dout[0]->view.dtype == BP_F64]->storage;
     if (unit && g->walk->flags & BP_KEEP_GRAPH) {
         c->dx[0] = bp_mul(unit, c->dout[0]);
     } else if (unit) {
-        BPI_TRY(bpi_dispatch(c->ctx, BPI_OP_cross_entropy, BPI_BACKWARD, c->dout, 1, &unit, 1, NULL,
-                             0));
+        if (!one)
+            BPI_TRY(bpi_dispatch(c->ctx, BPI_OP_cross_entropy, BPI_BACKWARD, c->dout, 1, &unit, 1,
+                                 NULL, 0));
         c->dx[0] = unit;
     }
     return BP_OK;

@@ -25,7 +25,12 @@ static bp_status draw(bp_context *ctx, const char *who, double p, bpi_dropout_pa
         return bpi_fail(ctx, BP_ERR_ARG, "%s: the probability %g is not in [0, 1)", who, p);
     out->keep = (uint32_t)lrint((1 - p) * 65536);
     out->keep += out->keep == 0;
-    out->site = out->keep < 65536 ? ctx->site++ : 0;
+    out->site = 0;
+    if (out->keep == 65536)
+        return BP_OK;
+    if (ctx->site == 0)
+        BPI_TRY(bpi_rng_catch_up(ctx));
+    out->site = ctx->site++;
     return BP_OK;
 }
 

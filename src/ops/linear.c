@@ -1,9 +1,10 @@
 /* y = x W^T + b, and y = dropout(relu(x W^T + b)): one product with its epilogue on the tile.
  *
  * dz = dy for the first; dy scale where y > 0 for the second: y is 0 exactly where ReLU or dropout
- * cut, so no mask is kept. dx = dz W, dW = dz^T x, db = sum of dz over rows; dW and db go straight
- * into the store. Where x is the y of another linear_relu that nobody else reads, the product dz W
- * also applies that layer's cut, and the layer finds its dz ready. Kernels: src/cpu/linear.c. */
+ * cut, so no mask need be kept (a device whose library wants one keeps bits, as aux). dx = dz W,
+ * dW = dz^T x, db = sum of dz over rows; dW and db go straight into the store. Where x is the y of
+ * another linear_relu that nobody else reads, the product dz W also applies that layer's cut, and
+ * the layer finds its dz ready. Kernels: src/cpu/linear.c, src/cuda/linear.c. */
 #include "ops/rule.h"
 
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
@@ -51,13 +52,14 @@ static bp_tensor *before_activation(bpi_grad_call *g)
 static bp_status input_gradient(bpi_grad_call *g, bp_tensor *dz)
 {
     bp_context *ctx = g->call.ctx;
-    bp_tensor *x = g->call.in[0], *in[3] = {dz, g->call.in[1], NULL};
+    bp_tensor *x = g->call.in[0], *in[4] = {dz, g->call.in[1], NULL, NULL};
     bpi_linear_backward_params p = {1};
     bpi_node *from = bpi_sole_producer(g, 0);
     if (from && from->op == &bpi_op_linear_relu) {
         const bpi_linear_params *before = (const void *)from->params;
         from->handed = true;
         in[2] = x; /* its y, which is this layer's x */
+        in[3] = from->aux.t;
         p.scale = bpi_dropout_scale(before->keep);
     }
     bp_view v = {0};
@@ -65,7 +67,7 @@ static bp_status input_gradient(bpi_grad_call *g, bp_tensor *dz)
     g->call.dx[0] = bpi_fresh(ctx, &v, BPI_OWNER_SCOPE);
     if (!g->call.dx[0])
         return ctx->pending;
-    return bpi_dispatch(ctx, BPI_OP_linear, BPI_BACKWARD, in, 3, g->call.dx, 1, &p, sizeof p);
+    return bpi_dispatch(ctx, BPI_OP_linear, BPI_BACKWARD, in, 4, g->call.dx, 1, &p, sizeof p);
 }
 
 /* Where the gradient of input i is written: its store, or fresh memory. */

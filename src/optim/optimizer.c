@@ -39,19 +39,23 @@ static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr
         return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: out of memory");
     *o = (bp_optimizer){.params = p, .kernel = kernel, .n_moments = n_moments, .numbers = numbers};
     bpi_optimizer_state state = {lr, 0};
-    o->state = bpi_uploaded(ctx, BP_F64, BP_SHAPE(2), &state, BPI_OWNER_LIBRARY);
-    o->rate = o->state ? bpi_window(o->state, 0, BP_F64, BP_SCALAR, BPI_OWNER_LIBRARY) : NULL;
-    bool ok = o->rate != NULL;
-    for (int i = 0; i < n_moments; i++)
-        ok = ok && (o->moment[i] = bpi_uploaded(ctx, p->dtype, BP_SHAPE(p->count), NULL,
-                                                BPI_OWNER_LIBRARY)) != NULL;
-    if (!ok) {
-        release(o);
-        return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: no memory for %lld parameters",
-                        (long long)p->count);
+    bp_status st = bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof state), &state, BPI_OWNER_LIBRARY,
+                                &o->state);
+    if (st == BP_OK) {
+        o->rate = bpi_window(o->state, 0, BP_F64, BP_SCALAR, BPI_OWNER_LIBRARY);
+        st = o->rate ? BP_OK : BP_ERR_NOMEM;
     }
-    *out = o;
-    return BP_OK;
+    for (int i = 0; i < n_moments && st == BP_OK; i++)
+        st = bpi_uploaded(ctx, p->dtype, BP_SHAPE(p->count), NULL, BPI_OWNER_LIBRARY,
+                          &o->moment[i]);
+    if (st == BP_OK)
+        *out = o;
+    else
+        release(o);
+    if (st != BP_ERR_NOMEM)
+        return st;
+    return bpi_fail(ctx, st, "optimizer_create: no memory for %lld parameters",
+                    (long long)p->count);
 }
 
 bp_status bp_adam_create(bp_params *p, double lr, bp_optimizer **out)
@@ -144,8 +148,29 @@ static bp_tensor *slice(bp_tensor *flat, const bpi_run *run)
                       BPI_OWNER_LIBRARY);
 }
 
+/* Checks all gradients, run by run, and counts the step after the last one. */
+static bp_status begin_step(bp_optimizer *o)
+{
+    bp_params *p = o->params;
+    bpi_run run = {.next = p->first};
+    bpi_step_begin_params params = {0};
+    bool found = bpi_params_run(p, run.next, true, &run);
+    do {
+        bp_tensor *g = found ? slice(p->grads, &run) : NULL;
+        if (found && !g)
+            return BP_ERR_NOMEM;
+        found = found && bpi_params_run(p, run.next, true, &run);
+        params.counts = !found;
+        bp_status st = bpi_dispatch(p->ctx, BPI_OP_step_begin, BPI_FORWARD, &g, 1, &o->state, 1,
+                                    &params, sizeof params);
+        bpi_kill(g);
+        BPI_TRY(st);
+    } while (found);
+    return BP_OK;
+}
+
 /* One launch over a run. */
-static bp_status update_run(bp_optimizer *o, const bpi_run *run, bool check_only)
+static bp_status update_run(bp_optimizer *o, const bpi_run *run)
 {
     bp_context *ctx = o->params->ctx;
     bpi_update_params numbers = o->numbers;
@@ -157,9 +182,7 @@ static bp_status update_run(bp_optimizer *o, const bpi_run *run, bool check_only
     for (int i = 0; i < o->n_moments; i++)
         ok &= (out[1 + i] = slice(o->moment[i], run)) != NULL;
     bp_status st = ok ? BP_OK : BP_ERR_NOMEM;
-    if (ok && check_only)
-        st = bpi_dispatch(ctx, BPI_OP_check_finite, BPI_FORWARD, in, 1, NULL, 0, NULL, 0);
-    else if (ok)
+    if (ok)
         st = bpi_dispatch(ctx, o->kernel, BPI_FORWARD, in, 2, out, 1 + o->n_moments, &numbers,
                           sizeof numbers);
     bpi_kill(in[0]);
@@ -168,12 +191,12 @@ static bp_status update_run(bp_optimizer *o, const bpi_run *run, bool check_only
     return st;
 }
 
-static bp_status all_runs(bp_optimizer *o, bool check_only)
+static bp_status update(bp_optimizer *o)
 {
-    bool merge = check_only || (o->numbers.l1 == 0 && o->numbers.l2 == 0);
+    bool merge = o->numbers.l1 == 0 && o->numbers.l2 == 0;
     bpi_run run = {.next = o->params->first};
     while (bpi_params_run(o->params, run.next, merge, &run))
-        BPI_TRY(update_run(o, &run, check_only));
+        BPI_TRY(update_run(o, &run));
     return BP_OK;
 }
 
@@ -186,9 +209,8 @@ static bp_status step(bp_optimizer *o)
     if (p->invalid)
         return bpi_fail(ctx, BP_ERR_STATE,
                         "optimizer_step: the last backward failed; call bp_grad_clear first");
-    BPI_TRY(all_runs(o, true));
-    BPI_TRY(bpi_dispatch(ctx, BPI_OP_step_begin, BPI_FORWARD, NULL, 0, &o->state, 1, NULL, 0));
-    BPI_TRY(all_runs(o, false));
+    BPI_TRY(begin_step(o));
+    BPI_TRY(update(o));
     bpi_storage_written(p->values->storage, "optimizer_step");
     p->window++;
     return BP_OK;

@@ -194,7 +194,7 @@ static bp_status begin_epoch(bp_trainer *t)
     return bp_write(t->correct, &zero, sizeof zero);
 }
 
-/* What a plan records. */
+/* What a plan records. The small calls stand together: a GPU takes neighbours as one. */
 static bp_status train_step(bp_context *ctx, void *user)
 {
     bp_trainer *t = user;
@@ -203,17 +203,17 @@ static bp_status train_step(bp_context *ctx, void *user)
     BPI_TRY(bp_copy_into(bp_optimizer_rate(t->opt), rate));
     bp_tensor *index = full ? bp_reshape(bp_gather(t->batches, t->at), BP_SHAPE(t->cut.batch))
                             : t->rest;
-    bp_tensor *logits = bp_model_logits(t->model, t->data, index, 1);
     bp_tensor *labels = bp_gather(bp_data_labels(t->data), index);
+    bp_tensor *logits = bp_model_logits(t->model, t->data, index, 1);
     bp_tensor *loss = bp_cross_entropy_correct(logits, labels, &correct);
     bp_free(logits);
     BPI_TRY(bp_backward(ctx, loss));
-    BPI_TRY(bp_optimizer_step(t->opt));
     if (!full)
         loss = bp_scale(loss, (double)t->cut.rest / (double)t->cut.batch);
     BPI_TRY(bp_add_into(t->loss, loss));
     BPI_TRY(bp_add_into(t->correct, correct));
-    return bp_add_into(t->at, t->one);
+    BPI_TRY(bp_add_into(t->at, t->one));
+    return bp_optimizer_step(t->opt);
 }
 
 static bp_status end_epoch(bp_trainer *t)
@@ -229,17 +229,21 @@ static bp_status end_epoch(bp_trainer *t)
     return BP_OK;
 }
 
-static bp_status one_step(bp_trainer *t)
+/* A step, or up to `most` of them where the device takes several at a time; *steps of them. */
+static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
 {
-    bp_plan **plan = &t->plan[t->step >= t->cut.full];
+    bool full = t->step < t->cut.full;
+    bp_plan **plan = &t->plan[!full];
     int32_t at = (int32_t)t->step;
+    int64_t left = full ? t->cut.full - t->step : 1;
     if (t->step == 0)
         BPI_TRY(begin_epoch(t));
     if (!*plan) /* a recording that failed at its very end has counted the step */
         BPI_TRY(bp_write(t->at, &at, sizeof at));
-    BPI_TRY(*plan ? bp_plan_replay(*plan, 1) : bp_plan_record(t->ctx, train_step, t, plan));
-    t->progress.steps++;
-    t->step++;
+    *steps = bp_plan_nodes(*plan) == 0 ? 1 : left < most ? left : most;
+    BPI_TRY(*plan ? bp_plan_replay(*plan, *steps) : bp_plan_record(t->ctx, train_step, t, plan));
+    t->progress.steps += *steps;
+    t->step += *steps;
     return t->step == t->steps ? end_epoch(t) : BP_OK;
 }
 
@@ -257,14 +261,17 @@ static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int3
     if (!t->ready)
         BPI_TRY(prepare(t));
     BPI_TRY(bp_grad_clear(bp_model_params(t->model)));
-    for (int64_t i = 0; !(*done = (double)t->epoch >= t->option[BP_TRAIN_EPOCHS]); i++) {
+    int64_t i = 0, steps, synced = 0;
+    for (; !(*done = (double)t->epoch >= t->option[BP_TRAIN_EPOCHS]); i += steps) {
+        int64_t most = max_steps < 0 || max_steps - i > STEPS_AHEAD ? STEPS_AHEAD : max_steps - i;
         stopped = atomic_exchange(&t->stop, false);
-        if (max_seconds >= 0 && i % STEPS_AHEAD == STEPS_AHEAD - 1)
+        if (max_seconds >= 0 && i - synced >= STEPS_AHEAD) {
             BPI_TRY(bp_sync(t->ctx));
-        if (stopped || (max_steps >= 0 && i >= max_steps) ||
-            (max_seconds >= 0 && now() - start >= max_seconds))
+            synced = i;
+        }
+        if (stopped || most <= 0 || (max_seconds >= 0 && now() - start >= max_seconds))
             break;
-        BPI_TRY(one_step(t));
+        BPI_TRY(next_steps(t, most, &steps));
     }
     BPI_TRY(bp_sync(t->ctx));
     return stopped ? bpi_fail(t->ctx, BP_ERR_STOPPED, "trainer_run: stopped after step %lld",

@@ -43,7 +43,7 @@ static void fused(bp_context *ctx, const op_case *c, bp_dtype real)
 void read_fused(void)
 {
     bp_context *ctx;
-    if (bp_open("cpu", &ctx) != BP_OK)
+    if (bp_open(test_device(), &ctx) != BP_OK)
         check_failed_case("fused", &op_cases[0], "%s", bp_error_text(ctx));
     for (int i = 0; i < op_cases_n; i++) {
         fused(ctx, &op_cases[i], BP_F32);

@@ -279,7 +279,7 @@ void read_golden(void)
     bp_context *ctx;
     const char *path = getenv("BPCUDA_GOLDEN");
     file = fopen(path ? path : BPI_GOLDEN, "r");
-    if (!file || bp_open("cpu", &ctx) != BP_OK) {
+    if (!file || bp_open(test_device(), &ctx) != BP_OK) {
         check_failed_case("golden", &op_cases[0], "cannot be read");
         return;
     }

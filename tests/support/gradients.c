@@ -161,7 +161,7 @@ static void into_store(bp_context *ctx, const op_case *c, const values *in, cons
 void read_gradients(void)
 {
     bp_context *ctx;
-    if (bp_open("cpu", &ctx) != BP_OK)
+    if (bp_open(test_device(), &ctx) != BP_OK)
         check_failed_case("gradients", &op_cases[0], "%s", bp_error_text(ctx));
     for (int i = 0; i < op_cases_n; i++) {
         const op_case *c = &op_cases[i];

@@ -58,8 +58,11 @@ bool check_values(const char *reader, const op_case *c, const char *what, const 
                   const values *want, bp_dtype real, op_tolerance tol);
 void check_failed_case(const char *reader, const op_case *c, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Where tests compute that are not about one device: BPCUDA_TEST_DEVICE, or "cpu". */
+const char *test_device(void);
 extern int reader_failures;
 extern int64_t reader_checks; /* numbers compared */
+extern double reader_worst;   /* error, as a part of what was allowed; the reader sets it back */
 /* True if a case of this op was reported. */
 bool reader_caught(const char *op);
 
@@ -73,5 +76,11 @@ void read_fused(void);       /* fused ops against their primitives */
 void read_determinism(void); /* equal bits with 1, 2, 3, 4 and 8 threads */
 void read_dropout(void);     /* masks against philox.h by hand */
 void read_golden(void);      /* tests/golden/golden.txt */
+
+/* --- a device held against the CPU (device.c) ------------------------------------------------- */
+
+/* Prints a table to stdout: every op's cases, bits that must be equal, replays, training. True if
+ * all of it holds. `mnist`: a folder with the IDX files; NULL: trains on the digits. */
+bool check_device(const char *device, const char *mnist);
 
 #endif

@@ -3,13 +3,21 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "readers.h"
 
 int reader_failures;
 int64_t reader_checks;
+double reader_worst;
 static char caught[64][32]; /* ops of the first failures */
+
+const char *test_device(void)
+{
+    const char *name = getenv("BPCUDA_TEST_DEVICE");
+    return name ? name : "cpu";
+}
 
 void check_failed_case(const char *reader, const op_case *c, const char *format, ...)
 {
@@ -65,6 +73,7 @@ bool check_values(const char *reader, const op_case *c, const char *what, const 
         if (first < 0)
             first = i;
     }
+    reader_worst = worst > reader_worst ? worst : reader_worst;
     if (!bad)
         return true;
     check_failed_case(reader, c,

@@ -129,7 +129,11 @@ typedef struct job {
 static bool tail_clean(const bp_tensor *t)
 {
     const bpi_storage *s = t->storage;
-    for (size_t i = bpi_view_span(&t->view); i < s->bytes; i++)
+    const bp_view *v = &t->view;
+    size_t span = 1; /* elements; outputs have no negative strides */
+    for (int i = 0; i < v->shape.ndim; i++)
+        span = span && v->shape.dim[i] ? span + (size_t)((v->shape.dim[i] - 1) * v->stride[i]) : 0;
+    for (size_t i = span * bp_dtype_bytes(v->dtype); i < s->bytes; i++)
         if (((const unsigned char *)s->data)[i] != GUARD_POISON)
             return false;
     return true;

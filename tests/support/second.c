@@ -132,7 +132,7 @@ static void compare(bp_context *ctx, job *j, values *in)
 void read_second(void)
 {
     bp_context *ctx;
-    if (bp_open("cpu", &ctx) != BP_OK)
+    if (bp_open(test_device(), &ctx) != BP_OK)
         check_failed_case("second", &op_cases[0], "%s", bp_error_text(ctx));
     for (int i = 0; i < op_cases_n; i++) {
         const op_case *c = &op_cases[i];

@@ -1,0 +1,241 @@
+/* cross_entropy: log_softmax, nll_loss, its gradient and the count of correct rows in one launch.
+ *
+ *     forward:   logits [N, C], labels [N] -> loss, correct; aux: dlogits for dy = 1, [N, C]
+ *                loss = 1/N sum_i (ln sum_j e^(x_ij - max_i) - (x_i,label - max_i))
+ *                dlogits = (softmax(logits) - onehot(labels)) / N
+ *     backward:  dy -> that dlogits, times dy in place; nothing where dy is 1
+ *
+ * A team of threads a row, as in log_softmax.cu; what it holds of the row becomes e^(x - max) and
+ * then the gradient. A row is correct if no element beats the label's: is larger, or as large and
+ * before it. A row with a bad label counts 0 everywhere. Floor: logits read, dlogits written once.
+ * The truth: src/cpu/cross_entropy.c; the rule: src/ops/cross_entropy.c. */
+#include "grid.cuh"
+#include "reduce.cuh"
+
+namespace bpi {
+
+struct RowSum {
+    double loss;
+    int64_t correct;
+};
+
+template <typename T> struct CrossEntropy {
+    Rows<const T> x;
+    const int32_t *labels; /* [N] */
+    T *dx;                 /* [N, C], or NULL */
+    T *loss, *correct;     /* correct may be NULL */
+    RowSum *part;          /* [blocks] */
+    uint32_t *counter;
+    bpi_fault *fault;
+    int32_t kernel, kept;
+};
+
+enum { MOST_BLOCKS = 8192 };
+
+/* Whether some x beats the label's; x is `to_label` elements before it. */
+template <typename T, int N, int COUNT>
+__device__ static inline int is_beaten(const Vector<T, N> (&x)[COUNT], T at_label,
+                                       int to_label, int step)
+{
+    int beaten = 0;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            beaten |= x[k].at[j] > at_label ||
+                      (x[k].at[j] == at_label && k * step + j < to_label);
+    return beaten;
+}
+
+/* Terms e^(x - max) become gradients. */
+template <typename T, int N, int COUNT>
+__device__ static inline void scale_terms(Vector<T, N> (&term)[COUNT], T factor, bool good)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            term[k].at[j] = good ? term[k].at[j] * factor : (T)0;
+}
+
+/* The label of row r, -1 if it is bad or there is no such row. */
+template <typename T> __device__ static inline int label_of(const CrossEntropy<T> &w, int64_t r)
+{
+    const int32_t label = r < w.x.n ? w.labels[r] : -1;
+    return r < w.x.n && index_ok(label, w.x.size, r, w.fault, w.kernel) ? label : -1;
+}
+
+template <typename T, int N, int COUNT>
+__device__ static inline void exp_terms(Vector<T, N> (&x)[COUNT], T max)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            x[k].at[j] = exp_of(x[k].at[j] - max);
+}
+
+/* Row r, which may be beyond the last one, for all threads of its team; the first adds to *total. */
+template <typename T, int N, typename Team>
+__device__ static inline void one_row(const CrossEntropy<T> &w, int64_t r, RowSum *total)
+{
+    using C = Cut<T, N, Team>;
+    constexpr int STEP = C::STEP, HELD = C::HELD;
+    const int at = threadIdx.x % Team::SIZE * N;
+    const typename C::Count left = r < w.x.n ? w.x.size - at : 0, rest = left - HELD;
+    const T *from = w.x.data + r * w.x.pitch + at;
+    const int label = label_of(w, r);
+    const T at_label = label < 0 ? (T)0 : from[label - at];
+    BPI_DYNAMIC_SHARED(T, shared);
+    MaxSum<T> s = {-(T)INFINITY, 0};
+    Vector<T, N> held[C::COUNT], next[C::REST], next_term[C::REST];
+    load(held, from, left, STEP, -(T)INFINITY);
+    int beaten = is_beaten(held, at_label, label - at, STEP);
+    add_terms(&s, held, held);
+    const T held_max = s.max;
+    typename C::Count i = 0;
+    for (; Team::WIDEST && i < rest; i += C::CHUNK) {
+        load(next, from + HELD + i, rest - i, STEP, -(T)INFINITY);
+        if (i < w.kept)
+            store(shared + at + i, next, rest - i, STEP);
+        beaten |= is_beaten(next, at_label, label - at - HELD - (int)i, STEP);
+        add_terms(&s, next, next_term);
+    }
+    beaten = fold(beaten, Team::SIZE, Any());
+    s = fold_terms(s, Team::SIZE);
+    if (label >= 0 && at == 0) {
+        total->loss += (double)log_of((T)s.sum) - (double)(at_label - s.max);
+        total->correct += !beaten && at_label == at_label;
+    }
+    if (!w.dx)
+        return;
+    const double sum_n = s.sum * (double)w.x.n;
+    T *to = w.dx + r * w.x.size + at;
+    scale_terms(held, (T)((double)shrink(held_max, s.max) / sum_n), label >= 0);
+    store(to, held, left, STEP);
+    while (Team::WIDEST && i > 0) {
+        i -= C::CHUNK;
+        load(next, i < w.kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
+        exp_terms(next, s.max);
+        scale_terms(next, (T)(1 / sum_n), label >= 0);
+        store(to + HELD + i, next, rest - i, STEP);
+    }
+    if (label >= 0 && label / N % Team::SIZE * N == at)
+        to[label - at] = (T)(((double)exp_of(at_label - s.max) - s.sum) / sum_n);
+}
+
+/* The sums of the block's threads. */
+template <typename Team> __device__ static inline RowSum fold_rows(const RowSum &s)
+{
+    return {fold(s.loss, Team::THREADS, Sum()), fold(s.correct, Team::THREADS, Sum())};
+}
+
+template <typename T, int N, typename Team>
+static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
+    cross_entropy_forward(const CrossEntropy<T> w)
+{
+    BPI_SHARED(RowSum, total, [Team::ROWS]);
+    const int64_t stride = (int64_t)gridDim.x * Team::ROWS;
+    const int row = threadIdx.x / Team::SIZE;
+    if (threadIdx.x % Team::SIZE == 0)
+        total[row] = {0, 0};
+    for (int64_t r = (int64_t)blockIdx.x * Team::ROWS; r < w.x.n; r += stride)
+        one_row<T, N, Team>(w, r + row, &total[row]);
+    __syncthreads();
+    RowSum s = {0, 0};
+    if (threadIdx.x < Team::ROWS)
+        s = total[threadIdx.x];
+    s = fold_rows<Team>(s);
+    if (threadIdx.x == 0)
+        w.part[blockIdx.x] = s;
+    if (!last_block(w.counter, gridDim.x))
+        return;
+    s = {0, 0};
+    for (unsigned i = threadIdx.x; i < gridDim.x; i += Team::THREADS) {
+        s.loss += w.part[i].loss;
+        s.correct += w.part[i].correct;
+    }
+    s = fold_rows<Team>(s);
+    if (threadIdx.x != 0)
+        return;
+    *w.loss = (T)(s.loss / (double)w.x.n);
+    if (w.correct)
+        *w.correct = (T)s.correct;
+}
+
+template <typename T, int N> static bp_status launch_forward(bp_exec *ex, CrossEntropy<T> w)
+{
+    return with_team<T>(w.x.size, [&](auto team) {
+        using Team = decltype(team);
+        const int64_t blocks = at_most(at_least(parts(w.x.n, Team::ROWS), 1), MOST_BLOCKS);
+        bp_status st = keep_rest<T, Team>(ex, cross_entropy_forward<T, N, Team>, w.x.size,
+                                          &w.kept);
+        return st != BP_OK ? st
+                           : BPI_LAUNCH(ex, blocks, Team::THREADS, w.kept * sizeof(T),
+                                        (cross_entropy_forward<T, N, Team>), w);
+    });
+}
+
+template <typename T>
+static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+{
+    const bpi_cuda *d = bpi_cuda_of(ex);
+    CrossEntropy<T> w = {};
+    w.x = rows_of<const T>(in, 1);
+    w.labels = static_cast<const int32_t *>(in[1].data);
+    w.loss = static_cast<T *>(out[0].data);
+    w.correct = static_cast<T *>(out[1].data);
+    w.dx = static_cast<T *>(out[2].data);
+    w.part = static_cast<RowSum *>(d->workspace);
+    w.counter = d->counters;
+    w.fault = ex->fault;
+    w.kernel = ex->kernel;
+    return is_vectors(w.x) && is_aligned<T>(w.dx) ? launch_forward<T, lanes_of<T>>(ex, w)
+                                                  : launch_forward<T, 1>(ex, w);
+}
+
+template <typename T> static size_t aux_bytes(const bp_view *in, const void *)
+{
+    return (size_t)(in->shape.dim[0] * in->shape.dim[1]) * sizeof(T);
+}
+
+enum { SCALE_THREADS = 256, SCALE_BLOCKS = 4096 };
+
+template <typename T, int N>
+static __global__ void __launch_bounds__(SCALE_THREADS)
+    cross_entropy_backward(const T *dy, T *dx, int64_t n)
+{
+    constexpr int STEP = SCALE_THREADS * N, COUNT = 4;
+    const T factor = *dy;
+    if (factor == 1)
+        return;
+    Vector<T, N> v[COUNT];
+    const int64_t stride = (int64_t)gridDim.x * COUNT * STEP;
+    for (int64_t i = (int64_t)blockIdx.x * COUNT * STEP + threadIdx.x * N; i < n; i += stride) {
+        load(v, dx + i, n - i, STEP, (T)0);
+        scale_terms(v, factor, true);
+        store(dx + i, v, n - i, STEP);
+    }
+}
+
+template <typename T, int N> static bp_status launch_backward(bp_exec *ex, const T *dy, T *dx, int64_t n)
+{
+    const int64_t blocks = at_most(parts(n, SCALE_THREADS * 4 * N), SCALE_BLOCKS);
+    return BPI_LAUNCH(ex, blocks, SCALE_THREADS, 0, (cross_entropy_backward<T, N>), dy, dx, n);
+}
+
+template <typename T>
+static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+{
+    const T *dy = static_cast<const T *>(in->data);
+    const auto dx = rows_of<T>(out, 1);
+    const int64_t n = dx.n * dx.size;
+    return n % lanes_of<T> == 0 && is_aligned<T>(dx.data)
+               ? launch_backward<T, lanes_of<T>>(ex, dy, dx.data, n)
+               : launch_backward<T, 1>(ex, dy, dx.data, n);
+}
+
+} // namespace bpi
+
+BPI_CUDA_OP(cross_entropy, {bpi::forward<T>, BPI_ROWS, bpi::aux_bytes<T>},
+            {bpi::backward<T>, BPI_PACKED, nullptr});

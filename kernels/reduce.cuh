@@ -1,0 +1,262 @@
+/* Rows shared out to threads, and reductions over them whose order depends on the shape alone.
+ *
+ *     fold        one value a thread -> one of the team, by a fixed tree
+ *     Team        threads that share a row and keep what they have read of it in registers
+ *     MaxSum      the running max of a row and its sum of e^(x - max): one pass finds both
+ *     Strips      for kernels that move rows: a team of threads a row, or a strip of one
+ *
+ * f32 is summed in double, except for e^x, of which a thread sums one run in T before it goes to
+ * double. Users: sum.cu, log_softmax.cu, cross_entropy.cu, nll_loss.cu, nll_spread.cu, gather.cu,
+ * gather_normalized.cu, linear_finish.cu. The CPU's: src/cpu/reduce.h. */
+#ifndef BPI_REDUCE_CUH
+#define BPI_REDUCE_CUH
+
+#include <math.h>
+#include <type_traits>
+
+#include "device.cuh"
+
+namespace bpi {
+
+static inline int64_t at_least(int64_t n, int64_t least) { return n > least ? n : least; }
+
+/* The smallest power of 2 that is at least n, but no more than `most`, which is one. */
+static inline int power_of_two(int64_t n, int most)
+{
+    int power = 1;
+    while (power < n && power < most)
+        power *= 2;
+    return power;
+}
+
+/* --- folds -------------------------------------------------------------------------------- */
+
+struct Sum {
+    template <typename V> __device__ V operator()(V a, V b) const { return a + b; }
+};
+struct Largest { /* NaN is left out as long as a is none */
+    template <typename V> __device__ V operator()(V a, V b) const { return b > a ? b : a; }
+};
+struct Any {
+    __device__ int operator()(int a, int b) const { return a | b; }
+};
+
+/* The values of a team of neighbours combined, for each of its threads. `team` is a power of 2 up
+ * to WARP, or the block. Called by all threads of the block. */
+template <typename V, typename F>
+__device__ static inline V fold(V value, int team, F combine)
+{
+    for (int apart = (team < WARP ? team : (int)WARP) / 2; apart > 0; apart /= 2)
+        value = combine(value, __shfl_xor_sync(ALL_LANES, value, apart));
+    if (team <= WARP)
+        return value;
+    BPI_SHARED(V, part, [WARP]);
+    const int lane = threadIdx.x % WARP, warps = team / WARP;
+    __syncthreads(); /* an earlier fold has been read */
+    if (lane == 0)
+        part[threadIdx.x / WARP] = value;
+    __syncthreads();
+    value = part[lane % warps];
+    for (int apart = warps / 2; apart > 0; apart /= 2)
+        value = combine(value, __shfl_xor_sync(ALL_LANES, value, apart));
+    return value;
+}
+
+/* --- rows --------------------------------------------------------------------------------- */
+
+template <typename T> struct Rows {
+    T *data;
+    int64_t n, size, pitch; /* rows, elements of one, elements from one to the next */
+};
+
+/* A view in BPI_ROWS as rows: the first `outer` axes count them, the others are one. */
+template <typename T> static inline Rows<T> rows_of(const bp_view *v, int32_t outer)
+{
+    Rows<T> r = {static_cast<T *>(v->data), 1, 1, 0};
+    for (int32_t i = 0; i < v->shape.ndim; i++)
+        *(i < outer ? &r.n : &r.size) *= v->shape.dim[i];
+    r.pitch = v->shape.ndim == 2 ? v->stride[0] : r.size;
+    return r;
+}
+
+/* Whether all of every row can be moved as vectors of 16 bytes. */
+template <typename T> static inline bool is_vectors(const Rows<T> &r)
+{
+    return r.size % lanes_of<T> == 0 && r.pitch % lanes_of<T> == 0 && is_aligned<T>(r.data);
+}
+
+/* The vectors at x, x + step, ..., of which those count that begin before `left`; `fill` elsewhere. */
+template <typename T, int N, int COUNT, typename I>
+__device__ static inline void load(Vector<T, N> (&v)[COUNT], const T *x, I left, int step, T fill)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++) {
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            v[k].at[j] = fill;
+        if (k * step < left)
+            v[k] = *reinterpret_cast<const Vector<T, N> *>(x + k * step);
+    }
+}
+
+template <typename T, int N, int COUNT, typename I>
+__device__ static inline void store(T *y, const Vector<T, N> (&v)[COUNT], I left, int step)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        if (k * step < left)
+            *reinterpret_cast<Vector<T, N> *>(y + k * step) = v[k];
+}
+
+/* SIZE threads share a row, of which each holds HELD bytes in registers. Only the widest team meets
+ * a row with more than that; it goes through the rest twice, REST bytes a thread at a time. */
+template <int SIZE_, int HELD_, bool WIDEST_ = false> struct Team {
+    enum {
+        SIZE = SIZE_,
+        HELD = HELD_,
+        REST = 48,
+        THREADS = SIZE < 128 ? 128 : SIZE,
+        ROWS = THREADS / SIZE,
+        BLOCKS = SIZE < 512 ? 5 : WIDEST_ ? 1 : 2 /* of a multiprocessor, at least */
+    };
+    static constexpr bool WIDEST = WIDEST_;
+};
+
+/* The same in vectors of N elements. */
+template <typename T, int N, typename Team> struct Cut {
+    using Count = std::conditional_t<Team::WIDEST, int64_t, int>; /* of elements of a row */
+    enum {
+        STEP = Team::SIZE * N,                   /* elements from a thread's vector to its next */
+        COUNT = Team::HELD / (int)sizeof(T) / N, /* vectors that it holds */
+        HELD = COUNT * STEP,                     /* elements that the team holds */
+        REST = Team::REST / (int)sizeof(T) / N,  /* vectors of the rest at a time */
+        CHUNK = REST * STEP
+    };
+};
+
+/* launch(team) with the team for rows of so many T. */
+template <typename T, typename F> static inline bp_status with_team(int64_t size, F launch)
+{
+    const int64_t bytes = size * (int64_t)sizeof(T);
+    if (bytes <= 4 * 32)
+        return launch(Team<4, 32>());
+    if (bytes <= 8 * 32)
+        return launch(Team<8, 32>());
+    if (bytes <= 8 * 128)
+        return launch(Team<8, 128>());
+    if (bytes <= 32 * 128)
+        return launch(Team<32, 128>());
+    if (bytes <= 128 * 128)
+        return launch(Team<128, 128>());
+    if (bytes <= 512 * 96)
+        return launch(Team<512, 96>());
+    return launch(Team<sizeof(T) == 4 ? 1024 : 512, 64, true>()); /* e^x of f64 takes registers */
+}
+
+/* The rest of a row is kept in shared memory as far as that goes: *kept elements of it. Beyond them
+ * it is read again, and from its end, where L2 still has it. Each thread reads what it wrote. */
+template <typename T, typename Team, typename K>
+static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int32_t *kept)
+{
+    constexpr int64_t CHUNK = Team::SIZE * Team::REST, OTHERS = 1024; /* bytes */
+    const int64_t rest = size * (int64_t)sizeof(T) - Team::SIZE * Team::HELD;
+    bpi_cuda *d = bpi_cuda_of(ex);
+    int most = 0;
+    *kept = 0;
+    if (rest <= 0)
+        return BP_OK;
+    bp_status st = bpi_cuda_check(
+        d, cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, d->number),
+        "cudaDeviceGetAttribute");
+    if (st != BP_OK)
+        return st;
+    const int64_t bytes = at_most(parts(rest, CHUNK), (most - OTHERS) / CHUNK) * CHUNK;
+    *kept = (int32_t)(bytes / (int64_t)sizeof(T));
+    return bpi_cuda_check(d,
+                          cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
+                                               cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                               (int)bytes),
+                          "cudaFuncSetAttribute");
+}
+
+/* --- max and sum of e^(x - max) ----------------------------------------------------------- */
+
+template <typename T> struct MaxSum {
+    T max;      /* NaN left out */
+    double sum; /* relative to max, or to 0 where max is -Inf */
+};
+
+/* e^(from - to), which takes a sum from one max to a larger one. A sum relative to no max is 0 or
+ * NaN and stays. */
+template <typename T> __device__ static inline T shrink(T from, T to)
+{
+    return from == -(T)INFINITY ? (T)1 : exp_of(from - to);
+}
+
+/* Takes x into s; term becomes e^(x - s->max), and may be x. */
+template <typename T, int N, int COUNT>
+__device__ static inline void add_terms(MaxSum<T> *s, const Vector<T, N> (&x)[COUNT],
+                                        Vector<T, N> (&term)[COUNT])
+{
+    T max = s->max, sum = 0;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            max = Largest()(max, x[k].at[j]);
+    const T base = max == -(T)INFINITY ? (T)0 : max;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++) {
+            term[k].at[j] = exp_of(x[k].at[j] - base);
+            sum += term[k].at[j];
+        }
+    s->sum = s->sum * (double)shrink(s->max, max) + (double)sum;
+    s->max = max;
+}
+
+/* The max and sum of the team's row, from those of its threads. */
+template <typename T> __device__ static inline MaxSum<T> fold_terms(const MaxSum<T> &s, int team)
+{
+    const T max = fold(s.max, team, Largest());
+    return {max, fold(s.sum * (double)shrink(s.max, max), team, Sum())};
+}
+
+/* --- strips ------------------------------------------------------------------------------- */
+
+enum { STRIP_THREADS = 256 };
+
+/* Rows of `units` each. A team takes a row, or a strip of one, and a thread up to `each` units. Rows
+ * without units have a strip all the same, where indices are checked. */
+struct Strips {
+    int64_t rows, units, strips; /* strips of a row */
+    int team;
+};
+
+static inline Strips strips_of(int64_t rows, int64_t units, int each)
+{
+    const int team = power_of_two(parts(units, each), STRIP_THREADS);
+    return {rows, units, at_least(parts(units, (int64_t)team * each), 1), team};
+}
+
+static inline int64_t blocks_of(const Strips &s)
+{
+    return parts(s.rows * s.strips, STRIP_THREADS / s.team);
+}
+
+/* A thread's row, which may be beyond the last one, and the first of its units, which are `team`
+ * apart. */
+struct StripPlace {
+    int64_t row, first;
+};
+
+__device__ static inline StripPlace place_of(const Strips &s, int each)
+{
+    const int64_t strip = (int64_t)blockIdx.x * (STRIP_THREADS / s.team) + threadIdx.x / s.team;
+    const int64_t row = strip / s.strips;
+    return {row, (strip - row * s.strips) * s.team * each + threadIdx.x % s.team};
+}
+
+} // namespace bpi
+#endif

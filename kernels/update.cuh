@@ -1,0 +1,103 @@
+/* The loop of the optimisers, adam.cu and sgd.cu, over slices of the flat buffers of a store:
+ *
+ *     g += l1 sign(w) + l2 w, from step decay_from on;   rule(g, w and its moments)
+ *
+ * and nothing at all if there is a fault. A thread has two vectors of every buffer under way before
+ * it looks at the fault and the state, and works out what depends on the step while they come: no
+ * table, no second launch, and a recorded step stays right. g is hinted: its next use is to be
+ * overwritten. */
+#ifndef BPI_UPDATE_CUH
+#define BPI_UPDATE_CUH
+
+#include "elementwise.cuh"
+
+namespace bpi {
+
+/* load, where nobody reads again soon: these leave the caches first. */
+template <int N, typename T>
+__device__ static inline Vector<T, N> load_last(const T *p, int64_t left)
+{
+    typedef Vector<T, N> V;
+    if (left < N)
+        return load<N>(p, left);
+    const Word<V> word = __ldcs(reinterpret_cast<const Word<V> *>(p));
+    return reinterpret_cast<const V &>(word);
+}
+
+/* MOMENTS: buffers beside the values. */
+template <typename T, int MOMENTS> struct Update {
+    const T *g;         /* [n] */
+    T *x[1 + MOMENTS];  /* [n]: w, then its moments */
+    int64_t n;
+    const bpi_optimizer_state *state;
+    const bpi_fault *fault;
+    T l1, l2;
+    double decay_from;
+};
+
+template <typename Rule, typename T, int MOMENTS, int N>
+static __global__ void __launch_bounds__(THREADS) update_kernel(Rule rule, Update<T, MOMENTS> u)
+{
+    constexpr int ITEMS = items_of<N>, BUFFERS = 1 + MOMENTS;
+    const int64_t first = ((int64_t)blockIdx.x * (ITEMS * THREADS) + threadIdx.x) * N;
+    Vector<T, N> g[ITEMS], x[ITEMS][BUFFERS];
+    for (int i = 0; i < ITEMS; i++) {
+        const int64_t at = first + i * (THREADS * N), left = u.n - at;
+        g[i] = load_last<N>(u.g + at, left);
+        for (int k = 0; k < BUFFERS; k++)
+            x[i][k] = load<N>(u.x[k] + at, left);
+    }
+    const uint32_t fault = u.fault->what;
+    const bpi_optimizer_state state = *u.state;
+    rule.begin(state);
+    const bool decays = (u.l1 != 0 || u.l2 != 0) && state.step >= u.decay_from;
+    if (fault != 0)
+        return;
+    for (int i = 0; i < ITEMS; i++) {
+        const int64_t at = first + i * (THREADS * N);
+        for (int j = 0; j < N; j++) {
+            T each[BUFFERS], gradient = g[i].at[j];
+            for (int k = 0; k < BUFFERS; k++)
+                each[k] = x[i][k].at[j];
+            const T w = each[0];
+            if (decays)
+                gradient += u.l2 * w + (w > 0 ? u.l1 : w < 0 ? -u.l1 : 0);
+            rule(gradient, each);
+            for (int k = 0; k < BUFFERS; k++)
+                x[i][k].at[j] = each[k];
+        }
+        for (int k = 0; k < BUFFERS; k++)
+            store<N>(u.x[k] + at, x[i][k], u.n - at);
+    }
+}
+
+template <int N, typename Rule, typename T, int MOMENTS>
+static bp_status launch_update(bp_exec *ex, const Rule &rule, const Update<T, MOMENTS> &u)
+{
+    return BPI_LAUNCH(ex, parts(u.n, items_of<N> * THREADS * N), THREADS, 0,
+                      (update_kernel<Rule, T, MOMENTS, N>), rule, u);
+}
+
+/* in: g, state; out: w and its moments. */
+template <int MOMENTS, typename T, typename Rule>
+static bp_status update(bp_exec *ex, const Rule &rule, const bp_view *in, const bp_view *out,
+                        const bpi_update_params &p)
+{
+    Update<T, MOMENTS> u = {};
+    u.g = static_cast<const T *>(in[0].data);
+    u.n = in[0].shape.dim[0];
+    u.state = static_cast<const bpi_optimizer_state *>(in[1].data);
+    u.fault = ex->fault;
+    u.l1 = (T)p.l1;
+    u.l2 = (T)p.l2;
+    u.decay_from = p.decay_from;
+    bool aligned = is_aligned<T>(u.g);
+    for (int k = 0; k <= MOMENTS; k++) {
+        u.x[k] = static_cast<T *>(out[k].data);
+        aligned = aligned && is_aligned<T>(u.x[k]);
+    }
+    return aligned ? launch_update<lanes_of<T>>(ex, rule, u) : launch_update<1>(ex, rule, u);
+}
+
+} // namespace bpi
+#endif

@@ -1,0 +1,271 @@
+/* A CUDA device: opening and closing it, errors, whose turn it is, and streams of work as graphs.
+ * Memory and transfers: memory.c. Products: lt.c. Kernels: kernels/ and the table at the end.
+ *
+ * Compiled a second time it is the simulated device (tests/sim), with our own CUDA below it. */
+#define _GNU_SOURCE /* secure_getenv */
+#include "cuda/cuda.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda/inside.h"
+
+/* --- errors ------------------------------------------------------------------------------- */
+
+static bp_status failed(bpi_cuda *d, cudaError_t error, const char *kind, const char *name,
+                        int length)
+{
+    (void)cudaGetLastError(); /* said here, so not again by the next call */
+    if (error == cudaErrorMemoryAllocation)
+        return BP_ERR_NOMEM;
+    snprintf(d->base.why, sizeof d->base.why, "%s%.*s: %s (%s)%s", kind, length, name,
+             cudaGetErrorString(error), cudaGetErrorName(error),
+             d->debug_sync ? "" : "; BPCUDA_DEBUG_SYNC=1 names the kernel it began in");
+    return BP_ERR_DEVICE;
+}
+
+bp_status bpi_cuda_check(bpi_cuda *d, cudaError_t error, const char *call)
+{
+    return error == cudaSuccess ? BP_OK : failed(d, error, "", call, (int)strcspn(call, "("));
+}
+
+bp_status bpi_cuda_launched(bp_exec *ex, cudaError_t error, const char *kernel)
+{
+    bpi_cuda *d = bpi_cuda_of(ex);
+    if (error == cudaSuccess && d->debug_sync && !d->capturing)
+        error = cudaStreamSynchronize(d->stream);
+    if (error == cudaSuccess)
+        return BP_OK;
+    int brackets = kernel[0] == '('; /* around a template's parameters, for a macro's sake */
+    return failed(d, error, "kernel ", kernel + brackets, (int)strlen(kernel) - 2 * brackets);
+}
+
+/* --- turns --------------------------------------------------------------------------------- */
+
+/* The driver's own calls, because the runtime's cannot put back "no device": the current context of
+ * the thread. NULL on the simulated device. */
+static int (*get_context)(void **context);
+static int (*set_context)(void *context);
+
+static void find_driver(void)
+{
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!driver)
+        return;
+    *(void **)&get_context = dlsym(driver, "cuCtxGetCurrent");
+    *(void **)&set_context = dlsym(driver, "cuCtxSetCurrent");
+}
+
+static void cuda_turn(bpi_device *device, int32_t enter)
+{
+    bpi_cuda *d = (bpi_cuda *)device;
+    if (enter) {
+        d->host_context = NULL;
+        if (get_context)
+            get_context(&d->host_context);
+        (void)cudaSetDevice(d->number);
+    } else if (set_context) {
+        set_context(d->host_context);
+    }
+}
+
+/* --- graphs -------------------------------------------------------------------------------- */
+
+static bp_status cuda_capture(bpi_device *device)
+{
+    bpi_cuda *d = (bpi_cuda *)device;
+    d->small.n = 0;
+    cudaError_t error = cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeRelaxed);
+    d->capturing = error == cudaSuccess;
+    return bpi_cuda_check(d, error, "cudaStreamBeginCapture");
+}
+
+static bp_status cuda_captured(bpi_device *device, bpi_graph **out, int64_t *nodes)
+{
+    bpi_cuda *d = (bpi_cuda *)device;
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    size_t count = 0;
+    bp_exec ex = {.device = device, .fault = d->fault};
+    bp_status flushed = bpi_cuda_flush(&ex);
+    d->capturing = 0;
+    bp_status st = bpi_cuda_check(d, cudaStreamEndCapture(d->stream, &graph), "cudaStreamEndCapture");
+    if (flushed != BP_OK)
+        st = flushed;
+    if (st == BP_OK)
+        st = bpi_cuda_check(d, cudaGraphGetNodes(graph, NULL, &count), "cudaGraphGetNodes");
+    if (st == BP_OK)
+        st = bpi_cuda_check(d, cudaGraphInstantiateWithFlags(&exec, graph, 0),
+                            "cudaGraphInstantiate");
+    if (st == BP_OK)
+        st = bpi_cuda_check(d, cudaGraphUpload(exec, d->stream), "cudaGraphUpload");
+    if (graph)
+        (void)cudaGraphDestroy(graph);
+    if (st != BP_OK && exec)
+        (void)cudaGraphExecDestroy(exec);
+    *out = st == BP_OK ? (bpi_graph *)exec : NULL;
+    *nodes = (int64_t)count;
+    return st;
+}
+
+static bp_status cuda_launch(bpi_device *device, bpi_graph *graph)
+{
+    bpi_cuda *d = (bpi_cuda *)device;
+    cudaError_t error = cudaGraphLaunch((cudaGraphExec_t)graph, d->stream);
+    if (error == cudaSuccess && d->debug_sync)
+        error = cudaStreamSynchronize(d->stream);
+    return bpi_cuda_check(d, error, "cudaGraphLaunch");
+}
+
+static void cuda_drop(bpi_device *device, bpi_graph *graph)
+{
+    bpi_cuda *d = (bpi_cuda *)device;
+    (void)cudaStreamSynchronize(d->stream);
+    (void)cudaGraphExecDestroy((cudaGraphExec_t)graph);
+}
+
+/* --- opening and closing ------------------------------------------------------------------- */
+
+static bp_status cuda_set_threads(bpi_device *device, int32_t threads)
+{
+    (void)device, (void)threads; /* of the CPU: there is nothing to set */
+    return BP_OK;
+}
+
+static void cuda_count(bpi_device *device, bp_stats *stats)
+{
+    stats->waits += ((bpi_cuda *)device)->waits;
+}
+
+static void cuda_close(bpi_device *device)
+{
+    bpi_cuda *d = (bpi_cuda *)device;
+    cuda_turn(device, 1);
+    if (d->stream)
+        (void)cudaStreamSynchronize(d->stream);
+    bpi_lt_close(d->lt);
+    bpi_staging_close(d);
+    if (d->workspace)
+        (void)cudaFreeAsync(d->workspace, d->stream);
+    if (d->counters)
+        (void)cudaFreeAsync(d->counters, d->stream);
+    if (d->stream) {
+        (void)cudaStreamSynchronize(d->stream);
+        (void)cudaStreamDestroy(d->stream);
+    }
+    if (d->pool)
+        (void)cudaMemPoolDestroy(d->pool);
+    (void)cudaGetLastError();
+    cuda_turn(device, 0);
+    free(d);
+}
+
+static const bpi_device_calls calls = {
+    .alloc = bpi_cuda_alloc, .free = bpi_cuda_free, .upload = bpi_cuda_upload,
+    .download = bpi_cuda_download, .set_threads = cuda_set_threads,
+    .set_precision = bpi_lt_set_precision, .count = cuda_count, .close = cuda_close,
+    .capture = cuda_capture, .captured = cuda_captured, .launch = cuda_launch, .drop = cuda_drop,
+    .turn = cuda_turn};
+
+/* Whether the device is there, in words a user can act on. */
+static bp_status find_device(int32_t number, char *why)
+{
+    int count = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    (void)cudaGetLastError();
+    if (error == cudaErrorInsufficientDriver)
+        snprintf(why, 160, "the NVIDIA driver is older than CUDA %d.%d, which this build needs",
+                 CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    else if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
+        snprintf(why, 160, "the NVIDIA driver knows no device");
+    else if (error != cudaSuccess)
+        snprintf(why, 160, "cudaGetDeviceCount: %s", cudaGetErrorString(error));
+    else if (number >= count)
+        snprintf(why, 160, "there is no device %d: %d %s here, numbered from 0", (int)number, count,
+                 count == 1 ? "is" : "are");
+    else
+        return BP_OK;
+    return BP_ERR_DEVICE;
+}
+
+static bp_status describe(bpi_cuda *d)
+{
+    struct cudaDeviceProp properties;
+    int driver = 0;
+    BPI_CUDA_TRY(d, cudaGetDeviceProperties(&properties, d->number));
+    BPI_CUDA_TRY(d, cudaDriverGetVersion(&driver));
+    d->sm_count = properties.multiProcessorCount;
+    snprintf(d->base.name, sizeof d->base.name,
+             BPI_CUDA_KIND ":%d: %.64s, sm_%d%d, driver for CUDA %d.%d", (int)d->number, properties.name, properties.major, properties.minor, driver / 1000,
+             driver % 1000 / 10);
+    return BP_OK;
+}
+
+static bp_status set_up(bpi_cuda *d)
+{
+    const char *debug = secure_getenv("BPCUDA_DEBUG_SYNC");
+    d->debug_sync = debug && !strcmp(debug, "1");
+    BPI_CUDA_TRY(d, cudaSetDevice(d->number));
+    BPI_TRY(describe(d));
+    BPI_CUDA_TRY(d, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking));
+    BPI_TRY(bpi_pool_open(d));
+    BPI_TRY(bpi_staging_open(d));
+    d->workspace = bpi_cuda_alloc(&d->base, BPI_CUDA_WORKSPACE);
+    d->counters = bpi_cuda_alloc(&d->base, BPI_CUDA_COUNTERS * sizeof *d->counters);
+    if (!d->workspace || !d->counters)
+        return BP_ERR_NOMEM;
+    BPI_CUDA_TRY(d, cudaMemsetAsync(d->counters, 0, BPI_CUDA_COUNTERS * sizeof *d->counters,
+                                    d->stream));
+    return bpi_lt_open(d);
+}
+
+static void fill_tables(bpi_cuda *d);
+
+__attribute__((visibility("default"))) bp_status bpi_plugin_open(const char *door, int32_t number,
+                                                                 const bp_hooks *hooks,
+                                                                 bpi_device **device, char *why);
+bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hooks,
+                          bpi_device **device, char *why)
+{
+    (void)hooks; /* are about the host's memory and threads */
+    *device = NULL;
+    if (strcmp(door, BPI_DOOR)) {
+        snprintf(why, 160, "the library of this device belongs to another build of bpcuda");
+        return BP_ERR_DEVICE;
+    }
+    find_driver();
+    bp_status st = find_device(number, why);
+    bpi_cuda *d = st == BP_OK ? calloc(1, sizeof *d) : NULL;
+    if (!d)
+        return st == BP_OK ? BP_ERR_NOMEM : st;
+    d->base.calls = &calls;
+    d->number = number;
+    fill_tables(d);
+    cuda_turn(&d->base, 1);
+    st = set_up(d);
+    cuda_turn(&d->base, 0);
+    if (st == BP_OK) {
+        *device = &d->base;
+        return BP_OK;
+    }
+    snprintf(why, 160, "%s", st == BP_ERR_NOMEM ? "the device has no memory left" : d->base.why);
+    cuda_close(&d->base);
+    return BP_ERR_DEVICE;
+}
+
+/* --- the kernels, from the list in ops.def: a file that is missing does not link ----------- */
+
+#define BPI_OP(name) extern const bpi_op_kernels bpi_cuda_##name##_f32, bpi_cuda_##name##_f64;
+#include "ops.def"
+
+static void fill_tables(bpi_cuda *d)
+{
+#define BPI_OP(name)                                  \
+    d->f32[BPI_OP_##name] = bpi_cuda_##name##_f32;    \
+    d->f64[BPI_OP_##name] = bpi_cuda_##name##_f64;
+#include "ops.def"
+    d->base.f32 = d->f32;
+    d->base.f64 = d->f64;
+}

@@ -1,0 +1,69 @@
+/* What the host files of a CUDA device share among themselves, and kernels need not know. */
+#ifndef BPI_CUDA_INSIDE_H
+#define BPI_CUDA_INSIDE_H
+
+#include "cuda/cuda.h"
+
+#ifndef BPI_CUDA_KIND
+#define BPI_CUDA_KIND "cuda" /* in device names; "sim" where the device is simulated */
+#endif
+
+#define BPI_TRY(expr)                       \
+    do {                                    \
+        bp_status try_status_ = (expr);     \
+        if (try_status_ != BP_OK)           \
+            return try_status_;             \
+    } while (0)
+/* A call of CUDA: on failure the device's `why` names it. */
+#define BPI_CUDA_TRY(d, call)                                    do {                                                             cudaError_t try_error_ = (call);                             if (try_error_ != cudaSuccess)                                   return bpi_cuda_check(d, try_error_, #call);         } while (0)
+
+/* --- memory.c: the pool, and the pinned memory that uploads go through --------------------- */
+
+bp_status bpi_pool_open(bpi_cuda *d);
+bp_status bpi_staging_open(bpi_cuda *d);
+void bpi_staging_close(bpi_cuda *d);
+void *bpi_cuda_alloc(bpi_device *device, size_t bytes);
+void bpi_cuda_free(bpi_device *device, void *p, size_t bytes);
+bp_status bpi_cuda_upload(bpi_device *device, void *dst, const void *src, size_t bytes);
+bp_status bpi_cuda_download(bpi_device *device, void *dst, const void *src, size_t bytes);
+
+/* --- lt.c: one matrix product for every layer, by cuBLASLt --------------------------------- */
+
+/* What rides on the product, on its result before it is stored. */
+typedef enum bpi_epilogue {
+    BPI_EPILOGUE_NONE,
+    BPI_EPILOGUE_BIAS,          /* + bias[j] */
+    BPI_EPILOGUE_RELU_BIAS,     /* ReLU of that */
+    BPI_EPILOGUE_RELU_AUX_BIAS, /* and the bits of what passed to aux */
+    BPI_EPILOGUE_DRELU,         /* 0 where the bits of aux are 0 */
+    BPI_EPILOGUE_BGRAD,         /* bias[i] = sum of A[i, p] over p */
+    BPI_EPILOGUE_DRELU_BGRAD    /* DRELU, and bias[j] = sum of what is stored over i */
+} bpi_epilogue;
+
+/* C[M,N] = alpha A[M,K] B[K,N] through the epilogue; row-major, pitches in elements. A or B is read
+ * transposed where its memory holds [K,M] or [N,K]. */
+typedef struct bpi_product {
+    bp_dtype dtype;
+    int64_t m, n, k;
+    const void *a, *b;
+    int64_t a_pitch, b_pitch;
+    int32_t a_transposed, b_transposed;
+    void *c;
+    int64_t c_pitch;
+    double alpha;
+    int32_t accumulate; /* C += */
+    bpi_epilogue epilogue;
+    void *bias;
+    void *aux;         /* bit j of row i: byte (i * aux_pitch + j) / 8 */
+    int64_t aux_pitch; /* bits, a multiple of 128 */
+} bpi_product;
+
+bp_status bpi_lt_open(bpi_cuda *d);
+void bpi_lt_close(bpi_lt *lt);
+bp_status bpi_lt_set_precision(bpi_device *device, bp_precision precision);
+
+/* BP_ERR_UNSUPPORTED, and nothing done, where the library has no plan for the epilogue. With an
+ * epilogue no size may be 0. Deterministic: one plan for a shape, without atomic sums. */
+bp_status bpi_lt_product(bp_exec *ex, const bpi_product *p);
+
+#endif

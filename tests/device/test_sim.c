@@ -1,0 +1,206 @@
+/* What only a simulated device can show: the order of threads and of blocks, work that is done as late
+ * as it may be, and the failure of every call. A plain program:
+ *
+ *     test_sim [orders] [lazy] [failures] [errors]       (all, without a section)
+ *
+ * The simulation is tests/sim; it is spoken to through tests/sim/control.h. */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "net.h"
+#include "readers.h"
+#include "sim/control.h"
+
+static const struct sim_control *sim;
+
+static int open_control(void)
+{
+    char path[1024];
+    const char *dir = getenv("BPCUDA_PLUGIN_DIR");
+    snprintf(path, sizeof path, "%s/libbpcuda-sim.so", dir ? dir : ".");
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* the one that bp_open finds */
+    const struct sim_control *(*control)(void) = NULL;
+    if (library)
+        *(void **)&control = dlsym(library, "bpi_sim_control");
+    else
+        printf("%s\n", dlerror());
+    sim = control ? control() : NULL;
+    return sim != NULL;
+}
+
+/* --- orders: results do not depend on them ------------------------------------------------------- */
+
+static void orders(void)
+{
+    static const char *const name[] = {"forward", "reverse", "random"};
+    for (int order = SIM_FORWARD; order <= SIM_RANDOM; order++) {
+        printf("-- threads and blocks in %s order\n", name[order]);
+        sim->set_order((sim_order)order, 1);
+        check(check_device("sim:0", NULL), "the device agrees with the CPU");
+    }
+    sim->set_order(SIM_FORWARD, 0);
+}
+
+/* --- a short life: from open to close ------------------------------------------------------------ */
+
+typedef struct life {
+    bp_status status;
+    char text[512];
+    uint64_t digest;
+} life;
+
+/* Two steps, a plan and three replays, one of them with the batch changed between. */
+static bp_status live_net(bp_context *ctx, net *n, bp_plan **plan, uint64_t *digest)
+{
+    bp_status st = bp_seed(ctx, 2);
+    st = st == BP_OK ? net_open(n, ctx, BP_F32, 0.2) : st;
+    st = st == BP_OK ? net_train(n, 0, 2) : st;
+    st = st == BP_OK ? net_batch(n, 2) : st;
+    st = st == BP_OK ? bp_plan_record(ctx, net_step, n, plan) : st;
+    for (int i = 3; i < 6 && st == BP_OK; i++) {
+        st = net_batch(n, i);
+        st = st == BP_OK ? bp_plan_replay(*plan, 1) : st;
+    }
+    st = st == BP_OK ? bp_sync(ctx) : st;
+    *digest = st == BP_OK ? net_digest(n) : 0;
+    return st == BP_OK && *digest == 0 ? BP_ERR_STATE : st; /* a read of the digest failed */
+}
+
+static life live(void)
+{
+    life l = {0};
+    net n = {0};
+    bp_context *ctx = NULL;
+    bp_plan *plan = NULL;
+    l.status = bp_open("sim:0", &ctx);
+    if (l.status == BP_OK) {
+        l.status = live_net(ctx, &n, &plan, &l.digest);
+        bp_plan_free(plan);
+        net_close(&n);
+    }
+    snprintf(l.text, sizeof l.text, "%s", bp_error_text(ctx));
+    bp_close(ctx);
+    return l;
+}
+
+static void lazy(void)
+{
+    life now = live();
+    sim->set_lazy(1);
+    life late = live();
+    sim->set_lazy(0);
+    check(now.status == BP_OK && late.status == BP_OK && now.digest == late.digest,
+          "work that is done as late as it may be gives equal bits");
+}
+
+/* --- failures: each call of a life fails once ----------------------------------------------------- */
+
+static int nothing_left(void)
+{
+    return sim->live_allocations() == 0 && sim->live_objects() == 0;
+}
+
+static void failures_of(const char *calls, int error, const char *what)
+{
+    int failed = 0, nth = 0, good = 1, ended = 0;
+    for (nth = 1; nth < 5000 && !ended; nth++) {
+        sim->reset();
+        sim->fail(calls, nth, error);
+        life l = live();
+        sim->fail(calls, 0, 0);
+        ended = sim->calls(calls) < nth;
+        failed += l.status != BP_OK;
+        int told = l.status == BP_OK || l.status == BP_ERR_NOMEM ||
+                   (l.status == BP_ERR_DEVICE && l.text[0]) || l.status == BP_ERR_STATE;
+        if (!told || !nothing_left()) {
+            printf("call %d: status %d \"%s\", %lld allocations and %lld objects left\n", nth,
+                   (int)l.status, l.text, (long long)sim->live_allocations(),
+                   (long long)sim->live_objects());
+            good = 0;
+        }
+    }
+    sim->reset();
+    life again = live();
+    printf("       %s: %d calls failed, one by one\n", what, failed);
+    check(good && failed > 3, "each is told, and nothing is left behind");
+    check(again.status == BP_OK && nothing_left(), "and the next life is as if nothing had been");
+}
+
+static void failures(void)
+{
+    enum { INVALID_VALUE = 1, NO_MEMORY = 2, ILLEGAL_ADDRESS = 700 }; /* of cudaError_t */
+    sim->expect_error(1);
+    failures_of("*", INVALID_VALUE, "any call");
+    failures_of("*", NO_MEMORY, "any call, for want of memory");
+    failures_of("kernel:run", ILLEGAL_ADDRESS, "a kernel as it runs");
+    sim->expect_error(0);
+    sim->reset();
+}
+
+/* --- errors: what a user is told ------------------------------------------------------------------- */
+
+static void expect_open(const char *name, const char *text)
+{
+    bp_context *ctx = NULL;
+    int told = bp_open(name, &ctx) == BP_ERR_DEVICE && !strcmp(bp_error_text(ctx), text);
+    if (!told)
+        printf("       \"%s\", not \"%s\"\n", bp_error_text(ctx), text);
+    check(told, text);
+    bp_close(ctx);
+}
+
+static void errors(void)
+{
+    sim->set_devices(-1);
+    expect_open("sim:0", "open \"sim:0\": the NVIDIA driver is older than CUDA 13.0, which this "
+                         "build needs");
+    sim->set_devices(0);
+    expect_open("sim:0", "open \"sim:0\": the NVIDIA driver knows no device");
+    sim->set_devices(2);
+    expect_open("sim:2", "open \"sim:2\": there is no device 2: 2 are here, numbered from 0");
+    bp_context *first = NULL, *second = NULL;
+    net a = {0}, b = {0};
+    check(bp_open("sim:0", &first) == BP_OK && bp_open("sim:1", &second) == BP_OK &&
+          net_open(&a, first, BP_F32, 0.1) == BP_OK && net_open(&b, second, BP_F32, 0.1) == BP_OK &&
+          net_train(&a, 0, 2) == BP_OK && net_train(&b, 0, 2) == BP_OK &&
+          net_train(&a, 2, 2) == BP_OK && net_train(&b, 2, 2) == BP_OK &&
+          net_digest(&a) == net_digest(&b), "two devices train by turns");
+    net_close(&a);
+    net_close(&b);
+    bp_close(first);
+    bp_close(second);
+    sim->set_devices(1);
+    sim->expect_error(1);
+    setenv("BPCUDA_DEBUG_SYNC", "1", 1);
+    bp_context *ctx = NULL;
+    net n = {0};
+    check(bp_open("sim:0", &ctx) == BP_OK && net_open(&n, ctx, BP_F32, 0) == BP_OK &&
+          net_batch(&n, 0) == BP_OK, "with BPCUDA_DEBUG_SYNC=1 a context opens");
+    sim->fail("kernel:run", 3, 700);
+    bp_status st = bp_run(ctx, 0, net_step, &n);
+    printf("       \"%s\"\n", bp_error_text(ctx));
+    check(st == BP_ERR_DEVICE && strstr(bp_error_text(ctx), "kernel") &&
+          strstr(bp_error_text(ctx), " on sim:0"), "a fault names the op and the kernel");
+    net_close(&n);
+    bp_close(ctx);
+    unsetenv("BPCUDA_DEBUG_SYNC");
+    sim->expect_error(0);
+    sim->reset();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures}, {"errors", errors}};
+    if (!open_control())
+        return 1;
+    for (size_t k = 0; k < sizeof section / sizeof *section; k++)
+        for (int i = 1; i < (argc > 1 ? argc : 2); i++)
+            if (argc <= 1 || !strcmp(argv[i], section[k].name))
+                section[k].run();
+    return check_end();
+}

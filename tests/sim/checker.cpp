@@ -1,0 +1,492 @@
+/* The checker: kernels are compiled with -fsanitize=thread,alignment, and the calls which that puts
+ * before each access come here. Only a build with BPI_SIM_CHECK has it.
+ *
+ * Each 4 bytes of device and shared memory have a Cell: who wrote them last, who read them since.
+ * Time is one counter, which steps at every event that orders threads; as blocks run one after the
+ * other, a time also says in which block it was. An earlier access is ordered before one of now if
+ *   - it was in an earlier launch, or by the same thread,
+ *   - or in this block before its last barrier, or in this warp before all its lanes last met,
+ *   - or in a block whose release this one has acquired. A release is a __threadfence() and then an
+ *     atomic operation, by one thread: of what it did before the fence, and of what its block did
+ *     before the barrier before the fence. An atomic operation on the same word and then a
+ *     __threadfence() acquire it, for that thread, and for its block from the next barrier on.
+ * Anything else is a race, unless both are reads or both are atomic. What a cell cannot hold (more
+ * than one reader at a time) is widened or forgotten so that no report is false; some races are
+ * missed. */
+#ifdef BPI_SIM_CHECK
+#include "simt_internal.h"
+
+#include <dlfcn.h>
+#include <map>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <vector>
+
+namespace sim {
+
+enum { CELL_BYTES = 4, TIME_BITS = 44, THREAD_BITS = 10 };
+
+/* Readers of a cell that are not known to be ordered: one, some of a warp, some of a block. */
+enum Spread { ALONE, OF_WARP, OF_BLOCK };
+
+/* Masks: which of the bytes. `visitor` is the last reader in a block before that of `reader`. */
+struct Cell {
+    uint64_t write_time : TIME_BITS, writer : THREAD_BITS, write_mask : 4, write_atomic : 1;
+    uint64_t read_time : TIME_BITS, reader : THREAD_BITS, read_mask : 4, spread : 2;
+    uint64_t visit_time : TIME_BITS, visitor : THREAD_BITS, visit_mask : 4;
+};
+
+struct Shadow {
+    const char *memory;
+    Cell *cells;       /* of each CELL_BYTES */
+    char *initialised; /* of each byte */
+};
+static Shadow device_shadow, shared_shadow;
+
+/* --- time ---------------------------------------------------------------------------------- */
+
+static uint64_t now = 1;
+static uint64_t launch_time, block_time, barrier_time;
+static uint64_t warp_time[BLOCK_THREADS / WARP_LANES];
+
+struct BlockStart {
+    uint64_t time;
+    unsigned block;
+};
+static std::vector<BlockStart> &starts = *new std::vector<BlockStart>; /* of this launch */
+
+/* Which of `starts` a time of this launch belongs to. */
+static size_t turn_of(uint64_t time)
+{
+    size_t low = 0;
+    size_t high = starts.size();
+    while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        if (starts[middle].time <= time)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* --- release and acquire ------------------------------------------------------------------- */
+
+struct Release {
+    uint64_t time, fence, barrier; /* of the operation; what lies before these is released */
+    unsigned thread;
+};
+/* A word that atomic operations were made on. */
+struct Word {
+    std::map<size_t, std::vector<Release>> releases; /* by turn */
+    std::map<const void *, uint64_t> carried;        /* what those who released had acquired */
+};
+static std::map<const void *, Word> &words = *new std::map<const void *, Word>;
+
+/* This block's: the releases through a word up to a time. */
+struct Acquired {
+    const void *word;
+    uint64_t time;
+    unsigned thread;
+    enum { UNFENCED, BY_THREAD, BY_BLOCK } state;
+};
+static std::vector<Acquired> &acquired = *new std::vector<Acquired>;
+
+struct Fence {
+    uint64_t time, barrier; /* of the last fence of a thread, and of the barrier before it */
+};
+static Fence fences[BLOCK_THREADS];
+
+static bool has_acquired(const Acquired &a)
+{
+    return a.state == Acquired::BY_BLOCK ||
+           (a.state == Acquired::BY_THREAD && a.thread == position.thread.x);
+}
+
+/* Whether an access in an earlier block has been released to the running thread. */
+static bool is_acquired(uint64_t time, unsigned thread, Spread spread)
+{
+    const size_t turn = turn_of(time);
+    for (const Acquired &a : acquired) {
+        if (!has_acquired(a))
+            continue;
+        const Word &word = words[a.word];
+        const auto found = word.releases.find(turn);
+        if (found == word.releases.end())
+            continue;
+        for (const Release &r : found->second) {
+            const bool own = time < r.fence && (thread == r.thread || spread != ALONE);
+            if (r.time < a.time && (own || time < r.barrier))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void acquire_up_to(const void *word, uint64_t time)
+{
+    const unsigned me = position.thread.x;
+    for (Acquired &a : acquired) {
+        if (a.word == word && a.thread == me && a.state == Acquired::UNFENCED) {
+            a.time = time;
+            return;
+        }
+    }
+    acquired.push_back(Acquired{word, time, me, Acquired::UNFENCED});
+}
+
+static void acquire(Word &word, const void *address)
+{
+    if (word.releases.empty())
+        return;
+    acquire_up_to(address, now);
+    for (const auto &c : word.carried)
+        acquire_up_to(c.first, c.second);
+}
+
+static void release(Word &word, const void *address)
+{
+    const unsigned me = position.thread.x;
+    const Fence fence = fences[me];
+    if (fence.time < block_time)
+        return;
+    for (const Acquired &a : acquired)
+        if (has_acquired(a) && a.word != address && word.carried[a.word] < a.time)
+            word.carried[a.word] = a.time;
+    std::vector<Release> &ours = word.releases[starts.size() - 1];
+    if (ours.empty() || ours.back().thread != me)
+        ours.push_back(Release());
+    ours.back() = Release{now, fence.time, fence.barrier, me};
+}
+
+void note_fence()
+{
+    const unsigned me = position.thread.x;
+    now++;
+    fences[me] = Fence{now, barrier_time};
+    for (Acquired &a : acquired)
+        if (a.thread == me && a.state == Acquired::UNFENCED)
+            a.state = Acquired::BY_THREAD;
+}
+
+/* --- what the engine says ------------------------------------------------------------------ */
+
+static void *map_zeros(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        perror("simulated device: checker");
+        abort();
+    }
+    return p;
+}
+
+static void cover(Shadow *s, const char *memory, size_t bytes)
+{
+    if (s->memory || !memory)
+        return;
+    s->memory = memory;
+    s->cells = (Cell *)map_zeros((bytes / CELL_BYTES + 1) * sizeof(Cell));
+    s->initialised = (char *)map_zeros(bytes);
+}
+
+void check_launch()
+{
+    cover(&device_shadow, arena, arena_bytes);
+    cover(&shared_shadow, shared_memory, SHARED_BYTES);
+    launch_time = ++now;
+    starts.clear();
+    words.clear();
+}
+
+void check_block()
+{
+    block_time = ++now;
+    barrier_time = now;
+    for (uint64_t &time : warp_time)
+        time = now;
+    starts.push_back(BlockStart{now, position.block.x});
+    acquired.clear();
+}
+
+void check_barrier()
+{
+    barrier_time = ++now;
+    for (Acquired &a : acquired)
+        if (a.state == Acquired::BY_THREAD)
+            a.state = Acquired::BY_BLOCK;
+}
+
+void check_warp(int warp)
+{
+    warp_time[warp] = ++now;
+}
+
+void check_shared(size_t offset, size_t bytes)
+{
+    memset(shared_shadow.initialised + offset, 0, bytes);
+}
+
+void mark_init(const void *p, size_t bytes, bool initialised)
+{
+    cover(&device_shadow, arena, arena_bytes);
+    memset(device_shadow.initialised + ((const char *)p - arena), initialised, bytes);
+}
+
+static bool is_initialised(const Shadow *s, size_t offset, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (!s->initialised[offset + i])
+            return false;
+    return true;
+}
+
+bool check_init(const void *p, size_t bytes)
+{
+    cover(&device_shadow, arena, arena_bytes);
+    return is_initialised(&device_shadow, (size_t)((const char *)p - arena), bytes);
+}
+
+bool checks_accesses()
+{
+    return true;
+}
+
+/* --- reports ------------------------------------------------------------------------------- */
+
+struct Access {
+    const char *p;
+    size_t bytes;
+    enum Kind { READ, WRITE, ATOMIC } kind;
+    const void *code; /* the address that accesses, or NULL and the place */
+    Where where;
+    const char *space;
+};
+
+/* "file:line" of an access. */
+static void describe_place(const Access &a, char *text, size_t bytes)
+{
+    snprintf(text, bytes, "%s:%d", base_name(a.where.file ? a.where.file : "?"), a.where.line);
+    Dl_info object;
+    if (!a.code || !dladdr(a.code, &object) || !object.dli_fname)
+        return;
+    char command[600];
+    const size_t offset = (size_t)((const char *)a.code - (const char *)object.dli_fbase) - 1;
+    snprintf(command, sizeof command, "addr2line -s -e '%s' %#zx 2>/dev/null", object.dli_fname,
+             offset);
+    FILE *answer = popen(command, "r");
+    if (!answer)
+        return;
+    if (fgets(text, (int)bytes, answer))
+        text[strcspn(text, " \n")] = 0;
+    pclose(answer);
+}
+
+[[noreturn]] static void refuse(const char *kind, const Access &a, const char *more)
+{
+    static const char *const verb[] = {"read", "write", "atomic operation"};
+    char place[400];
+    describe_place(a, place, sizeof place);
+    fail(kind, "%s of %zu bytes of %s memory at %p, %s%s", verb[a.kind], a.bytes, a.space,
+         (const void *)a.p, place, more);
+}
+
+[[noreturn]] static void refuse_race(const char *kind, const Access &a, const char *did,
+                                     uint64_t time, unsigned thread, Spread spread)
+{
+    char more[160];
+    snprintf(more, sizeof more, "; thread %u%s of block %u %s it, and nothing orders the two",
+             thread, spread == ALONE ? "" : " and others", starts[turn_of(time)].block, did);
+    refuse(kind, a, more);
+}
+
+/* --- accesses ------------------------------------------------------------------------------ */
+
+/* Whether an earlier access comes before what the running thread does now; `floor`: the time from
+ * which the memory was in use. */
+static bool is_ordered(uint64_t time, unsigned thread, Spread spread, uint64_t floor)
+{
+    const unsigned me = position.thread.x;
+    if (time < floor)
+        return true;
+    if (time < block_time)
+        return is_acquired(time, thread, spread);
+    if (time < barrier_time || (spread == ALONE && thread == me))
+        return true;
+    const bool one_warp = spread != OF_BLOCK && thread / WARP_LANES == me / WARP_LANES;
+    return one_warp && time < warp_time[me / WARP_LANES];
+}
+
+static void read_cell(Cell *c, unsigned mask, uint64_t floor)
+{
+    const unsigned me = position.thread.x;
+    const Spread before = (Spread)c->spread;
+    const unsigned both = c->read_mask & mask;
+    Spread spread = ALONE;
+    if (both && !is_ordered(c->read_time, c->reader, before, floor)) {
+        if (c->read_time < block_time) {
+            c->visit_time = c->read_time;
+            c->visitor = c->reader;
+            c->visit_mask = c->read_mask;
+        } else {
+            const bool one_warp = before != OF_BLOCK && c->reader / WARP_LANES == me / WARP_LANES;
+            spread = one_warp ? OF_WARP : OF_BLOCK;
+            mask = both;
+        }
+    }
+    c->read_time = now;
+    c->reader = me;
+    c->read_mask = mask;
+    c->spread = spread;
+}
+
+static void write_cell(Cell *c, unsigned mask, uint64_t floor, const Access &a)
+{
+    const Spread spread = (Spread)c->spread;
+    if ((c->read_mask & mask) && !is_ordered(c->read_time, c->reader, spread, floor))
+        refuse_race("race (write after read)", a, "read", c->read_time, c->reader, spread);
+    if ((c->visit_mask & mask) && !is_ordered(c->visit_time, c->visitor, OF_BLOCK, floor))
+        refuse_race("race (write after read)", a, "read", c->visit_time, c->visitor, ALONE);
+    c->write_time = now;
+    c->writer = position.thread.x;
+    c->write_mask = mask;
+    c->write_atomic = a.kind == Access::ATOMIC;
+    c->read_mask &= ~mask;
+    c->visit_mask &= ~mask;
+}
+
+static void access_cell(Cell *c, unsigned mask, uint64_t floor, const Access &a)
+{
+    const bool both_atomic = a.kind == Access::ATOMIC && c->write_atomic;
+    if ((c->write_mask & mask) && !both_atomic &&
+        !is_ordered(c->write_time, c->writer, ALONE, floor))
+        refuse_race(a.kind == Access::READ ? "race (read after write)" : "race (write after write)",
+                    a, "wrote", c->write_time, c->writer, ALONE);
+    if (a.kind == Access::READ)
+        read_cell(c, mask, floor);
+    else
+        write_cell(c, mask, floor, a);
+}
+
+static void access_memory(Shadow *s, uint64_t floor, const Access &a)
+{
+    const size_t offset = (size_t)(a.p - s->memory);
+    if (a.kind != Access::WRITE && !is_initialised(s, offset, a.bytes))
+        refuse("uninitialised read", a, "");
+    for (size_t at = offset; at < offset + a.bytes;) {
+        const size_t cell_end = (at / CELL_BYTES + 1) * CELL_BYTES;
+        const size_t end = cell_end < offset + a.bytes ? cell_end : offset + a.bytes;
+        const unsigned mask = ((1u << (end - at)) - 1) << at % CELL_BYTES;
+        access_cell(&s->cells[at / CELL_BYTES], mask, floor, a);
+        at = end;
+    }
+    if (a.kind != Access::READ)
+        memset(s->initialised + offset, 1, a.bytes);
+}
+
+static bool is_within(const void *p, const void *begin, size_t bytes)
+{
+    return (size_t)((const char *)p - (const char *)begin) < bytes;
+}
+
+/* Launchers are compiled like kernels, and another thread of the system may be in one. */
+static inline bool is_in_kernel()
+{
+    return running_stack && is_within(__builtin_frame_address(0), running_stack, STACK_BYTES);
+}
+
+/* Whether p is memory of the kernel's: not a local variable, an index or an argument. */
+static inline bool is_watched(const void *p)
+{
+    return is_in_kernel() && !is_within(p, running_stack, STACK_BYTES) &&
+           !is_within(p, &position, sizeof position) &&
+           !is_within(p, running->args, running->args_bytes);
+}
+
+/* Ends with a report if the access is not to be made. */
+static void check_access(Access a)
+{
+    if (is_within(a.p, shared_memory, SHARED_BYTES)) {
+        a.space = "shared";
+        if (!shared_holds((size_t)(a.p - shared_memory), a.bytes))
+            refuse("out of bounds", a, "");
+        access_memory(&shared_shadow, block_time, a);
+    } else if (is_within(a.p, arena, arena_bytes)) {
+        a.space = "device";
+        size_t room;
+        if (dev_size(a.p, &room) == 0 || a.bytes > room)
+            refuse("out of bounds", a, "");
+        access_memory(&device_shadow, launch_time, a);
+    } else {
+        a.space = "host";
+        refuse("host memory", a, "");
+    }
+}
+
+void note_atomic(const void *p, size_t bytes, Where where)
+{
+    if (is_watched(p))
+        check_access(Access{(const char *)p, bytes, Access::ATOMIC, NULL, where, NULL});
+    Word &word = words[p];
+    acquire(word, p);
+    release(word, p);
+    now++;
+}
+
+} // namespace sim
+
+/* --- what the compiler calls --------------------------------------------------------------- */
+
+using sim::Access;
+
+static inline void check(const void *p, size_t bytes, Access::Kind kind, const void *code)
+{
+    if (sim::is_watched(p))
+        sim::check_access(Access{(const char *)p, bytes, kind, code, {}, NULL});
+}
+
+#define ACCESSES_OF(bytes)                                                   \
+    void __tsan_read##bytes(void *p)                                         \
+    {                                                                        \
+        check(p, bytes, Access::READ, __builtin_return_address(0));          \
+    }                                                                        \
+    void __tsan_write##bytes(void *p)                                        \
+    {                                                                        \
+        check(p, bytes, Access::WRITE, __builtin_return_address(0));         \
+    }
+
+/* How -fsanitize=alignment describes a place. */
+struct AlignedAccess {
+    const char *file;
+    uint32_t line, column;
+    const void *type;
+    unsigned char log_alignment, kind;
+};
+
+extern "C" {
+ACCESSES_OF(1)
+ACCESSES_OF(2)
+ACCESSES_OF(4)
+ACCESSES_OF(8)
+ACCESSES_OF(16)
+void __tsan_read_range(void *p, size_t bytes)
+{
+    check(p, bytes, Access::READ, __builtin_return_address(0));
+}
+void __tsan_write_range(void *p, size_t bytes)
+{
+    check(p, bytes, Access::WRITE, __builtin_return_address(0));
+}
+void __tsan_func_entry(void *) {}
+void __tsan_func_exit() {}
+void __tsan_init() {}
+void __ubsan_handle_type_mismatch_v1(const AlignedAccess *a, void *p)
+{
+    if (sim::is_in_kernel())
+        sim::fail("misaligned", "access at %p, aligned to %d bytes by its type, %s:%u", p,
+                  1 << a->log_alignment, sim::base_name(a->file), a->line);
+}
+}
+#endif

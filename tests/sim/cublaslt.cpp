@@ -1,0 +1,376 @@
+/* The fake cuBLASLt: its handles, descriptors and heuristic. The arithmetic is in product.cpp.
+ *
+ * Descriptors are read when they are used. What the real library leaves to luck is an error here:
+ * memory that is not the device's or has no value, pointers less aligned than was promised, an
+ * algorithm that was chosen for another problem. BPCUDA_SIM_NO_EPILOGUES=1: no algorithm has an
+ * epilogue. */
+#include "product.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace sim {
+namespace {
+
+enum { WORKSPACE_WANTED = 64 << 10, WORKSPACE_ALIGNMENT = 256, AUX_LD_MULTIPLE = 128 };
+
+struct Context {};
+
+struct Preference {
+    uint64_t workspace_bytes;
+    uint32_t reductions;
+    uint32_t alignments[4]; /* bytes: of A, B, C, D */
+};
+
+/* What cublasLtMatmulAlgo_t holds: the problem that it was chosen for, and what it needs. */
+struct Algorithm {
+    struct Key {
+        int64_t m, n, k;
+        int32_t compute, transa, transb, epilogue;
+    } key;
+    uint32_t alignments[4];
+    uint32_t workspace_bytes;
+};
+static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t), "it travels in one");
+
+/* --- handles --------------------------------------------------------------------------------- */
+
+template <typename T> struct Held : Object {
+    T value;
+    explicit Held(const T &value_) : value(value_) {}
+};
+
+template <typename Body> cublasStatus_t library(const char *name, Kind kind, Body body)
+{
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    const Injected fault = injected(name, kind);
+    if (!fault.error)
+        return body();
+    if (!fault.any)
+        return static_cast<cublasStatus_t>(fault.error);
+    return fault.error == cudaErrorMemoryAllocation ? CUBLAS_STATUS_ALLOC_FAILED
+                                                    : CUBLAS_STATUS_EXECUTION_FAILED;
+}
+
+template <typename T, typename Handle>
+cublasStatus_t create(const char *name, Handle *handle, const T &value)
+{
+    return library(name, WORK, [&] {
+        publish(handle, new Held<T>(value));
+        return CUBLAS_STATUS_SUCCESS;
+    });
+}
+
+template <typename T, typename Handle> cublasStatus_t destroy(const char *name, Handle handle)
+{
+    return library(name, RELEASE, [=] {
+        Object *object = find<Held<T>>(handle);
+        if (!object)
+            return CUBLAS_STATUS_INVALID_VALUE;
+        discard(object);
+        return CUBLAS_STATUS_SUCCESS;
+    });
+}
+
+template <typename T> cublasStatus_t set(T *field, const void *value, size_t bytes)
+{
+    if (!value || bytes != sizeof(T))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    memcpy(field, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* --- problems -------------------------------------------------------------------------------- */
+
+bool agrees(const Layout &layout, bool transposed, int64_t rows, int64_t cols, cudaDataType type)
+{
+    return layout.rows == (transposed ? cols : rows) && layout.cols == (transposed ? rows : cols) &&
+           layout.ld >= layout.rows && layout.type == type;
+}
+
+/* False: no such problem. */
+bool read_problem(cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                  cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, Problem *p)
+{
+    auto *held = find<Held<Description>>(desc);
+    auto *held_a = find<Held<Layout>>(a), *held_b = find<Held<Layout>>(b);
+    auto *held_c = find<Held<Layout>>(c), *held_d = find<Held<Layout>>(d);
+    if (!held || !held_a || !held_b || !held_c || !held_d)
+        return false;
+    *p = Problem{held->value, held_a->value, held_b->value, held_c->value, held_d->value, 0};
+    const bool transa = is_transposed(p->desc.transa), transb = is_transposed(p->desc.transb);
+    const cudaDataType type = p->desc.compute == CUBLAS_COMPUTE_64F ? CUDA_R_64F : CUDA_R_32F;
+    const int64_t m = p->d.rows, n = p->d.cols;
+    p->k = transa ? p->a.rows : p->a.cols;
+    return m > 0 && n > 0 && p->k > 0 && p->desc.scale == type &&
+           agrees(p->a, transa, m, p->k, type) && agrees(p->b, transb, p->k, n, type) &&
+           agrees(p->c, false, m, n, type) && agrees(p->d, false, m, n, type);
+}
+
+bool is_supported(const Problem &p)
+{
+    const char *none = getenv("BPCUDA_SIM_NO_EPILOGUES");
+    switch (p.desc.epilogue) {
+    case CUBLASLT_EPILOGUE_DEFAULT:
+        return true;
+    case CUBLASLT_EPILOGUE_RELU:
+    case CUBLASLT_EPILOGUE_BIAS:
+    case CUBLASLT_EPILOGUE_RELU_BIAS:
+    case CUBLASLT_EPILOGUE_RELU_AUX:
+    case CUBLASLT_EPILOGUE_RELU_AUX_BIAS:
+    case CUBLASLT_EPILOGUE_DRELU:
+    case CUBLASLT_EPILOGUE_DRELU_BGRAD:
+    case CUBLASLT_EPILOGUE_BGRADA:
+    case CUBLASLT_EPILOGUE_BGRADB:
+        return p.d.type == CUDA_R_32F && !(none && strcmp(none, "1") == 0);
+    default:
+        return false;
+    }
+}
+
+bool is_aux_valid(const Problem &p)
+{
+    return !(p.desc.epilogue & HAS_AUX) ||
+           (p.desc.aux_ld >= p.d.rows && p.desc.aux_ld % AUX_LD_MULTIPLE == 0);
+}
+
+Algorithm::Key key_of(const Problem &p)
+{
+    const Description &desc = p.desc;
+    return {p.d.rows, p.d.cols, p.k, desc.compute, desc.transa, desc.transb, desc.epilogue};
+}
+
+Algorithm choose(const Problem &p, const Preference &preference)
+{
+    Algorithm algorithm = {};
+    algorithm.key = key_of(p);
+    memcpy(algorithm.alignments, preference.alignments, sizeof algorithm.alignments);
+    algorithm.workspace_bytes = WORKSPACE_WANTED;
+    if (preference.workspace_bytes < WORKSPACE_WANTED)
+        algorithm.workspace_bytes = static_cast<uint32_t>(preference.workspace_bytes);
+    return algorithm;
+}
+
+bool is_aligned(const void *p, size_t bytes)
+{
+    return bytes == 0 || reinterpret_cast<uintptr_t>(p) % bytes == 0;
+}
+
+/* Whether the product is what the algorithm was chosen for. */
+bool fits(const Product &p, const Algorithm &algorithm)
+{
+    const void *const pointers[] = {p.a, p.b, p.c, p.d};
+    const Algorithm::Key key = key_of(p.problem);
+    if (memcmp(&key, &algorithm.key, sizeof key))
+        return complain("cublasLtMatmul: the algorithm was chosen for another problem");
+    for (int i = 0; i < 4; i++)
+        if (!is_aligned(pointers[i], algorithm.alignments[i]))
+            return complain("cublasLtMatmul: %c at %p is not aligned to %u bytes, as promised",
+                            "ABCD"[i], pointers[i], algorithm.alignments[i]);
+    if (p.workspace_bytes && !is_aligned(p.workspace, WORKSPACE_ALIGNMENT))
+        return complain("cublasLtMatmul: workspace at %p is not aligned to %d bytes",
+                        p.workspace, WORKSPACE_ALIGNMENT);
+    return true;
+}
+
+} // namespace
+} // namespace sim
+
+using namespace sim;
+
+extern "C" {
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
+{
+    return create("cublasLtCreate", handle, Context());
+}
+
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
+{
+    return destroy<Context>("cublasLtDestroy", handle);
+}
+
+size_t cublasLtGetVersion(void)
+{
+    return CUBLAS_VERSION;
+}
+
+const char *cublasLtGetStatusName(cublasStatus_t status)
+{
+    switch (status) {
+    case CUBLAS_STATUS_SUCCESS:
+        return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_NOT_INITIALIZED:
+        return "CUBLAS_STATUS_NOT_INITIALIZED";
+    case CUBLAS_STATUS_ALLOC_FAILED:
+        return "CUBLAS_STATUS_ALLOC_FAILED";
+    case CUBLAS_STATUS_INVALID_VALUE:
+        return "CUBLAS_STATUS_INVALID_VALUE";
+    case CUBLAS_STATUS_EXECUTION_FAILED:
+        return "CUBLAS_STATUS_EXECUTION_FAILED";
+    case CUBLAS_STATUS_INTERNAL_ERROR:
+        return "CUBLAS_STATUS_INTERNAL_ERROR";
+    case CUBLAS_STATUS_NOT_SUPPORTED:
+        return "CUBLAS_STATUS_NOT_SUPPORTED";
+    default:
+        return "CUBLAS_STATUS_UNKNOWN";
+    }
+}
+
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
+                                        cudaDataType_t scale)
+{
+    Description description = {};
+    description.compute = compute;
+    description.scale = scale;
+    description.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    description.bias_type = scale;
+    return create("cublasLtMatmulDescCreate", desc, description);
+}
+
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc)
+{
+    return destroy<Description>("cublasLtMatmulDescDestroy", desc);
+}
+
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
+                                              cublasLtMatmulDescAttributes_t attr,
+                                              const void *value, size_t bytes)
+{
+    return library("cublasLtMatmulDescSetAttribute", WORK, [=] {
+        auto *held = find<Held<Description>>(desc);
+        if (!held)
+            return CUBLAS_STATUS_INVALID_VALUE;
+        Description *d = &held->value;
+        switch (attr) {
+        case CUBLASLT_MATMUL_DESC_TRANSA:
+            return set(&d->transa, value, bytes);
+        case CUBLASLT_MATMUL_DESC_TRANSB:
+            return set(&d->transb, value, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE:
+            return set(&d->epilogue, value, bytes);
+        case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+            return set(&d->bias, value, bytes);
+        case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+            return set(&d->bias_type, value, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+            return set(&d->aux, value, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+            return set(&d->aux_ld, value, bytes);
+        default:
+            return CUBLAS_STATUS_NOT_SUPPORTED;
+        }
+    });
+}
+
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDataType type,
+                                          uint64_t rows, uint64_t cols, int64_t ld)
+{
+    return create("cublasLtMatrixLayoutCreate", layout,
+                  Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(cols), ld});
+}
+
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout)
+{
+    return destroy<Layout>("cublasLtMatrixLayoutDestroy", layout);
+}
+
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference)
+{
+    return create("cublasLtMatmulPreferenceCreate", preference,
+                  Preference{0, CUBLASLT_REDUCTION_SCHEME_MASK, {256, 256, 256, 256}});
+}
+
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference)
+{
+    return destroy<Preference>("cublasLtMatmulPreferenceDestroy", preference);
+}
+
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
+                                                    cublasLtMatmulPreferenceAttributes_t attr,
+                                                    const void *value, size_t bytes)
+{
+    return library("cublasLtMatmulPreferenceSetAttribute", WORK, [=] {
+        auto *held = find<Held<Preference>>(preference);
+        if (!held)
+            return CUBLAS_STATUS_INVALID_VALUE;
+        Preference *p = &held->value;
+        switch (attr) {
+        case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+            return set(&p->workspace_bytes, value, bytes);
+        case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+            return set(&p->reductions, value, bytes);
+        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
+            return set(&p->alignments[0], value, bytes);
+        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
+            return set(&p->alignments[1], value, bytes);
+        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
+            return set(&p->alignments[2], value, bytes);
+        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
+            return set(&p->alignments[3], value, bytes);
+        default:
+            return CUBLAS_STATUS_NOT_SUPPORTED;
+        }
+    });
+}
+
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                              cublasLtMatmulPreference_t preference, int requested,
+                                              cublasLtMatmulHeuristicResult_t results[],
+                                              int *returned)
+{
+    *returned = 0;
+    return library("cublasLtMatmulAlgoGetHeuristic", WORK, [=] {
+        Problem problem;
+        auto *held = find<Held<Preference>>(preference);
+        if (!find<Held<Context>>(handle) || !held || requested < 1 ||
+            !read_problem(desc, a, b, c, d, &problem) || !is_aux_valid(problem))
+            return CUBLAS_STATUS_INVALID_VALUE;
+        if (!is_supported(problem))
+            return CUBLAS_STATUS_NOT_SUPPORTED;
+        const Algorithm algorithm = choose(problem, held->value);
+        results[0] = cublasLtMatmulHeuristicResult_t();
+        memcpy(&results[0].algo, &algorithm, sizeof algorithm);
+        results[0].workspaceSize = algorithm.workspace_bytes;
+        *returned = 1;
+        return CUBLAS_STATUS_SUCCESS;
+    });
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                              const void *alpha, const void *A, cublasLtMatrixLayout_t a,
+                              const void *B, cublasLtMatrixLayout_t b, const void *beta,
+                              const void *C, cublasLtMatrixLayout_t c, void *D,
+                              cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t *algo,
+                              void *workspace, size_t workspace_bytes, cudaStream_t stream)
+{
+    return library("cublasLtMatmul", WORK, [=] {
+        Product p;
+        Stream *s;
+        auto *held = find<Held<Context>>(handle);
+        if (!held || find_stream(stream, &s) || held->device != s->device || !algo ||
+            !read_problem(desc, a, b, c, d, &p.problem) || !is_aux_valid(p.problem) ||
+            !is_supported(p.problem))
+            return CUBLAS_STATUS_INVALID_VALUE;
+        Algorithm algorithm;
+        memcpy(&algorithm, algo, sizeof algorithm);
+        const bool is_f64 = p.problem.d.type == CUDA_R_64F;
+        p.alpha = is_f64 ? *static_cast<const double *>(alpha) : *static_cast<const float *>(alpha);
+        p.beta = is_f64 ? *static_cast<const double *>(beta) : *static_cast<const float *>(beta);
+        p.a = A;
+        p.b = B;
+        p.c = C;
+        p.d = D;
+        p.workspace = workspace;
+        p.workspace_bytes = algorithm.workspace_bytes;
+        p.device = s->device;
+        if (workspace_bytes < p.workspace_bytes || !fits(p, algorithm) || !has_memory(p))
+            return CUBLAS_STATUS_INVALID_VALUE;
+        return submit(s, [=] { return run_product(p); }) ? CUBLAS_STATUS_EXECUTION_FAILED
+                                                 : CUBLAS_STATUS_SUCCESS;
+    });
+}
+
+} // extern "C"

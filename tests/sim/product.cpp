@@ -1,0 +1,197 @@
+/* What a matrix product of the fake cuBLASLt reads, writes and computes:
+ *
+ *     D = epilogue(alpha op(A) op(B) + beta C)
+ *
+ * each element summed in order of k, in the type of the matrices; biases and their gradients are
+ * along the rows of D, but for BGRADB. The workspace holds NaN afterwards. */
+#include "product.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sim {
+namespace {
+
+/* --- the memory of a product ------------------------------------------------------------------ */
+
+enum Use { INPUT, OUTPUT, SCRATCH };
+
+/* So many pieces of memory, at equal distances. */
+struct Range {
+    const char *name;
+    Use use;
+    const void *first;
+    int64_t pieces, bytes, step_bytes;
+};
+
+Range range_of(const char *name, Use use, const void *p, const Layout &layout)
+{
+    const int64_t size = size_of(layout.type);
+    return {name, use, p, layout.cols, layout.rows * size, layout.ld * size};
+}
+
+/* The elements of the bias or of its gradient. */
+int64_t bias_length(const Problem &p)
+{
+    const int epilogue = p.desc.epilogue;
+    if (epilogue == CUBLASLT_EPILOGUE_BGRADB)
+        return p.d.cols;
+    return epilogue & (ADD_BIAS | BIAS_GRADIENT | CUBLASLT_EPILOGUE_BGRADA) ? p.d.rows : 0;
+}
+
+std::vector<Range> ranges_of(const Product &p)
+{
+    const Problem &q = p.problem;
+    const int epilogue = q.desc.epilogue;
+    std::vector<Range> ranges = {range_of("cublasLtMatmul: A", INPUT, p.a, q.a),
+                                 range_of("cublasLtMatmul: B", INPUT, p.b, q.b),
+                                 range_of("cublasLtMatmul: D", OUTPUT, p.d, q.d)};
+    if (p.beta != 0)
+        ranges.push_back(range_of("cublasLtMatmul: C", INPUT, p.c, q.c));
+    if (const int64_t bytes = bias_length(q) * size_of(q.d.type))
+        ranges.push_back({"cublasLtMatmul: bias", epilogue & ADD_BIAS ? INPUT : OUTPUT,
+                          q.desc.bias, 1, bytes, bytes});
+    if (epilogue & HAS_AUX)
+        ranges.push_back({"cublasLtMatmul: aux", epilogue & RELU_GRADIENT ? INPUT : OUTPUT,
+                          q.desc.aux, q.d.cols, (q.d.rows + 7) / 8, q.desc.aux_ld / 8});
+    if (const int64_t bytes = p.workspace_bytes)
+        ranges.push_back({"cublasLtMatmul: workspace", SCRATCH, p.workspace, 1, bytes, bytes});
+    return ranges;
+}
+
+bool has_values(const Product &p)
+{
+    for (const Range &r : ranges_of(p))
+        for (int64_t i = 0; r.use == INPUT && i < r.pieces; i++)
+            if (!is_readable(static_cast<const char *>(r.first) + i * r.step_bytes, r.bytes,
+                             p.device, r.name))
+                return false;
+    return true;
+}
+
+/* What was written has a value from now on, and the workspace has none. */
+void mark_written(const Product &p)
+{
+    for (const Range &r : ranges_of(p))
+        for (int64_t i = 0; r.use != INPUT && i < r.pieces; i++)
+            mark_init(static_cast<const char *>(r.first) + i * r.step_bytes, r.bytes,
+                      r.use == OUTPUT);
+    if (p.workspace_bytes)
+        memset(p.workspace, 0xff, p.workspace_bytes);
+}
+
+/* --- arithmetic ------------------------------------------------------------------------------- */
+
+/* A factor as the product reads it: [row, col] of op(X). */
+template <typename T> struct Factor {
+    const T *data;
+    int64_t row_step, col_step;
+    Factor(const void *p, const Layout &layout, cublasOperation_t op)
+        : data(static_cast<const T *>(p)), row_step(is_transposed(op) ? layout.ld : 1),
+          col_step(is_transposed(op) ? 1 : layout.ld)
+    {
+    }
+    T at(int64_t row, int64_t col) const { return data[row * row_step + col * col_step]; }
+};
+
+/* Of memory that was checked before: a sanitizer would only be slow. */
+template <typename T>
+__attribute__((no_sanitize("address", "undefined"))) void
+add_scaled(T *__restrict__ y, const T *__restrict__ x, T factor, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] += factor * x[i];
+}
+
+/* Column j of D, and of the mask beside it, from the sums of the product. */
+template <typename T> void finish_column(const Product &p, int64_t j, const T *sums)
+{
+    const Description &desc = p.problem.desc;
+    const int epilogue = desc.epilogue;
+    const T *c = static_cast<const T *>(p.c) + j * p.problem.c.ld;
+    T *d = static_cast<T *>(p.d) + j * p.problem.d.ld;
+    const T *bias = static_cast<const T *>(desc.bias);
+    unsigned char *aux = static_cast<unsigned char *>(desc.aux) + j * desc.aux_ld / 8;
+    for (int64_t i = 0; i < p.problem.d.rows; i++) {
+        T value = static_cast<T>(p.alpha) * sums[i];
+        if (p.beta != 0)
+            value += static_cast<T>(p.beta) * c[i];
+        if (epilogue & ADD_BIAS)
+            value += bias[i];
+        const unsigned bit = 1u << i % 8;
+        bool passes = true;
+        if (epilogue & RELU)
+            passes = value > 0;
+        else if (epilogue & RELU_GRADIENT)
+            passes = aux[i / 8] & bit;
+        if (epilogue & RELU && epilogue & HAS_AUX)
+            aux[i / 8] = passes ? aux[i / 8] | bit : aux[i / 8] & ~bit;
+        d[i] = passes ? value : 0;
+    }
+}
+
+/* Sums of many, which the library takes in a tree, would lose too much one after the other in T. */
+template <typename T> void sum_rows(const Factor<T> &x, int64_t rows, int64_t cols, T *sums)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < cols; j++)
+            sum += x.at(i, j);
+        sums[i] = static_cast<T>(sum);
+    }
+}
+
+template <typename T> void sum_bias_gradient(const Product &p)
+{
+    const Problem &q = p.problem;
+    const cublasOperation_t flipped = is_transposed(q.desc.transb) ? CUBLAS_OP_N : CUBLAS_OP_T;
+    T *sums = static_cast<T *>(q.desc.bias);
+    if (q.desc.epilogue & BIAS_GRADIENT)
+        sum_rows(Factor<T>(p.d, q.d, CUBLAS_OP_N), q.d.rows, q.d.cols, sums);
+    else if (q.desc.epilogue == CUBLASLT_EPILOGUE_BGRADA)
+        sum_rows(Factor<T>(p.a, q.a, q.desc.transa), q.d.rows, q.k, sums);
+    else if (q.desc.epilogue == CUBLASLT_EPILOGUE_BGRADB)
+        sum_rows(Factor<T>(p.b, q.b, flipped), q.d.cols, q.k, sums);
+}
+
+template <typename T> void multiply(const Product &p)
+{
+    const Problem &q = p.problem;
+    const int64_t m = q.d.rows, n = q.d.cols;
+    const Factor<T> a(p.a, q.a, q.desc.transa), b(p.b, q.b, q.desc.transb);
+    std::vector<T> columns(q.k * m), sums(m);
+    for (int64_t k = 0; k < q.k; k++)
+        for (int64_t i = 0; i < m; i++)
+            columns[k * m + i] = a.at(i, k);
+    for (int64_t j = 0; j < n; j++) {
+        std::fill(sums.begin(), sums.end(), T(0));
+        for (int64_t k = 0; k < q.k; k++)
+            add_scaled(sums.data(), &columns[k * m], b.at(k, j), m);
+        finish_column(p, j, sums.data());
+    }
+    sum_bias_gradient<T>(p);
+}
+
+} // namespace
+
+bool has_memory(const Product &p)
+{
+    for (const Range &r : ranges_of(p))
+        if (!in_device(r.first, (r.pieces - 1) * r.step_bytes + r.bytes, p.device, r.name))
+            return false;
+    return true;
+}
+
+cudaError_t run_product(const Product &p)
+{
+    if (!has_memory(p) || !has_values(p))
+        return cudaErrorIllegalAddress;
+    if (p.problem.d.type == CUDA_R_64F)
+        multiply<double>(p);
+    else
+        multiply<float>(p);
+    mark_written(p);
+    return cudaSuccess;
+}
+
+} // namespace sim
