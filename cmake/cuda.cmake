@@ -86,7 +86,8 @@ else()
     foreach(number ${architectures})
         list(APPEND targets -gencode arch=compute_${number},code=sm_${number})
     endforeach()
-    list(APPEND targets -gencode arch=compute_${number},code=compute_${number}) # PTX, for newer ones
+    list(GET architectures -1 newest)
+    list(APPEND targets -gencode arch=compute_${newest},code=compute_${newest}) # PTX, for later GPUs
 endif()
 message(STATUS "CUDA device: ${BPCUDA_NVCC}, CUDA ${BPCUDA_CUDA_VERSION}, for ${architectures}")
 
@@ -98,19 +99,24 @@ foreach(source ${cuda_kernels})
     get_filename_component(name ${source} NAME_WE)
     set(object ${PROJECT_BINARY_DIR}/kernels/${name}.o)
     add_custom_command(OUTPUT ${object}
-        COMMAND ${BPCUDA_NVCC} -std=c++17 -O3 -lineinfo ${targets} -Xfatbin=-compress-all
+        COMMAND ${PROJECT_SOURCE_DIR}/cmake/nvcc.sh ${object}.log
+            ${BPCUDA_NVCC} -std=c++17 -O3 -lineinfo ${targets} -Xfatbin=-compress-all -Xptxas=-v
             -Wno-deprecated-gpu-targets
-            -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra,-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
+            -Xcompiler=-fPIC,-fvisibility=hidden,-fno-exceptions,-Wall,-Wextra,-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
             -I${PROJECT_SOURCE_DIR}/kernels -I${PROJECT_SOURCE_DIR}/src -I${PROJECT_SOURCE_DIR}/include
             -MD -MF ${object}.d -c ${source} -o ${object}
         DEPENDS ${source} DEPFILE ${object}.d COMMENT "nvcc kernels/${name}.cu" VERBATIM)
     list(APPEND cuda_objects ${object})
+    list(APPEND BPCUDA_CUDA_LOGS ${object}.log)
 endforeach()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/kernels)
 
+# What nvcc's launch stubs want of the C++ runtime: the locks of static variables.
+set(cuda_libraries ${BPCUDA_CUDART} ${BPCUDA_CUBLASLT} -l:libstdc++.a Threads::Threads
+    ${CMAKE_DL_LIBS} rt)
+
 add_library(bpcuda_cuda MODULE ${cuda_sources} ${cuda_objects})
-target_link_libraries(bpcuda_cuda PRIVATE bpcuda_flags ${BPCUDA_CUDART} ${BPCUDA_CUBLASLT}
-    Threads::Threads ${CMAKE_DL_LIBS} rt)
+target_link_libraries(bpcuda_cuda PRIVATE bpcuda_flags ${cuda_libraries})
 target_include_directories(bpcuda_cuda PRIVATE include src)
 target_include_directories(bpcuda_cuda SYSTEM PRIVATE ${BPCUDA_CUDA_INCLUDE}
     ${BPCUDA_CUBLAS_INCLUDE})
@@ -118,16 +124,13 @@ target_compile_definitions(bpcuda_cuda PRIVATE BPI_DOOR="${BPI_DOOR}")
 target_link_options(bpcuda_cuda PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
 set_target_properties(bpcuda_cuda PROPERTIES OUTPUT_NAME bpcuda-cuda
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-set(BPCUDA_CUDA_ROOT ${cuda_root})
-
 # The products alone, against loops on the host: linked with the device's own sources.
 if(BPCUDA_TESTS)
     add_custom_target(bpcuda_cuda_objects DEPENDS ${cuda_objects})
     add_dependencies(bpcuda_cuda bpcuda_cuda_objects)
     add_executable(test_epilogues tests/device/test_epilogues.c ${cuda_sources} ${cuda_objects})
     add_dependencies(test_epilogues bpcuda_cuda_objects)
-    target_link_libraries(test_epilogues PRIVATE bpcuda_test_support ${BPCUDA_CUDART}
-        ${BPCUDA_CUBLASLT} ${CMAKE_DL_LIBS} rt)
+    target_link_libraries(test_epilogues PRIVATE bpcuda_test_support ${cuda_libraries})
     target_include_directories(test_epilogues SYSTEM PRIVATE ${BPCUDA_CUDA_INCLUDE}
         ${BPCUDA_CUBLAS_INCLUDE})
     target_compile_definitions(test_epilogues PRIVATE BPI_DOOR="${BPI_DOOR}")

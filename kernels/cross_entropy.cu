@@ -75,7 +75,7 @@ __device__ static inline void exp_terms(Vector<T, N> (&x)[COUNT], T max)
             x[k].at[j] = exp_of(x[k].at[j] - max);
 }
 
-/* Row r, which may be beyond the last one, for all threads of its team; the first adds to *total. */
+/* Row r, which may be beyond the last one, by its team, whose first thread adds to *total. */
 template <typename T, int N, typename Team>
 __device__ static inline void one_row(const CrossEntropy<T> &w, int64_t r, RowSum *total)
 {
@@ -199,28 +199,29 @@ template <typename T> static size_t aux_bytes(const bp_view *in, const void *)
     return (size_t)(in->shape.dim[0] * in->shape.dim[1]) * sizeof(T);
 }
 
-enum { SCALE_THREADS = 256, SCALE_BLOCKS = 4096 };
+enum { SCALE_THREADS = 256, SCALE_BLOCKS = 4096, SCALE_AT_ONCE = 4 };
 
 template <typename T, int N>
 static __global__ void __launch_bounds__(SCALE_THREADS)
     cross_entropy_backward(const T *dy, T *dx, int64_t n)
 {
-    constexpr int STEP = SCALE_THREADS * N, COUNT = 4;
+    constexpr int STEP = SCALE_THREADS * N, CHUNK = SCALE_AT_ONCE * STEP;
     const T factor = *dy;
     if (factor == 1)
         return;
-    Vector<T, N> v[COUNT];
-    const int64_t stride = (int64_t)gridDim.x * COUNT * STEP;
-    for (int64_t i = (int64_t)blockIdx.x * COUNT * STEP + threadIdx.x * N; i < n; i += stride) {
+    Vector<T, N> v[SCALE_AT_ONCE];
+    const int64_t stride = (int64_t)gridDim.x * CHUNK;
+    for (int64_t i = (int64_t)blockIdx.x * CHUNK + threadIdx.x * N; i < n; i += stride) {
         load(v, dx + i, n - i, STEP, (T)0);
         scale_terms(v, factor, true);
         store(dx + i, v, n - i, STEP);
     }
 }
 
-template <typename T, int N> static bp_status launch_backward(bp_exec *ex, const T *dy, T *dx, int64_t n)
+template <typename T, int N>
+static bp_status launch_backward(bp_exec *ex, const T *dy, T *dx, int64_t n)
 {
-    const int64_t blocks = at_most(parts(n, SCALE_THREADS * 4 * N), SCALE_BLOCKS);
+    const int64_t blocks = at_most(parts(n, SCALE_AT_ONCE * SCALE_THREADS * N), SCALE_BLOCKS);
     return BPI_LAUNCH(ex, blocks, SCALE_THREADS, 0, (cross_entropy_backward<T, N>), dy, dx, n);
 }
 

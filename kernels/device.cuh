@@ -5,8 +5,8 @@
  *     BPI_DYNAMIC_SHARED(float, row);                 float *row, of the bytes the launch gave
  *     return BPI_LAUNCH(ex, blocks, threads, bytes, (kernel<T, 4>), x, y, n);
  *
- * Grids have one dimension. Device code includes math from here: bpi_exp(x) and its kin are the
- * ones of the type of x. Atomics and fences are in grid.cuh and nowhere else. */
+ * Grids have one dimension. exp_of(x) and its kin are the functions of the type of x. Atomics and
+ * fences are in grid.cuh and nowhere else. */
 #ifndef BPI_DEVICE_CUH
 #define BPI_DEVICE_CUH
 

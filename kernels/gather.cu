@@ -1,8 +1,8 @@
 /* gather: y[i, ...] = table[index[i], ...]. Forward: table, index -> y; any dtype, a row is bytes.
  * A bad index gives a row of zeros and is noted. Backward is scatter_rows.
  *
- * A row moves in units of 16 bytes where all rows are aligned, else of 4 or of 1. Floor: each row of
- * y once read and once written. The truth: src/cpu/gather.c; the rule: src/ops/gather.c. */
+ * A row moves in units of 16 bytes where all rows are aligned, else of 4 or of 1. Floor: each row
+ * of y once read and once written. The truth: src/cpu/gather.c; the rule: src/ops/gather.c. */
 #include "grid.cuh"
 #include "reduce.cuh"
 #include "small.cuh"

@@ -7,7 +7,7 @@
  *
  * f32 is summed in double, except for e^x, of which a thread sums one run in T before it goes to
  * double. Users: sum.cu, log_softmax.cu, cross_entropy.cu, nll_loss.cu, nll_spread.cu, gather.cu,
- * gather_normalized.cu, linear_finish.cu. The CPU's: src/cpu/reduce.h. */
+ * gather_normalized.cu, scatter_rows.cu, linear_finish.cu. The CPU's: src/cpu/reduce.h. */
 #ifndef BPI_REDUCE_CUH
 #define BPI_REDUCE_CUH
 
@@ -85,7 +85,7 @@ template <typename T> static inline bool is_vectors(const Rows<T> &r)
     return r.size % lanes_of<T> == 0 && r.pitch % lanes_of<T> == 0 && is_aligned<T>(r.data);
 }
 
-/* The vectors at x, x + step, ..., of which those count that begin before `left`; `fill` elsewhere. */
+/* The vectors at x, x + step, ...; `fill` in place of those that begin at `left` or beyond. */
 template <typename T, int N, int COUNT, typename I>
 __device__ static inline void load(Vector<T, N> (&v)[COUNT], const T *x, I left, int step, T fill)
 {
@@ -227,8 +227,8 @@ template <typename T> __device__ static inline MaxSum<T> fold_terms(const MaxSum
 
 enum { STRIP_THREADS = 256 };
 
-/* Rows of `units` each. A team takes a row, or a strip of one, and a thread up to `each` units. Rows
- * without units have a strip all the same, where indices are checked. */
+/* Rows of `units` each. A team takes a row, or a strip of one, and a thread up to `each` units.
+ * Rows without units have a strip all the same, where indices are checked. */
 struct Strips {
     int64_t rows, units, strips; /* strips of a row */
     int team;

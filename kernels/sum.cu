@@ -1,10 +1,10 @@
 /* sum: y = x summed over a set of axes. Forward: x, any strides -> y, packed, the axes that stay in
  * order (flag BPI_SUM_ADD: added to what is in y). Backward is an expand.
  *
- * The axis with the smallest stride decides. If it goes, an output is a sum along runs, by a team of
- * threads; if it stays, a block sums a strip of columns, some rows at a time. Long sums are cut in
- * segments by the shape alone; the last block of an output or a strip adds them in a fixed order.
- * f32 is summed in double. Floor: x read once. The truth: src/cpu/sum.c; the rule:
+ * The axis with the smallest stride decides. If it goes, an output is a sum along runs, by a team
+ * of threads; if it stays, a block sums a strip of columns, some rows at a time. Long sums are cut
+ * in segments by the shape alone; the last block of an output or a strip adds them in a fixed
+ * order. f32 is summed in double. Floor: x read once. The truth: src/cpu/sum.c; the rule:
  * src/ops/sum.c. */
 #include "grid.cuh"
 #include "reduce.cuh"
@@ -56,7 +56,7 @@ __device__ static inline SumPlace place_in(const SumAxes &axes, int64_t i)
 }
 
 /* acc[j] += element j of the vectors first, first + step, ... before end. A vector has its N
- * elements one after another at x + the offset of its place in `reduced`; FLAT: which is one axis. */
+ * elements from x + the offset of its place in `reduced` on. FLAT: that is one axis. */
 template <typename T, int N, bool FLAT>
 __device__ static inline void add_up(double (&acc)[N], const SumAxes &reduced, const T *x,
                                      int64_t first, int64_t end, int64_t step)
@@ -269,9 +269,9 @@ template <typename T, int N, bool FLAT> static bp_status launch_sum(bp_exec *ex,
     w.segments = at_least(at_most(elements / SUM_GRAIN, SUM_BLOCKS / at_least(items, 1)), 1);
     w.segment = at_least(parts(w.length, w.segments), 1);
     w.segments = at_least(parts(w.length, w.segment), 1);
-    return w.runs ? BPI_LAUNCH(ex, parts(items * w.segments, SUM_THREADS / w.width), SUM_THREADS, 0,
-                               (sum_runs<T, N, FLAT>), w)
-                  : BPI_LAUNCH(ex, items * w.segments, SUM_THREADS, 0, (sum_columns<T, N, FLAT>), w);
+    const int64_t blocks = parts(items * w.segments, w.runs ? SUM_THREADS / w.width : 1);
+    return w.runs ? BPI_LAUNCH(ex, blocks, SUM_THREADS, 0, (sum_runs<T, N, FLAT>), w)
+                  : BPI_LAUNCH(ex, blocks, SUM_THREADS, 0, (sum_columns<T, N, FLAT>), w);
 }
 
 template <typename T>

@@ -39,7 +39,8 @@ static Config config_from_environment()
 {
     Config c = {};
     c.devices = 1;
-    c.memory_bytes = (size_t)2 << 30;
+    c.memory_bytes = (size_t)8 << 30;
+    c.guard = true;
     const char *lazy = getenv("BPCUDA_SIM_LAZY");
     c.lazy = lazy && atoi(lazy) != 0;
     const char *order = getenv("BPCUDA_SIM_ORDER");
