@@ -50,6 +50,16 @@ if(BPCUDA_CUDA_VERSION VERSION_LESS 11.8)
     bpcuda_no_cuda("${BPCUDA_NVCC} is CUDA ${BPCUDA_CUDA_VERSION}; 11.8 is wanted")
 endif()
 
+# It may be there and have no host compiler that it likes.
+file(WRITE ${PROJECT_BINARY_DIR}/kernels/probe.cu "__global__ void probe() {}\n")
+execute_process(COMMAND ${BPCUDA_NVCC} -c probe.cu -o probe.o
+    WORKING_DIRECTORY ${PROJECT_BINARY_DIR}/kernels RESULT_VARIABLE nvcc_failed
+    OUTPUT_VARIABLE nvcc_text ERROR_VARIABLE nvcc_text)
+if(nvcc_failed)
+    string(STRIP "${nvcc_text}" nvcc_text)
+    bpcuda_no_cuda("${BPCUDA_NVCC} does not compile: ${nvcc_text}")
+endif()
+
 file(REAL_PATH ${BPCUDA_NVCC} nvcc_real)
 get_filename_component(cuda_root ${nvcc_real} DIRECTORY)
 get_filename_component(cuda_root ${cuda_root} DIRECTORY)
@@ -59,9 +69,9 @@ set(cuda_roots ${cuda_root} ${cuda_root}/targets/x86_64-linux ${cuda_root}/targe
 string(REGEX MATCH "^[0-9]+" cuda_major ${BPCUDA_CUDA_VERSION})
 find_path(BPCUDA_CUDA_INCLUDE cuda_runtime_api.h HINTS ${cuda_roots} PATH_SUFFIXES include)
 find_path(BPCUDA_CUBLAS_INCLUDE cublasLt.h HINTS ${cuda_roots} PATH_SUFFIXES include)
-find_library(BPCUDA_CUDART NAMES cudart_static cudart libcudart.so.${cuda_major}
+find_library(BPCUDA_CUDART NAMES cudart_static cudart libcudart.so.${cuda_major} NAMES_PER_DIR
     HINTS ${cuda_roots} PATH_SUFFIXES lib64 lib)
-find_library(BPCUDA_CUBLASLT NAMES cublasLt libcublasLt.so.${cuda_major}
+find_library(BPCUDA_CUBLASLT NAMES cublasLt libcublasLt.so.${cuda_major} NAMES_PER_DIR
     HINTS ${cuda_roots} PATH_SUFFIXES lib64 lib)
 mark_as_advanced(BPCUDA_CUDA_INCLUDE BPCUDA_CUBLAS_INCLUDE BPCUDA_CUDART BPCUDA_CUBLASLT)
 foreach(part CUDA_INCLUDE CUBLAS_INCLUDE CUDART CUBLASLT)
