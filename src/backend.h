@@ -95,7 +95,7 @@ struct bpi_device {
     const bpi_device_calls *calls;
     const bpi_op_kernels *f32, *f64; /* [BPI_OP_COUNT] */
     char name[128];                  /* "cpu: x86-64-v3, 2 threads" */
-    char why[160];                   /* the reason of the last BP_ERR_DEVICE, "" if there was none */
+    char why[160];                   /* the reason of the last BP_ERR_DEVICE; "": none yet */
 };
 
 /* Devices that live in a library of their own: libbpcuda-cuda.so, libbpcuda-sim.so. It exports one

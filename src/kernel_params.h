@@ -67,9 +67,9 @@ typedef struct bpi_linear_wgrad_params {
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
  *
- * step_begin       forward: g [n] or absent -> state; notes BP_ERR_NONFINITE in the fault word where
- *                  g holds a NaN or an infinity; then, if `counts`, adds 1 to the step unless there
- *                  is a fault.
+ * step_begin       forward: g [n] or absent -> state; notes BP_ERR_NONFINITE in the fault word
+ *                  where g holds a NaN or an infinity; then, if `counts`, adds 1 to the step unless
+ *                  there is a fault.
  * adam             forward: g, state -> w, m, v, all [n]; nothing if there is a fault.
  * sgd              forward: g, state -> w, u; nothing if there is a fault. */
 typedef struct bpi_optimizer_state {

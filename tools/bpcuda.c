@@ -1,6 +1,6 @@
-/* The command: trains a classifier, tests one, lists devices and checks one. Results go to stdout, progress
- * and errors to stderr; the exit status is 0, 1 for a failure, 2 for a command line that is wrong.
- * The options of training are the library's list, src/train/options.def. */
+/* The command: trains a classifier, tests one, lists devices and checks one. Results go to stdout,
+ * progress and errors to stderr; the exit status is 0, 1 for a failure, 2 for a command line that
+ * is wrong. The options of training are the library's list, src/train/options.def. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>

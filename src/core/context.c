@@ -26,7 +26,8 @@ static bp_status open_device(const char *name, const bp_hooks *hooks, bpi_device
     bool numbered = !end || (end != name + length + 1 && !*end && number >= 0 && number < 1024);
     if (numbered && (!strcmp(kind, "cuda") || !strcmp(kind, "sim")))
         return bpi_plugin_device(kind, (int32_t)number, hooks, device, why);
-    return bpi_why(why, BP_ERR_DEVICE, "a device is \"cpu\", \"cpu:LEVEL\", \"cuda:N\" or \"auto\"");
+    return bpi_why(why, BP_ERR_DEVICE,
+                   "a device is \"cpu\", \"cpu:LEVEL\", \"cuda:N\" or \"auto\"");
 }
 
 /* Whose turn it is, where the host's own use of a device must not notice (backend.h). */

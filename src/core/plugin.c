@@ -36,9 +36,11 @@ static void *find(const char *file, char *why)
     if (dir)
         return open_in(dir, (int)strlen(dir), file, why);
     const char *slash = NULL;
+    void *library = NULL;
     if (dladdr(__extension__(void *)bp_open, &self) && self.dli_fname)
         slash = strrchr(self.dli_fname, '/');
-    void *library = slash ? open_in(self.dli_fname, (int)(slash - self.dli_fname), file, why) : NULL;
+    if (slash)
+        library = open_in(self.dli_fname, (int)(slash - self.dli_fname), file, why);
     return library ? library : open_in(BPI_LIBDIR, (int)strlen(BPI_LIBDIR), file, why);
 }
 

@@ -52,7 +52,6 @@ typedef struct bpi_staging bpi_staging; /* memory.c: pinned memory */
 typedef struct bpi_cuda {
     bpi_device base;      /* first, so that one pointer serves both */
     int32_t number;       /* of the device */
-    int32_t sm_count;     /* multiprocessors */
     int32_t debug_sync;   /* BPCUDA_DEBUG_SYNC=1: wait after each launch */
     int32_t capturing;
     cudaStream_t stream;
@@ -77,8 +76,8 @@ static inline bpi_cuda *bpi_cuda_of(const bp_exec *ex)
 bp_status bpi_cuda_small(bp_exec *ex, const bpi_small_call *call);
 /* Launches what has gathered; every launch does so first. */
 bp_status bpi_cuda_flush(bp_exec *ex);
-/* What has gathered, for a kernel that runs it before or beside its own work, which writes and reads
- * only what is given. Calls that would meet are launched instead, and the list is empty. */
+/* What has gathered, for a kernel that runs it beside its own work, which reads and writes only
+ * what is given. Calls that would meet that are launched instead, and the list is empty. */
 bp_status bpi_cuda_take_small(bp_exec *ex, const bp_view *reads, const bp_view *writes,
                               bpi_small_list *list);
 bp_status bpi_cuda_run_small(bp_exec *ex, const bpi_small_list *list); /* kernels/small.cu */
@@ -91,8 +90,8 @@ bp_status bpi_cuda_check(bpi_cuda *d, cudaError_t error, const char *call);
 bp_status bpi_cuda_launched(bp_exec *ex, cudaError_t error, const char *kernel);
 
 /* What a library's product leaves to do, in place on y [rows, cols], in this order: add bias[j];
- * ReLU (NaN passes); dropout, element i * cols + j of the stream (philox.h). Then, for the way back,
- * bit j of row i of mask says !(y <= 0). kernels/linear_finish.cu. */
+ * ReLU (NaN passes); dropout, element i * cols + j of the stream (philox.h). Then, for the way
+ * back, bit j of row i of mask says !(y <= 0). kernels/linear_finish.cu. */
 typedef struct bpi_linear_finish {
     bp_dtype dtype;
     void *y;

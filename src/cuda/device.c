@@ -91,7 +91,8 @@ static bp_status cuda_captured(bpi_device *device, bpi_graph **out, int64_t *nod
     bp_exec ex = {.device = device, .fault = d->fault};
     bp_status flushed = bpi_cuda_flush(&ex);
     d->capturing = 0;
-    bp_status st = bpi_cuda_check(d, cudaStreamEndCapture(d->stream, &graph), "cudaStreamEndCapture");
+    cudaError_t ended = cudaStreamEndCapture(d->stream, &graph);
+    bp_status st = bpi_cuda_check(d, ended, "cudaStreamEndCapture");
     if (flushed != BP_OK)
         st = flushed;
     if (st == BP_OK)
@@ -192,14 +193,13 @@ static bp_status find_device(int32_t number, char *why)
 
 static bp_status describe(bpi_cuda *d)
 {
-    struct cudaDeviceProp properties;
+    struct cudaDeviceProp gpu;
     int driver = 0;
-    BPI_CUDA_TRY(d, cudaGetDeviceProperties(&properties, d->number));
+    BPI_CUDA_TRY(d, cudaGetDeviceProperties(&gpu, d->number));
     BPI_CUDA_TRY(d, cudaDriverGetVersion(&driver));
-    d->sm_count = properties.multiProcessorCount;
     snprintf(d->base.name, sizeof d->base.name,
-             BPI_CUDA_KIND ":%d: %.64s, sm_%d%d, driver for CUDA %d.%d", (int)d->number, properties.name, properties.major, properties.minor, driver / 1000,
-             driver % 1000 / 10);
+             BPI_CUDA_KIND ":%d: %.64s, sm_%d%d, driver for CUDA %d.%d", (int)d->number, gpu.name,
+             gpu.major, gpu.minor, driver / 1000, driver % 1000 / 10);
     return BP_OK;
 }
 

@@ -15,7 +15,12 @@
             return try_status_;             \
     } while (0)
 /* A call of CUDA: on failure the device's `why` names it. */
-#define BPI_CUDA_TRY(d, call)                                    do {                                                             cudaError_t try_error_ = (call);                             if (try_error_ != cudaSuccess)                                   return bpi_cuda_check(d, try_error_, #call);         } while (0)
+#define BPI_CUDA_TRY(d, call)                            \
+    do {                                                 \
+        cudaError_t try_error_ = (call);                 \
+        if (try_error_ != cudaSuccess)                   \
+            return bpi_cuda_check(d, try_error_, #call); \
+    } while (0)
 
 /* --- memory.c: the pool, and the pinned memory that uploads go through --------------------- */
 

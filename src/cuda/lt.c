@@ -1,10 +1,10 @@
 /* The matrix product of a CUDA device: cuBLASLt, with a list of its plans.
  *
- * cuBLASLt is column-major; a row-major C = A B is its C^T = B^T A^T, so A and B change places, m and
- * n too, and a bias along the columns of C lies along its rows. A plan (descriptors and the first
- * algorithm that the library's heuristic offers) is made when a shape is first seen, and kept: the
- * heuristic costs tens of microseconds. Schemes that split K and add up in place are refused; the
- * others are deterministic. */
+ * cuBLASLt is column-major; a row-major C = A B is its C^T = B^T A^T, so A and B change places, m
+ * and n too, and a bias along the columns of C lies along its rows. A plan (descriptors and the
+ * first algorithm that the library's heuristic offers) is made when a shape is first seen, and kept:
+ * the heuristic costs tens of microseconds. Schemes that split K and add up in place are refused;
+ * the others are deterministic. */
 #include <cublasLt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -275,8 +275,8 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
     bool f64 = w->dtype == BP_F64;
     const void *alpha = f64 ? (const void *)&one64 : &one32;
     const void *beta = f64 ? (const void *)&beta64 : &beta32;
-    LT_TRY(d, cublasLtMatmul(lt->handle, p->product, alpha, w->b, p->b, w->a, p->a, beta, w->c, p->c,
-                             w->c, p->c, &p->algorithm, d->workspace, p->workspace_bytes,
+    LT_TRY(d, cublasLtMatmul(lt->handle, p->product, alpha, w->b, p->b, w->a, p->a, beta, w->c,
+                             p->c, w->c, p->c, &p->algorithm, d->workspace, p->workspace_bytes,
                              d->stream));
     return bpi_cuda_launched(ex, cudaSuccess, "cublasLtMatmul");
 }

@@ -1,10 +1,10 @@
-/* A device from outside: transfers, graphs, faults, several contexts. A plain program, for a machine
- * with a GPU and no test framework, and for the simulated device:
+/* A device from outside: transfers, graphs, faults, several contexts. A plain program, for a
+ * machine with a GPU and no test framework, and for the simulated device:
  *
- *     test_device NAME [cases] [transfers] [graphs] [faults] [contexts]     (all, without a section)
+ *     test_device NAME [cases] [transfers] [graphs] [faults] [contexts]     (all, without any)
  *
- * Status 77 where the device cannot be opened, 1 with BPCUDA_REQUIRE_CUDA=1. `cases` is the table of
- * bpcuda check device. */
+ * Status 77 where the device cannot be opened, 1 with BPCUDA_REQUIRE_CUDA=1. `cases` is the table
+ * of bpcuda check device. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 static const char *name;
 static bp_context *ctx;
 
-/* --- transfers: whatever the size, in order, and nothing waits --------------------------------- */
+/* --- transfers: whatever the size, in order, and nothing waits ------------------------------- */
 
 static void fill_bytes(unsigned char *p, size_t n, unsigned seed)
 {
@@ -60,7 +60,7 @@ static void transfers(void)
     free(back);
 }
 
-/* --- graphs: 784-512-10, batch 128 ------------------------------------------------------------- */
+/* --- graphs: 784-512-10, batch 128 ----------------------------------------------------------- */
 
 enum { IN = 784, HIDDEN = 512, OUT = 10, BATCH = 128 };
 
@@ -163,7 +163,7 @@ static void graphs(void)
     one_graph(0.2, 10); /* dropout draws after the product, and advances the stream */
 }
 
-/* --- faults: found by kernels, told by the next call that waits ---------------------------------- */
+/* --- faults: found by kernels, told by the next call that waits ------------------------------ */
 
 static bp_status gather_bad(bp_context *c, void *user)
 {
@@ -209,7 +209,7 @@ static void faults(void)
     mlp_close(&m);
 }
 
-/* --- contexts ------------------------------------------------------------------------------------ */
+/* --- contexts -------------------------------------------------------------------------------- */
 
 static bp_status host_kernel(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {

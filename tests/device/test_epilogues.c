@@ -1,12 +1,12 @@
-/* Every product that a CUDA device asks cuBLASLt for, against plain loops on the host: each epilogue,
- * precision and a few shapes, aligned and not, with the bits of ReLU both ways. A row says whether
- * the library has a plan, how far off it is, and the time of one product.
+/* Every product that a CUDA device asks cuBLASLt for, against plain loops on the host: each
+ * epilogue, precision and a few shapes, aligned and not, with the bits of ReLU both ways. A row
+ * says whether the library has a plan, how far off it is, and the time of one product.
  *
  *     test_epilogues [large]
  *
- * Linked with the device's own sources, because a program outside sees only ops. Status 77 without a
- * device, 1 with BPCUDA_REQUIRE_CUDA=1. A missing plan is no failure: the device then does the rest
- * itself. */
+ * Linked with the device's own sources, because a program outside sees only ops. Status 77 without
+ * a device, 1 with BPCUDA_REQUIRE_CUDA=1. A missing plan is no failure: the device then does the
+ * rest itself. */
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
@@ -99,7 +99,9 @@ static double b_at(const trial *t, int64_t p, int64_t j)
 
 static void compare(trial *t, double got, double want, double size)
 {
-    double eps = t->precision == BP_PRECISION_TF32 ? 0x1p-10 : t->dtype == BP_F64 ? DBL_EPSILON : FLT_EPSILON;
+    double eps = t->precision == BP_PRECISION_TF32 ? 0x1p-10
+                 : t->dtype == BP_F64              ? DBL_EPSILON
+                                                   : FLT_EPSILON;
     double error = fabs(got - want) / (16 * eps * size + DBL_MIN);
     t->worst = error <= t->worst ? t->worst : error; /* NaN is worst */
 }

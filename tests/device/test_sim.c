@@ -1,5 +1,5 @@
-/* What only a simulated device can show: the order of threads and of blocks, work that is done as late
- * as it may be, and the failure of every call. A plain program:
+/* What only a simulated device can show: the order of threads and of blocks, work that is done as
+ * late as it may be, and the failure of every call. A plain program:
  *
  *     test_sim [orders] [lazy] [failures] [errors]       (all, without a section)
  *
@@ -30,7 +30,7 @@ static int open_control(void)
     return sim != NULL;
 }
 
-/* --- orders: results do not depend on them ------------------------------------------------------- */
+/* --- orders: results do not depend on them ---------------------------------------------------- */
 
 static void orders(void)
 {
@@ -43,7 +43,7 @@ static void orders(void)
     sim->set_order(SIM_FORWARD, 0);
 }
 
-/* --- a short life: from open to close ------------------------------------------------------------ */
+/* --- a short life: from open to close --------------------------------------------------------- */
 
 typedef struct life {
     bp_status status;
@@ -95,7 +95,7 @@ static void lazy(void)
           "work that is done as late as it may be gives equal bits");
 }
 
-/* --- failures: each call of a life fails once ----------------------------------------------------- */
+/* --- failures: each call of a life fails once ------------------------------------------------- */
 
 static int nothing_left(void)
 {
@@ -139,7 +139,7 @@ static void failures(void)
     sim->reset();
 }
 
-/* --- errors: what a user is told ------------------------------------------------------------------- */
+/* --- errors: what a user is told -------------------------------------------------------------- */
 
 static void expect_open(const char *name, const char *text)
 {

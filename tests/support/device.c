@@ -1,10 +1,10 @@
 /* A device held against the CPU, as a table: what a user can run on a GPU of theirs.
  *
- *     cases      every row of the table of cases, values and gradients, f32 and f64, against f64 of
- *                the plain CPU kernels, with the row's own tolerance
+ *     cases      every row of the table of cases, values and gradients, f32 and f64, against f64
+ *                of the plain CPU kernels, with the row's own tolerance
  *     bits       dropout, rows by a shuffled index, initial weights: equal to the CPU's
  *     replays    a step replayed is the step called; no wait, no allocation; two runs are one
- *     training   the losses of 200 steps, no further from the CPU's f64 than twice what its f32 is */
+ *     training   the losses of 200 steps, no further from the CPU's f64 than twice its own f32 */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,7 +174,8 @@ static uint64_t train_net(bp_dtype dtype, bool replayed, bool *quiet)
         if (st == BP_OK)
             st = i == 2 ? bp_plan_record(device, net_step, &n, &plan) : bp_plan_replay(plan, 1);
         bp_get_stats(device, &after);
-        *quiet &= i == 2 || (after.waits == before.waits && after.allocations == before.allocations);
+        *quiet &= i == 2 ||
+                  (after.waits == before.waits && after.allocations == before.allocations);
     }
     for (int i = 0; i < 10 && st == BP_OK && !replayed; i++)
         st = bp_run(device, 0, net_step, &n);
