@@ -133,7 +133,7 @@ target_include_directories(bpcuda_cuda SYSTEM PRIVATE ${BPCUDA_CUDA_INCLUDE}
 target_compile_definitions(bpcuda_cuda PRIVATE BPI_DOOR="${BPI_DOOR}")
 target_link_options(bpcuda_cuda PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
 set_target_properties(bpcuda_cuda PROPERTIES OUTPUT_NAME bpcuda-cuda
-    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH_USE_LINK_PATH ON)
 # The products alone, against loops on the host: linked with the device's own sources.
 if(BPCUDA_TESTS)
     add_custom_target(bpcuda_cuda_objects DEPENDS ${cuda_objects})
