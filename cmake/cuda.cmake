@@ -96,8 +96,10 @@ else()
     foreach(number ${architectures})
         list(APPEND targets -gencode arch=compute_${number},code=sm_${number})
     endforeach()
-    list(GET architectures -1 newest)
-    list(APPEND targets -gencode arch=compute_${newest},code=compute_${newest}) # PTX, for later GPUs
+    foreach(end 0 -1) # PTX of the oldest and the newest, for GPUs between and later
+        list(GET architectures ${end} number)
+        list(APPEND targets -gencode arch=compute_${number},code=compute_${number})
+    endforeach()
 endif()
 message(STATUS "CUDA device: ${BPCUDA_NVCC}, CUDA ${BPCUDA_CUDA_VERSION}, for ${architectures}")
 

@@ -63,6 +63,8 @@ struct bp_exec {
     size_t workspace_bytes;
 };
 
+enum { BPI_LEAVES, BPI_COMES, BPI_STAYS };
+
 /* Kernel calls that a device has taken as one object. */
 typedef struct bpi_graph bpi_graph;
 
@@ -70,7 +72,8 @@ typedef struct bpi_graph bpi_graph;
  * fails with BP_ERR_DEVICE leaves its reason in `why` of the device. Work is done in the order in
  * which it was given, after the call has returned or before; only `download` waits for it. */
 typedef struct bpi_device_calls {
-    void *(*alloc)(bpi_device *, size_t bytes); /* 64-byte aligned; NULL when there is none left */
+    /* 64-byte aligned; NULL when there is none left, or, with a reason in `why`, after a failure */
+    void *(*alloc)(bpi_device *, size_t bytes);
     void (*free)(bpi_device *, void *, size_t bytes);
     bp_status (*upload)(bpi_device *, void *dst, const void *src, size_t bytes); /* NULL: zeros */
     bp_status (*download)(bpi_device *, void *dst, const void *src, size_t bytes);
@@ -82,13 +85,13 @@ typedef struct bpi_device_calls {
     /* NULL, all five, where kernels run as they are called. `capture` begins to take calls without
      * running them, `captured` ends that: the calls are a graph of so many nodes. It is run with
      * `launch` and freed with `drop`, which waits until it is no longer running. `turn` is called
-     * when a thread comes to the context (1) and when it leaves (0): the host's own device stays
-     * current between calls. */
+     * when a thread comes to the context and when it leaves, so that the host's own device stays
+     * current between calls, and at each call in between. */
     bp_status (*capture)(bpi_device *);
     bp_status (*captured)(bpi_device *, bpi_graph **graph, int64_t *nodes);
     bp_status (*launch)(bpi_device *, bpi_graph *graph);
     void (*drop)(bpi_device *, bpi_graph *graph);
-    void (*turn)(bpi_device *, int32_t enter);
+    void (*turn)(bpi_device *, int32_t turn); /* BPI_COMES, BPI_STAYS, BPI_LEAVES */
 } bpi_device_calls;
 
 struct bpi_device {

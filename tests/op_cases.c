@@ -167,6 +167,8 @@ const op_case op_cases[] = {
     {ROW(linear, linear, "33 x 31 x 37, transposed w"),
      IN(REAL(AS_IS, -1, 1, 33, 31), REAL(SWAPPED, -1, 1, 31, 37), REAL(AS_IS, -1, 1, 37)),
      PRODUCT(37)},
+    {ROW(linear, linear, "a row that was a column, to one output"),
+     IN(REAL(SWAPPED, -1, 1, 5, 1), REAL(SWAPPED, -1, 1, 5, 1), REAL(AS_IS, -1, 1, 1)), PRODUCT(8)},
     {ROW(linear, linear, "no rows"),
      IN(REAL(AS_IS, -1, 1, 0, 5), REAL(AS_IS, -1, 1, 3, 5), REAL(AS_IS, -1, 1, 3)), EXACT,
      .flags = CASE_ZERO},

@@ -31,10 +31,10 @@ static bp_status open_device(const char *name, const bp_hooks *hooks, bpi_device
 }
 
 /* Whose turn it is, where the host's own use of a device must not notice (backend.h). */
-static void turn(bp_context *ctx, int32_t enter)
+static void turn(bp_context *ctx, int32_t which)
 {
     if (ctx->device->calls->turn)
-        ctx->device->calls->turn(ctx->device, enter);
+        ctx->device->calls->turn(ctx->device, which);
 }
 
 static bp_status set_up(bp_context *ctx)
@@ -75,9 +75,9 @@ bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **o
         return bpi_fail(ctx, BP_ERR_ARG, "open: hooks need both alloc and free, or neither");
     bp_status st = open_device(device, &ctx->hooks, &ctx->device, why);
     if (st == BP_OK) {
-        turn(ctx, 1);
+        turn(ctx, BPI_COMES);
         st = set_up(ctx);
-        turn(ctx, 0);
+        turn(ctx, BPI_LEAVES);
     } else if (st != BP_ERR_NOMEM) {
         bpi_fail(ctx, st, "open \"%s\": %s", device ? device : "(null)", why);
     }
@@ -97,10 +97,10 @@ void bp_close(bp_context *ctx)
 {
     if (!ctx)
         return;
-    while (ctx->depth > 0)
-        (void)!bp_scope_end(ctx);
+    while (ctx->depth > 0 && bp_scope_end(ctx) != BP_ERR_BUSY)
+        continue;
     if (ctx->device)
-        turn(ctx, 1);
+        turn(ctx, BPI_COMES);
     bpi_tape_free(ctx);
     while (ctx->registered) {
         bp_op *op = ctx->registered;
@@ -123,7 +123,7 @@ void bp_close(bp_context *ctx)
         bpi_memory_free(ctx);
         if (ctx->exec.workspace)
             ctx->device->calls->free(ctx->device, ctx->exec.workspace, ctx->exec.workspace_bytes);
-        turn(ctx, 0);
+        turn(ctx, BPI_LEAVES);
         ctx->device->calls->close(ctx->device);
     }
     bpi_host_free(ctx, ctx, sizeof *ctx);

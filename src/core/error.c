@@ -66,8 +66,9 @@ bp_status bpi_enter(bp_context *ctx)
             atomic_store_explicit(&ctx->owner, 0, memory_order_release);
         return BP_ERR_DEVICE;
     }
-    if (ctx->entries++ == 0 && ctx->device->calls->turn)
-        ctx->device->calls->turn(ctx->device, 1);
+    ctx->entries++;
+    if (ctx->device->calls->turn)
+        ctx->device->calls->turn(ctx->device, ctx->entries == 1 ? BPI_COMES : BPI_STAYS);
     return BP_OK;
 }
 
@@ -76,6 +77,6 @@ void bpi_leave(bp_context *ctx)
     if (--ctx->entries > 0)
         return;
     if (ctx->device->calls->turn)
-        ctx->device->calls->turn(ctx->device, 0);
+        ctx->device->calls->turn(ctx->device, BPI_LEAVES);
     atomic_store_explicit(&ctx->owner, 0, memory_order_release);
 }

@@ -108,9 +108,13 @@ bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes)
         *list = s->next;
     } else {
         s = allocate(ctx, rounded);
-        if (!s) {
+        if (!s && !ctx->device->why[0]) {
             trim(ctx);
             s = allocate(ctx, rounded);
+        }
+        if (!s && ctx->device->why[0]) {
+            bpi_device_failed(ctx, BP_ERR_DEVICE, "allocation");
+            return NULL;
         }
         if (!s) {
             bpi_fail(ctx, BP_ERR_NOMEM, "out of memory on %s: %zu bytes wanted, %lld in use",

@@ -196,8 +196,9 @@ bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan *
     int64_t nodes_of_many;
     if (st == BP_OK && ctx->device->calls->capture)
         st = make_graph(plan, 1, &plan->graph[ONE], &plan->nodes);
-    if (st == BP_OK && ctx->device->calls->capture && plan->repeats)
-        st = make_graph(plan, STEPS_OF_MANY, &plan->graph[MANY], &nodes_of_many);
+    if (st == BP_OK && ctx->device->calls->capture && plan->repeats &&
+        make_graph(plan, STEPS_OF_MANY, &plan->graph[MANY], &nodes_of_many) != BP_OK)
+        ctx->text[0] = '\0'; /* one step at a time will do */
     if (st == BP_OK)
         *out = plan;
     else

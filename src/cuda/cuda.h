@@ -63,7 +63,8 @@ typedef struct bpi_cuda {
     bpi_small_list small; /* captured and not launched yet */
     bpi_fault *fault;     /* of their context */
     int64_t waits;        /* of uploads, for room in the pinned memory */
-    void *host_context;   /* the one that was current when our turn came */
+    void *host_context;   /* of the thread, when our turn came */
+    enum cudaStreamCaptureMode host_mode;
     bpi_op_kernels f32[BPI_OP_COUNT], f64[BPI_OP_COUNT];
 } bpi_cuda;
 

@@ -58,17 +58,24 @@ static void find_driver(void)
     *(void **)&set_context = dlsym(driver, "cuCtxSetCurrent");
 }
 
-static void cuda_turn(bpi_device *device, int32_t enter)
+/* The host's own captures, in whatever thread, must not forbid what we call, nor be spoilt by it. */
+static void cuda_turn(bpi_device *device, int32_t turn)
 {
     bpi_cuda *d = (bpi_cuda *)device;
-    if (enter) {
+    if (turn == BPI_COMES) {
         d->host_context = NULL;
         if (get_context)
             get_context(&d->host_context);
-        (void)cudaSetDevice(d->number);
-    } else if (set_context) {
-        set_context(d->host_context);
+        d->host_mode = cudaStreamCaptureModeRelaxed;
+        (void)cudaThreadExchangeStreamCaptureMode(&d->host_mode);
     }
+    if (turn != BPI_LEAVES) {
+        (void)cudaSetDevice(d->number);
+        return;
+    }
+    (void)cudaThreadExchangeStreamCaptureMode(&d->host_mode);
+    if (set_context)
+        set_context(d->host_context);
 }
 
 /* --- graphs -------------------------------------------------------------------------------- */
@@ -143,7 +150,7 @@ static void cuda_count(bpi_device *device, bp_stats *stats)
 static void cuda_close(bpi_device *device)
 {
     bpi_cuda *d = (bpi_cuda *)device;
-    cuda_turn(device, 1);
+    cuda_turn(device, BPI_COMES);
     if (d->stream)
         (void)cudaStreamSynchronize(d->stream);
     bpi_lt_close(d->lt);
@@ -159,7 +166,7 @@ static void cuda_close(bpi_device *device)
     if (d->pool)
         (void)cudaMemPoolDestroy(d->pool);
     (void)cudaGetLastError();
-    cuda_turn(device, 0);
+    cuda_turn(device, BPI_LEAVES);
     free(d);
 }
 
@@ -212,6 +219,9 @@ static bp_status set_up(bpi_cuda *d)
     BPI_CUDA_TRY(d, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking));
     BPI_TRY(bpi_pool_open(d));
     BPI_TRY(bpi_staging_open(d));
+    bp_exec ex = {.device = &d->base};
+    bpi_small_list none = {0};
+    BPI_TRY(bpi_cuda_run_small(&ex, &none)); /* does this build have code for this GPU? */
     d->workspace = bpi_cuda_alloc(&d->base, BPI_CUDA_WORKSPACE);
     d->counters = bpi_cuda_alloc(&d->base, BPI_CUDA_COUNTERS * sizeof *d->counters);
     if (!d->workspace || !d->counters)
@@ -243,9 +253,9 @@ bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hook
     d->base.calls = &calls;
     d->number = number;
     fill_tables(d);
-    cuda_turn(&d->base, 1);
+    cuda_turn(&d->base, BPI_COMES);
     st = set_up(d);
-    cuda_turn(&d->base, 0);
+    cuda_turn(&d->base, BPI_LEAVES);
     if (st == BP_OK) {
         *device = &d->base;
         return BP_OK;

@@ -6,13 +6,22 @@
  *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added
  *
  * Bias, ReLU, its bits, its derivative and the bias gradient ride on the products of f32 where
- * cuBLASLt has a plan for them. Dropout, f64, and what it has no plan for are done in place after
- * the product: kernels/linear_finish.cu, gate.cu, sum.cu. Floor: the products'. The rule:
+ * cuBLASLt has a plan for them (it is known to have none for sums of one term and bias gradients of
+ * one column). Dropout, f64, and the rest are done in place after the product:
+ * kernels/linear_finish.cu, gate.cu, sum.cu. Floor: the products'. The rule:
  * src/ops/linear.c. */
 #include "cuda/inside.h"
 
 extern const bpi_op_kernels bpi_cuda_gate_f32, bpi_cuda_gate_f64;
 extern const bpi_op_kernels bpi_cuda_sum_f32, bpi_cuda_sum_f64;
+
+/* From row to row of a view in BPI_ROWS; an only row may have any stride, and the library wants one
+ * that it fits in. */
+static int64_t pitch_of(const bp_view *v)
+{
+    int64_t cols = v->shape.dim[1];
+    return v->shape.dim[0] > 1 && v->stride[0] > cols ? v->stride[0] : cols > 0 ? cols : 1;
+}
 
 /* From row to row of the bits, as the library wants it. */
 static int64_t aux_pitch(int64_t cols)
@@ -33,8 +42,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     const bp_view *x = &in[0], *weight = &in[1], *y = &out[0];
     int64_t rows = x->shape.dim[0], cols = weight->shape.dim[0], inner = x->shape.dim[1];
     bpi_product product = {.dtype = y->dtype, .m = rows, .n = cols, .k = inner, .alpha = 1,
-                           .a = x->data, .a_pitch = x->stride[0],
-                           .b = weight->data, .b_pitch = weight->stride[0], .b_transposed = 1,
+                           .a = x->data, .a_pitch = pitch_of(x),
+                           .b = weight->data, .b_pitch = pitch_of(weight), .b_transposed = 1,
                            .c = y->data, .c_pitch = y->stride[0]};
     if (rows == 0 || cols == 0)
         return BP_OK;
@@ -65,10 +74,10 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     const bp_view *dz = &in[0], *weight = &in[1], *gate = &in[2], *aux = &in[3];
     int64_t rows = dz->shape.dim[0], cols = weight->shape.dim[1], inner = weight->shape.dim[0];
     bpi_product product = {.dtype = out->dtype, .m = rows, .n = cols, .k = inner, .alpha = 1,
-                           .a = dz->data, .a_pitch = dz->stride[0],
-                           .b = weight->data, .b_pitch = weight->stride[0],
+                           .a = dz->data, .a_pitch = pitch_of(dz),
+                           .b = weight->data, .b_pitch = pitch_of(weight),
                            .c = out->data, .c_pitch = out->stride[0]};
-    if (out->dtype == BP_F32 && gate->data && aux->data && rows && cols && inner) {
+    if (out->dtype == BP_F32 && gate->data && aux->data && rows && cols && inner > 1) {
         bpi_product fused = product;
         fused.alpha = p->scale;
         fused.epilogue = BPI_EPILOGUE_DRELU;
@@ -94,10 +103,10 @@ static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *
     const bp_view *dz = &in[0], *x = &in[1], *dw = &out[0], *db = &out[1];
     int64_t rows = dz->shape.dim[0], m = dz->shape.dim[1], n = x->shape.dim[1];
     bpi_product product = {.dtype = dz->dtype, .m = m, .n = n, .k = rows, .alpha = 1,
-                           .a = dz->data, .a_pitch = dz->stride[0], .a_transposed = 1,
-                           .b = x->data, .b_pitch = x->stride[0],
+                           .a = dz->data, .a_pitch = pitch_of(dz), .a_transposed = 1,
+                           .b = x->data, .b_pitch = pitch_of(x),
                            .c = dw->data, .c_pitch = dw->stride[0], .accumulate = p->add_w};
-    if (dz->dtype == BP_F32 && dw->data && db->data && !p->add_b && rows && m && n) {
+    if (dz->dtype == BP_F32 && dw->data && db->data && !p->add_b && rows > 1 && m > 1 && n) {
         bpi_product fused = product;
         fused.epilogue = BPI_EPILOGUE_BGRAD;
         fused.bias = db->data;

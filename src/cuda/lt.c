@@ -18,7 +18,7 @@ typedef struct plan_key {
     int64_t m, n, k, a_pitch, b_pitch, c_pitch, aux_pitch;
     int32_t dtype, precision, epilogue;
     int32_t a_transposed, b_transposed, accumulate;
-    uint32_t a_align, b_align, c_align, unused; /* bytes, up to 16 */
+    uint32_t a_align, b_align, c_align, unused; /* bytes, up to 16; a bias and aux have all of 16 */
 } plan_key;
 
 typedef struct plan {
@@ -188,7 +188,20 @@ static bp_status choose_algorithm(bpi_lt *lt, plan *p)
     return st;
 }
 
-static bp_status make_plan(bpi_lt *lt, plan *p)
+/* A heuristic reads the alignment of these, and may ask that they are there. */
+static bp_status set_pointers(bpi_cuda *d, plan *p, const bpi_product *w)
+{
+    if (w->bias)
+        LT_TRY(d, cublasLtMatmulDescSetAttribute(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                                 &w->bias, sizeof w->bias));
+    if (w->aux)
+        LT_TRY(d, cublasLtMatmulDescSetAttribute(p->product,
+                                                 CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &w->aux,
+                                                 sizeof w->aux));
+    return BP_OK;
+}
+
+static bp_status make_plan(bpi_lt *lt, plan *p, const bpi_product *w)
 {
     bpi_cuda *d = lt->device;
     const plan_key *key = &p->key;
@@ -199,6 +212,7 @@ static bp_status make_plan(bpi_lt *lt, plan *p)
     BPI_TRY(describe_matrix(d, &p->b, key->dtype, bt ? key->n : key->k, bt ? key->k : key->n,
                             key->b_pitch));
     BPI_TRY(describe_matrix(d, &p->c, key->dtype, key->m, key->n, key->c_pitch));
+    BPI_TRY(set_pointers(d, p, w));
     return choose_algorithm(lt, p);
 }
 
@@ -210,7 +224,7 @@ static uint32_t alignment(const void *p)
     return (uint32_t)(bits & -bits);
 }
 
-static bp_status find_plan(bpi_lt *lt, const plan_key *key, plan **out)
+static bp_status find_plan(bpi_lt *lt, const plan_key *key, const bpi_product *w, plan **out)
 {
     for (plan **link = &lt->plans, *p; (p = *link); link = &p->next) {
         if (memcmp(&p->key, key, sizeof *key))
@@ -224,25 +238,13 @@ static bp_status find_plan(bpi_lt *lt, const plan_key *key, plan **out)
     if (!p)
         return BP_ERR_NOMEM;
     p->key = *key;
-    bp_status st = make_plan(lt, p);
+    bp_status st = make_plan(lt, p, w);
     if (st != BP_OK) {
         free_plan(p);
         return st;
     }
     p->next = lt->plans;
     *out = lt->plans = p;
-    return BP_OK;
-}
-
-static bp_status set_pointers(bpi_cuda *d, plan *p, const bpi_product *w)
-{
-    if (w->bias)
-        LT_TRY(d, cublasLtMatmulDescSetAttribute(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-                                                 &w->bias, sizeof w->bias));
-    if (w->aux)
-        LT_TRY(d, cublasLtMatmulDescSetAttribute(p->product,
-                                                 CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &w->aux,
-                                                 sizeof w->aux));
     return BP_OK;
 }
 
@@ -253,6 +255,8 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
     plan *p;
     if (w->m == 0 || w->n == 0 || (w->k == 0 && w->accumulate))
         return BP_OK;
+    if (alignment(w->bias) < 16 || alignment(w->aux) < 16) /* NULL is aligned */
+        return BP_ERR_UNSUPPORTED;
     BPI_TRY(bpi_cuda_flush(ex));
     if (w->k == 0) { /* gaps between rows are the output's own */
         size_t bytes = (size_t)((w->m - 1) * w->c_pitch + w->n) * (w->dtype == BP_F64 ? 8 : 4);
@@ -266,7 +270,7 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
                     .b_transposed = w->b_transposed, .accumulate = w->accumulate,
                     .a_align = alignment(w->a), .b_align = alignment(w->b),
                     .c_align = alignment(w->c)};
-    BPI_TRY(find_plan(lt, &key, &p));
+    BPI_TRY(find_plan(lt, &key, w, &p));
     if (!p->supported)
         return BP_ERR_UNSUPPORTED;
     BPI_TRY(set_pointers(d, p, w));
@@ -275,8 +279,15 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
     bool f64 = w->dtype == BP_F64;
     const void *alpha = f64 ? (const void *)&one64 : &one32;
     const void *beta = f64 ? (const void *)&beta64 : &beta32;
-    LT_TRY(d, cublasLtMatmul(lt->handle, p->product, alpha, w->b, p->b, w->a, p->a, beta, w->c,
-                             p->c, w->c, p->c, &p->algorithm, d->workspace, p->workspace_bytes,
-                             d->stream));
+    cublasStatus_t status =
+        cublasLtMatmul(lt->handle, p->product, alpha, w->b, p->b, w->a, p->a, beta, w->c, p->c, w->c,
+                       p->c, &p->algorithm, d->workspace, p->workspace_bytes, d->stream);
+    /* a heuristic's answer is no promise, above all for sizes of 1 */
+    if (w->epilogue != BPI_EPILOGUE_NONE &&
+        (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE)) {
+        p->supported = 0;
+        return BP_ERR_UNSUPPORTED;
+    }
+    BPI_TRY(check(d, status, "cublasLtMatmul"));
     return bpi_cuda_launched(ex, cudaSuccess, "cublasLtMatmul");
 }

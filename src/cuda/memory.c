@@ -34,6 +34,14 @@ void *bpi_cuda_alloc(bpi_device *device, size_t bytes)
     bpi_cuda *d = (bpi_cuda *)device;
     void *p = NULL;
     cudaError_t error = cudaMallocFromPoolAsync(&p, bytes, d->pool, d->stream);
+    if (error == cudaErrorMemoryAllocation) { /* what is freed may still be in use */
+        (void)cudaGetLastError();
+        (void)cudaStreamSynchronize(d->stream);
+        (void)cudaMemPoolTrimTo(d->pool, 0);
+        d->waits++;
+        error = cudaMallocFromPoolAsync(&p, bytes, d->pool, d->stream);
+    }
+    d->base.why[0] = '\0';
     return bpi_cuda_check(d, error, "cudaMallocFromPoolAsync") == BP_OK ? p : NULL;
 }
 

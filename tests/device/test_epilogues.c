@@ -255,7 +255,8 @@ static void try_epilogue(bp_dtype dtype, bp_precision precision, bpi_epilogue ep
 
 int main(int argc, char **argv)
 {
-    static const shape shapes[] = {{128, 512, 784}, {128, 10, 512}, {33, 37, 31}, {512, 784, 128}};
+    static const shape shapes[] = {{128, 512, 784}, {128, 10, 512}, {33, 37, 31}, {512, 784, 128},
+                                   {64, 32, 1},     {1, 32, 16},    {32, 1, 16}};
     static const shape large = {8192, 4096, 4096};
     char why[160];
     if (bpi_plugin_open(BPI_DOOR, 0, NULL, &device, why) != BP_OK) {
@@ -264,7 +265,7 @@ int main(int argc, char **argv)
     }
     printf("%s\n", device->name);
     ex.device = device;
-    device->calls->turn(device, 1);
+    device->calls->turn(device, BPI_COMES);
     for (int e = BPI_EPILOGUE_NONE; e <= BPI_EPILOGUE_DRELU_BGRAD; e++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             try_epilogue(BP_F32, BP_PRECISION_F32, (bpi_epilogue)e, shapes[i]);
@@ -277,7 +278,7 @@ int main(int argc, char **argv)
         try_epilogue(BP_F32, BP_PRECISION_F32, (bpi_epilogue)e, large);
         try_epilogue(BP_F32, BP_PRECISION_TF32, (bpi_epilogue)e, large);
     }
-    device->calls->turn(device, 0);
+    device->calls->turn(device, BPI_LEAVES);
     device->calls->close(device);
     return check_end();
 }

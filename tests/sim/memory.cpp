@@ -220,6 +220,14 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, enum cudaMemPoolAttr att
     });
 }
 
+/* There is nothing to give back: a pool keeps no memory. */
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t)
+{
+    return api("cudaMemPoolTrimTo", WORK, [=] {
+        return find<Pool>(pool) ? cudaSuccess : cudaErrorInvalidValue;
+    });
+}
+
 /* What was allocated from it stays until it is freed. */
 cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
 {

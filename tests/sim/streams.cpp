@@ -86,9 +86,14 @@ cudaError_t refuse_captured(Stream *stream)
     return cudaErrorStreamCaptureUnsupported;
 }
 
+/* What calls of this thread may do to captures, its own and those of others. */
+static thread_local cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
+
 cudaError_t refuse_while_capturing()
 {
     cudaError_t error = cudaSuccess;
+    if (thread_mode == cudaStreamCaptureModeRelaxed)
+        return cudaSuccess;
     for_each_stream([&](Stream *stream) {
         const bool is_ours = stream->thread == std::this_thread::get_id();
         if (stream->mode == cudaStreamCaptureModeGlobal ||
@@ -314,6 +319,14 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
 }
 
 /* --- graphs --------------------------------------------------------------------------------- */
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode)
+{
+    return api("cudaThreadExchangeStreamCaptureMode", QUERY, [=] {
+        std::swap(*mode, thread_mode);
+        return cudaSuccess;
+    });
+}
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
