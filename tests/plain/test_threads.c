@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "net.h"
+#include "readers.h"
 
 enum { THREADS = 4, STEPS = 5 };
 
@@ -17,7 +18,7 @@ static void *train_alone(void *result)
     net n;
     uint64_t *digest = result;
     *digest = 0;
-    if (bp_open("cpu", &ctx) == BP_OK && bp_set_threads(ctx, 2) == BP_OK &&
+    if (bp_open(test_device(), &ctx) == BP_OK && bp_set_threads(ctx, 2) == BP_OK &&
         net_open(&n, ctx, BP_F32, 0.25) == BP_OK) {
         bp_plan *plan = NULL;
         if (net_train(&n, 0, STEPS) == BP_OK &&
