@@ -16,7 +16,7 @@ template <typename T> struct Adam {
     T b1, c1, b2, c2, eps; /* c = 1 - b */
     T rate, v_scale;       /* with the corrections for t */
 
-    /* In double, by squaring; the bits of t are the same in all threads. */
+    /* In double, by squaring. */
     __device__ void begin(const bpi_optimizer_state &state)
     {
         double power1 = 1, power2 = 1, square1 = beta1, square2 = beta2;

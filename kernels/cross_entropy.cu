@@ -6,9 +6,9 @@
  *     backward:  dy -> that dlogits, times dy in place; nothing where dy is 1
  *
  * A team of threads a row, as in log_softmax.cu; what it holds of the row becomes e^(x - max) and
- * then the gradient. A row is correct if no element beats the label's: is larger, or as large and
- * before it. A row with a bad label counts 0 everywhere. Floor: logits read, dlogits written once.
- * The truth: src/cpu/cross_entropy.c; the rule: src/ops/cross_entropy.c. */
+ * then the gradient. A row is correct if its label is the first of the largest. A row with a bad
+ * label counts 0 everywhere. Floor: logits read, dlogits written once. The truth:
+ * src/cpu/cross_entropy.c; the rule: src/ops/cross_entropy.c. */
 #include "grid.cuh"
 #include "reduce.cuh"
 
@@ -31,31 +31,30 @@ template <typename T> struct CrossEntropy {
 };
 
 enum { MOST_BLOCKS = 8192 };
+static constexpr int NOWHERE = INT32_MAX; /* a place in a row */
 
-/* Whether some x beats the label's; x is `to_label` elements before it. */
+/* Goes on, in x, which is at `begin` of the row, with the search for the first of the largest; that
+ * was `max` so far. */
 template <typename T, int N, int COUNT>
-__device__ static inline int is_beaten(const Vector<T, N> (&x)[COUNT], T at_label,
-                                       int to_label, int step)
+__device__ static inline void find_first(int *first, T max, const Vector<T, N> (&x)[COUNT],
+                                         int begin, int step)
 {
-    int beaten = 0;
+    const T largest = largest_of(x, max);
+    int place = NOWHERE;
 #pragma unroll
-    for (int k = 0; k < COUNT; k++)
+    for (int k = COUNT - 1; k >= 0; k--)
 #pragma unroll
-        for (int j = 0; j < N; j++)
-            beaten |= x[k].at[j] > at_label ||
-                      (x[k].at[j] == at_label && k * step + j < to_label);
-    return beaten;
+        for (int j = N - 1; j >= 0; j--)
+            place = x[k].at[j] == largest ? k * step + j : place;
+    if (place != NOWHERE && (largest > max || *first == NOWHERE))
+        *first = begin + place;
 }
 
 /* Terms e^(x - max) become gradients. */
 template <typename T, int N, int COUNT>
 __device__ static inline void scale_terms(Vector<T, N> (&term)[COUNT], T factor, bool good)
 {
-#pragma unroll
-    for (int k = 0; k < COUNT; k++)
-#pragma unroll
-        for (int j = 0; j < N; j++)
-            term[k].at[j] = good ? term[k].at[j] * factor : (T)0;
+    each(term, [=](T &e) { e = good ? e * factor : (T)0; });
 }
 
 /* The label of row r, -1 if it is bad or there is no such row. */
@@ -63,16 +62,6 @@ template <typename T> __device__ static inline int label_of(const CrossEntropy<T
 {
     const int32_t label = r < w.x.n ? w.labels[r] : -1;
     return r < w.x.n && index_ok(label, w.x.size, r, w.fault, w.kernel) ? label : -1;
-}
-
-template <typename T, int N, int COUNT>
-__device__ static inline void exp_terms(Vector<T, N> (&x)[COUNT], T max)
-{
-#pragma unroll
-    for (int k = 0; k < COUNT; k++)
-#pragma unroll
-        for (int j = 0; j < N; j++)
-            x[k].at[j] = exp_of(x[k].at[j] - max);
 }
 
 /* Row r, which may be beyond the last one, by its team, whose first thread adds to *total. */
@@ -84,50 +73,52 @@ __device__ static inline void one_row(const CrossEntropy<T> &w, int64_t r, RowSu
     const int at = threadIdx.x % Team::SIZE * N;
     const typename C::Count left = r < w.x.n ? w.x.size - at : 0, rest = left - HELD;
     const T *from = w.x.data + r * w.x.pitch + at;
-    const int label = label_of(w, r);
-    const T at_label = label < 0 ? (T)0 : from[label - at];
     BPI_DYNAMIC_SHARED(T, shared);
     MaxSum<T> s = {-(T)INFINITY, 0};
     Vector<T, N> held[C::COUNT], next[C::REST], next_term[C::REST];
-    load(held, from, left, STEP, -(T)INFINITY);
-    int beaten = is_beaten(held, at_label, label - at, STEP);
+    load(held, from, left, STEP, -(T)INFINITY); /* before anything waits for the label */
+    const int label = label_of(w, r);
+    const T at_label = label < 0 ? (T)0 : from[label - at];
+    int first = NOWHERE;
+    find_first(&first, s.max, held, at, STEP);
     add_terms(&s, held, held);
     const T held_max = s.max;
     typename C::Count i = 0;
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
         load(next, from + HELD + i, rest - i, STEP, -(T)INFINITY);
         if (i < w.kept)
-            store(shared + at + i, next, rest - i, STEP);
-        beaten |= is_beaten(next, at_label, label - at - HELD - (int)i, STEP);
+            keep(shared + at + i, next, STEP);
+        find_first(&first, s.max, next, at + HELD + (int)i, STEP);
         add_terms(&s, next, next_term);
     }
-    beaten = fold(beaten, Team::SIZE, Any());
+    const T max = s.max;
     s = fold_terms(s, Team::SIZE);
+    first = fold(max == s.max ? first : NOWHERE, Team::SIZE, Least());
     if (label >= 0 && at == 0) {
         total->loss += (double)log_of((T)s.sum) - (double)(at_label - s.max);
-        total->correct += !beaten && at_label == at_label;
+        total->correct += label == first;
     }
     if (!w.dx)
         return;
-    const double sum_n = s.sum * (double)w.x.n;
+    const double factor = 1 / (s.sum * (double)w.x.n);
     T *to = w.dx + r * w.x.size + at;
-    scale_terms(held, (T)((double)shrink(held_max, s.max) / sum_n), label >= 0);
+    scale_terms(held, (T)((double)shrink(held_max, s.max) * factor), label >= 0);
     store(to, held, left, STEP);
     while (Team::WIDEST && i > 0) {
         i -= C::CHUNK;
         load(next, i < w.kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
-        exp_terms(next, s.max);
-        scale_terms(next, (T)(1 / sum_n), label >= 0);
+        each(next, [=](T &e) { e = exp_of(e - s.max); });
+        scale_terms(next, (T)factor, label >= 0);
         store(to + HELD + i, next, rest - i, STEP);
     }
     if (label >= 0 && label / N % Team::SIZE * N == at)
-        to[label - at] = (T)(((double)exp_of(at_label - s.max) - s.sum) / sum_n);
+        to[label - at] = (T)(((double)exp_of(at_label - s.max) - s.sum) * factor);
 }
 
-/* The sums of the block's threads. */
-template <typename Team> __device__ static inline RowSum fold_rows(const RowSum &s)
+/* The sums of a team's threads. */
+__device__ static inline RowSum fold_rows(const RowSum &s, int team)
 {
-    return {fold(s.loss, Team::THREADS, Sum()), fold(s.correct, Team::THREADS, Sum())};
+    return {fold(s.loss, team, Sum()), fold(s.correct, team, Sum())};
 }
 
 template <typename T, int N, typename Team>
@@ -145,7 +136,7 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
     RowSum s = {0, 0};
     if (threadIdx.x < Team::ROWS)
         s = total[threadIdx.x];
-    s = fold_rows<Team>(s);
+    s = fold_rows(s, Team::ROWS);
     if (threadIdx.x == 0)
         w.part[blockIdx.x] = s;
     if (!last_block(w.counter, gridDim.x))
@@ -155,7 +146,7 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
         s.loss += w.part[i].loss;
         s.correct += w.part[i].correct;
     }
-    s = fold_rows<Team>(s);
+    s = fold_rows(s, Team::THREADS);
     if (threadIdx.x != 0)
         return;
     *w.loss = (T)(s.loss / (double)w.x.n);
@@ -190,8 +181,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     w.counter = d->counters;
     w.fault = ex->fault;
     w.kernel = ex->kernel;
-    return is_vectors(w.x) && is_aligned<T>(w.dx) ? launch_forward<T, lanes_of<T>>(ex, w)
-                                                  : launch_forward<T, 1>(ex, w);
+    return is_vectors(w.x) && is_aligned(w.dx) ? launch_forward<T, lanes_of<T>>(ex, w)
+                                               : launch_forward<T, 1>(ex, w);
 }
 
 template <typename T> static size_t aux_bytes(const bp_view *in, const void *)
@@ -231,7 +222,7 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     const T *dy = static_cast<const T *>(in->data);
     const auto dx = rows_of<T>(out, 1);
     const int64_t n = dx.n * dx.size;
-    return n % lanes_of<T> == 0 && is_aligned<T>(dx.data)
+    return n % lanes_of<T> == 0 && is_aligned(dx.data)
                ? launch_backward<T, lanes_of<T>>(ex, dy, dx.data, n)
                : launch_backward<T, 1>(ex, dy, dx.data, n);
 }

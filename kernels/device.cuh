@@ -1,5 +1,6 @@
 /* What every kernel file includes: CUDA under nvcc, the simulated device (tests/sim) under a host
- * compiler with BPI_SIM. Beside it, what both have in common: names, launches, vectors of 16 bytes.
+ * compiler with BPI_SIM. Beside it, what both have in common: names, launches, vectors of 16 bytes,
+ * axes with strides.
  *
  *     BPI_SHARED(float, sum, [32]);                   float sum[32] in shared memory
  *     BPI_DYNAMIC_SHARED(float, row);                 float *row, of the bytes the launch gave
@@ -38,6 +39,12 @@ static inline cudaError_t launch(const char *, int, const char *, void (*kernel)
 }
 #endif
 
+/* 0, which CUDA refuses, for more than a grid can hold. */
+static inline unsigned grid_of(int64_t blocks)
+{
+    return blocks > 0x7fffffff ? 0 : (unsigned)blocks;
+}
+
 /* Launches on the stream of ex and returns the status; no blocks, no launch. */
 #define BPI_LAUNCH(ex, blocks, threads, shared_bytes, kernel, ...)                                \
     ((blocks) == 0                 ? (bp_status)BP_OK                                             \
@@ -45,13 +52,18 @@ static inline cudaError_t launch(const char *, int, const char *, void (*kernel)
                                    : bpi_cuda_launched(                                           \
                                          ex,                                                      \
                                          bpi::launch(__FILE__, __LINE__, #kernel, kernel,         \
-                                                     dim3((unsigned)(blocks)),                    \
+                                                     dim3(bpi::grid_of(blocks)),                  \
                                                      dim3((unsigned)(threads)), shared_bytes,     \
                                                      bpi_cuda_of(ex)->stream, __VA_ARGS__),       \
                                          #kernel))
 
 enum { WARP = 32 };
 static constexpr unsigned ALL_LANES = 0xffffffffu;
+
+static inline int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
+static inline int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
+
+/* --- vectors ------------------------------------------------------------------------------ */
 
 /* N elements that are loaded and stored as one. */
 template <typename T, int N> struct alignas(sizeof(T) * N) Vector {
@@ -60,13 +72,77 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Vector {
 /* Elements of T in 16 bytes. */
 template <typename T> static constexpr int lanes_of = 16 / (int)sizeof(T);
 
-static inline int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
-static inline int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
+/* Whether p can be read and written as vectors of 16 bytes. */
+static inline bool is_aligned(const void *p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-/* Whether p can be read and written as vectors of T. */
-template <typename T> static inline bool is_aligned(const void *p)
+/* The bytes of a vector as one word. nvcc may take the store of a struct apart, into as many as it
+ * has members; what __stcg is given stays whole. */
+#if !defined(BPI_SIM)
+template <int BYTES> struct WordOf;
+template <> struct WordOf<1> { typedef unsigned char type; };
+template <> struct WordOf<2> { typedef unsigned short type; };
+template <> struct WordOf<4> { typedef unsigned type; };
+template <> struct WordOf<8> { typedef uint2 type; };
+template <> struct WordOf<16> { typedef uint4 type; };
+template <typename V> using Word = typename WordOf<sizeof(V)>::type;
+#else
+template <typename V> using Word = V;
+#endif
+
+/* p[0 .. N); p is aligned for all of them. A store goes to global memory. */
+template <int N, typename T> __device__ static inline Vector<T, N> load(const T *p)
 {
-    return reinterpret_cast<uintptr_t>(p) % 16 == 0;
+    return *reinterpret_cast<const Vector<T, N> *>(p);
+}
+
+template <int N, typename T> __device__ static inline void store(T *p, const Vector<T, N> &v)
+{
+    typedef Word<Vector<T, N>> Whole;
+    __stcg(reinterpret_cast<Whole *>(p), reinterpret_cast<const Whole &>(v));
+}
+
+/* --- axes --------------------------------------------------------------------------------- */
+
+/* The axes that some operands have in common. Those that lie behind each other in every operand
+ * are one. */
+template <int OPERANDS> struct Axes {
+    int32_t count;
+    int64_t size[BP_MAX_DIMS];             /* innermost first */
+    int64_t stride[OPERANDS][BP_MAX_DIMS]; /* elements; 0 where one is repeated */
+};
+
+/* Adds the next axis outwards. */
+template <int OPERANDS>
+static inline void add_axis(Axes<OPERANDS> *axes, int64_t size, const int64_t (&stride)[OPERANDS])
+{
+    const int32_t top = axes->count - 1;
+    bool behind = top >= 0;
+    for (int k = 0; behind && k < OPERANDS; k++)
+        behind = stride[k] == axes->stride[k][top] * axes->size[top];
+    if (behind) {
+        axes->size[top] *= size;
+        return;
+    }
+    axes->size[axes->count] = size;
+    for (int k = 0; k < OPERANDS; k++)
+        axes->stride[k][axes->count] = stride[k];
+    axes->count++;
+}
+
+/* Adds to the offsets what number i of the axes from `axis` on is away from the first. The
+ * compiler's division of 64 bits takes the short way where both numbers fit 32. */
+template <int OPERANDS>
+__device__ static inline void add_offsets(int64_t (&offset)[OPERANDS], const Axes<OPERANDS> &axes,
+                                          int32_t axis, int64_t i)
+{
+#pragma unroll 1
+    for (; axis < axes.count; axis++) {
+        const int64_t next = axis + 1 < axes.count ? i / axes.size[axis] : 0;
+        const int64_t at = i - next * axes.size[axis];
+        for (int k = 0; k < OPERANDS; k++)
+            offset[k] += at * axes.stride[k][axis];
+        i = next;
+    }
 }
 
 /* --- arithmetic of the type --------------------------------------------------------------- */
@@ -79,6 +155,8 @@ __device__ static inline float log_of(float x) { return logf(x); }
 __device__ static inline double log_of(double x) { return log(x); }
 __device__ static inline float sqrt_of(float x) { return sqrtf(x); }
 __device__ static inline double sqrt_of(double x) { return sqrt(x); }
+__device__ static inline float max_of(float a, float b) { return fmaxf(a, b); }
+__device__ static inline double max_of(double a, double b) { return fmax(a, b); }
 
 } // namespace bpi
 

@@ -5,30 +5,15 @@
  * elements; a warp has 32 of them and moves its 256 elements in vectors that lie side by side, so
  * bits go from the lane that drew them to the lane that needs them. Floor: 2 elements of memory
  * traffic an element: 8 bytes an f32. The truth: src/cpu/dropout.c. The rule: src/ops/dropout.c. */
+#include "dropout.cuh"
 #include "elementwise.cuh"
-#include "philox.h"
 
 namespace bpi {
-
-enum { BLOCK = 8 }; /* elements of a block of the stream */
 
 /* x and y as rows; all in one row where neither has a gap. */
 struct Shape {
     int64_t n, cols, x_pitch, y_pitch;
 };
-
-/* Bit h: element h of the block is kept. */
-__device__ static inline uint32_t draw(const bpi_rng_state *rng, uint32_t site, uint32_t keep,
-                                       int64_t block)
-{
-    const bpi_stream stream = {rng->seed, rng->step,
-                               bpi_purpose_site(BPI_PURPOSE_DROPOUT, site)};
-    uint32_t word[4], kept = 0;
-    bpi_philox_block(&stream, (uint64_t)block, word);
-    for (int h = 0; h < BLOCK; h++)
-        kept |= (uint32_t)((word[h / 2] >> 16 * (h % 2) & 0xffff) < keep) << h;
-    return kept;
-}
 
 /* N divides cols, or there is one row. */
 template <typename T, int N>
@@ -47,11 +32,11 @@ static __global__ void __launch_bounds__(THREADS)
         row[i] = s.cols < s.n ? at / s.cols : 0;
         v[i] = load<N>(x + at + row[i] * (s.x_pitch - s.cols), s.n - at);
     }
-    const uint32_t kept = draw(rng, site, keep, block);
+    const unsigned kept = kept_bits(rng, site, keep, (uint64_t)block);
     for (int i = 0; i < ITEMS; i++) {
         const int64_t at = first + i * (WARP * N);
         const int drawn_by = (i * WARP + lane) * N / BLOCK;
-        const uint32_t bits = __shfl_sync(ALL_LANES, kept, drawn_by) >> lane * N % BLOCK;
+        const unsigned bits = __shfl_sync(ALL_LANES, kept, drawn_by) >> lane * N % BLOCK;
         for (int j = 0; j < N; j++)
             v[i].at[j] = bits >> j & 1 ? v[i].at[j] * scale : 0;
         store<N>(y + at + row[i] * (s.y_pitch - s.cols), v[i], s.n - at);
@@ -81,7 +66,7 @@ static bp_status dropout_forward(bp_exec *ex, const bp_view *in, const bp_view *
     const int64_t blocks = parts(s.n, BLOCK * THREADS);
     const bool whole = s.cols == s.n ||
                        (s.cols % N == 0 && s.x_pitch % N == 0 && s.y_pitch % N == 0);
-    if (whole && is_aligned<T>(in[0].data) && is_aligned<T>(out->data))
+    if (whole && is_aligned(in[0].data) && is_aligned(out->data))
         return BPI_LAUNCH(ex, blocks, THREADS, 0, (dropout_kernel<T, N>), out->data, in[0].data, s,
                           in[1].data, p->site, p->keep, scale);
     return BPI_LAUNCH(ex, blocks, THREADS, 0, (dropout_kernel<T, 1>), out->data, in[0].data, s,

@@ -20,25 +20,11 @@ enum { THREADS = 256 };
 
 /* --- N elements at once ------------------------------------------------------------------- */
 
-/* The bytes of a vector as one word. nvcc may take the store of a struct apart, into as many as it
- * has members; what __stcg is given stays whole. */
-#if !defined(BPI_SIM)
-template <int BYTES> struct WordOf;
-template <> struct WordOf<1> { typedef unsigned char type; };
-template <> struct WordOf<2> { typedef unsigned short type; };
-template <> struct WordOf<4> { typedef unsigned type; };
-template <> struct WordOf<8> { typedef uint2 type; };
-template <> struct WordOf<16> { typedef uint4 type; };
-template <typename V> using Word = typename WordOf<sizeof(V)>::type;
-#else
-template <typename V> using Word = V;
-#endif
-
 /* p[0 .. N), of which those from `left` on are not there, and 0. N > 1: p is aligned. */
 template <int N, typename T> __device__ static inline Vector<T, N> load(const T *p, int64_t left)
 {
     if (left >= N)
-        return *reinterpret_cast<const Vector<T, N> *>(p);
+        return load<N>(p);
     Vector<T, N> v = {};
     for (int j = 0; j < N; j++)
         if (j < left)
@@ -49,9 +35,8 @@ template <int N, typename T> __device__ static inline Vector<T, N> load(const T 
 template <int N, typename T>
 __device__ static inline void store(T *p, const Vector<T, N> &v, int64_t left)
 {
-    typedef Word<Vector<T, N>> Whole;
     if (left >= N)
-        __stcg(reinterpret_cast<Whole *>(p), reinterpret_cast<const Whole &>(v));
+        store<N>(p, v);
     else
         for (int j = 0; j < N; j++)
             if (j < left)
@@ -60,11 +45,9 @@ __device__ static inline void store(T *p, const Vector<T, N> &v, int64_t left)
 
 /* --- the loop on the device --------------------------------------------------------------- */
 
-/* The operands are 0: y, 1: a, 2: b; strides count elements and are 0 where one is repeated. */
+/* The operands are 0: y, 1: a, 2: b. */
 struct Loop {
-    int32_t axes;
-    int64_t size[BP_MAX_DIMS]; /* innermost first */
-    int64_t stride[3][BP_MAX_DIMS];
+    Axes<3> axes;
     int64_t row_items, items; /* on the innermost axis; all of them */
 };
 
@@ -73,36 +56,37 @@ struct Place {
     int64_t offset[3], left;
 };
 
-/* The compiler's division of 64 bits takes the short way where both numbers fit 32. */
 template <int N, bool FLAT> __device__ static inline Place place_of(const Loop &l, int64_t item)
 {
-    int64_t row = FLAT ? 0 : item / l.row_items;
+    const int64_t row = FLAT ? 0 : item / l.row_items;
     const int64_t column = (item - row * l.row_items) * N;
     Place p;
-    p.left = l.size[0] - column;
-    for (int k = 0; k < 3; k++)
-        p.offset[k] = N == 1 ? column * l.stride[k][0] : l.stride[k][0] ? column : 0;
-#pragma unroll 1
-    for (int32_t axis = 1; !FLAT && axis < l.axes; axis++) {
-        const int64_t next = axis + 1 < l.axes ? row / l.size[axis] : 0;
-        const int64_t at = row - next * l.size[axis];
-        for (int k = 0; k < 3; k++)
-            p.offset[k] += at * l.stride[k][axis];
-        row = next;
+    p.left = l.axes.size[0] - column;
+    for (int k = 0; k < 3; k++) {
+        const int64_t stride = l.axes.stride[k][0];
+        p.offset[k] = N == 1 ? column * stride : stride ? column : 0;
     }
+    if (!FLAT)
+        add_offsets(p.offset, l.axes, 1, row);
     return p;
 }
 
+/* Of a repeated operand element 0 stands for all: to copy it here would be to wait for it. */
 template <int N, typename A>
-__device__ static inline Vector<A, N> load_operand(const A *p, int64_t stride, int64_t left)
+__device__ static inline Vector<A, N> load_operand(const A *p, bool repeats, int64_t left)
 {
-    if (N == 1 || stride != 0)
+    if (!repeats)
         return load<N>(p, left);
-    Vector<A, N> v;
-    const A one = *p;
-    for (int j = 0; j < N; j++)
-        v.at[j] = one;
+    Vector<A, N> v = {};
+    v.at[0] = *p;
     return v;
+}
+
+template <int N, typename A>
+__device__ static inline A element(const Vector<A, N> &v, bool repeats, int j)
+{
+    const A first = v.at[0], own = v.at[j];
+    return repeats ? first : own;
 }
 
 /* Items of a thread. */
@@ -115,21 +99,23 @@ static __global__ void __launch_bounds__(THREADS)
 {
     constexpr int ITEMS = items_of<N>;
     const int64_t first = (int64_t)blockIdx.x * (ITEMS * THREADS) + threadIdx.x;
+    const bool a_repeats = N > 1 && l.axes.stride[1][0] == 0;
+    const bool b_repeats = N > 1 && l.axes.stride[2][0] == 0;
     Place place[ITEMS];
     Vector<A, N> u[ITEMS], v[ITEMS];
     for (int i = 0; i < ITEMS; i++) {
         const int64_t item = first + i * THREADS;
         if (item < l.items) {
             place[i] = place_of<N, FLAT>(l, item);
-            u[i] = load_operand<N>(a + place[i].offset[1], l.stride[1][0], place[i].left);
-            v[i] = load_operand<N>(b + place[i].offset[2], l.stride[2][0], place[i].left);
+            u[i] = load_operand<N>(a + place[i].offset[1], a_repeats, place[i].left);
+            v[i] = load_operand<N>(b + place[i].offset[2], b_repeats, place[i].left);
         }
     }
     for (int i = 0; i < ITEMS; i++)
         if (first + i * THREADS < l.items) {
             Vector<Y, N> out;
             for (int j = 0; j < N; j++)
-                out.at[j] = f(u[i].at[j], v[i].at[j]);
+                out.at[j] = f(element(u[i], a_repeats, j), element(v[i], b_repeats, j));
             store<N>(y + place[i].offset[0], out, place[i].left);
         }
 }
@@ -143,43 +129,27 @@ static inline int64_t broadcast_stride(const bp_view &v, const bp_view &y, int32
     return i < 0 || v.shape.dim[i] == 1 ? 0 : v.stride[i];
 }
 
-/* Adds the next axis outwards. */
-static inline void add_axis(Loop &l, int64_t size, const int64_t (&stride)[3])
-{
-    const int32_t top = l.axes - 1;
-    bool behind = top >= 0;
-    for (int k = 0; behind && k < 3; k++)
-        behind = stride[k] == l.stride[k][top] * l.size[top];
-    if (behind) {
-        l.size[top] *= size;
-        return;
-    }
-    l.size[l.axes] = size;
-    for (int k = 0; k < 3; k++)
-        l.stride[k][l.axes] = stride[k];
-    l.axes++;
-}
-
 static inline Loop loop_of(const bp_view &y, const bp_view &a, const bp_view &b)
 {
     Loop l = {};
     for (int32_t i = y.shape.ndim - 1; i >= 0; i--)
         if (y.shape.dim[i] != 1)
-            add_axis(l, y.shape.dim[i],
+            add_axis(&l.axes, y.shape.dim[i],
                      {y.stride[i], broadcast_stride(a, y, i), broadcast_stride(b, y, i)});
-    if (l.axes == 0)
-        add_axis(l, 1, {1, 1, 1});
+    if (l.axes.count == 0)
+        add_axis(&l.axes, 1, {1, 1, 1});
     return l;
 }
 
 /* Whether N elements of T from any item on are one access, or one element repeated. */
-template <int N, typename T> static inline bool fits(const Loop &l, int operand, const void *data)
+template <int N, typename T>
+static inline bool fits(const Axes<3> &axes, int operand, const void *data)
 {
-    const int64_t *stride = l.stride[operand];
+    const int64_t *stride = axes.stride[operand];
     if (stride[0] == 0)
         return true;
     bool whole = stride[0] == 1 && reinterpret_cast<uintptr_t>(data) % (N * sizeof(T)) == 0;
-    for (int32_t axis = 1; axis < l.axes; axis++)
+    for (int32_t axis = 1; axis < axes.count; axis++)
         whole = whole && stride[axis] % N == 0;
     return whole;
 }
@@ -188,9 +158,9 @@ template <int N, bool FLAT, typename Y, typename A, typename F>
 static bp_status launch_items(bp_exec *ex, const F &f, Loop &l, const bp_view &y, const bp_view &a,
                               const bp_view &b)
 {
-    l.row_items = l.items = parts(l.size[0], N);
-    for (int32_t axis = 1; axis < l.axes; axis++)
-        l.items *= l.size[axis];
+    l.row_items = l.items = parts(l.axes.size[0], N);
+    for (int32_t axis = 1; axis < l.axes.count; axis++)
+        l.items *= l.axes.size[axis];
     return BPI_LAUNCH(ex, parts(l.items, items_of<N> * THREADS), THREADS, 0,
                       (elementwise_kernel<F, Y, A, N, FLAT>), f, l, y.data, a.data, b.data);
 }
@@ -202,9 +172,10 @@ static bp_status elementwise(bp_exec *ex, const F &f, const bp_view &y, const bp
 {
     constexpr int N = sizeof(Y) > sizeof(A) ? lanes_of<Y> : lanes_of<A>;
     Loop l = loop_of(y, a, b);
-    if (!fits<N, Y>(l, 0, y.data) || !fits<N, A>(l, 1, a.data) || !fits<N, A>(l, 2, b.data))
+    if (!fits<N, Y>(l.axes, 0, y.data) || !fits<N, A>(l.axes, 1, a.data) ||
+        !fits<N, A>(l.axes, 2, b.data))
         return launch_items<1, false, Y, A>(ex, f, l, y, a, b);
-    if (l.axes > 1)
+    if (l.axes.count > 1)
         return launch_items<N, false, Y, A>(ex, f, l, y, a, b);
     return launch_items<N, true, Y, A>(ex, f, l, y, a, b);
 }

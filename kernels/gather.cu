@@ -20,32 +20,28 @@ struct Gather {
     int32_t kernel;
 };
 
-template <typename Unit>
+/* A unit is N of E. */
+template <typename E, int N>
 static __global__ void __launch_bounds__(STRIP_THREADS) gather_rows(const Gather w, const Strips s)
 {
     const StripPlace at = place_of(s, GATHER_EACH);
     if (at.row >= s.rows)
         return;
+    const int64_t first = at.first * N, left = s.units * N - first;
+    const int step = s.team * N;
     const int32_t index = w.index[at.row];
     const bool good = index_ok(index, w.limit, at.row, w.fault, w.kernel);
-    const Unit *from = reinterpret_cast<const Unit *>(w.table + (good ? index * w.from_pitch : 0));
-    Unit *to = reinterpret_cast<Unit *>(w.y + at.row * w.to_pitch);
-    Unit v[GATHER_EACH] = {};
-#pragma unroll
-    for (int k = 0; k < GATHER_EACH; k++)
-        if (good && at.first + k * s.team < s.units)
-            v[k] = from[at.first + k * s.team];
-#pragma unroll
-    for (int k = 0; k < GATHER_EACH; k++)
-        if (at.first + k * s.team < s.units)
-            to[at.first + k * s.team] = v[k];
+    const char *from = w.table + (good ? index * w.from_pitch + first * (int64_t)sizeof(E) : 0);
+    Vector<E, N> v[GATHER_EACH];
+    load(v, reinterpret_cast<const E *>(from), good ? left : 0, step, (E)0);
+    store(reinterpret_cast<E *>(w.y + at.row * w.to_pitch) + first, v, left, step);
 }
 
-template <typename Unit>
+template <typename E, int N>
 static bp_status launch_gather(bp_exec *ex, const Gather &w, int64_t rows, int64_t bytes)
 {
-    const Strips s = strips_of(rows, bytes / (int64_t)sizeof(Unit), GATHER_EACH);
-    return BPI_LAUNCH(ex, blocks_of(s), STRIP_THREADS, 0, gather_rows<Unit>, w, s);
+    const Strips s = strips_of(rows, bytes / (int64_t)(N * sizeof(E)), GATHER_EACH);
+    return BPI_LAUNCH(ex, blocks_of(s), STRIP_THREADS, 0, (gather_rows<E, N>), w, s);
 }
 
 /* One row, or one element a row. */
@@ -82,10 +78,10 @@ static bp_status gather(bp_exec *ex, const bp_view *in, const bp_view *out, cons
                          reinterpret_cast<uintptr_t>(to.data) |
                          (uint64_t)(bytes | w.from_pitch | w.to_pitch);
     if (fit % 16 == 0)
-        return launch_gather<Vector<uint32_t, 4>>(ex, w, to.n, bytes);
+        return launch_gather<uint32_t, 4>(ex, w, to.n, bytes);
     if (fit % 4 == 0)
-        return launch_gather<uint32_t>(ex, w, to.n, bytes);
-    return launch_gather<uint8_t>(ex, w, to.n, bytes);
+        return launch_gather<uint32_t, 1>(ex, w, to.n, bytes);
+    return launch_gather<uint8_t, 1>(ex, w, to.n, bytes);
 }
 
 } // namespace bpi

@@ -29,15 +29,15 @@ static __global__ void __launch_bounds__(STRIP_THREADS)
     if (at.row >= s.rows)
         return;
     const int32_t index = w.index[at.row];
-    const bool good = index_ok(index, w.table.n, at.row, w.fault, w.kernel);
     const int64_t first = at.first * N, left = w.y.size - first;
     const int step = s.team * N;
     Vector<U, N> row[NORMALIZE_EACH];
     Vector<T, N> shift[NORMALIZE_EACH], scale[NORMALIZE_EACH], y[NORMALIZE_EACH];
-    load(row, w.table.data + (good ? index * w.table.pitch + first : 0), good ? left : 0, step,
-         (U)0);
     load(shift, w.shift + first, left, step, (T)0);
     load(scale, w.scale + first, left, step, (T)0);
+    const bool good = index_ok(index, w.table.n, at.row, w.fault, w.kernel);
+    load(row, w.table.data + (good ? index * w.table.pitch + first : 0), good ? left : 0, step,
+         (U)0);
 #pragma unroll
     for (int k = 0; k < NORMALIZE_EACH; k++)
 #pragma unroll
@@ -63,7 +63,7 @@ static bp_status from_table(bp_exec *ex, const bp_view *in, const bp_view *out)
                                       static_cast<const T *>(in[3].data), ex->fault, ex->kernel};
     const bool table_fits = w.table.pitch % N == 0 &&
                             reinterpret_cast<uintptr_t>(w.table.data) % (N * sizeof(U)) == 0;
-    return is_vectors(w.y) && table_fits && is_aligned<T>(w.shift) && is_aligned<T>(w.scale)
+    return is_vectors(w.y) && table_fits && is_aligned(w.shift) && is_aligned(w.scale)
                ? launch_rows<T, U, N>(ex, w)
                : launch_rows<T, U, 1>(ex, w);
 }

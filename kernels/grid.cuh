@@ -16,11 +16,10 @@ __device__ static inline bool last_block(uint32_t *counter, uint32_t blocks)
     __syncthreads();
     if (threadIdx.x == 0) {
         __threadfence();
-        uint32_t before = atomicAdd(counter, 1u);
-        is_last[0] = before == blocks - 1;
-        if (is_last[0])
-            atomicExch(counter, 0u);
+        is_last[0] = atomicAdd(counter, 1u) == blocks - 1;
         __threadfence();
+        if (is_last[0])
+            atomicExch(counter, 0u); /* after the fence, which need not wait for it */
     }
     __syncthreads();
     return is_last[0] != 0;

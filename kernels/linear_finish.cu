@@ -5,13 +5,10 @@
  * A thread owns 8 neighbours of a row: a byte of the mask, and a block of the dropout stream where
  * rows have a multiple of 8 elements. Floor: y read and written once. The same in one product on
  * the CPU: src/cpu/gemm_tile.h; who calls it: src/cuda/linear.c; the bits: src/philox.h. */
+#include "dropout.cuh"
 #include "reduce.cuh"
 
-#include "philox.h"
-
 namespace bpi {
-
-enum { OWNED = 8 };
 
 template <typename T> struct LinearFinish {
     Rows<T> y;
@@ -22,28 +19,14 @@ template <typename T> struct LinearFinish {
     int64_t mask_pitch; /* bytes */
 };
 
-/* Bit h: half-word h of a block of the stream says that its element is kept. */
-__device__ static inline unsigned kept_bits(const bpi_dropout &d, uint64_t block)
-{
-    uint32_t word[4];
-    unsigned bits = 0;
-    bpi_philox_block(&d.stream, block, word);
-#pragma unroll
-    for (int h = 0; h < 8; h++)
-        bits |= (unsigned)((word[h / 2] >> 16 * (h % 2) & 0xffff) < d.keep) << h;
-    return bits;
-}
-
-/* The same for the OWNED elements from number `first` of the stream on. */
+/* The bits of the BLOCK elements from number `first` of the stream on. */
 template <typename T>
 __device__ static inline unsigned kept_of(const LinearFinish<T> &f, uint64_t first)
 {
-    const uint32_t purpose_site = bpi_purpose_site(BPI_PURPOSE_DROPOUT, f.site);
-    const bpi_dropout d = {{f.rng->seed, f.rng->step, purpose_site}, f.keep};
-    const unsigned skip = (unsigned)(first % OWNED);
-    unsigned bits = kept_bits(d, first / OWNED);
+    const unsigned skip = (unsigned)(first % BLOCK);
+    unsigned bits = kept_bits(f.rng, f.site, f.keep, first / BLOCK);
     if (skip != 0)
-        bits |= kept_bits(d, first / OWNED + 1) << OWNED;
+        bits |= kept_bits(f.rng, f.site, f.keep, first / BLOCK + 1) << BLOCK;
     return bits >> skip;
 }
 
@@ -51,9 +34,9 @@ template <typename T, int N>
 static __global__ void __launch_bounds__(STRIP_THREADS)
     linear_finish(const LinearFinish<T> f, const Strips s)
 {
-    constexpr int COUNT = OWNED / N;
+    constexpr int COUNT = BLOCK / N;
     const StripPlace at = place_of(s, 1);
-    const int64_t col = at.first * OWNED, left = f.y.size - col;
+    const int64_t col = at.first * BLOCK, left = f.y.size - col;
     if (at.row >= s.rows || at.first >= s.units)
         return;
     Vector<T, N> y[COUNT], bias[COUNT] = {};
@@ -85,7 +68,7 @@ static __global__ void __launch_bounds__(STRIP_THREADS)
 
 template <typename T, int N> static bp_status launch_finish(bp_exec *ex, const LinearFinish<T> &f)
 {
-    const int64_t units = f.mask ? f.mask_pitch : parts(f.y.size, OWNED);
+    const int64_t units = f.mask ? f.mask_pitch : parts(f.y.size, BLOCK);
     const Strips s = strips_of(f.y.n, units, 1);
     return BPI_LAUNCH(ex, blocks_of(s), STRIP_THREADS, 0, (linear_finish<T, N>), f, s);
 }
@@ -96,8 +79,8 @@ template <typename T> static bp_status finish(bp_exec *ex, const bpi_linear_fini
                                static_cast<const T *>(f->bias),
                                static_cast<const bpi_rng_state *>(f->rng), f->site, f->keep,
                                f->relu != 0, f->mask, f->mask_pitch / 8};
-    return is_vectors(w.y) && is_aligned<T>(w.bias) ? launch_finish<T, lanes_of<T>>(ex, w)
-                                                    : launch_finish<T, 1>(ex, w);
+    return is_vectors(w.y) && is_aligned(w.bias) ? launch_finish<T, lanes_of<T>>(ex, w)
+                                                 : launch_finish<T, 1>(ex, w);
 }
 
 } // namespace bpi

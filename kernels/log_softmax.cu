@@ -13,11 +13,7 @@ namespace bpi {
 template <typename T, int N, int COUNT>
 __device__ static inline void subtract(Vector<T, N> (&x)[COUNT], T max, T log_sum)
 {
-#pragma unroll
-    for (int k = 0; k < COUNT; k++)
-#pragma unroll
-        for (int j = 0; j < N; j++)
-            x[k].at[j] = (x[k].at[j] - max) - log_sum;
+    each(x, [=](T &e) { e = (e - max) - log_sum; });
 }
 
 template <typename T, int N, typename Team>
@@ -40,10 +36,12 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
         load(next, from + HELD + i, rest - i, STEP, -(T)INFINITY);
         if (i < kept)
-            store(shared + at + i, next, rest - i, STEP);
+            keep(shared + at + i, next, STEP);
         add_terms(&s, next, next_term);
     }
     s = fold_terms(s, Team::SIZE);
+    if (r >= x.n)
+        return;
     const T log_sum = log_of((T)s.sum);
     subtract(held, s.max, log_sum);
     store(to, held, left, STEP);
@@ -100,7 +98,7 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
         load(next, from + HELD + i, rest - i, STEP, (T)0);
         if (i < kept)
-            store(shared + at + i, next, rest - i, STEP);
+            keep(shared + at + i, next, STEP);
         part += sum_of(next);
     }
     const T sum = (T)fold(part, Team::SIZE, Sum());

@@ -34,11 +34,11 @@ static inline int power_of_two(int64_t n, int most)
 struct Sum {
     template <typename V> __device__ V operator()(V a, V b) const { return a + b; }
 };
-struct Largest { /* NaN is left out as long as a is none */
-    template <typename V> __device__ V operator()(V a, V b) const { return b > a ? b : a; }
+struct Largest { /* NaN is left out */
+    template <typename V> __device__ V operator()(V a, V b) const { return max_of(a, b); }
 };
-struct Any {
-    __device__ int operator()(int a, int b) const { return a | b; }
+struct Least {
+    __device__ int operator()(int a, int b) const { return min(a, b); }
 };
 
 /* The values of a team of neighbours combined, for each of its threads. `team` is a power of 2 up
@@ -82,7 +82,7 @@ template <typename T> static inline Rows<T> rows_of(const bp_view *v, int32_t ou
 /* Whether all of every row can be moved as vectors of 16 bytes. */
 template <typename T> static inline bool is_vectors(const Rows<T> &r)
 {
-    return r.size % lanes_of<T> == 0 && r.pitch % lanes_of<T> == 0 && is_aligned<T>(r.data);
+    return r.size % lanes_of<T> == 0 && r.pitch % lanes_of<T> == 0 && is_aligned(r.data);
 }
 
 /* The vectors at x, x + step, ...; `fill` in place of those that begin at `left` or beyond. */
@@ -95,7 +95,7 @@ __device__ static inline void load(Vector<T, N> (&v)[COUNT], const T *x, I left,
         for (int j = 0; j < N; j++)
             v[k].at[j] = fill;
         if (k * step < left)
-            v[k] = *reinterpret_cast<const Vector<T, N> *>(x + k * step);
+            v[k] = load<N>(x + k * step);
     }
 }
 
@@ -105,7 +105,27 @@ __device__ static inline void store(T *y, const Vector<T, N> (&v)[COUNT], I left
 #pragma unroll
     for (int k = 0; k < COUNT; k++)
         if (k * step < left)
-            *reinterpret_cast<Vector<T, N> *>(y + k * step) = v[k];
+            store<N>(y + k * step, v[k]);
+}
+
+/* f(x) of each element x. */
+template <typename T, int N, int COUNT, typename F>
+__device__ static inline void each(Vector<T, N> (&v)[COUNT], F f)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            f(v[k].at[j]);
+}
+
+/* The vectors of a thread into shared memory, from where it alone reads them. */
+template <typename T, int N, int COUNT>
+__device__ static inline void keep(T *shared, const Vector<T, N> (&v)[COUNT], int step)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        *reinterpret_cast<Vector<T, N> *>(shared + k * step) = v[k];
 }
 
 /* SIZE threads share a row, of which each holds HELD bytes in registers. Only the widest team meets
@@ -158,7 +178,7 @@ template <typename T, typename F> static inline bp_status with_team(int64_t size
 template <typename T, typename Team, typename K>
 static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int32_t *kept)
 {
-    constexpr int64_t CHUNK = Team::SIZE * Team::REST, OTHERS = 1024; /* bytes */
+    constexpr int64_t CHUNK = Team::SIZE * Team::REST, OTHERS = 2048; /* bytes */
     const int64_t rest = size * (int64_t)sizeof(T) - Team::SIZE * Team::HELD;
     bpi_cuda *d = bpi_cuda_of(ex);
     int most = 0;
@@ -170,12 +190,13 @@ static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int32_t 
         "cudaDeviceGetAttribute");
     if (st != BP_OK)
         return st;
-    const int64_t bytes = at_most(parts(rest, CHUNK), (most - OTHERS) / CHUNK) * CHUNK;
-    *kept = (int32_t)(bytes / (int64_t)sizeof(T));
+    const int64_t limit = (most - OTHERS) / CHUNK * CHUNK;
+    *kept = (int32_t)(at_most(parts(rest, CHUNK) * CHUNK, limit) / (int64_t)sizeof(T));
+    /* the same for all rows: the limit is the function's, and another context may be launching it */
     return bpi_cuda_check(d,
                           cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
                                                cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                               (int)bytes),
+                                               (int)limit),
                           "cudaFuncSetAttribute");
 }
 
@@ -193,17 +214,25 @@ template <typename T> __device__ static inline T shrink(T from, T to)
     return from == -(T)INFINITY ? (T)1 : exp_of(from - to);
 }
 
-/* Takes x into s; term becomes e^(x - s->max), and may be x. */
+/* The largest of x and max. */
 template <typename T, int N, int COUNT>
-__device__ static inline void add_terms(MaxSum<T> *s, const Vector<T, N> (&x)[COUNT],
-                                        Vector<T, N> (&term)[COUNT])
+__device__ static inline T largest_of(const Vector<T, N> (&x)[COUNT], T max)
 {
-    T max = s->max, sum = 0;
 #pragma unroll
     for (int k = 0; k < COUNT; k++)
 #pragma unroll
         for (int j = 0; j < N; j++)
             max = Largest()(max, x[k].at[j]);
+    return max;
+}
+
+/* Takes x into s; term becomes e^(x - s->max), and may be x. */
+template <typename T, int N, int COUNT>
+__device__ static inline void add_terms(MaxSum<T> *s, const Vector<T, N> (&x)[COUNT],
+                                        Vector<T, N> (&term)[COUNT])
+{
+    const T max = largest_of(x, s->max);
+    T sum = 0;
     const T base = max == -(T)INFINITY ? (T)0 : max;
 #pragma unroll
     for (int k = 0; k < COUNT; k++)

@@ -60,7 +60,8 @@ __device__ static inline int list_matches(const ScatterRows<T> &w, int64_t r, in
 }
 
 template <typename T, int N>
-static __global__ void __launch_bounds__(SCATTER_THREADS) scatter_to_rows(const ScatterRows<T> w)
+static __global__ void __launch_bounds__(SCATTER_THREADS, 4)
+    scatter_to_rows(const ScatterRows<T> w)
 {
     BPI_SHARED(int, list, [SCAN]);
     const int64_t r = blockIdx.x / w.strips;
@@ -74,7 +75,7 @@ static __global__ void __launch_bounds__(SCATTER_THREADS) scatter_to_rows(const 
 #pragma unroll
             for (int k = 0; k < AT_ONCE; k++)
                 if (m + k < matches)
-                    v[k] = *reinterpret_cast<const Vector<T, N> *>(x + list[m + k] * w.x.pitch);
+                    v[k] = load<N>(x + list[m + k] * w.x.pitch);
 #pragma unroll
             for (int k = 0; k < AT_ONCE; k++)
 #pragma unroll
@@ -83,7 +84,7 @@ static __global__ void __launch_bounds__(SCATTER_THREADS) scatter_to_rows(const 
         }
     }
     if (is_column)
-        *reinterpret_cast<Vector<T, N> *>(w.y.data + r * w.y.pitch + col) = sum;
+        store<N>(w.y.data + r * w.y.pitch + col, sum);
 }
 
 template <typename T, int N> static bp_status launch_scatter(bp_exec *ex, ScatterRows<T> w)

@@ -12,9 +12,9 @@ __device__ static inline void small_rows(const bpi_small_call &c, bpi_fault *fau
 {
     const int64_t words = c.row_bytes / (int64_t)sizeof(T); /* of a row: 1, or there is one row */
     for (int64_t i = threadIdx.x; i < c.rows * words; i += blockDim.x) {
-        const int64_t row = i / words, word = i - row * words;
-        const int64_t from = c.index ? c.index[row] : row;
-        const bool ok = !c.index || index_ok(c.index[row], c.limit, row, fault, c.kernel);
+        const int64_t row = words == 1 ? i : 0, word = i - row;
+        const int32_t from = c.index ? c.index[row] : (int32_t)row;
+        const bool ok = !c.index || index_ok(from, c.limit, row, fault, c.kernel);
         T *y = reinterpret_cast<T *>(static_cast<char *>(c.y) + row * c.y_pitch);
         const char *a = static_cast<const char *>(c.a);
         y[word] = ok ? reinterpret_cast<const T *>(a + from * c.a_pitch)[word] : T(0);

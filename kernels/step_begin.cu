@@ -71,7 +71,7 @@ static bp_status step_begin_forward(bp_exec *ex, const bp_view *in, const bp_vie
     const bp_status st = bpi_cuda_take_small(ex, in, out, &small);
     if (st != BP_OK)
         return st;
-    if (is_aligned<T>(g))
+    if (is_aligned(g))
         return step_begin_launch<T, lanes_of<T>>(ex, g, n, out->data, counts, small);
     return step_begin_launch<T, 1>(ex, g, n, out->data, counts, small);
 }

@@ -17,19 +17,14 @@ enum {
     SUM_GRAIN = 32768   /* elements of a segment, at least */
 };
 
-/* Axes as one: element i is number i mod size[0] on axis 0, and so on outwards. */
-struct SumAxes {
-    int32_t count;
-    int64_t size[BP_MAX_DIMS];
-    int64_t x[BP_MAX_DIMS], y[BP_MAX_DIMS]; /* strides */
-};
+enum { X, Y }; /* the operands of axes */
 
 template <typename T> struct SumJob {
     const T *x;
     T *y;
     double *part;            /* [outputs or strips][segments][columns of a strip] */
     uint32_t *counters;      /* [outputs or strips] */
-    SumAxes reduced, kept;   /* the axes that go; those that stay but the columns' */
+    Axes<2> reduced, kept;   /* the axes that go; those that stay but the columns' */
     int64_t length, outputs; /* elements of reduced and of kept */
     int64_t cols;            /* of the columns' axis */
     int64_t x_step, y_step;  /* its strides */
@@ -43,22 +38,17 @@ struct SumPlace {
     int64_t x, y; /* offsets */
 };
 
-__device__ static inline SumPlace place_in(const SumAxes &axes, int64_t i)
+__device__ static inline SumPlace place_in(const Axes<2> &axes, int64_t i)
 {
-    SumPlace p = {0, 0};
-    for (int32_t a = 0; a < axes.count; a++) {
-        const int64_t next = a + 1 < axes.count ? i / axes.size[a] : 0;
-        p.x += (i - next * axes.size[a]) * axes.x[a];
-        p.y += (i - next * axes.size[a]) * axes.y[a];
-        i = next;
-    }
-    return p;
+    int64_t offset[2] = {0, 0};
+    add_offsets(offset, axes, 0, i);
+    return {offset[X], offset[Y]};
 }
 
 /* acc[j] += element j of the vectors first, first + step, ... before end. A vector has its N
  * elements from x + the offset of its place in `reduced` on. FLAT: that is one axis. */
 template <typename T, int N, bool FLAT>
-__device__ static inline void add_up(double (&acc)[N], const SumAxes &reduced, const T *x,
+__device__ static inline void add_up(double (&acc)[N], const Axes<2> &reduced, const T *x,
                                      int64_t first, int64_t end, int64_t step)
 {
     constexpr int AT_ONCE = FLAT ? 4 : 1; /* the divisions of a place take the registers */
@@ -67,8 +57,9 @@ __device__ static inline void add_up(double (&acc)[N], const SumAxes &reduced, c
 #pragma unroll
         for (int k = 0; k < AT_ONCE; k++)
             if (i + k * step < end) {
-                const int64_t at = FLAT ? (i + k * step) * reduced.x[0] : place_in(reduced, i).x;
-                v[k] = *reinterpret_cast<const Vector<T, N> *>(x + at);
+                const int64_t at = FLAT ? (i + k * step) * reduced.stride[X][0]
+                                        : place_in(reduced, i).x;
+                v[k] = load<N>(x + at);
             }
 #pragma unroll
         for (int k = 0; k < AT_ONCE; k++)
@@ -96,7 +87,7 @@ static __global__ void __launch_bounds__(SUM_THREADS, 4) sum_runs(const SumJob<T
     double acc[N] = {0};
     if (output < w.outputs)
         add_up<T, N, FLAT>(acc, w.reduced, w.x + at.x, segment * w.segment + lane,
-                     min((segment + 1) * w.segment, w.length), w.width);
+                           min((segment + 1) * w.segment, w.length), w.width);
     double sum = acc[0];
 #pragma unroll
     for (int j = 1; j < N; j++)
@@ -150,7 +141,7 @@ static __global__ void __launch_bounds__(SUM_THREADS, 4) sum_columns(const SumJo
     double acc[N] = {0};
     if (col < w.cols)
         add_up<T, N, FLAT>(acc, w.reduced, w.x + at.x + col * w.x_step, segment * w.segment + row,
-                     min((segment + 1) * w.segment, w.length), rows);
+                           min((segment + 1) * w.segment, w.length), rows);
     fold_columns(acc, w.width);
     if (w.segments > 1) {
         double *part = w.part + item * w.segments * w.width * N + lane * N;
@@ -161,11 +152,12 @@ static __global__ void __launch_bounds__(SUM_THREADS, 4) sum_columns(const SumJo
         if (!last_block(&w.counters[item], (uint32_t)w.segments))
             return;
 #pragma unroll
-        for (int j = 0; j < N; j++) {
+        for (int j = 0; j < N; j++)
             acc[j] = 0;
-            for (int64_t s = row; s < w.segments; s += rows)
+        for (int64_t s = row; s < w.segments; s += rows)
+#pragma unroll
+            for (int j = 0; j < N; j++)
                 acc[j] += part[s * w.width * N + j];
-        }
         fold_columns(acc, w.width);
     }
     if (row == 0 && col < w.cols)
@@ -176,21 +168,7 @@ static __global__ void __launch_bounds__(SUM_THREADS, 4) sum_columns(const SumJo
 
 /* --- the plan ----------------------------------------------------------------------------- */
 
-/* Adds the next axis outwards. */
-static inline void add_axis(SumAxes *axes, int64_t size, int64_t x, int64_t y)
-{
-    const int32_t top = axes->count - 1;
-    if (top >= 0 && x == axes->x[top] * axes->size[top] && y == axes->y[top] * axes->size[top]) {
-        axes->size[top] *= size;
-        return;
-    }
-    axes->size[axes->count] = size;
-    axes->x[axes->count] = x;
-    axes->y[axes->count] = y;
-    axes->count++;
-}
-
-static inline int64_t elements_of(const SumAxes &axes)
+static inline int64_t elements_of(const Axes<2> &axes)
 {
     int64_t n = 1;
     for (int32_t a = 0; a < axes.count; a++)
@@ -225,13 +203,13 @@ template <typename T> static void sort_axes(SumJob<T> *w, const bp_view &x, uint
     w->x_step = w->runs ? 0 : x.stride[inner];
     w->y_step = w->runs ? 0 : y_step[inner];
     if (w->runs && inner >= 0)
-        add_axis(&w->reduced, x.shape.dim[inner], x.stride[inner], 0);
+        add_axis(&w->reduced, x.shape.dim[inner], {x.stride[inner], 0});
     for (int32_t i = x.shape.ndim - 1; i >= 0; i--)
         if (i != inner && x.shape.dim[i] != 1) {
             if (axes >> i & 1)
-                add_axis(&w->reduced, x.shape.dim[i], x.stride[i], 0);
+                add_axis(&w->reduced, x.shape.dim[i], {x.stride[i], 0});
             else
-                add_axis(&w->kept, x.shape.dim[i], x.stride[i], y_step[i]);
+                add_axis(&w->kept, x.shape.dim[i], {x.stride[i], y_step[i]});
         }
     w->length = elements_of(w->reduced);
     w->outputs = elements_of(w->kept);
@@ -241,14 +219,13 @@ template <typename T> static void sort_axes(SumJob<T> *w, const bp_view &x, uint
 template <typename T> static bool reads_vectors(const SumJob<T> &w)
 {
     const int64_t N = lanes_of<T>;
-    int64_t misfit = w.runs ? (w.reduced.count > 0 && w.reduced.x[0] == 1 ? w.reduced.size[0] : 1)
-                            : (w.x_step == 1 ? w.cols : 1);
-    misfit %= N;
+    const int64_t step = w.runs ? w.reduced.stride[X][0] : w.x_step;
+    int64_t misfit = step != 1 ? 1 : (w.runs ? w.reduced.size[0] : w.cols) % N;
     for (int32_t a = w.runs; a < w.reduced.count; a++)
-        misfit |= w.reduced.x[a] % N;
+        misfit |= w.reduced.stride[X][a] % N;
     for (int32_t a = 0; a < w.kept.count; a++)
-        misfit |= w.kept.x[a] % N;
-    return misfit == 0 && is_aligned<T>(w.x);
+        misfit |= w.kept.stride[X][a] % N;
+    return misfit == 0 && is_aligned(w.x);
 }
 
 /* Cuts the work into teams and segments, by the shape alone, and launches. */
@@ -256,7 +233,7 @@ template <typename T, int N, bool FLAT> static bp_status launch_sum(bp_exec *ex,
 {
     if (w.runs && N > 1) {
         w.reduced.size[0] /= N;
-        w.reduced.x[0] = N;
+        w.reduced.stride[X][0] = N;
         w.length /= N;
     }
     w.width = w.runs ? power_of_two(parts(w.length, 4), WARP)

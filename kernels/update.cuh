@@ -3,9 +3,9 @@
  *     g += l1 sign(w) + l2 w, from step decay_from on;   rule(g, w and its moments)
  *
  * and nothing at all if there is a fault. A thread has two vectors of every buffer under way before
- * it looks at the fault and the state, and works out what depends on the step while they come: no
- * table, no second launch, and a recorded step stays right. g is hinted: its next use is to be
- * overwritten. */
+ * it looks at the fault and the state. While they come, one thread of a block works out what
+ * depends on the step, in double, of which many GPUs do little: no table, no second launch, and a
+ * recorded step stays right. g is hinted: its next use is to be overwritten. */
 #ifndef BPI_UPDATE_CUH
 #define BPI_UPDATE_CUH
 
@@ -48,11 +48,16 @@ static __global__ void __launch_bounds__(THREADS) update_kernel(Rule rule, Updat
             x[i][k] = load<N>(u.x[k] + at, left);
     }
     const uint32_t fault = u.fault->what;
-    const bpi_optimizer_state state = *u.state;
-    rule.begin(state);
-    const bool decays = (u.l1 != 0 || u.l2 != 0) && state.step >= u.decay_from;
+    const bool decays = (u.l1 != 0 || u.l2 != 0) && u.state->step >= u.decay_from;
+    BPI_SHARED(Rule, begun, [1]);
+    if (threadIdx.x == 0) {
+        rule.begin(*u.state);
+        begun[0] = rule;
+    }
+    __syncthreads();
     if (fault != 0)
         return;
+    rule = begun[0];
     for (int i = 0; i < ITEMS; i++) {
         const int64_t at = first + i * (THREADS * N);
         for (int j = 0; j < N; j++) {
@@ -91,10 +96,10 @@ static bp_status update(bp_exec *ex, const Rule &rule, const bp_view *in, const 
     u.l1 = (T)p.l1;
     u.l2 = (T)p.l2;
     u.decay_from = p.decay_from;
-    bool aligned = is_aligned<T>(u.g);
+    bool aligned = is_aligned(u.g);
     for (int k = 0; k <= MOMENTS; k++) {
         u.x[k] = static_cast<T *>(out[k].data);
-        aligned = aligned && is_aligned<T>(u.x[k]);
+        aligned = aligned && is_aligned(u.x[k]);
     }
     return aligned ? launch_update<lanes_of<T>>(ex, rule, u) : launch_update<1>(ex, rule, u);
 }
