@@ -170,6 +170,7 @@ static bp_status check(job *j)
 {
     const char *data = j->set->data;
     const char *mnist = !strncmp(data, "mnist:", 6) ? data + 6 : NULL;
+    TRY(bp_open(j->set->device, &j->ctx));
     if (check_device(j->set->device, mnist))
         return BP_OK;
     snprintf(j->text, sizeof j->text, "check: %.40s does not agree with the CPU", j->set->device);

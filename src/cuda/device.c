@@ -180,12 +180,16 @@ static const bpi_device_calls calls = {
 /* Whether the device is there, in words a user can act on. */
 static bp_status find_device(int32_t number, char *why)
 {
-    int count = 0;
+    int count = 0, driver = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
+    (void)cudaDriverGetVersion(&driver); /* 0: there is none */
     (void)cudaGetLastError();
-    if (error == cudaErrorInsufficientDriver)
-        snprintf(why, 160, "the NVIDIA driver is older than CUDA %d.%d, which this build needs",
-                 CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    if (error == cudaErrorInsufficientDriver && driver == 0)
+        snprintf(why, 160, "there is no NVIDIA driver here");
+    else if (error == cudaErrorInsufficientDriver)
+        snprintf(why, 160, "the NVIDIA driver is one for CUDA %d.%d, this build is of CUDA %d.%d",
+                 driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
+                 CUDART_VERSION % 1000 / 10);
     else if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
         snprintf(why, 160, "the NVIDIA driver knows no device");
     else if (error != cudaSuccess)

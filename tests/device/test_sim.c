@@ -153,9 +153,13 @@ static void expect_open(const char *name, const char *text)
 
 static void errors(void)
 {
+    enum { INSUFFICIENT_DRIVER = 35, ILLEGAL_ADDRESS = 700 }; /* of cudaError_t */
     sim->set_devices(-1);
-    expect_open("sim:0", "open \"sim:0\": the NVIDIA driver is older than CUDA 13.0, which this "
-                         "build needs");
+    expect_open("sim:0", "open \"sim:0\": there is no NVIDIA driver here");
+    sim->set_devices(1);
+    sim->fail("cudaGetDeviceCount", 1, INSUFFICIENT_DRIVER);
+    expect_open("sim:0", "open \"sim:0\": the NVIDIA driver is one for CUDA 13.0, this build is of "
+                         "CUDA 13.0");
     sim->set_devices(0);
     expect_open("sim:0", "open \"sim:0\": the NVIDIA driver knows no device");
     sim->set_devices(2);
@@ -178,7 +182,7 @@ static void errors(void)
     net n = {0};
     check(bp_open("sim:0", &ctx) == BP_OK && net_open(&n, ctx, BP_F32, 0) == BP_OK &&
           net_batch(&n, 0) == BP_OK, "with BPCUDA_DEBUG_SYNC=1 a context opens");
-    sim->fail("kernel:run", 3, 700);
+    sim->fail("kernel:run", 3, ILLEGAL_ADDRESS);
     bp_status st = bp_run(ctx, 0, net_step, &n);
     printf("       \"%s\"\n", bp_error_text(ctx));
     check(st == BP_ERR_DEVICE && strstr(bp_error_text(ctx), "kernel") &&
