@@ -101,6 +101,13 @@ else()
         list(APPEND targets -gencode arch=compute_${number},code=compute_${number})
     endforeach()
 endif()
+list(APPEND targets -Xfatbin=-compress-all)
+if(BPCUDA_CUDA_VERSION VERSION_GREATER_EQUAL 12.8)
+    list(APPEND targets --compress-mode=size)
+endif()
+if(BPCUDA_TESTS) # lines for compute-sanitizer; a third of the library's size
+    list(APPEND targets -lineinfo)
+endif()
 message(STATUS "CUDA device: ${BPCUDA_NVCC}, CUDA ${BPCUDA_CUDA_VERSION}, for ${architectures}")
 
 # --- the library ---------------------------------------------------------------------------
@@ -112,7 +119,7 @@ foreach(source ${cuda_kernels})
     set(object ${PROJECT_BINARY_DIR}/kernels/${name}.o)
     add_custom_command(OUTPUT ${object}
         COMMAND ${PROJECT_SOURCE_DIR}/cmake/nvcc.sh ${object}.log
-            ${BPCUDA_NVCC} -std=c++17 -O3 -lineinfo ${targets} -Xfatbin=-compress-all -Xptxas=-v
+            ${BPCUDA_NVCC} -std=c++17 -O3 ${targets} -Xptxas=-v
             -Wno-deprecated-gpu-targets
             -Xcompiler=-fPIC,-fvisibility=hidden,-fno-exceptions,-Wall,-Wextra,-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
             -I${PROJECT_SOURCE_DIR}/kernels -I${PROJECT_SOURCE_DIR}/src -I${PROJECT_SOURCE_DIR}/include
