@@ -170,6 +170,10 @@ static bp_status make_graph(bp_plan *plan, int steps, bpi_graph **graph, int64_t
     bp_status end = calls->captured(ctx->device, graph, nodes);
     if (st == BP_OK && end != BP_OK)
         st = bpi_device_failed(ctx, end, "plan_record");
+    if (st != BP_OK && *graph) { /* of calls that were not all taken */
+        calls->drop(ctx->device, *graph);
+        *graph = NULL;
+    }
     return st;
 }
 
