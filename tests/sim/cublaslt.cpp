@@ -190,11 +190,6 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
     return destroy<Context>("cublasLtDestroy", handle);
 }
 
-size_t cublasLtGetVersion(void)
-{
-    return CUBLAS_VERSION;
-}
-
 const char *cublasLtGetStatusName(cublasStatus_t status)
 {
     switch (status) {

@@ -135,15 +135,6 @@ using namespace sim;
 
 extern "C" {
 
-cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
-{
-    return api("cudaMemGetInfo", WORK, [=] {
-        *total = config.memory_bytes;
-        *free_bytes = config.memory_bytes - devices[current_device].used_bytes;
-        return cudaSuccess;
-    });
-}
-
 cudaError_t cudaMalloc(void **ptr, size_t size)
 {
     return api("cudaMalloc", WORK, [=] {

@@ -232,14 +232,6 @@ cudaError_t cudaSetDevice(int device)
     });
 }
 
-cudaError_t cudaGetDevice(int *device)
-{
-    return api("cudaGetDevice", QUERY, [=] {
-        *device = current_device;
-        return cudaSuccess;
-    });
-}
-
 static cudaError_t describe(struct cudaDeviceProp *prop, int device)
 {
     if (device < 0 || device >= config.devices)
@@ -290,23 +282,12 @@ cudaError_t cudaDriverGetVersion(int *version)
     return api("cudaDriverGetVersion", QUERY, [] { return cudaSuccess; });
 }
 
-cudaError_t cudaRuntimeGetVersion(int *version)
-{
-    *version = CUDART_VERSION;
-    return cudaSuccess;
-}
-
 /* --- errors ---------------------------------------------------------------------------------- */
-
-cudaError_t cudaPeekAtLastError(void)
-{
-    const cudaError_t sticky = devices[current_device].sticky;
-    return sticky == cudaSuccess ? last_call_error : sticky;
-}
 
 cudaError_t cudaGetLastError(void)
 {
-    const cudaError_t error = cudaPeekAtLastError();
+    const cudaError_t sticky = devices[current_device].sticky;
+    const cudaError_t error = sticky == cudaSuccess ? last_call_error : sticky;
     last_call_error = cudaSuccess;
     return error;
 }

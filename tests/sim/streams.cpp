@@ -5,7 +5,6 @@
  * streams, so their order does not matter. A graph is the list of work that a capture took. */
 #include "runtime.h"
 
-#include <chrono>
 #include <map>
 
 namespace sim {
@@ -145,11 +144,9 @@ namespace {
 struct Mark {
     Stream *stream;
     bool passed = false;
-    double ms;
 };
 
 struct Event : Object {
-    bool is_timed;
     std::shared_ptr<Mark> mark; /* the last; none: as if passed */
 };
 
@@ -162,12 +159,6 @@ struct Graph : Object {
 struct GraphExec : Object {
     Nodes nodes;
 };
-
-double now_ms()
-{
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return std::chrono::duration<double, std::milli>(now).count();
-}
 
 bool is_pending(const Event *event)
 {
@@ -224,14 +215,6 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
     });
 }
 
-cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status)
-{
-    return handle_api<Stream>("cudaStreamIsCapturing", WORK, stream, [=](Stream *s) {
-        *status = s->status;
-        return cudaSuccess;
-    });
-}
-
 cudaError_t cudaFuncSetAttribute(const void *func, enum cudaFuncAttribute attr, int value)
 {
     return api("cudaFuncSetAttribute", WORK, [=] {
@@ -245,12 +228,10 @@ cudaError_t cudaFuncSetAttribute(const void *func, enum cudaFuncAttribute attr, 
 
 /* --- events --------------------------------------------------------------------------------- */
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags)
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int)
 {
     return api("cudaEventCreateWithFlags", WORK, [=] {
-        Event *e = new Event;
-        e->is_timed = !(flags & cudaEventDisableTiming);
-        publish(event, e);
+        publish(event, new Event);
         return cudaSuccess;
     });
 }
@@ -269,7 +250,6 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
         e->mark = mark;
         auto pass = [=] {
             mark->passed = true;
-            mark->ms = now_ms();
             return cudaSuccess;
         };
         return submit(s, pass, RELEASE);
@@ -303,19 +283,6 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
     return destroy_handle<Event>("cudaEventDestroy", event);
-}
-
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
-{
-    return api("cudaEventElapsedTime", WORK, [=] {
-        Event *from = find<Event>(start), *to = find<Event>(end);
-        if (!from || !to || !from->is_timed || !to->is_timed || !from->mark || !to->mark)
-            return cudaErrorInvalidResourceHandle;
-        if (is_pending(from) || is_pending(to))
-            return cudaErrorNotReady;
-        *ms = static_cast<float>(to->mark->ms - from->mark->ms);
-        return cudaSuccess;
-    });
 }
 
 /* --- graphs --------------------------------------------------------------------------------- */

@@ -13,7 +13,6 @@
 extern "C" {
 #endif
 
-#define CUBLAS_VERSION 130100
 
 typedef enum {
     CUBLAS_STATUS_SUCCESS = 0,
@@ -96,7 +95,6 @@ typedef struct {
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle);
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle);
-size_t cublasLtGetVersion(void);
 const char *cublasLtGetStatusName(cublasStatus_t status);
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
