@@ -13,7 +13,6 @@
 extern "C" {
 #endif
 
-
 typedef enum {
     CUBLAS_STATUS_SUCCESS = 0,
     CUBLAS_STATUS_NOT_INITIALIZED = 1,
