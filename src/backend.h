@@ -8,6 +8,13 @@
 #include "bpcuda/context.h"
 #include "bpcuda/op.h"
 
+#define BPI_TRY(expr)                        \
+    do {                                     \
+        bp_status try_status_ = (expr);      \
+        if (try_status_ != BP_OK)            \
+            return try_status_;              \
+    } while (0)
+
 /* How an input must lie in memory; the dispatcher copies one that does not fit. Each value allows
  * all that the ones before it allow. */
 enum {

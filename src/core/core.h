@@ -15,13 +15,6 @@
 #include "bpcuda/bpcuda.h"
 #include "kernel_params.h"
 
-#define BPI_TRY(expr)                        \
-    do {                                     \
-        bp_status try_status_ = (expr);      \
-        if (try_status_ != BP_OK)            \
-            return try_status_;              \
-    } while (0)
-
 enum { BPI_PARAMS_MAX = 256, BPI_KERNEL_IO = 8 }; /* bytes of op params; views of one kernel */
 
 /* --- storage (memory.c) ------------------------------------------------------------------ */

@@ -8,12 +8,6 @@
 #define BPI_CUDA_KIND "cuda" /* in device names; "sim" where the device is simulated */
 #endif
 
-#define BPI_TRY(expr)                       \
-    do {                                    \
-        bp_status try_status_ = (expr);     \
-        if (try_status_ != BP_OK)           \
-            return try_status_;             \
-    } while (0)
 /* A call of CUDA: on failure the device's `why` names it. */
 #define BPI_CUDA_TRY(d, call)                            \
     do {                                                 \

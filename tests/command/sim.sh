@@ -37,7 +37,7 @@ told() {
 told "$work/none" "libbpcuda-sim.so is not in BPCUDA_PLUGIN_DIR"
 claim "a plug-in that is not there is named"
 cp "$bpcuda" foreign/libbpcuda-sim.so
-told "$work/foreign" "libbpcuda-sim.so"
+told "$work/foreign" "libbpcuda-sim.so" && ! grep -qF "is not in" out
 claim "a file that is no plug-in is refused"
 LC_ALL=C sed "s/$door/$(printf '%064d' 0)/g" "$plugin" >other/libbpcuda-sim.so
 told "$work/other" "belongs to another build of bpcuda"

@@ -149,9 +149,8 @@ static void one_graph(double dropout, int64_t most_nodes)
           "the loss has fallen");
     printf("       %lld kernels, %lld graph nodes, dropout %g\n", (long long)bp_plan_kernels(plan),
            (long long)bp_plan_nodes(plan), dropout);
-    /* a library may take more kernels for a product than the simulated one */
-    check(bp_plan_nodes(plan) <= most_nodes || strncmp(name, "sim", 3),
-          "a step has as few nodes as it should");
+    if (!strncmp(name, "sim", 3)) /* another library may take more kernels for a product */
+        check(bp_plan_nodes(plan) <= most_nodes, "a step has as few nodes as it should");
     free(want);
     free(got);
     bp_plan_free(plan);

@@ -71,6 +71,8 @@ static void cases_of(const char *op)
                 one_case(&op_cases[i], true);
             n++;
         }
+    if (reader_checks == checks)
+        check_failed_case("device", &about, "%s: nothing was compared", op);
     snprintf(detail, sizeof detail, "%2d cases, %8lld numbers, error %.2f of the allowed", n,
              (long long)(reader_checks - checks), reader_worst);
     line(op, detail, before);
