@@ -21,6 +21,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/view.h"
 #include "cpu/gemm.h"
 
 #include "kernel_exec.h"

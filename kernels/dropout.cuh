@@ -5,7 +5,7 @@
 #define BPI_DROPOUT_CUH
 
 #include "device.cuh"
-#include "philox.h"
+#include "door/philox.h"
 
 namespace bpi {
 

@@ -4,7 +4,7 @@
  *
  * A thread owns 8 neighbours of a row: a byte of the mask, and a block of the dropout stream where
  * rows have a multiple of 8 elements. Floor: y read and written once. The same in one product on
- * the CPU: src/cpu/gemm_tile.h; who calls it: src/cuda/linear.c; the bits: src/philox.h. */
+ * the CPU: src/cpu/gemm_tile.h; who calls it: src/cuda/linear.c; the bits: src/door/philox.h. */
 #include "dropout.cuh"
 #include "reduce.cuh"
 

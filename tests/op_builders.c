@@ -112,7 +112,7 @@ const char *const op_names[] = {
 #define BPI_OP(name) #name,
 #define BPI_VIEW(name) #name,
 #define BPI_PLAIN(name)
-#include "ops.def"
+#include "door/ops.def"
     NULL};
 
 /* splitmix64 (Steele, Lea, Flood, 2014). */

@@ -1,4 +1,4 @@
-/* The one table of cases: for every op of src/ops.def, rows of input shapes, dtypes, layouts and
+/* The one table of cases: for every op of src/door/ops.def, rows of input shapes, dtypes, layouts and
  * value ranges, with the tolerance that holds and why.
  *
  * Readers: golden values, f32 against f64, finite differences, thread counts, planted bugs; later

@@ -1,6 +1,6 @@
 /* Parameter stores: declaration, initial values, pitch and padding. */
-#include "core/core.h"
-#include "philox.h"
+#include "core/params.h"
+#include "door/philox.h"
 #include "suite.h"
 
 #define CLAIM(name) Test(params, name, .init = setup, .fini = teardown)
@@ -113,7 +113,7 @@ CLAIM(padding_stays_zero_through_training)
     cr_assert(tensor_values(n.params->grads, &flat[1]));
     for (int i = 0; i < NET_PARAMS; i++) {
         const bpi_segment *s = &n.params->segment[i];
-        const bp_view *v = &s->value->view;
+        const bp_view *v = bpi_view_of(s->value);
         int64_t cols = s->shape.dim[s->shape.ndim - 1];
         int64_t pitch = s->shape.ndim == 2 ? v->stride[0] : cols;
         for (int64_t e = 0; e < s->count; e++) {
@@ -132,7 +132,7 @@ CLAIM(pitched_rows_read_and_write_as_packed)
     bp_params *p;
     OK(bp_params_create(ctx, BP_F32, &p));
     bp_tensor *w = bp_param(p, "w", BP_SHAPE(3, 256), BP_INIT_ZERO), *v = NULL;
-    cr_assert_gt(w->view.stride[0], 256, "else this test shows nothing");
+    cr_assert_gt(bpi_view_of(w)->stride[0], 256, "else this test shows nothing");
     v = tensor_in(ctx, BP_F32, BP_SHAPE(3, 256), NULL, 1);
     values a = {0};
     cr_assert(tensor_values(v, &a) && tensor_fill(w, &a));

@@ -5,7 +5,15 @@
  * something wanted; the others are not visited and nothing is computed for them. */
 #include <string.h>
 
-#include "core/core.h"
+#include "autograd/apply.h"
+#include "autograd/walk.h"
+#include "core/context.h"
+#include "core/dispatch.h"
+#include "core/error.h"
+#include "core/params.h"
+#include "core/tensor.h"
+#include "core/view.h"
+#include "door/kernel_params.h"
 
 /* Marks what lies between the targets and `last`; true if `last` itself does. */
 static bool mark(bp_context *ctx, bpi_walk *w, int32_t last)
@@ -31,13 +39,13 @@ static bool mark(bp_context *ctx, bpi_walk *w, int32_t last)
 static bp_status add_gradient(bp_context *ctx, bpi_walk *w, bp_tensor **slot, bp_tensor *dx)
 {
     bp_tensor *sum = dx;
-    if (*slot && !(w->flags & BP_CREATE_GRAPH) && (*slot)->storage->refs == 1 &&
-        bpi_layout_fits(&(*slot)->view, BPI_MATRIX)) {
+    if (*slot && !(w->flags & BP_CREATE_GRAPH) && bpi_at(*slot)->storage->refs == 1 &&
+        bpi_layout_fits(bpi_view_of(*slot), BPI_MATRIX)) {
         bp_tensor *in[2] = {*slot, dx}; /* nobody else sees it, nothing overlaps: add in place */
         return bpi_dispatch(ctx, BPI_OP_add, BPI_FORWARD, in, 2, slot, 1, NULL, 0);
     }
     if (*slot) {
-        sum = bp_add(*slot, dx);
+        sum = bpi_apply2(ctx->add, *slot, dx, NULL);
         if (!sum)
             return ctx->pending;
     }
@@ -100,11 +108,11 @@ static bp_status deliver(bpi_grad_call *g, int i)
 static bp_status check_saved(bp_context *ctx, const bpi_node *node, const bpi_saved *s,
                              const char *what, int i)
 {
-    if (!s->t || s->t->storage->version == s->version)
+    if (!s->t || bpi_at(s->t)->storage->version == s->version)
         return BP_OK;
     return bpi_fail(ctx, BP_ERR_STATE,
                     "%s: its %s %d was changed by %s after it was saved for the gradient",
-                    node->op->def.name, what, i, s->t->storage->writer);
+                    node->op->def.name, what, i, bpi_at(s->t)->storage->writer);
 }
 
 /* Fills what a rule sees; finds out what it must compute. */
@@ -143,23 +151,16 @@ static bp_status visit(bp_context *ctx, bpi_walk *w, bpi_node *node)
                         "bp_backward_keep or BP_KEEP_GRAPH", node->op->def.name);
     bpi_grad_call g;
     BPI_TRY(open_call(&g, ctx, w, node));
-    bool no_grad = ctx->no_grad, graph = w->flags & BP_CREATE_GRAPH;
+    bool graph = w->flags & BP_CREATE_GRAPH;
     bool composed = node->op->compose && (graph || !node->op->def.gradient);
-    if (!bpi_grow(ctx, (void **)&ctx->scope, &ctx->scope_capacity, ctx->depth + 1,
-                  sizeof *ctx->scope))
-        return ctx->pending;
-    ctx->scope[ctx->depth++] = (bpi_scope){0}; /* holds the rule's handles, not its nodes */
-    ctx->no_grad = !graph;
+    BPI_TRY(bpi_rule_scope_begin(ctx, !graph));
     bp_status st = composed ? bpi_compose_gradient(&g) : node->op->def.gradient(&g.call);
     if (st == BP_OK)
         st = ctx->pending;
     for (int i = 0; i < g.call.n_in && st == BP_OK; i++)
         if (g.call.need[i] && g.call.dx[i])
             st = deliver(&g, i);
-    ctx->no_grad = no_grad;
-    while (ctx->scope[ctx->depth - 1].tensors)
-        bpi_kill(ctx->scope[ctx->depth - 1].tensors);
-    ctx->depth--;
+    bpi_rule_scope_end(ctx);
     return st != BP_OK ? bpi_fail(ctx, st, "%s: its gradient failed: %s", node->op->def.name,
                                   bp_status_name(st))
                        : BP_OK;
@@ -228,22 +229,22 @@ bp_status bpi_compose_gradient(bpi_grad_call *g)
     for (int i = 0; i < g->call.n_in; i++) {
         in[i] = g->call.in[i]; /* clones: they carry the place of the original input */
         if (g->call.need[i])
-            w.place[i] = in[i]->place;
+            w.place[i] = bpi_at(in[i])->place;
     }
     w.first = ctx->tape_length;
     ctx->no_grad = false;
     bp_status st = g->node->op->compose(ctx, in, g->call.params, y);
     ctx->no_grad = !graph;
     for (int k = 0; k < g->call.n_out && st == BP_OK; k++) /* y and the op have equal outputs */
-        if (g->call.dout[k] && y[k] && y[k]->place.serial)
-            st = walk(ctx, &w, &y[k]->place, g->call.dout[k]);
+        if (g->call.dout[k] && y[k] && bpi_at(y[k])->place.serial)
+            st = walk(ctx, &w, &bpi_at(y[k])->place, g->call.dout[k]);
     ctx->no_grad = no_grad;
     for (int i = 0; i < g->call.n_in; i++) {
         g->call.dx[i] = result[i];
         if (result[i])
             bpi_give_to_scope(result[i]);
         if (g->call.need[i]) /* the inner walk marked it as its own */
-            bpi_node_at(ctx, in[i]->place.node)->needed = g->walk->id;
+            bpi_node_at(ctx, bpi_at(in[i])->place.node)->needed = g->walk->id;
     }
     if (!graph)
         bpi_tape_cut(ctx, w.first);
@@ -273,16 +274,17 @@ static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
     BPI_TRY(walkable(ctx, loss, "backward"));
     if (ctx->walking)
         return bpi_fail(ctx, BP_ERR_STATE, "backward: called from a gradient rule");
-    if (bp_shape_count(loss->view.shape) != 1)
+    if (bp_shape_count(bpi_view_of(loss)->shape) != 1)
         return bpi_fail(ctx, BP_ERR_SHAPE, "backward: the loss has shape %s, not one element",
-                        bpi_shape_str(&loss->view.shape).s);
-    bp_tensor *one = ctx->one[loss->view.dtype == BP_F64];
-    bp_tensor *seed = bpi_window(one, 0, one->view.dtype, loss->view.shape, BPI_OWNER_LIBRARY);
+                        bpi_shape_str(&bpi_view_of(loss)->shape).s);
+    bp_tensor *one = ctx->one[bpi_view_of(loss)->dtype == BP_F64];
+    bp_tensor *seed = bpi_window(one, 0, bpi_view_of(one)->dtype, bpi_view_of(loss)->shape,
+                                 BPI_OWNER_LIBRARY);
     if (!seed)
         return ctx->pending;
     bpi_walk w = {.to_store = true, .flags = flags};
     ctx->walking++;
-    bp_status st = walk(ctx, &w, &loss->place, seed);
+    bp_status st = walk(ctx, &w, &bpi_at(loss)->place, seed);
     ctx->walking--;
     bpi_kill(seed);
     for (int32_t n = 0; n < ctx->tape_length && st != BP_OK; n++)
@@ -304,8 +306,9 @@ bp_status bp_backward_keep(bp_context *ctx, bp_tensor *loss)
 /* 0 = 0 * 1 on the device, so that a plan can record it. */
 static bp_tensor *zeros_like(bp_context *ctx, const bp_tensor *t)
 {
-    bp_tensor *one = ctx->one[t->view.dtype == BP_F64]; /* broadcasts */
-    bp_tensor *zeros = bpi_fresh_packed(ctx, t->view.dtype, t->view.shape, BPI_OWNER_LIBRARY);
+    const bp_view *v = bpi_view_of(t);
+    bp_tensor *one = ctx->one[v->dtype == BP_F64]; /* broadcasts */
+    bp_tensor *zeros = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_LIBRARY);
     bpi_scale_params p = {0};
     if (zeros && bpi_dispatch(ctx, BPI_OP_scale, BPI_FORWARD, &one, 1, &zeros, 1, &p, sizeof p)) {
         bpi_kill(zeros);
@@ -322,19 +325,20 @@ static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *c
     if (n < 0 || n > (int32_t)(sizeof w.place / sizeof *w.place))
         return bpi_fail(ctx, BP_ERR_ARG, "grad: %d tensors asked for; at most %zu", n,
                         sizeof w.place / sizeof *w.place);
+    const bp_view *from = dy ? bpi_view_of(dy) : NULL, *to = bpi_view_of(y);
     if (!dy || bpi_usable(ctx, dy, "grad", "dy") != BP_OK ||
-        !bpi_same_shape(&dy->view.shape, &y->view.shape) || dy->view.dtype != y->view.dtype)
+        !bpi_same_shape(&from->shape, &to->shape) || from->dtype != to->dtype)
         return bpi_fail(ctx, BP_ERR_SHAPE, "grad: dy %s does not have y's shape %s and dtype",
-                        dy ? bpi_shape_str(&dy->view.shape).s : "NULL",
-                        bpi_shape_str(&y->view.shape).s);
+                        dy ? bpi_shape_str(&from->shape).s : "NULL", bpi_shape_str(&to->shape).s);
     for (int i = 0; i < n; i++) {
         if (!x[i] || bpi_usable(ctx, x[i], "grad", "an x") != BP_OK || !bpi_node_of(ctx, x[i]))
             return bpi_fail(ctx, BP_ERR_ARG, "grad: x[%d] asks for no gradient", i);
-        w.place[i] = x[i]->place;
+        w.place[i] = bpi_at(x[i])->place;
         w.first = w.place[i].node < w.first ? w.place[i].node : w.first;
     }
     ctx->walking++;
-    bp_status st = n > 0 && w.first <= y->place.node ? walk(ctx, &w, &y->place, dy) : BP_OK;
+    const bpi_place *last = &bpi_at(y)->place;
+    bp_status st = n > 0 && w.first <= last->node ? walk(ctx, &w, last, dy) : BP_OK;
     ctx->walking--;
     for (int i = 0; i < n && st == BP_OK; i++)
         if (!dx[i] && !(dx[i] = zeros_like(ctx, x[i])))

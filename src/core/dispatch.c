@@ -1,13 +1,15 @@
-/* The door: finds the kernel, fits the inputs' layout, runs, records; what a kernel may call. */
-#include <string.h>
+/* The door from above: dispatch.h. */
+#include "core/dispatch.h"
 
-#include "core/core.h"
-#include "fpstate.h"
+#include "core/context.h"
+#include "core/error.h"
+#include "core/view.h"
+#include "door/fpstate.h"
 
 static const char *const op_name[] = {
 #define BPI_OP(name) #name,
 #define BPI_VIEW(name) #name,
-#include "ops.def"
+#include "door/ops.def"
 };
 
 const char *bpi_kernel_name(const bp_context *ctx, int32_t number)
@@ -25,8 +27,8 @@ bp_dtype bpi_compute_dtype(bp_tensor *const *a, int n_a, bp_tensor *const *b, in
 {
     for (int i = 0; i < n_a + n_b; i++) {
         const bp_tensor *t = i < n_a ? a[i] : b[i - n_a];
-        if (t && bpi_is_real(t->view.dtype))
-            return t->view.dtype;
+        if (t && bpi_is_real(bpi_view_of(t)->dtype))
+            return bpi_view_of(t)->dtype;
     }
     return BP_F32;
 }
@@ -40,29 +42,11 @@ const bpi_kernel *bpi_find_kernel(bp_context *ctx, const bp_op *op, int slot, bp
     return k->fn ? k : NULL;
 }
 
-bp_status bpi_device_failed(bp_context *ctx, bp_status st, const char *what)
-{
-    const char *why = ctx->device->why;
-    return bpi_fail(ctx, st, "%s on %s: %s", what, ctx->device->name,
-                    st == BP_ERR_DEVICE && why[0] ? why : bp_status_name(st));
-}
-
-bp_status bpi_upload(bp_context *ctx, void *dst, const void *src, size_t bytes)
-{
-    bp_status st = ctx->device->calls->upload(ctx->device, dst, src, bytes);
-    return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, "upload");
-}
-
-bp_status bpi_download(bp_context *ctx, void *dst, const void *src, size_t bytes)
-{
-    bp_status st = ctx->device->calls->download(ctx->device, dst, src, bytes);
-    return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, "download");
-}
-
 /* A packed copy of an input that the kernel cannot read as it lies. */
 static bp_tensor *packed_copy(bp_context *ctx, bp_tensor *t)
 {
-    bp_tensor *copy = bpi_fresh_packed(ctx, t->view.dtype, t->view.shape, BPI_OWNER_LIBRARY);
+    const bp_view *v = bpi_view_of(t);
+    bp_tensor *copy = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_LIBRARY);
     if (!copy)
         return NULL;
     ctx->stats.layout_copies++;
@@ -82,7 +66,7 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
     bp_status st = BP_OK;
     for (int i = 0; i < n_in && st == BP_OK; i++) {
         bp_tensor *t = in[i];
-        if (t && !bpi_layout_fits(&t->view, kernel->layout)) {
+        if (t && !bpi_layout_fits(bpi_view_of(t), kernel->layout)) {
             t = packed_copy(ctx, t);
             if (t)
                 copy[n_copies++] = t;
@@ -90,14 +74,14 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
                 st = ctx->pending != BP_OK ? ctx->pending : BP_ERR_NOMEM;
         }
         if (t)
-            view[i] = t->view;
+            view[i] = *bpi_view_of(t);
         else
             view[i].data = NULL;
     }
     bp_view *out_view = view + n_in;
     for (int i = 0; i < n_out; i++) {
         if (out[i])
-            out_view[i] = out[i]->view;
+            out_view[i] = *bpi_view_of(out[i]);
         else
             out_view[i].data = NULL;
     }
@@ -108,8 +92,8 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
         st = kernel->fn(&ctx->exec, view, out_view, params);
         bpi_fp_leave(own);
         if (st == BP_OK && ctx->recording)
-            st = bpi_plan_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out, params,
-                               params_bytes);
+            st = bpi_recorder_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out,
+                                   params, params_bytes);
         else if (st != BP_OK)
             bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));
     }
@@ -129,43 +113,4 @@ bp_status bpi_dispatch(bp_context *ctx, bpi_op_id id, int slot, bp_tensor *const
                         ctx->device->name, bp_dtype_name(compute));
     return bpi_dispatch_kernel(ctx, (int32_t)id * BPI_SLOTS + slot, kernel, in, n_in, out, n_out,
                                params, params_bytes);
-}
-
-/* --- what kernels call ------------------------------------------------------------------- */
-
-void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg)
-{
-    if (blocks == 1)
-        body(arg, 0);
-    else if (blocks > 1)
-        ex->device->calls->parallel_for(ex->device, blocks, body, arg);
-}
-
-void *bpi_workspace(bp_exec *ex, size_t bytes)
-{
-    if (bytes > ex->workspace_bytes) {
-        const bpi_device_calls *calls = ex->device->calls;
-        size_t more = bytes + bytes / 4;
-        void *p = calls->alloc(ex->device, more);
-        if (!p)
-            return NULL;
-        if (ex->workspace)
-            calls->free(ex->device, ex->workspace, ex->workspace_bytes);
-        ex->workspace = p;
-        ex->workspace_bytes = more;
-    }
-    return ex->workspace;
-}
-
-void bpi_fault_note(bp_exec *ex, bp_status status, int64_t value)
-{
-    uint32_t none = 0, what = BPI_FAULT_WHAT(status, ex->kernel);
-    if (__atomic_compare_exchange_n(&ex->fault->what, &none, what, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED))
-        ex->fault->first = BPI_FAULT_FIRST(0, value);
-}
-
-void bp_fault_range(bp_exec *ex, int64_t value)
-{
-    bpi_fault_note(ex, BP_ERR_RANGE, value);
 }

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "core/context.h"
+#include "core/error.h"
 
 const char *bp_version(void)
 {
@@ -36,6 +37,13 @@ bp_status bpi_fail(bp_context *ctx, bp_status status, const char *format, ...)
     if (ctx->hooks.log)
         ctx->hooks.log(ctx->hooks.user, ctx->text);
     return status;
+}
+
+bp_status bpi_device_failed(bp_context *ctx, bp_status st, const char *what)
+{
+    const char *why = ctx->device->why;
+    return bpi_fail(ctx, st, "%s on %s: %s", what, ctx->device->name,
+                    st == BP_ERR_DEVICE && why[0] ? why : bp_status_name(st));
 }
 
 bp_status bpi_why(char *why, bp_status status, const char *format, ...)

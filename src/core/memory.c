@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "core/context.h"
+#include "core/error.h"
 
 void *bpi_host_alloc(bp_context *ctx, size_t bytes)
 {
@@ -154,4 +155,16 @@ void bpi_memory_free(bp_context *ctx)
     trim(ctx);
     memcpy(ctx->free_storage[0], ctx->free_storage[1], sizeof ctx->free_storage[0]);
     trim(ctx);
+}
+
+bp_status bpi_upload(bp_context *ctx, void *dst, const void *src, size_t bytes)
+{
+    bp_status st = ctx->device->calls->upload(ctx->device, dst, src, bytes);
+    return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, "upload");
+}
+
+bp_status bpi_download(bp_context *ctx, void *dst, const void *src, size_t bytes)
+{
+    bp_status st = ctx->device->calls->download(ctx->device, dst, src, bytes);
+    return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, "download");
 }

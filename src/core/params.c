@@ -2,11 +2,15 @@
  *
  * In the flat buffers the weights (rank 2 and more: those that take weight decay) come first, then
  * the rest, each group in order of declaration: an optimiser launches once, or twice with decay. */
+#include "core/params.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "core/core.h"
-#include "philox.h"
+#include "core/context.h"
+#include "core/error.h"
+#include "core/view.h"
+#include "door/philox.h"
 
 bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
 {
@@ -76,14 +80,14 @@ static bp_tensor *declare(bp_params *p, const char *name, bp_shape shape, bp_ini
     bp_view v = {0};
     bpi_view_rows(&v, p->dtype, shape);
     char *copy = bpi_host_alloc(ctx, strlen(name) + 1);
-    bp_tensor *t = copy ? bpi_handle(ctx, NULL, &v, BPI_OWNER_LIBRARY) : NULL;
+    bp_tensor *t = copy ? bpi_handle(ctx, NULL, &v, BPI_OWNER_OBJECT) : NULL;
     if (!t) {
         bpi_host_free(ctx, copy, strlen(name) + 1);
         bpi_fail(ctx, BP_ERR_NOMEM, "param %s: out of memory", name);
         return NULL;
     }
-    t->store = p;
-    t->segment = (int32_t)p->n;
+    bpi_at(t)->store = p;
+    bpi_at(t)->segment = (int32_t)p->n;
     p->segment[p->n++] =
         (bpi_segment){.name = strcpy(copy, name), .value = t, .shape = shape, .init = init};
     return t;
@@ -108,7 +112,7 @@ static bool takes_decay(const bpi_segment *s)
 /* The padded elements of a segment: whole rows of its pitch, up to a multiple of 64 bytes. */
 static int64_t padded(const bpi_segment *s, bp_dtype dtype)
 {
-    const bp_view *v = &s->value->view;
+    const bp_view *v = bpi_view_of(s->value);
     int64_t n = s->shape.ndim == 2 ? s->shape.dim[0] * v->stride[0] : bp_shape_count(s->shape);
     int64_t line = 64 / (int64_t)bp_dtype_bytes(dtype);
     return (n + line - 1) / line * line;
@@ -123,7 +127,7 @@ static void initialise(const bp_params *p, int64_t i, unsigned char *host)
         return;
     int64_t count = bp_shape_count(s->shape);
     int64_t cols = s->shape.ndim ? s->shape.dim[s->shape.ndim - 1] : 1;
-    int64_t pitch = s->shape.ndim == 2 ? s->value->view.stride[0] : cols;
+    int64_t pitch = s->shape.ndim == 2 ? bpi_view_of(s->value)->stride[0] : cols;
     int64_t fan_in = s->shape.ndim ? count / s->shape.dim[0] : 1;
     double bound = sqrt((s->init == BP_INIT_HE ? 6.0 : 3.0) / (double)fan_in);
     bpi_stream stream = {p->ctx->seed, 0, bpi_purpose_site(BPI_PURPOSE_INIT, (uint32_t)i)};
@@ -145,12 +149,13 @@ static void initialise(const bp_params *p, int64_t i, unsigned char *host)
 static bool attach(bp_params *p, bpi_segment *s)
 {
     size_t at = (size_t)s->offset * bp_dtype_bytes(p->dtype);
-    bp_view v = s->value->view;
-    v.data = (char *)p->grads->view.data + at;
-    s->grad = bpi_handle(p->ctx, p->grads->storage, &v, BPI_OWNER_LIBRARY);
-    s->value->view.data = (char *)p->values->view.data + at;
-    s->value->storage = p->values->storage;
-    s->value->storage->refs++;
+    bpi_tensor *value = bpi_at(s->value);
+    bp_view v = value->view;
+    v.data = (char *)bpi_view_of(p->grads)->data + at;
+    s->grad = bpi_handle(p->ctx, bpi_at(p->grads)->storage, &v, BPI_OWNER_OBJECT);
+    value->view.data = (char *)bpi_view_of(p->values)->data + at;
+    value->storage = bpi_at(p->values)->storage;
+    value->storage->refs++;
     return s->grad != NULL;
 }
 
@@ -197,9 +202,8 @@ bp_status bpi_params_materialize(bp_params *p)
         bpi_segment *s = &p->segment[i];
         bpi_kill(s->grad);
         s->grad = NULL;
-        if (s->value->storage)
-            bpi_storage_release(ctx, s->value->storage);
-        s->value->storage = NULL;
+        bpi_storage_release(ctx, bpi_at(s->value)->storage);
+        bpi_at(s->value)->storage = NULL;
     }
     bpi_kill(p->values);
     bpi_kill(p->grads);

@@ -6,20 +6,12 @@
  * the plan, and those it writes count one version more with each replay. */
 #include <string.h>
 
-#include "core/core.h"
-#include "fpstate.h"
-
-typedef struct step_call {
-    bpi_kernel kernel;
-    int32_t number;
-    int16_t n_in, n_out;
-    int64_t view, params; /* where its views and its parameters begin */
-} step_call;
-
-typedef struct outside {
-    bpi_storage *storage;
-    bool written;
-} outside;
+#include "core/context.h"
+#include "core/error.h"
+#include "core/dispatch.h"
+#include "core/params.h"
+#include "core/rng.h"
+#include "door/fpstate.h"
 
 /* Which segments of a store had a gradient before and after the step: writing or adding, and the
  * runs of the optimiser, are baked into the calls. Segment i: bit 0 before, bit 1 after. */
@@ -31,84 +23,22 @@ typedef struct window_state {
 enum { ONE, MANY, STEPS_OF_MANY = 8 };
 
 struct bp_plan {
-    bp_context *ctx;
+    bpi_recording list;
     bpi_graph *graph[2]; /* of one step, of STEPS_OF_MANY; NULL where the list itself is run */
     int64_t nodes;       /* of the first */
     bool draws;          /* from the random stream */
     bool repeats;        /* it leaves the gradients waiting or clear as it found them */
-    step_call *call;
-    bp_view *view;
-    unsigned char *params;
-    outside *outside;
     window_state *window;
     unsigned char *reached;
-    int64_t n_calls, n_views, n_params, n_outside, n_windows, n_reached;
-    int64_t call_capacity, view_capacity, params_capacity, outside_capacity, window_capacity,
-        reached_capacity;
+    int64_t n_windows, n_reached, window_capacity, reached_capacity;
 };
-
-bp_status bpi_not_recording(bp_context *ctx, const char *who)
-{
-    if (!ctx->recording)
-        return BP_OK;
-    return bpi_fail(ctx, BP_ERR_STATE, "%s: not while a plan is recorded", who);
-}
-
-/* Holds the storage of an operand that lives outside the arena. */
-static bool note_outside(bp_plan *plan, bpi_storage *s, bool written)
-{
-    if (!s || s->in_plan)
-        return true;
-    for (int64_t i = 0; i < plan->n_outside; i++)
-        if (plan->outside[i].storage == s) {
-            plan->outside[i].written |= written;
-            return true;
-        }
-    if (!bpi_grow(plan->ctx, (void **)&plan->outside, &plan->outside_capacity, plan->n_outside + 1,
-                  sizeof *plan->outside))
-        return false;
-    s->refs++;
-    plan->outside[plan->n_outside++] = (outside){s, written};
-    return true;
-}
-
-bp_status bpi_plan_note(bp_context *ctx, int32_t number, const bpi_kernel *kernel,
-                        bp_tensor *const *in, const bp_view *in_view, int n_in,
-                        bp_tensor *const *out, const bp_view *out_view, int n_out,
-                        const void *params, size_t params_bytes)
-{
-    bp_plan *plan = ctx->recording;
-    size_t room = (params_bytes + 15) / 16 * 16;
-    if (!bpi_grow(ctx, (void **)&plan->call, &plan->call_capacity, plan->n_calls + 1,
-                  sizeof *plan->call) ||
-        !bpi_grow(ctx, (void **)&plan->view, &plan->view_capacity, plan->n_views + n_in + n_out,
-                  sizeof *plan->view) ||
-        !bpi_grow(ctx, (void **)&plan->params, &plan->params_capacity,
-                  plan->n_params + (int64_t)room, 1))
-        return ctx->pending;
-    for (int i = 0; i < n_in; i++) /* a copied input is the copy, which is inside */
-        if (in[i] && !note_outside(plan, in[i]->storage, false))
-            return ctx->pending;
-    for (int i = 0; i < n_out; i++)
-        if (out[i] && !note_outside(plan, out[i]->storage, true))
-            return ctx->pending;
-    plan->call[plan->n_calls++] =
-        (step_call){*kernel, number, (int16_t)n_in, (int16_t)n_out, plan->n_views, plan->n_params};
-    memcpy(plan->view + plan->n_views, in_view, (size_t)n_in * sizeof *in_view);
-    memcpy(plan->view + plan->n_views + n_in, out_view, (size_t)n_out * sizeof *out_view);
-    plan->n_views += n_in + n_out;
-    if (params_bytes)
-        memcpy(plan->params + plan->n_params, params, params_bytes);
-    plan->n_params += (int64_t)room;
-    return BP_OK;
-}
 
 static bp_status windows_before(bp_plan *plan)
 {
-    for (bp_params *p = plan->ctx->stores; p; p = p->next) {
-        if (!bpi_grow(plan->ctx, (void **)&plan->window, &plan->window_capacity,
+    for (bp_params *p = plan->list.ctx->stores; p; p = p->next) {
+        if (!bpi_grow(plan->list.ctx, (void **)&plan->window, &plan->window_capacity,
                       plan->n_windows + 1, sizeof *plan->window) ||
-            !bpi_grow(plan->ctx, (void **)&plan->reached, &plan->reached_capacity,
+            !bpi_grow(plan->list.ctx, (void **)&plan->reached, &plan->reached_capacity,
                       plan->n_reached + p->n, 1))
             return BP_ERR_NOMEM;
         plan->window[plan->n_windows++] = (window_state){p, plan->n_reached};
@@ -125,9 +55,9 @@ static void windows_after(bp_plan *plan)
     for (int64_t k = 0; k < plan->n_windows; k++) {
         window_state w = plan->window[k];
         bool used = false;
-        for (int64_t i = 0; i < plan->n_outside && w.store->values; i++)
-            used |= plan->outside[i].storage == w.store->values->storage ||
-                    plan->outside[i].storage == w.store->grads->storage;
+        for (int64_t i = 0; i < plan->list.n_outside && w.store->values; i++)
+            used |= plan->list.outside[i].storage == bpi_at(w.store->values)->storage ||
+                    plan->list.outside[i].storage == bpi_at(w.store->grads)->storage;
         for (int64_t i = 0; i < w.store->n; i++)
             if (w.store->segment[i].window == w.store->window)
                 plan->reached[w.reached + i] |= 2;
@@ -145,12 +75,12 @@ static void windows_after(bp_plan *plan)
 
 static bp_status run_calls(bp_plan *plan)
 {
-    bp_context *ctx = plan->ctx;
-    for (int64_t i = 0; i < plan->n_calls; i++) {
-        const step_call *c = &plan->call[i];
+    bp_context *ctx = plan->list.ctx;
+    for (int64_t i = 0; i < plan->list.n_calls; i++) {
+        const bpi_call *c = &plan->list.call[i];
         ctx->exec.kernel = c->number;
-        const bp_view *in = plan->view + c->view;
-        bp_status st = c->kernel.fn(&ctx->exec, in, in + c->n_in, plan->params + c->params);
+        const bp_view *in = plan->list.view + c->view;
+        bp_status st = c->kernel.fn(&ctx->exec, in, in + c->n_in, plan->list.params + c->params);
         if (st != BP_OK)
             return bpi_device_failed(ctx, st, bpi_kernel_name(ctx, c->number));
     }
@@ -160,7 +90,7 @@ static bp_status run_calls(bp_plan *plan)
 /* The device's graph of `steps` steps. */
 static bp_status make_graph(bp_plan *plan, int steps, bpi_graph **graph, int64_t *nodes)
 {
-    bp_context *ctx = plan->ctx;
+    bp_context *ctx = plan->list.ctx;
     const bpi_device_calls *calls = ctx->device->calls;
     bp_status st = calls->capture(ctx->device);
     if (st != BP_OK)
@@ -188,9 +118,9 @@ bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan *
     if (st == BP_OK && !plan)
         st = bpi_fail(ctx, BP_ERR_NOMEM, "plan_record: out of memory");
     if (st == BP_OK) {
-        plan->ctx = ctx;
+        plan->list.ctx = ctx;
         st = windows_before(plan);
-        ctx->recording = plan;
+        ctx->recording = &plan->list;
         if (st == BP_OK)
             st = bp_run(ctx, 0, step, user);
         ctx->recording = NULL;
@@ -213,7 +143,7 @@ bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan *
 
 static bp_status replayable(bp_plan *plan)
 {
-    bp_context *ctx = plan->ctx;
+    bp_context *ctx = plan->list.ctx;
     BPI_TRY(bpi_not_recording(ctx, "plan_replay"));
     if (ctx->depth > 0)
         return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: inside a scope");
@@ -239,7 +169,7 @@ static bp_status replayable(bp_plan *plan)
 /* One step, or as many as `graph` has. */
 static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
 {
-    bp_context *ctx = plan->ctx;
+    bp_context *ctx = plan->list.ctx;
     if (plan->draws)
         BPI_TRY(bpi_rng_catch_up(ctx));
     else
@@ -247,10 +177,10 @@ static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
     bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph) : run_calls(plan);
     if (st != BP_OK)
         return graph ? bpi_device_failed(ctx, st, "plan_replay") : st;
-    ctx->stats.kernels += steps * plan->n_calls;
-    for (int64_t i = 0; i < plan->n_outside; i++)
-        if (plan->outside[i].written)
-            bpi_storage_written(plan->outside[i].storage, "plan_replay");
+    ctx->stats.kernels += steps * plan->list.n_calls;
+    for (int64_t i = 0; i < plan->list.n_outside; i++)
+        if (plan->list.outside[i].written)
+            bpi_storage_written(plan->list.outside[i].storage, "plan_replay");
     for (int64_t k = 0; k < plan->n_windows; k++) {
         bp_params *p = plan->window[k].store;
         for (int64_t i = 0; i < p->n; i++)
@@ -263,7 +193,7 @@ bp_status bp_plan_replay(bp_plan *plan, int64_t times)
 {
     if (!plan)
         return BP_ERR_ARG;
-    BPI_TRY(bpi_enter(plan->ctx));
+    BPI_TRY(bpi_enter(plan->list.ctx));
     bp_status st = BP_OK;
     bpi_fp_state own = bpi_fp_enter();
     for (int64_t left = times, steps; left > 0 && st == BP_OK; left -= steps) {
@@ -274,24 +204,19 @@ bp_status bp_plan_replay(bp_plan *plan, int64_t times)
             st = run(plan, plan->graph[size], steps);
     }
     bpi_fp_leave(own);
-    bpi_leave(plan->ctx);
+    bpi_leave(plan->list.ctx);
     return st;
 }
 
 void bp_plan_free(bp_plan *plan)
 {
-    if (!plan || bpi_enter(plan->ctx) != BP_OK)
+    if (!plan || bpi_enter(plan->list.ctx) != BP_OK)
         return;
-    bp_context *ctx = plan->ctx;
+    bp_context *ctx = plan->list.ctx;
     for (int k = 0; k < 2; k++)
         if (plan->graph[k])
             ctx->device->calls->drop(ctx->device, plan->graph[k]);
-    for (int64_t i = 0; i < plan->n_outside; i++)
-        bpi_storage_release(ctx, plan->outside[i].storage);
-    bpi_host_free(ctx, plan->call, (size_t)plan->call_capacity * sizeof *plan->call);
-    bpi_host_free(ctx, plan->view, (size_t)plan->view_capacity * sizeof *plan->view);
-    bpi_host_free(ctx, plan->params, (size_t)plan->params_capacity);
-    bpi_host_free(ctx, plan->outside, (size_t)plan->outside_capacity * sizeof *plan->outside);
+    bpi_recording_free(&plan->list);
     bpi_host_free(ctx, plan->window, (size_t)plan->window_capacity * sizeof *plan->window);
     bpi_host_free(ctx, plan->reached, (size_t)plan->reached_capacity);
     bpi_host_free(ctx, plan, sizeof *plan);
@@ -300,7 +225,7 @@ void bp_plan_free(bp_plan *plan)
 
 int64_t bp_plan_kernels(const bp_plan *plan)
 {
-    return plan ? plan->n_calls : 0;
+    return plan ? plan->list.n_calls : 0;
 }
 
 int64_t bp_plan_nodes(const bp_plan *plan)

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "core/view.h"
 
 const char *bp_dtype_name(bp_dtype dtype)
 {

@@ -8,7 +8,7 @@
  * computed once, in double. Floor: g, w, m, v read and w, m, v written: 28 bytes an f32.
  * Its sibling: sgd.c. Called by src/optim. */
 #include "cpu/reduce.h"
-#include "kernel_params.h"
+#include "door/kernel_params.h"
 
 #if BPI_F64
 #define SQRT sqrt

@@ -4,13 +4,13 @@
  * (AVX-512) are built for x86-64 only and need a processor and a system that have all of it.
  * Memory comes from the host's hooks where it gave any, and so do threads. Uploads and downloads
  * are copies, nothing is ever pending. */
-#include "backend.h"
+#include "door/backend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fpstate.h"
+#include "door/fpstate.h"
 #include "cpu/pool.h"
 
 typedef struct cpu_device {

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "cpu/kernel.h"
-#include "kernel_params.h"
-#include "philox.h"
+#include "door/kernel_params.h"
+#include "door/philox.h"
 
 enum { BPI_DROPOUT_LANES = BPI_VECTOR_BYTES / 4, BPI_DROPOUT_RUN = 8 * BPI_DROPOUT_LANES };
 

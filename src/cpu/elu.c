@@ -3,7 +3,7 @@
  * Floor: 2 elements of memory traffic an element, 3 backward. The rule: src/ops/elu.c. */
 #include "cpu/elementwise.h"
 #include "cpu/vmath.h"
-#include "kernel_params.h"
+#include "door/kernel_params.h"
 
 BPI_MAP(forward_block, real, real, a > 0 ? a : k * bpi_expm1(a))
 BPI_MAP(backward_block, real, real, b > 0 ? a : a * k * bpi_exp(b))

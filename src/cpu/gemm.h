@@ -7,7 +7,7 @@
 #define BPI_CPU_GEMM_H
 
 #include "cpu/kernel.h"
-#include "philox.h"
+#include "door/philox.h"
 
 typedef struct BPI_CPU(gemm_args) {
     int64_t m, n, k;

@@ -6,7 +6,7 @@
 #ifndef BPI_CPU_KERNEL_H
 #define BPI_CPU_KERNEL_H
 
-#include "backend.h"
+#include "door/backend.h"
 
 #if BPI_F64
 typedef double real;

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fpstate.h"
+#include "door/fpstate.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()

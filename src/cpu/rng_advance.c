@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cpu/kernel.h"
-#include "kernel_params.h"
+#include "door/kernel_params.h"
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {

@@ -6,7 +6,7 @@
  * Forward: g, state -> w, u, all [n]; nothing if there is a fault. Floor: g, w, u read and w, u
  * written: 20 bytes an f32. Its sibling: adam.c. Called by src/optim. */
 #include "cpu/reduce.h"
-#include "kernel_params.h"
+#include "door/kernel_params.h"
 
 enum { GRAIN = 8192 };
 

@@ -5,7 +5,7 @@
  * time. Floor: g read once. Called by src/optim. */
 #include "cpu/index.h"
 #include "cpu/reduce.h"
-#include "kernel_params.h"
+#include "door/kernel_params.h"
 
 enum { GRAIN = 65536, STEP = 1024 };
 

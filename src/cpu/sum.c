@@ -9,7 +9,7 @@
 
 #include "cpu/elementwise.h"
 #include "cpu/reduce.h"
-#include "kernel_params.h"
+#include "door/kernel_params.h"
 
 enum { STRIP = 1024, SEGMENTS = 128 }; /* at most */
 

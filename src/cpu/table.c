@@ -4,11 +4,11 @@
 #include "cpu/kernel.h"
 
 #define BPI_OP(name) extern const bpi_op_kernels BPI_CPU(op_##name);
-#include "ops.def"
+#include "door/ops.def"
 
 void BPI_CPU(fill)(bpi_op_kernels *table); /* [BPI_OP_COUNT] */
 void BPI_CPU(fill)(bpi_op_kernels *table)
 {
 #define BPI_OP(name) table[BPI_OP_##name] = BPI_CPU(op_##name);
-#include "ops.def"
+#include "door/ops.def"
 }

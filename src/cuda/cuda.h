@@ -8,8 +8,8 @@
 
 #include <cuda_runtime_api.h>
 
-#include "backend.h"
-#include "kernel_params.h"
+#include "door/backend.h"
+#include "door/kernel_params.h"
 
 #ifdef __cplusplus
 extern "C" {

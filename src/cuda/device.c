@@ -272,14 +272,14 @@ bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hook
 /* --- the kernels, from the list in ops.def: a file that is missing does not link ----------- */
 
 #define BPI_OP(name) extern const bpi_op_kernels bpi_cuda_##name##_f32, bpi_cuda_##name##_f64;
-#include "ops.def"
+#include "door/ops.def"
 
 static void fill_tables(bpi_cuda *d)
 {
 #define BPI_OP(name)                                  \
     d->f32[BPI_OP_##name] = bpi_cuda_##name##_f32;    \
     d->f64[BPI_OP_##name] = bpi_cuda_##name##_f64;
-#include "ops.def"
+#include "door/ops.def"
     d->base.f32 = d->f32;
     d->base.f64 = d->f64;
 }

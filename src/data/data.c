@@ -2,8 +2,11 @@
  * one set in two, drawn on the host and gathered on the device. Readers: idx.c, digits.c. */
 #include <math.h>
 
-#include "core/core.h"
-#include "philox.h"
+#include "bpcuda/bpcuda.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/view.h"
+#include "door/philox.h"
 
 struct bp_data {
     bp_context *ctx;

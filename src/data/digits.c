@@ -1,5 +1,7 @@
 /* The UCI optical digits, out of a table of text: source, licence and notation in README.md. */
-#include "core/core.h"
+#include "bpcuda/data.h"
+#include "core/error.h"
+#include "core/memory.h"
 
 enum { ROWS = 1797, COLS = 64 };
 

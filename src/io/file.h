@@ -3,7 +3,10 @@
 #ifndef BPI_FILE_H
 #define BPI_FILE_H
 
-#include "core/core.h"
+#include "bpcuda/bpcuda.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/view.h"
 
 typedef struct bpi_file {
     bp_context *ctx;

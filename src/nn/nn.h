@@ -3,7 +3,9 @@
 #ifndef BPI_NN_H
 #define BPI_NN_H
 
-#include "core/core.h"
+#include "bpcuda/bpcuda.h"
+#include "core/error.h"
+#include "core/memory.h"
 
 typedef enum bpi_layer_kind { BPI_DENSE, BPI_RELU, BPI_ELU, BPI_DROPOUT } bpi_layer_kind;
 

@@ -25,9 +25,9 @@ static bp_status gradient(bp_grad_call *c)
     bpi_grad_call *g = bpi_inside(c);
     if (!c->need[0] || !c->dout[0])
         return BP_OK;
-    bp_tensor *unit = bpi_window(g->aux, 0, c->dout[0]->view.dtype, c->in_shape[0],
-                                 BPI_OWNER_SCOPE);
-    bool one = c->dout[0]->storage == c->ctx->one[c->dout[0]->view.dtype == BP_F64]->storage;
+    bp_dtype dtype = bpi_view_of(c->dout[0])->dtype;
+    bp_tensor *unit = bpi_window(g->aux, 0, dtype, c->in_shape[0], BPI_OWNER_SCOPE);
+    bool one = bpi_at(c->dout[0])->storage == bpi_at(c->ctx->one[dtype == BP_F64])->storage;
     if (unit && g->walk->flags & BP_KEEP_GRAPH) {
         c->dx[0] = bp_mul(unit, c->dout[0]);
     } else if (unit) {

@@ -1,10 +1,10 @@
-/* y = mask scale x, the mask drawn from (seed, step, site): src/philox.h has the layout. The op is
- * linear in x and draws the same mask when it is called again in the same step, so the gradient is
- * the op itself and no mask is stored. Kernel: src/cpu/dropout.c. */
+/* y = mask scale x, the mask drawn from (seed, step, site): src/door/philox.h has the layout.
+ * The op is linear in x and draws the same mask when it is called again in the same step, so the
+ * gradient is the op itself and no mask is stored. Kernel: src/cpu/dropout.c. */
 #include <math.h>
 
+#include "door/philox.h"
 #include "ops/rule.h"
-#include "philox.h"
 
 static bp_status gradient(bp_grad_call *c)
 {
@@ -52,7 +52,7 @@ bp_tensor *bpi_dropout_at(bp_tensor *x, bpi_dropout_params params)
 bp_tensor *bp_dropout(bp_tensor *x, double p)
 {
     bpi_dropout_params params;
-    if (!x || bpi_dropout_draw(x->ctx, "dropout", p, &params) != BP_OK)
+    if (!x || bpi_dropout_draw(bpi_at(x)->ctx, "dropout", p, &params) != BP_OK)
         return NULL;
     return bpi_dropout_at(x, params);
 }

@@ -26,7 +26,8 @@ static bp_status gradient(bp_grad_call *c)
         return BP_OK;
     }
     bp_tensor *in[2] = {c->dout[0], c->in[0]};
-    c->dx[0] = bpi_fresh_packed(c->ctx, in[1]->view.dtype, in[1]->view.shape, BPI_OWNER_SCOPE);
+    const bp_view *x = bpi_view_of(in[1]);
+    c->dx[0] = bpi_fresh_packed(c->ctx, x->dtype, x->shape, BPI_OWNER_SCOPE);
     if (!c->dx[0])
         return c->ctx->pending;
     return bpi_dispatch(c->ctx, BPI_OP_elu, BPI_BACKWARD, in, 2, c->dx, 1, c->params,

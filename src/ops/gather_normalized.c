@@ -29,8 +29,8 @@ static bp_status compose(bp_context *ctx, bp_tensor *const *in, const void *para
 {
     (void)params;
     bp_tensor *rows = bp_gather(in[0], in[1]);
-    if (in[0]->view.dtype == BP_U8)
-        rows = bp_cast(rows, in[2]->view.dtype);
+    if (bpi_view_of(in[0])->dtype == BP_U8)
+        rows = bp_cast(rows, bpi_view_of(in[2])->dtype);
     out[0] = bp_mul(bp_add(rows, bp_scale(in[2], -1)), in[3]);
     return out[0] ? BP_OK : ctx->pending;
 }

@@ -63,7 +63,7 @@ static bp_status input_gradient(bpi_grad_call *g, bp_tensor *dz)
         p.scale = bpi_dropout_scale(before->keep);
     }
     bp_view v = {0};
-    bpi_view_rows(&v, x->view.dtype, x->view.shape);
+    bpi_view_rows(&v, bpi_view_of(x)->dtype, bpi_view_of(x)->shape);
     g->call.dx[0] = bpi_fresh(ctx, &v, BPI_OWNER_SCOPE);
     if (!g->call.dx[0])
         return ctx->pending;
@@ -78,7 +78,7 @@ static bp_tensor *target(bpi_grad_call *g, int i, int32_t *add)
     if (t)
         return t;
     bp_view v = {0};
-    bpi_view_rows(&v, g->call.dout[0]->view.dtype, g->call.in_shape[i]);
+    bpi_view_rows(&v, bpi_view_of(g->call.dout[0])->dtype, g->call.in_shape[i]);
     return bpi_fresh(g->call.ctx, &v, BPI_OWNER_SCOPE);
 }
 
@@ -134,7 +134,7 @@ bp_tensor *bp_linear(bp_tensor *x, bp_tensor *w, bp_tensor *b)
 bp_tensor *bp_linear_relu(bp_tensor *x, bp_tensor *w, bp_tensor *b, double p)
 {
     bpi_dropout_params drop;
-    if (!x || bpi_dropout_draw(x->ctx, "linear_relu", p, &drop) != BP_OK)
+    if (!x || bpi_dropout_draw(bpi_at(x)->ctx, "linear_relu", p, &drop) != BP_OK)
         return NULL;
     bpi_linear_params params = {.relu = 1, .keep = drop.keep, .site = drop.site};
     return bpi_apply(&bpi_op_linear_relu, (bp_tensor *[]){x, w, b}, &params, NULL);

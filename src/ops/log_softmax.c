@@ -18,7 +18,8 @@ static bp_status gradient(bp_grad_call *c)
         bp_tensor *total = bp_sum_axes(dy, BP_AXIS(c->in_shape[0].ndim - 1), 1);
         c->dx[0] = bp_add(dy, bp_scale(bp_mul(bp_exp(y), total), -1));
     } else {
-        c->dx[0] = bpi_fresh_packed(c->ctx, y->view.dtype, y->view.shape, BPI_OWNER_SCOPE);
+        c->dx[0] = bpi_fresh_packed(c->ctx, bpi_view_of(y)->dtype, bpi_view_of(y)->shape,
+                                    BPI_OWNER_SCOPE);
         bp_tensor *in[2] = {dy, y};
         if (c->dx[0])
             BPI_TRY(bpi_dispatch(c->ctx, BPI_OP_log_softmax, BPI_BACKWARD, in, 2, c->dx, 1, NULL,

@@ -28,7 +28,7 @@ const bp_op bpi_op_reshape = {
 
 bp_tensor *bp_reshape(bp_tensor *x, bp_shape shape)
 {
-    if (x && x->storage && !bpi_is_packed(&x->view))
-        x = bp_cast(x, x->view.dtype);
+    if (x && bpi_at(x)->storage && !bpi_is_packed(bpi_view_of(x)))
+        x = bp_cast(x, bpi_view_of(x)->dtype);
     return bpi_apply1(&bpi_op_reshape, x, &shape);
 }

@@ -2,7 +2,29 @@
 #ifndef BPI_RULE_H
 #define BPI_RULE_H
 
-#include "core/core.h"
+#include "autograd/apply.h"
+#include "autograd/walk.h"
+#include "core/context.h"
+#include "core/dispatch.h"
+#include "core/rng.h"
+#include "core/error.h"
+#include "core/view.h"
+#include "door/kernel_params.h"
+
+#define BPI_OP(name) extern const bp_op bpi_op_##name;
+#define BPI_VIEW(name) extern const bp_op bpi_op_##name;
+#define BPI_PLAIN(name)
+#include "door/ops.def"
+extern const bp_op bpi_op_linear_relu; /* linear's kernels, another gradient rule */
+
+/* For gradient rules and training code inside the library. */
+bp_tensor *bpi_dropout_at(bp_tensor *x, bpi_dropout_params params);
+bp_tensor *bpi_sum_to(bp_tensor *x, const bp_shape *shape); /* undoes a broadcast */
+/* keep for a probability p of being dropped, and the next site unless nothing is drawn. */
+bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out);
+double bpi_dropout_scale(uint32_t keep);
+
+bp_status bpi_infer_nll(const bp_view *in, char *why);
 
 /* y has x's shape and dtype, which must be real. */
 static inline bp_status bpi_infer_like(const bp_view *in, bp_view *out, const void *params,

@@ -53,12 +53,12 @@ bp_tensor *bp_sum(bp_tensor *x)
 
 bp_tensor *bpi_sum_to(bp_tensor *x, const bp_shape *shape)
 {
-    if (!x || bpi_same_shape(&x->view.shape, shape))
+    if (!x || bpi_same_shape(&bpi_view_of(x)->shape, shape))
         return x;
-    int extra = x->view.shape.ndim - shape->ndim;
+    int extra = bpi_view_of(x)->shape.ndim - shape->ndim;
     uint32_t axes = 0;
-    for (int i = 0; i < x->view.shape.ndim; i++)
-        if (i < extra || (shape->dim[i - extra] == 1 && x->view.shape.dim[i] != 1))
+    for (int i = 0; i < bpi_view_of(x)->shape.ndim; i++)
+        if (i < extra || (shape->dim[i - extra] == 1 && bpi_view_of(x)->shape.dim[i] != 1))
             axes |= 1u << i;
     return bp_reshape(bp_sum_axes(x, axes, 0), *shape);
 }

@@ -3,7 +3,12 @@
  * device tensor, so a recorded step stays right when replayed. */
 #include <string.h>
 
-#include "core/core.h"
+#include "core/context.h"
+#include "core/dispatch.h"
+#include "core/error.h"
+#include "core/params.h"
+#include "core/view.h"
+#include "door/kernel_params.h"
 
 struct bp_optimizer {
     bp_params *params;
@@ -144,7 +149,7 @@ bp_status bp_optimizer_steps(bp_optimizer *o, int64_t *steps)
 
 static bp_tensor *slice(bp_tensor *flat, const bpi_run *run)
 {
-    return bpi_window(flat, run->begin, flat->view.dtype, BP_SHAPE(run->end - run->begin),
+    return bpi_window(flat, run->begin, bpi_view_of(flat)->dtype, BP_SHAPE(run->end - run->begin),
                       BPI_OWNER_LIBRARY);
 }
 
@@ -211,7 +216,7 @@ static bp_status step(bp_optimizer *o)
                         "optimizer_step: the last backward failed; call bp_grad_clear first");
     BPI_TRY(begin_step(o));
     BPI_TRY(update(o));
-    bpi_storage_written(p->values->storage, "optimizer_step");
+    bpi_storage_written(bpi_at(p->values)->storage, "optimizer_step");
     p->window++;
     return BP_OK;
 }

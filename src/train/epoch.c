@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "philox.h"
+#include "door/philox.h"
 
 bpi_epoch bpi_epoch_cut(int64_t rows, int64_t batch)
 {

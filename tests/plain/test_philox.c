@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "philox.h"
+#include "door/philox.h"
 
 static const uint32_t answers[3][10] = {
     /* counter, key, result */

@@ -5,7 +5,7 @@
  * the last place of the exact result; infinity counts as the number after the largest. */
 #include "cpu/vmath.h"
 #include "check.h"
-#include "philox.h"
+#include "door/philox.h"
 
 #define NAME_(x) #x
 #define NAME(x) NAME_(x)

@@ -1,4 +1,4 @@
-/* Dropout masks by hand from src/philox.h: element i of the call with number `site` in its
+/* Dropout masks by hand from src/door/philox.h: element i of the call with number `site` in its
  * outermost scope, of training step `step`, is kept where half-word i mod 8 of block i / 8 is below
  * keep.
  * At every level, in both types; and which scopes advance the step. */
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "philox.h"
+#include "door/philox.h"
 #include "readers.h"
 
 enum { N = 1031, SITES = 2 };

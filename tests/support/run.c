@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "core/context.h"
 #include "readers.h"
 
 static values values_new(int64_t n)
@@ -128,8 +128,8 @@ typedef struct job {
 /* What lies behind the last element an output can reach, in memory that was never used before. */
 static bool tail_clean(const bp_tensor *t)
 {
-    const bpi_storage *s = t->storage;
-    const bp_view *v = &t->view;
+    const bpi_storage *s = bpi_at(t)->storage;
+    const bp_view *v = bpi_view_of(t);
     size_t span = 1; /* elements; outputs have no negative strides */
     for (int i = 0; i < v->shape.ndim; i++)
         span = span && v->shape.dim[i] ? span + (size_t)((v->shape.dim[i] - 1) * v->stride[i]) : 0;

@@ -1,8 +1,14 @@
 /* How every op runs: check the inputs, infer the outputs, run forward or the composition, append
  * to the tape. Built-in and registered ops take this one path. */
+#include "autograd/apply.h"
+
 #include <string.h>
 
-#include "core/core.h"
+#include "core/context.h"
+#include "core/dispatch.h"
+#include "core/error.h"
+#include "core/tensor.h"
+#include "core/view.h"
 
 /* The context of the first input, entered and in a scope; NULL if the op must return NULL. */
 static bp_context *begin(const bp_op *op, bp_tensor *const *in)
@@ -10,7 +16,7 @@ static bp_context *begin(const bp_op *op, bp_tensor *const *in)
     for (int i = 0; i < op->def.n_in; i++)
         if (!in[i])
             return NULL; /* made by an op that failed; its error is pending */
-    bp_context *ctx = in[0]->ctx;
+    bp_context *ctx = bpi_at(in[0])->ctx;
     if (bpi_enter(ctx) != BP_OK)
         return NULL;
     if (ctx->depth == 0)
@@ -20,9 +26,8 @@ static bp_context *begin(const bp_op *op, bp_tensor *const *in)
     else if (ctx->pending == BP_OK) {
         for (int i = 0; i < op->def.n_in; i++) {
             static const char *const name[] = {"input 0", "input 1", "input 2", "input 3"};
-            if (in[i]->ctx != ctx || !in[i]->storage)
-                if (bpi_usable(ctx, in[i], op->def.name, name[i]) != BP_OK)
-                    break;
+            if (bpi_usable(ctx, in[i], op->def.name, name[i]) != BP_OK)
+                break;
         }
         if (ctx->pending == BP_OK)
             return ctx;
@@ -83,7 +88,7 @@ static bool forward(bp_context *ctx, const bp_op *op, const bpi_kernel *kernel,
 
 static bool make_view(bp_context *ctx, bp_tensor *x, bp_view *view, bp_tensor **out)
 {
-    out[0] = bpi_handle(ctx, x->storage, view, BPI_OWNER_SCOPE);
+    out[0] = bpi_handle(ctx, bpi_at(x)->storage, view, BPI_OWNER_SCOPE);
     return out[0] != NULL;
 }
 
@@ -93,7 +98,7 @@ static bool run(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const vo
     bp_view in_view[BP_MAX_IO], out_view[BP_MAX_IO];
     bool record = false;
     for (int i = 0; i < op->def.n_in; i++) {
-        in_view[i] = in[i]->view;
+        in_view[i] = *bpi_view_of(in[i]);
         record |= bpi_asks_grad(ctx, in[i]);
     }
     if (!infer(ctx, op, in_view, params, out_view))

@@ -43,7 +43,7 @@ typedef struct bpi_op_kernels {
 typedef enum bpi_op_id {
 #define BPI_OP(name) BPI_OP_##name,
 #define BPI_VIEW(name) BPI_OP_##name,
-#include "ops.def"
+#include "door/ops.def"
     BPI_OP_COUNT
 } bpi_op_id;
 
@@ -110,8 +110,8 @@ struct bpi_device {
 
 /* Devices that live in a library of their own: libbpcuda-cuda.so, libbpcuda-sim.so. It exports one
  * function, bpi_plugin_open, and is refused unless `door` is BPI_DOOR of the library that opens it:
- * a digest of this file, kernel_params.h, ops.def, the public headers that they include, and the
- * version. number: the N of "cuda:N". why: room for 160 bytes. */
+ * a digest of this folder, the public headers that it includes, and the version. number: the N of
+ * "cuda:N". why: room for 160 bytes. */
 typedef bp_status (*bpi_plugin_open_fn)(const char *door, int32_t number, const bp_hooks *hooks,
                                         bpi_device **device, char *why);
 

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "core/error.h"
+#include "open/open.h"
 
 /* Opens `file` in a folder; without a folder, as the system does. NULL if it is not there; if it is
  * and cannot be opened, `why` says so. */
@@ -37,7 +38,7 @@ static void *find(const char *file, char *why)
         return open_in(dir, (int)strlen(dir), file, why);
     const char *slash = NULL;
     void *library = NULL;
-    if (dladdr(__extension__(void *)bp_open, &self) && self.dli_fname)
+    if (dladdr(__extension__(void *)find, &self) && self.dli_fname)
         slash = strrchr(self.dli_fname, '/');
     if (slash)
         library = open_in(self.dli_fname, (int)(slash - self.dli_fname), file, why);

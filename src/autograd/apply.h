@@ -1,0 +1,19 @@
+/* How every op runs, and what it leaves on the tape. */
+#ifndef BPI_AUTOGRAD_APPLY_H
+#define BPI_AUTOGRAD_APPLY_H
+
+#include "core/tape.h"
+
+/* Checks inputs, infers outputs, runs forward, appends to the tape. Fills out[0 .. n_out) if `out`
+ * is not NULL; returns out[0], or NULL with the error pending. */
+bp_tensor *bpi_apply(const bp_op *op, bp_tensor *const *in, const void *params, bp_tensor **out);
+bp_tensor *bpi_apply1(const bp_op *op, bp_tensor *x, const void *params);
+bp_tensor *bpi_apply2(const bp_op *op, bp_tensor *a, bp_tensor *b, const void *params);
+
+/* The node a tensor comes from, or NULL: a parameter gets its leaf here. */
+bpi_node *bpi_node_of(bp_context *ctx, bp_tensor *t);
+bool bpi_asks_grad(bp_context *ctx, bp_tensor *t);
+bp_status bpi_record(bp_context *ctx, const bp_op *op, bp_tensor *const *in, bp_tensor *const *out,
+                     bp_tensor *aux, const void *params);
+
+#endif

@@ -1,0 +1,52 @@
+/* A context: what every file of the core works on. */
+#ifndef BPI_CORE_CONTEXT_H
+#define BPI_CORE_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include "bpcuda/bpcuda.h"
+#include "core/recorder.h"
+#include "core/scope.h"
+#include "core/tape.h"
+
+struct bp_context {
+    _Atomic(uintptr_t) owner; /* the thread inside, 0 when none */
+    int32_t entries;          /* its nesting of public calls and scopes */
+    bp_status pending;
+    char text[512];
+    bp_hooks hooks;
+    bpi_device *device;
+    bp_exec exec;
+    bpi_storage *fault_storage;
+    bp_tensor *rng;
+    bp_tensor *one[2]; /* the scalar 1 in f32 and f64: the seed of a walk */
+    uint64_t seed;
+    uint32_t site;     /* random ops so far in the outermost scope */
+    uint64_t rng_lag;  /* steps that the stream has made and the device does not know of yet */
+
+    bpi_scope *scope; /* scope[0 .. depth) */
+    int64_t scope_capacity;
+    int32_t depth;
+    bool no_grad;
+
+    bpi_storage *free_storage[2][BPI_SIZE_CLASSES]; /* eager, plans */
+    void **slot_chunk;
+    int64_t n_slot_chunks, slot_chunk_capacity;
+    bpi_tensor *free_slot;
+
+    bpi_node **tape_chunk;
+    int64_t tape_capacity; /* chunks */
+    int64_t n_tape_chunks;
+    int32_t tape_length;
+    uint64_t serial; /* of nodes and walks */
+    int32_t walking;
+
+    bp_params *stores;
+    const bp_op *add; /* sums the gradients of a walk */
+    bp_op *registered;
+    int64_t n_registered;
+    bpi_recording *recording;
+    bp_stats stats;
+};
+
+#endif

@@ -1,0 +1,37 @@
+/* Storages and the pools they come from; the host's memory; between the host and the device's. */
+#ifndef BPI_CORE_MEMORY_H
+#define BPI_CORE_MEMORY_H
+
+#include <stdbool.h>
+
+#include "door/backend.h"
+
+enum { BPI_SIZE_CLASSES = 192 };
+#define BPI_BYTES_MAX ((size_t)64 << 44) /* of one storage */
+
+typedef struct bpi_storage {
+    int32_t refs;
+    uint32_t version;   /* counts the writes after creation */
+    const char *writer; /* who wrote last, for messages */
+    void *data;         /* device memory; NULL for 0 bytes */
+    size_t bytes;       /* of its size class */
+    int32_t size_class;
+    bool in_plan;       /* from the arena of plans */
+    struct bpi_storage *next; /* in the free list of its class */
+} bpi_storage;
+
+bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes); /* pending error on failure */
+void bpi_storage_release(bp_context *ctx, bpi_storage *s);
+void bpi_storage_written(bpi_storage *s, const char *writer);
+void bpi_memory_free(bp_context *ctx); /* at bp_close */
+
+void *bpi_host_alloc(bp_context *ctx, size_t bytes); /* zeroed; no error is set */
+void bpi_host_free(bp_context *ctx, void *p, size_t bytes);
+/* Room for one more in a host array; false when out of memory, with the error set. */
+bool bpi_grow(bp_context *ctx, void **items, int64_t *capacity, int64_t need, size_t item_bytes);
+
+/* The calls of backend.h, with the error set. */
+bp_status bpi_upload(bp_context *ctx, void *dst, const void *src, size_t bytes); /* NULL: zeros */
+bp_status bpi_download(bp_context *ctx, void *dst, const void *src, size_t bytes);
+
+#endif

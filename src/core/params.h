@@ -1,0 +1,42 @@
+/* Parameter stores, as the optimisers and the walk back see them. */
+#ifndef BPI_CORE_PARAMS_H
+#define BPI_CORE_PARAMS_H
+
+#include "core/handle.h"
+
+typedef struct bpi_segment {
+    char *name;
+    bp_tensor *value, *grad;
+    bp_shape shape;
+    bp_init init;
+    int64_t offset, count; /* elements in the flat buffers, padding included */
+    int32_t next;          /* the segment that follows in the flat buffers; -1 after the last */
+    uint64_t window;       /* the gradient window that last wrote it */
+    bool frozen;
+} bpi_segment;
+
+struct bp_params {
+    bp_context *ctx;
+    bp_dtype dtype;
+    bpi_segment *segment;
+    int64_t n, capacity;
+    bp_tensor *values, *grads; /* flat, NULL before the first use */
+    int64_t count;
+    int32_t first;   /* segment in the flat buffers */
+    uint64_t window; /* from 1, grows with each optimiser step or bp_grad_clear */
+    bool invalid;    /* the last backward failed */
+    bp_params *next; /* stores of the context */
+};
+
+bp_status bpi_params_materialize(bp_params *p);
+/* A run of neighbouring segments that a gradient reached. */
+typedef struct bpi_run {
+    int64_t begin, end; /* elements of the flat buffers */
+    bool decays;        /* all of them weights; else all of them not, unless merged */
+    int32_t next;       /* the segment after it, for the next call; -1 at the end */
+} bpi_run;
+/* The next run at or after segment `from` (start with store->first); false when there is none.
+ * `merge`: a run may span weights and others. */
+bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run);
+
+#endif

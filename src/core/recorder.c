@@ -1,0 +1,73 @@
+/* Notes kernel calls with their views and parameters, holds the storages they name that are not of
+ * the arena of plans. */
+#include <string.h>
+
+#include "core/context.h"
+#include "core/error.h"
+
+bp_status bpi_not_recording(bp_context *ctx, const char *who)
+{
+    if (!ctx->recording)
+        return BP_OK;
+    return bpi_fail(ctx, BP_ERR_STATE, "%s: not while a plan is recorded", who);
+}
+
+/* Holds the storage of an operand that lives outside the arena. */
+static bool note_outside(bpi_recording *r, bpi_storage *s, bool written)
+{
+    if (!s || s->in_plan)
+        return true;
+    for (int64_t i = 0; i < r->n_outside; i++)
+        if (r->outside[i].storage == s) {
+            r->outside[i].written |= written;
+            return true;
+        }
+    if (!bpi_grow(r->ctx, (void **)&r->outside, &r->outside_capacity, r->n_outside + 1,
+                  sizeof *r->outside))
+        return false;
+    s->refs++;
+    r->outside[r->n_outside++] = (bpi_outside){s, written};
+    return true;
+}
+
+bp_status bpi_recorder_note(bp_context *ctx, int32_t number, const bpi_kernel *kernel,
+                        bp_tensor *const *in, const bp_view *in_view, int n_in,
+                        bp_tensor *const *out, const bp_view *out_view, int n_out,
+                        const void *params, size_t params_bytes)
+{
+    bpi_recording *r = ctx->recording;
+    size_t room = (params_bytes + 15) / 16 * 16;
+    if (!bpi_grow(ctx, (void **)&r->call, &r->call_capacity, r->n_calls + 1,
+                  sizeof *r->call) ||
+        !bpi_grow(ctx, (void **)&r->view, &r->view_capacity, r->n_views + n_in + n_out,
+                  sizeof *r->view) ||
+        !bpi_grow(ctx, (void **)&r->params, &r->params_capacity,
+                  r->n_params + (int64_t)room, 1))
+        return ctx->pending;
+    for (int i = 0; i < n_in; i++) /* a copied input is the copy, which is inside */
+        if (in[i] && !note_outside(r, bpi_at(in[i])->storage, false))
+            return ctx->pending;
+    for (int i = 0; i < n_out; i++)
+        if (out[i] && !note_outside(r, bpi_at(out[i])->storage, true))
+            return ctx->pending;
+    r->call[r->n_calls++] =
+        (bpi_call){*kernel, number, (int16_t)n_in, (int16_t)n_out, r->n_views, r->n_params};
+    memcpy(r->view + r->n_views, in_view, (size_t)n_in * sizeof *in_view);
+    memcpy(r->view + r->n_views + n_in, out_view, (size_t)n_out * sizeof *out_view);
+    r->n_views += n_in + n_out;
+    if (params_bytes)
+        memcpy(r->params + r->n_params, params, params_bytes);
+    r->n_params += (int64_t)room;
+    return BP_OK;
+}
+
+void bpi_recording_free(bpi_recording *r)
+{
+    bp_context *ctx = r->ctx;
+    for (int64_t i = 0; i < r->n_outside; i++)
+        bpi_storage_release(ctx, r->outside[i].storage);
+    bpi_host_free(ctx, r->call, (size_t)r->call_capacity * sizeof *r->call);
+    bpi_host_free(ctx, r->view, (size_t)r->view_capacity * sizeof *r->view);
+    bpi_host_free(ctx, r->params, (size_t)r->params_capacity);
+    bpi_host_free(ctx, r->outside, (size_t)r->outside_capacity * sizeof *r->outside);
+}

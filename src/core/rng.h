@@ -1,0 +1,13 @@
+/* The random stream of a context: its seed and step live on the device. */
+#ifndef BPI_CORE_RNG_H
+#define BPI_CORE_RNG_H
+
+#include "core/dispatch.h"
+
+/* The device's random state is brought up to date before the first draw of a step, outside any
+ * plan: steps that draw nothing cost nothing. */
+bp_status bpi_rng_catch_up(bp_context *ctx);
+/* The end of an outermost scope that trains. */
+void bpi_rng_step_ends(bp_context *ctx);
+
+#endif
