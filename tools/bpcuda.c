@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "bpcuda/bpcuda.h"
+#include "check/case_run.h"
 #include "command.h"
-#include "readers.h"
 
 #define TRY(expr)                    \
     do {                             \

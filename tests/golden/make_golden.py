@@ -2,7 +2,7 @@
 """Writes golden.txt, the values PyTorch gives, for tests/support/golden.c. Needs PyTorch; the tests
 do not. Run it in this directory after a change of the cases below, and commit both.
 
-A case is: `case BUILDER x a b ndim sizes...` (a builder of tests/op_builders.c and its arguments),
+A case is: `case BUILDER x a b ndim sizes...` (a builder of tools/check/op_builders.c and its arguments),
 then tensors `in|out|grad INDEX TYPE ndim sizes... values...`; inputs are exact in f32, `grad i` is the
 gradient of sum(out 0 * weights), weight e of a tensor being 1 + (e mod 7) / 8. A trajectory is
 `train adam|sgd rate a b l2`, the initial weights, then for each step gradients and weights."""

@@ -15,7 +15,7 @@ void read_complete(void)
             found |= !strcmp(op_cases[i].op, op_names[k]);
         if (!found)
             check_failed_case("complete", &(op_case){.op = op_names[k], .name = op_names[k]},
-                              "the op has no case in tests/op_cases.c");
+                              "the op has no case in tools/check/op_cases.c");
     }
     for (int i = 0; i < op_cases_n; i++) {
         bool known = false;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/context.h"
-#include "readers.h"
+#include "case_run.h"
 
 static values values_new(int64_t n)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "readers.h"
+#include "case_run.h"
 
 int reader_failures;
 int64_t reader_checks;

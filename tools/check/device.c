@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "case_run.h"
 #include "net.h"
-#include "readers.h"
 
 static bp_context *cpu, *device;
 static const op_case about = {.op = "device", .name = "device"};
