@@ -21,6 +21,7 @@ struct bp_trainer {
     bpi_epoch cut;
     int64_t steps;               /* of an epoch */
     int32_t *label, *order;      /* [rows] */
+    int32_t *scratch;            /* [rows]: of the order */
     double *rate;                /* [steps] */
     bp_optimizer *opt;
     bp_tensor *batches, *rest;   /* the order: i32 [full, batch], i32 [rest] */
@@ -105,8 +106,9 @@ static void release(bp_trainer *t)
     }
     bpi_host_free(t->ctx, t->label, (size_t)t->cut.rows * sizeof *t->label);
     bpi_host_free(t->ctx, t->order, (size_t)t->cut.rows * sizeof *t->order);
+    bpi_host_free(t->ctx, t->scratch, (size_t)t->cut.rows * sizeof *t->scratch);
     bpi_host_free(t->ctx, t->rate, (size_t)t->steps * sizeof *t->rate);
-    t->label = t->order = NULL;
+    t->label = t->order = t->scratch = NULL;
     t->rate = NULL;
     t->ready = false;
 }
@@ -127,8 +129,9 @@ static bp_status allocate(bp_trainer *t)
     int32_t one = 1;
     t->label = bpi_host_alloc(ctx, (size_t)t->cut.rows * sizeof *t->label);
     t->order = bpi_host_alloc(ctx, (size_t)t->cut.rows * sizeof *t->order);
+    t->scratch = bpi_host_alloc(ctx, (size_t)t->cut.rows * sizeof *t->scratch);
     t->rate = bpi_host_alloc(ctx, (size_t)t->steps * sizeof *t->rate);
-    if (!t->label || !t->order || !t->rate)
+    if (!t->label || !t->order || !t->scratch || !t->rate)
         return bpi_fail(ctx, BP_ERR_NOMEM, "trainer_run: no memory for %lld rows",
                         (long long)t->cut.rows);
     t->batches = bp_tensor_create(ctx, BP_I32, BP_SHAPE(t->cut.full, t->cut.batch));
@@ -184,7 +187,8 @@ static bp_status begin_epoch(bp_trainer *t)
     int32_t at = 0;
     float zero = 0;
     int64_t in_batches = e->full * e->batch;
-    bpi_epoch_order(e, (uint64_t)t->option[BP_TRAIN_SEED], t->epoch, t->label, t->order);
+    bpi_epoch_order(e, (uint64_t)t->option[BP_TRAIN_SEED], t->epoch, t->label, t->order,
+                    t->scratch);
     fill_rates(t);
     BPI_TRY(bp_write(t->batches, t->order, (size_t)in_batches * sizeof *t->order));
     BPI_TRY(bp_write(t->rest, t->order + in_batches, (size_t)e->rest * sizeof *t->order));
