@@ -77,6 +77,8 @@ static void draw(void *host, bp_dtype dtype, size_t count, int classes)
     for (size_t i = 0; i < count; i++) {
         if (dtype == BP_F32)
             ((float *)host)[i] = (float)rand() / (float)RAND_MAX - 0.5f;
+        else if (dtype == BP_F64)
+            ((double *)host)[i] = (double)rand() / RAND_MAX - 0.5;
         else if (dtype == BP_I32)
             ((int32_t *)host)[i] = rand() % classes;
         else
@@ -84,7 +86,7 @@ static void draw(void *host, bp_dtype dtype, size_t count, int classes)
     }
 }
 
-/* f32 in [-0.5, 0.5), or integers below `classes`; nothing after a failure. */
+/* Reals in [-0.5, 0.5), or integers below `classes`; nothing after a failure. */
 static bp_tensor *make_random(problem *p, bp_dtype dtype, bp_shape shape, int classes)
 {
     size_t bytes = (size_t)bp_shape_count(shape) * bp_dtype_bytes(dtype);
@@ -152,8 +154,8 @@ static void make_gather(problem *p)
     p->table = make_random(p, BP_U8, BP_SHAPE(rows, cols), 256);
     for (int i = 0; i < BUFFERS; i++)
         p->x[i] = make_random(p, BP_I32, BP_SHAPE(batch), (int)rows);
-    p->shift = make_random(p, BP_F32, BP_SHAPE(cols), 0);
-    p->scale = make_random(p, BP_F32, BP_SHAPE(cols), 0);
+    p->shift = make_random(p, BP_F64, BP_SHAPE(cols), 0);
+    p->scale = make_random(p, BP_F64, BP_SHAPE(cols), 0);
 }
 
 /* A chain of linear layers, so that one product writes the gradients of two parameters. The rate is
@@ -288,7 +290,7 @@ static bp_tensor *log_softmax(problem *p, int i)
 
 static bp_tensor *gather(problem *p, int i)
 {
-    return bp_gather_normalized(p->table, p->x[i % BUFFERS], p->shift, p->scale);
+    return bp_gather_normalized(p->table, p->x[i % BUFFERS], p->shift, p->scale, BP_F32);
 }
 
 #define LOG_SOFTMAX(width)                                                                         \

@@ -78,8 +78,9 @@ CLAIM(every_op_refuses_wrong_shapes_and_dtypes_by_name)
     BAD(linear_relu, BP_ERR_ARG, bp_linear_relu(m, m, v, -0.1));
     BAD(gather, BP_ERR_DTYPE, bp_gather(m, m));
     BAD(gather, BP_ERR_SHAPE, bp_gather(s, i));
-    BAD(gather_normalized, BP_ERR_SHAPE, bp_gather_normalized(m, i, v, v));
-    BAD(gather_normalized, BP_ERR_DTYPE, bp_gather_normalized(f, i, v, v));
+    BAD(gather_normalized, BP_ERR_SHAPE, bp_gather_normalized(m, i, v, v, BP_F64));
+    BAD(gather_normalized, BP_ERR_DTYPE, bp_gather_normalized(f, i, v, v, BP_F64));
+    BAD(gather_normalized, BP_ERR_DTYPE, bp_gather_normalized(f, i, f, v, BP_F32));
     BAD(scatter_rows, BP_ERR_SHAPE, bp_scatter_rows(m, i, 2));
     BAD(scatter_rows, BP_ERR_DTYPE, bp_scatter_rows(i, i, 2));
     BAD(nll_loss, BP_ERR_SHAPE, bp_nll_loss(m, i));
@@ -105,7 +106,7 @@ CLAIM(null_in_null_out_without_an_error_of_its_own)
     cr_assert_null(bp_sum(NULL));
     cr_assert_null(bp_log_softmax(NULL, 0));
     cr_assert_null(bp_linear_relu(NULL, x, x, 0));
-    cr_assert_null(bp_gather_normalized(x, x, NULL, x));
+    cr_assert_null(bp_gather_normalized(x, x, NULL, x, BP_F64));
     cr_assert_null(bp_cross_entropy_correct(NULL, x, &correct));
     cr_assert_null(correct);
     cr_assert_null(bp_require_grad(NULL));

@@ -210,7 +210,7 @@ CLAIM(every_kernel_that_takes_an_index_checks_it)
         begin();
         switch (what) {
         case 0: y[0] = bp_gather(x, bad); break;
-        case 1: y[0] = bp_gather_normalized(x, bad, v, v); break;
+        case 1: y[0] = bp_gather_normalized(x, bad, v, v, BP_F64); break;
         case 2: y[0] = bp_scatter_rows(x, bad, 2); break;
         case 3: y[0] = bp_nll_loss(x, bad); break;
         case 4: y[0] = bp_nll_spread(s, bad, 2); break;

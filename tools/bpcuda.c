@@ -125,7 +125,7 @@ static bp_status train(job *j)
     TRY(load_data(j, true));
     TRY(bp_model_create(j->ctx, bp_data_cols(j->train), j->set->layers, bp_data_classes(j->train),
                         &j->model));
-    TRY(bp_model_normalize(j->model, j->train));
+    TRY(bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->how));
     TRY(train_epochs(j, &p));
     TRY(bp_model_evaluate(j->model, j->test, &loss, &accuracy));
     if (j->set->out)

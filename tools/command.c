@@ -40,6 +40,7 @@ static const struct option {
     TEXT_OPTION(TRAIN | EVAL | CHECK, data, "digits|mnist:DIR", "DIR holds the IDX files [digits]")
     TEXT_OPTION(EVAL, model, "FILE", "the model, as train --out wrote it")
     TEXT_OPTION(TRAIN, layers, "TEXT", "the hidden layers [" DEFAULT_LAYERS "]")
+    TEXT_OPTION(TRAIN, normalize, "HOW", "columns: none, global or column [as the data want it]")
 #define BPI_OPTION(number, name, start, min, max, integer, text) \
     NUMBER_OPTION(TRAIN, name, train[number], start, min, max, integer, text)
 #include "../src/train/options.def"
@@ -148,7 +149,8 @@ static bool option_at(const struct command *c, int argc, char **argv, int *i, se
 
 int command_line(int argc, char **argv, settings *set)
 {
-    *set = (settings){.data = "digits", .layers = DEFAULT_LAYERS, .device = "auto"};
+    *set = (settings){.data = "digits", .layers = DEFAULT_LAYERS, .normalize = "default",
+                      .device = "auto"};
     for (int i = 0; i < N_OPTIONS; i++)
         if (options[i].kind == NUMBER)
             *(double *)((char *)set + options[i].place) = options[i].start;
@@ -180,6 +182,13 @@ int command_line(int argc, char **argv, settings *set)
             return print_help(c), 0;
         if (!option_at(c, argc, argv, &i, set))
             return wrong(help);
+    }
+    while (strcmp(bp_normalize_name(set->how), set->normalize)) {
+        if (++set->how <= BP_NORMALIZE_COLUMN)
+            continue;
+        fprintf(stderr, "bpcuda: --normalize: \"%.64s\" is not none, global or column",
+                set->normalize);
+        return wrong(help);
     }
     if (c->bit == EVAL && !set->model) {
         fprintf(stderr, "bpcuda: eval wants --model FILE");

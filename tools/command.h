@@ -10,7 +10,8 @@ enum { TRAIN_OPTIONS = 8, COMMAND_RUN = -1 };
 
 typedef struct settings {
     const char *command;
-    const char *data, *layers, *device, *out, *model;
+    const char *data, *layers, *normalize, *device, *out, *model;
+    int how; /* `normalize` as a bp_normalize */
     double threads;
     double train[TRAIN_OPTIONS]; /* by bp_train_option */
     bool json;

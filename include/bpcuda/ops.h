@@ -98,10 +98,11 @@ BP_API bp_tensor *bp_linear_relu(bp_tensor *x, bp_tensor *w, bp_tensor *b, doubl
  * BP_ERR_RANGE at the next waiting call. */
 BP_API bp_tensor *bp_gather(bp_tensor *table, bp_tensor *index);
 
-/* y[i, j] = (table[index[i], j] - shift[j]) scale[j]: table u8 or real [R, C], index i32 [B], shift
- * and scale real [C] -> [B, C] of their dtype. Gradients as of the composed form. */
+/* y[i, j] = (table[index[i], j] - shift[j]) scale[j], in f64 and rounded once: table u8 or `dtype`
+ * [R, C], index i32 [B], shift and scale f64 [C] -> [B, C] of `dtype`, f32 or f64. Gradients as of
+ * the composed form. */
 BP_API bp_tensor *bp_gather_normalized(bp_tensor *table, bp_tensor *index, bp_tensor *shift,
-                                       bp_tensor *scale);
+                                       bp_tensor *scale, bp_dtype dtype);
 
 /* y[r, ...] = sum of x[i, ...] over the i with index[i] = r, in order of i: x real [B, ...], index
  * i32 [B] -> [rows, ...]. dx = gather(dy, index). Bad indices as in bp_gather. */

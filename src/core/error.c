@@ -19,7 +19,7 @@ const char *bp_status_name(bp_status status)
     static const char *const name[] = {
         "ok", "out of memory", "bad argument", "shapes do not fit", "dtypes do not fit",
         "no such device", "unsupported", "index out of range", "wrong state", "context is busy",
-        "input/output error", "bad format", "stopped", "gradient not finite"};
+        "input/output error", "bad format", "stopped", "number not finite"};
     int n = (int)(sizeof name / sizeof *name);
     return status >= 0 && status < n ? name[status] : "unknown status";
 }

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "core/context.h"
+#include "core/dispatch.h"
 #include "core/error.h"
 #include "core/view.h"
+#include "door/kernel_params.h"
 #include "door/philox.h"
 
 bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
@@ -211,6 +213,41 @@ bp_status bpi_params_materialize(bp_params *p)
     if (st != BP_ERR_NOMEM)
         return st;
     return bpi_fail(ctx, st, "params: no memory for %lld parameters", (long long)p->count);
+}
+
+/* --- finite values ----------------------------------------------------------------------- */
+
+/* The parameter that has this place in the flat buffers. */
+static const char *name_at(const bp_params *p, int64_t place)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (place >= p->segment[i].offset && place - p->segment[i].offset < p->segment[i].count)
+            return p->segment[i].name;
+    return "?";
+}
+
+/* The check that an optimiser makes of its gradients, made of the values. */
+bp_status bpi_params_finite(bp_params *p, const char *who)
+{
+    bp_context *ctx = p->ctx;
+    bpi_step_begin_params counts = {0};
+    bp_tensor *no_state = NULL;
+    bpi_fault fault;
+    BPI_TRY(bpi_params_materialize(p));
+    const bpi_storage *s = bpi_at(p->values)->storage;
+    if (p->checked && p->checked_version == s->version)
+        return BP_OK;
+    BPI_TRY(bp_sync(ctx)); /* a fault of earlier work is told as its own */
+    BPI_TRY(bpi_dispatch(ctx, BPI_OP_step_begin, BPI_FORWARD, &p->values, 1, &no_state, 1, &counts,
+                         sizeof counts));
+    BPI_TRY(bpi_download(ctx, &fault, ctx->exec.fault, sizeof fault));
+    p->checked = fault.what == 0;
+    p->checked_version = s->version;
+    if (p->checked)
+        return BP_OK;
+    BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof fault));
+    return bpi_fail(ctx, BP_ERR_NONFINITE, "%s: parameter %.64s holds a number that is not finite",
+                    who, name_at(p, (uint32_t)~fault.first));
 }
 
 /* --- the gradient window ----------------------------------------------------------------- */

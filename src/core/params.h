@@ -25,10 +25,15 @@ struct bp_params {
     int32_t first;   /* segment in the flat buffers */
     uint64_t window; /* from 1, grows with each optimiser step or bp_grad_clear */
     bool invalid;    /* the last backward failed */
+    bool checked;    /* values were finite at this version of their storage */
+    uint32_t checked_version;
     bp_params *next; /* stores of the context */
 };
 
 bp_status bpi_params_materialize(bp_params *p);
+/* BP_ERR_NONFINITE, naming the first parameter that holds a NaN or an infinity; looks, and waits,
+ * only where the values were written since it looked. */
+bp_status bpi_params_finite(bp_params *p, const char *who);
 /* A run of neighbouring segments that a gradient reached. */
 typedef struct bpi_run {
     int64_t begin, end; /* elements of the flat buffers */

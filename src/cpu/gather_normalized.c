@@ -1,6 +1,7 @@
 /* gather_normalized: y[i, j] = (table[index[i], j] - shift[j]) scale[j]. Forward: table (u8 or
- * real), index, shift, scale -> y. A bad index counts as a row of zeros of the table, as it does in
- * the composed form, and is noted. Backward is the composed form's.
+ * real), index, shift and scale (f64) -> y, which is rounded once. A bad index counts as a row of
+ * zeros of the table, as it does in the composed form, and is noted. Backward is the composed
+ * form's.
  * Floor: each row of y once read and once written. The rule: src/ops/gather_normalized.c. */
 #include "cpu/elementwise.h"
 #include "cpu/index.h"
@@ -8,23 +9,23 @@
 
 typedef struct job {
     bpi_indices index;
-    const real *shift, *scale; /* [C] */
-    bpi_rows table, y;         /* table.data: u8 or real */
+    const double *shift, *scale; /* [C] */
+    bpi_rows table, y;           /* table.data: u8 or real */
 } job;
 
 #define ROWS(block_fn, T)                                                                  \
     static void block_fn(void *arg, int64_t block)                                         \
     {                                                                                      \
         job *w = arg;                                                                      \
-        const real *shift = w->shift, *scale = w->scale;                                   \
+        const double *shift = w->shift, *scale = w->scale;                                 \
         int64_t end = bpi_rows_end(&w->y, block);                                          \
         for (int64_t r = block * w->y.per_block; r < end; r++) {                           \
             real *y = bpi_row(&w->y, r);                                                   \
             if (bpi_index_ok(&w->index, r)) {                                              \
                 const T *t = (const T *)w->table.data + w->index.at[r] * w->table.pitch;   \
-                BPI_EACH(w->y.size, y[i] = ((real)t[i] - shift[i]) * scale[i])             \
+                BPI_EACH(w->y.size, y[i] = (real)(((double)t[i] - shift[i]) * scale[i]))   \
             } else {                                                                       \
-                BPI_EACH(w->y.size, y[i] = (0 - shift[i]) * scale[i])                      \
+                BPI_EACH(w->y.size, y[i] = (real)((0 - shift[i]) * scale[i]))              \
             }                                                                              \
         }                                                                                  \
     }

@@ -2,16 +2,17 @@
  * one set in two, drawn on the host and gathered on the device. Readers: idx.c, digits.c. */
 #include <math.h>
 
-#include "bpcuda/bpcuda.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/view.h"
+#include "data/data.h"
 #include "door/philox.h"
 
 struct bp_data {
     bp_context *ctx;
     int64_t rows, cols;
     int32_t classes;
+    bool images;
     bp_tensor *samples, *labels; /* [rows, cols], i32 [rows] */
 };
 
@@ -98,6 +99,17 @@ int32_t bp_data_classes(const bp_data *d)
     return d ? d->classes : 0;
 }
 
+bool bpi_data_images(const bp_data *d)
+{
+    return d->images;
+}
+
+void bpi_data_set_images(bp_data *d)
+{
+    if (d)
+        d->images = true;
+}
+
 bp_tensor *bp_data_samples(bp_data *d)
 {
     return d ? d->samples : NULL;
@@ -117,7 +129,8 @@ static bp_status subset(const bp_data *d, const int32_t *row, int64_t n, bp_data
     bp_data *part = bpi_host_alloc(ctx, sizeof *part);
     if (!part)
         return bpi_fail(ctx, BP_ERR_NOMEM, "data_split: out of memory");
-    *part = (bp_data){.ctx = ctx, .rows = n, .cols = d->cols, .classes = d->classes};
+    *part = (bp_data){.ctx = ctx, .rows = n, .cols = d->cols, .classes = d->classes,
+                      .images = d->images};
     bp_tensor *index = bp_tensor_create(ctx, BP_I32, BP_SHAPE(n));
     bp_status st = index ? bp_write(index, row, (size_t)n * sizeof *row) : BP_ERR_NOMEM;
     if (st == BP_OK && (st = bp_scope_begin(ctx, BP_NO_GRAD)) == BP_OK) {

@@ -1,7 +1,7 @@
 /* The UCI optical digits, out of a table of text: source, licence and notation in README.md. */
-#include "bpcuda/data.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "data/data.h"
 
 enum { ROWS = 1797, COLS = 64 };
 
@@ -25,6 +25,7 @@ static bp_status create(bp_context *ctx, bp_data **data)
             d->x[i][j] = (uint8_t)(table[i][1 + j] - 'a');
     }
     bp_status st = bp_data_create(ctx, BP_U8, d->x, d->label, ROWS, COLS, 10, data);
+    bpi_data_set_images(*data);
     bpi_host_free(ctx, d, sizeof *d);
     return st;
 }

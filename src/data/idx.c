@@ -1,5 +1,6 @@
 /* IDX files (Y. LeCun, C. Cortes, C. Burges: the MNIST database): two zero bytes, the type of the
  * elements (8: u8), the number of sizes, each size as a big-endian u32, then the elements. */
+#include "data/data.h"
 #include "io/file.h"
 
 typedef struct idx {
@@ -65,6 +66,7 @@ static bp_status make(bp_context *ctx, const idx *x, const idx *y, bp_data **dat
     }
     bp_status st = bp_data_create(ctx, BP_U8, x->bytes.at, label, (int64_t)x->rows,
                                   (int64_t)x->cols, classes, data);
+    bpi_data_set_images(*data);
     bpi_host_free(ctx, label, y->rows * sizeof *label);
     return st;
 }

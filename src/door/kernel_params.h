@@ -60,16 +60,16 @@ typedef struct bpi_linear_wgrad_params {
 
 /* gather           forward: table, index -> y; any dtype, index i32 packed. A bad index: a row of
  *                  zeros and bp_fault_range().
- * gather_normalized forward: table (u8 or real), index, shift, scale -> y.
+ * gather_normalized forward: table (u8 or real), index, shift and scale f64 -> y.
  * scatter_rows     forward: x, index -> y. A bad index is left out, bp_fault_range().
  * nll_loss         forward: logp, labels -> loss.
  * nll_spread       forward: s, labels -> y.
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
  *
- * step_begin       forward: g [n] or absent -> state; notes BP_ERR_NONFINITE in the fault word
- *                  where g holds a NaN or an infinity; then, if `counts`, adds 1 to the step unless
- *                  there is a fault.
+ * step_begin       forward: g [n] or absent -> state; notes BP_ERR_NONFINITE, and the place, in the
+ *                  fault word where g holds a NaN or an infinity; then, if `counts`, adds 1 to the
+ *                  step unless there is a fault; if not, state may be absent.
  * adam             forward: g, state -> w, m, v, all [n]; nothing if there is a fault.
  * sgd              forward: g, state -> w, u; nothing if there is a fault. */
 typedef struct bpi_optimizer_state {

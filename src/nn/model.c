@@ -1,8 +1,10 @@
-/* Models: making one, its forward pass, and what it is asked on the host. Files: model_file.c. */
+/* Models: making one, its forward pass, and what it is asked on the host. The normaliser:
+ * normalize.c; files: model_file.c. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/params.h"
 #include "nn/nn.h"
 
 enum { ROWS = 1024 }; /* rows of one pass of predict and evaluate */
@@ -60,15 +62,9 @@ static bp_status build(bp_model *m, const char *layers)
     BPI_TRY(keep_text(m, layers));
     BPI_TRY(bp_params_create(m->ctx, BP_F32, &m->params));
     BPI_TRY(declare(m));
-    m->shift = bp_tensor_create(m->ctx, BP_F32, BP_SHAPE(m->inputs));
-    m->scale = bp_tensor_create(m->ctx, BP_F32, BP_SHAPE(m->inputs));
-    size_t bytes = (size_t)m->inputs * sizeof(float);
-    float *one = bpi_host_alloc(m->ctx, bytes);
-    for (int64_t i = 0; one && i < m->inputs; i++)
-        one[i] = 1;
-    bp_status st = m->shift && m->scale && one ? bp_write(m->scale, one, bytes) : BP_ERR_NOMEM;
-    bpi_host_free(m->ctx, one, bytes);
-    return st;
+    m->shift = bp_tensor_create(m->ctx, BP_F64, BP_SHAPE(m->inputs));
+    m->scale = bp_tensor_create(m->ctx, BP_F64, BP_SHAPE(m->inputs));
+    return m->shift && m->scale ? bpi_model_raw(m) : BP_ERR_NOMEM;
 }
 
 static bp_status create(bp_context *ctx, int64_t inputs, const char *layers, int32_t classes,
@@ -113,86 +109,6 @@ void bp_model_free(bp_model *m)
     bpi_leave(ctx);
 }
 
-bp_status bpi_model_fits(const bp_model *m, bp_data *data, const char *who)
-{
-    if (!data)
-        return bpi_fail(m->ctx, BP_ERR_ARG, "%s: the data set is NULL", who);
-    if (bp_context_of(bp_data_labels(data)) != m->ctx)
-        return bpi_fail(m->ctx, BP_ERR_DEVICE, "%s: the data set belongs to another context", who);
-    if (bp_data_cols(data) == m->inputs && bp_data_classes(data) <= m->classes)
-        return BP_OK;
-    return bpi_fail(m->ctx, BP_ERR_SHAPE,
-                    "%s: data of %lld columns and %d classes for %lld inputs and %d classes", who,
-                    (long long)bp_data_cols(data), (int)bp_data_classes(data),
-                    (long long)m->inputs, (int)m->classes);
-}
-
-/* --- the normaliser ---------------------------------------------------------------------- */
-
-static double value_at(const void *x, bp_dtype dtype, int64_t i)
-{
-    return dtype == BP_U8 ? ((const uint8_t *)x)[i] : (double)((const float *)x)[i];
-}
-
-/* Means relative to the first row, so that a column that does not vary has variance 0 exactly;
- * then variances. */
-static void moments(const void *x, bp_dtype dtype, int64_t rows, int64_t cols, double *mean,
-                    double *variance)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++)
-            mean[j] += value_at(x, dtype, i * cols + j) - value_at(x, dtype, j);
-    for (int64_t j = 0; j < cols; j++)
-        mean[j] = mean[j] / (double)rows + value_at(x, dtype, j);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++) {
-            double d = value_at(x, dtype, i * cols + j) - mean[j];
-            variance[j] += d * d;
-        }
-    for (int64_t j = 0; j < cols; j++)
-        variance[j] /= (double)rows;
-}
-
-static bp_status normalize(bp_model *m, bp_data *data)
-{
-    BPI_TRY(bpi_model_fits(m, data, "model_normalize"));
-    bp_context *ctx = m->ctx;
-    bp_tensor *samples = bp_data_samples(data);
-    bp_dtype dtype = bp_dtype_of(samples);
-    int64_t rows = bp_data_rows(data), cols = m->inputs;
-    size_t x_bytes = (size_t)(rows * cols) * bp_dtype_bytes(dtype);
-    size_t bytes = (size_t)cols * sizeof(float), all_bytes = 6 * bytes; /* two f64, two f32 */
-    void *x = bpi_host_alloc(ctx, x_bytes);
-    double *mean = bpi_host_alloc(ctx, all_bytes), *variance = mean ? mean + cols : NULL;
-    float *shift = mean ? (float *)(variance + cols) : NULL, *scale = mean ? shift + cols : NULL;
-    bp_status st = x && mean ? bp_read(samples, x, x_bytes)
-                             : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
-    if (st == BP_OK) {
-        moments(x, dtype, rows, cols, mean, variance);
-        double all = 0;
-        for (int64_t j = 0; j < cols; j++)
-            all += variance[j] / (double)cols;
-        for (int64_t j = 0; j < cols; j++) { /* columns of u8 have one unit, so one scale */
-            double deviation = sqrt(dtype == BP_U8 && variance[j] > 0 ? all : variance[j]);
-            shift[j] = (float)mean[j];
-            scale[j] = deviation > 1e-30 ? (float)(1 / deviation) : 0;
-        }
-        st = bp_write(m->shift, shift, bytes);
-    }
-    if (st == BP_OK)
-        st = bp_write(m->scale, scale, bytes);
-    bpi_host_free(ctx, mean, all_bytes);
-    bpi_host_free(ctx, x, x_bytes);
-    return st;
-}
-
-bp_status bp_model_normalize(bp_model *m, const bp_data *data)
-{
-    if (!m)
-        return BP_ERR_ARG;
-    BPI_INSIDE(m->ctx, normalize(m, (bp_data *)data)); /* which only reads it */
-}
-
 /* --- the forward pass -------------------------------------------------------------------- */
 
 static bool is_kind(const bp_model *m, int32_t i, bpi_layer_kind kind)
@@ -226,12 +142,16 @@ static bp_tensor *forward(bp_model *m, bp_tensor *x, bool training)
     return x;
 }
 
+static bp_tensor *normal(bp_model *m, bp_tensor *samples, bp_tensor *index)
+{
+    return bp_gather_normalized(samples, index, m->shift, m->scale, BP_F32);
+}
+
 bp_tensor *bp_model_logits(bp_model *m, bp_data *data, bp_tensor *index, int32_t training)
 {
     if (!m || !data)
         return NULL;
-    return forward(m, bp_gather_normalized(bp_data_samples(data), index, m->shift, m->scale),
-                   training != 0);
+    return forward(m, normal(m, bp_data_samples(data), index), training != 0);
 }
 
 /* Up to ROWS rows of predict or evaluate, in a scope without gradients. */
@@ -244,19 +164,45 @@ typedef struct pass {
     double loss, correct;
 } pass;
 
+/* i32 [n]: first, first + 1, ... */
+static bp_tensor *rows_from(bp_context *ctx, int64_t first, int64_t n)
+{
+    int32_t row[ROWS];
+    for (int32_t i = 0; i < n; i++)
+        row[i] = (int32_t)first + i;
+    bp_tensor *index = bp_tensor_create(ctx, BP_I32, BP_SHAPE(n));
+    if (!index || bp_write(index, row, (size_t)n * sizeof *row) == BP_OK)
+        return index;
+    bp_free(index);
+    return NULL;
+}
+
 static bp_status predict_rows(bp_context *ctx, void *user)
 {
     pass *w = user;
     bp_model *m = w->model;
     bp_tensor *x = bp_tensor_create(ctx, BP_F32, BP_SHAPE(w->n, m->inputs));
-    bp_status st = x ? bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float)) : BP_ERR_NOMEM;
+    bp_tensor *index = rows_from(ctx, 0, w->n);
+    bp_status st = BP_ERR_NOMEM;
+    if (x && index)
+        st = bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float));
     if (st == BP_OK) {
-        bp_tensor *normal = bp_mul(bp_add(x, bp_scale(m->shift, -1)), m->scale);
-        bp_tensor *p = bp_exp(bp_log_softmax(forward(m, normal, false), 1));
+        bp_tensor *p = bp_exp(bp_log_softmax(forward(m, normal(m, x, index), false), 1));
         st = p ? bp_read(p, w->p, (size_t)(w->n * m->classes) * sizeof(float)) : BP_ERR_STATE;
     }
+    bp_free(index);
     bp_free(x);
     return st;
+}
+
+static bp_status samples_finite(const bp_model *m, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n * m->inputs; i++)
+        if (!isfinite(x[i]))
+            return bpi_fail(m->ctx, BP_ERR_NONFINITE,
+                            "model_predict: row %lld, column %lld is %g; finite numbers are wanted",
+                            (long long)(i / m->inputs), (long long)(i % m->inputs), (double)x[i]);
+    return BP_OK;
 }
 
 static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
@@ -264,6 +210,8 @@ static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
     if (n < 0 || (n > 0 && (!x || !p)))
         return bpi_fail(m->ctx, BP_ERR_ARG, "model_predict: %lld samples, x %s, p %s", (long long)n,
                         x ? "given" : "NULL", p ? "given" : "NULL");
+    BPI_TRY(samples_finite(m, x, n));
+    BPI_TRY(bpi_params_finite(m->params, "model_predict"));
     for (int64_t i = 0; i < n; i += ROWS) {
         pass w = {.model = m, .x = x + i * m->inputs, .n = n - i < ROWS ? n - i : ROWS,
                   .p = p + i * m->classes};
@@ -282,13 +230,10 @@ bp_status bp_model_predict(bp_model *m, const float *x, int64_t n, float *p)
 static bp_status evaluate_rows(bp_context *ctx, void *user)
 {
     pass *w = user;
-    int32_t row[ROWS];
-    for (int32_t i = 0; i < w->n; i++)
-        row[i] = (int32_t)w->first + i;
     float loss = 0, correct = 0;
-    bp_tensor *index = bp_tensor_create(ctx, BP_I32, BP_SHAPE(w->n)), *right = NULL;
-    bp_status st = index ? bp_write(index, row, (size_t)w->n * sizeof *row) : BP_ERR_NOMEM;
-    if (st == BP_OK) {
+    bp_tensor *index = rows_from(ctx, w->first, w->n), *right = NULL;
+    bp_status st = BP_ERR_NOMEM;
+    if (index) {
         bp_tensor *logits = bp_model_logits(w->model, w->data, index, 0);
         bp_tensor *labels = bp_gather(bp_data_labels(w->data), index);
         bp_tensor *mean = bp_cross_entropy_correct(logits, labels, &right);
@@ -305,6 +250,7 @@ static bp_status evaluate_rows(bp_context *ctx, void *user)
 static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)
 {
     BPI_TRY(bpi_model_fits(m, data, "model_evaluate"));
+    BPI_TRY(bpi_params_finite(m->params, "model_evaluate"));
     int64_t rows = bp_data_rows(data);
     pass w = {.model = m, .data = data};
     for (; w.first < rows; w.first += ROWS) {

@@ -35,9 +35,10 @@ bp_status bp_model_save(bp_model *m, const char *path)
     snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
     snprintf(classes, sizeof classes, "%d", (int)m->classes);
     bpi_text_pair meta[] = {{"format", "bpcuda"}, {"version", "1"}, {"inputs", inputs},
-                            {"classes", classes}, {"layers", m->text}};
+                            {"classes", classes}, {"layers", m->text},
+                            {"normalize", bp_normalize_name(m->how)}};
     int32_t n = tensors_of(m, name, tensor);
-    bp_status st = path ? bpi_safetensors_write(m->ctx, path, name, tensor, n, meta, 5)
+    bp_status st = path ? bpi_safetensors_write(m->ctx, path, name, tensor, n, meta, 6)
                         : bpi_fail(m->ctx, BP_ERR_ARG, "model_save: the path is NULL");
     bpi_leave(m->ctx);
     return st;
@@ -59,10 +60,11 @@ static bool same(const char *text, const char *wanted)
     return text && !strcmp(text, wanted);
 }
 
-/* True where the file holds f32 of just this shape. */
-static bool fits(const bpi_entry *e, bp_shape shape)
+/* True where the file holds just this shape, in f32 or in `dtype`: a normaliser, which is f64, was
+ * f32 in files that do not say how it was set. */
+static bool fits(const bpi_entry *e, bp_dtype dtype, bp_shape shape)
 {
-    return e && e->dtype == BP_F32 && bpi_same_shape(&e->shape, &shape);
+    return e && (e->dtype == BP_F32 || e->dtype == dtype) && bpi_same_shape(&e->shape, &shape);
 }
 
 /* Makes the model the metadata describe. No memory is taken for a size the tensors do not back. */
@@ -70,18 +72,44 @@ static bp_status architecture(bp_context *ctx, const char *path, const bpi_safet
                               bp_model **m)
 {
     const char *layers = bpi_safetensors_meta(f, "layers");
+    const char *normalize = bpi_safetensors_meta(f, "normalize");
+    bp_normalize how = BP_NORMALIZE_DEFAULT;
     int32_t inputs = count_of(f, "inputs"), classes = count_of(f, "classes");
     if (!same(bpi_safetensors_meta(f, "format"), "bpcuda") ||
         !same(bpi_safetensors_meta(f, "version"), "1") || !layers || !inputs || !classes)
         return bpi_fail(ctx, BP_ERR_FORMAT,
                         "%s: not a model: metadata with format \"bpcuda\", version \"1\", inputs, "
                         "classes and layers are wanted", path);
-    if (!fits(bpi_safetensors_find(f, "normalizer.shift"), BP_SHAPE(inputs)))
-        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: normalizer.shift is not F32 [%d]", path,
+    if (normalize && !bpi_normalize_read(normalize, &how))
+        return bpi_fail(ctx, BP_ERR_FORMAT,
+                        "%s: normalize is \"%.32s\", not none, global or column", path, normalize);
+    if (!fits(bpi_safetensors_find(f, "normalizer.shift"), BP_F64, BP_SHAPE(inputs)))
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: normalizer.shift is not F64 [%d]", path,
                         (int)inputs);
     if (strlen(layers) >= BPI_LAYERS_TEXT_MAX)
         return bpi_fail(ctx, BP_ERR_FORMAT, "%s: its text of layers is too long", path);
-    return bp_model_create(ctx, inputs, layers, classes, m);
+    BPI_TRY(bp_model_create(ctx, inputs, layers, classes, m));
+    (*m)->how = how;
+    return BP_OK;
+}
+
+/* An entry that fits the tensor; f32 to f64 where they differ. */
+static bp_status fill_one(bp_tensor *t, const bpi_entry *e, const unsigned char *from)
+{
+    if (e->dtype == bp_dtype_of(t))
+        return bp_write(t, from, (size_t)(e->end - e->begin));
+    int64_t n = bp_shape_count(e->shape);
+    bp_context *ctx = bp_context_of(t);
+    double *wide = bpi_host_alloc(ctx, (size_t)n * sizeof *wide);
+    for (int64_t i = 0; wide && i < n; i++) {
+        float x;
+        memcpy(&x, from + (size_t)i * sizeof x, sizeof x);
+        wide[i] = (double)x;
+    }
+    bp_status st = wide ? bp_write(t, wide, (size_t)n * sizeof *wide)
+                        : bpi_fail(ctx, BP_ERR_NOMEM, "model_load: out of memory");
+    bpi_host_free(ctx, wide, (size_t)n * sizeof *wide);
+    return st;
 }
 
 static bp_status fill(bp_model *m, const char *path, const bpi_safetensors *f)
@@ -91,16 +119,17 @@ static bp_status fill(bp_model *m, const char *path, const bpi_safetensors *f)
     int32_t n = tensors_of(m, name, tensor);
     for (int32_t i = 0; i < n; i++) {
         bp_shape shape = bp_shape_of(tensor[i]);
-        if (!fits(bpi_safetensors_find(f, name[i]), shape))
-            return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %s is not there as F32 %s", path, name[i],
-                            bpi_shape_str(&shape).s);
+        bp_dtype dtype = bp_dtype_of(tensor[i]);
+        if (!fits(bpi_safetensors_find(f, name[i]), dtype, shape))
+            return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %s is not there as %s %s", path, name[i],
+                            dtype == BP_F64 ? "F64" : "F32", bpi_shape_str(&shape).s);
     }
     if (f->n != n)
         return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %lld tensors; the model has %d", path,
                         (long long)f->n, (int)n);
     for (int32_t i = 0; i < n; i++) {
         const bpi_entry *e = bpi_safetensors_find(f, name[i]);
-        BPI_TRY(bp_write(tensor[i], f->data.at + e->begin, (size_t)(e->end - e->begin)));
+        BPI_TRY(fill_one(tensor[i], e, f->data.at + e->begin));
     }
     return BP_OK;
 }

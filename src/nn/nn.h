@@ -24,12 +24,18 @@ bp_status bpi_layers_parse(bp_context *ctx, const char *text, int32_t classes, b
 struct bp_model {
     bp_context *ctx;
     bp_params *params;
-    bp_tensor *shift, *scale; /* the normaliser: f32 [inputs] each */
+    bp_tensor *shift, *scale; /* the normaliser: f64 [inputs] each */
+    bp_normalize how;         /* it was set; BP_NORMALIZE_DEFAULT: its file does not say */
     int64_t inputs;
     int32_t classes, n_layers;
     bpi_layer layer[BPI_LAYERS_MAX];
     char text[BPI_LAYERS_TEXT_MAX]; /* the words, with one space between them */
 };
+
+/* Makes the normaliser one that leaves samples as they are. */
+bp_status bpi_model_raw(bp_model *model);
+/* The way with this name; false if there is none. */
+bool bpi_normalize_read(const char *text, bp_normalize *how);
 
 /* BP_OK if `data` can be fed to the model, else the error, in the name of `who`. */
 bp_status bpi_model_fits(const bp_model *model, bp_data *data, const char *who);

@@ -31,7 +31,7 @@ claim "--version is one line"
 run 0 train --help && grep -q -- '--epochs' out && grep -q -- '--decay-from' out
 claim "train --help lists the options"
 for args in "" "fly" "train --frobnicate 1" "train --epochs" "train --epochs 0" "train --epochs 1.5" \
-    "train --lr nan" "train --json=1" "train 7" "eval" "devices --json"; do
+    "train --lr nan" "train --normalize pixels" "train --json=1" "train 7" "eval" "devices --json"; do
     # shellcheck disable=SC2086
     run 2 $args && quiet out && [ "$(wc -l < err)" -eq 1 ]
     claim "a wrong command line is status 2 and one line on stderr: bpcuda $args"
@@ -68,6 +68,9 @@ run 0 train --epochs 4 --seed 3 --threads 1 --out b.safetensors && cmp -s a.safe
 claim "the same seed gives the same bytes, whatever the threads"
 run 0 train --epochs 4 --seed=4 --out b.safetensors && ! cmp -s a.safetensors b.safetensors
 claim "another seed gives others"
+run 0 train --epochs 1 --normalize=none --out b.safetensors &&
+    grep -aq '"normalize":"none"' b.safetensors && grep -aq '"normalize":"global"' a.safetensors
+claim "--normalize is asked, and kept in the file"
 head -c 300 a.safetensors > cut.safetensors
 run 1 eval --model cut.safetensors && quiet out
 claim "a cut model is status 1"

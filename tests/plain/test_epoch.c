@@ -36,7 +36,7 @@ static int mixed_batches(const bpi_epoch *e)
     return n;
 }
 
-/* --- the guarantee, against all orders ---------------------------------------------------------- */
+/* --- the guarantee, against all orders --------------------------------------------------- */
 
 /* The most batches of two classes that batches from `batch` on can be, out of n[class] rows. */
 static int most_mixed(const bpi_epoch *e, int64_t batch, const int n[3])
@@ -78,10 +78,10 @@ static void test_guarantee(void)
     check(most, "no order has more batches of two classes");
 }
 
-/* --- where rows land ------------------------------------------------------------------------------ */
+/* --- where rows land --------------------------------------------------------------------- */
 
-/* What chi-square of so many degrees of freedom passes once in 100,000 (Wilson, Hilferty, 1931; 4.265
- * is that quantile of the normal distribution). */
+/* What chi-square of so many degrees of freedom passes once in 100,000 (Wilson, Hilferty, 1931;
+ * 4.265 is that quantile of the normal distribution). */
 static double chi_bound(double degrees)
 {
     double v = 2 / (9 * degrees);
@@ -138,8 +138,8 @@ static void test_places(void)
     lands_anywhere("10 rows of 1280 of one class", 1280, 64, 0, 128);
 }
 
-/* Where there are fewer rare rows than batches, each has a batch for itself, and the last batch of 2
- * rows among 20 of 64 has one of 5 in about 5 * 2 / 1282 of the orders, as it has without the
+/* Where there are fewer rare rows than batches, each has a batch for itself, and the last batch of
+ * 2 rows among 20 of 64 has one of 5 in about 5 * 2 / 1282 of the orders, as it has without the
  * guarantee: of 4000 orders 31, with a deviation of 6. */
 static void test_rest(void)
 {

@@ -91,6 +91,7 @@ static void training_layer(void)
     REFUSED(bp_model_load(NULL, "a", &model));
     REFUSED(bp_model_save(NULL, "a"));
     REFUSED(bp_model_normalize(NULL, NULL));
+    REFUSED(bp_model_normalize_as(NULL, NULL, BP_NORMALIZE_NONE));
     NOTHING(bp_model_logits(NULL, NULL, NULL, 0));
     REFUSED(bp_model_predict(NULL, &f, 1, &f));
     REFUSED(bp_model_evaluate(NULL, NULL, &loss, &accuracy));

@@ -226,7 +226,8 @@ typedef struct curve {
 static bp_status curve_step(bp_context *ctx, void *user)
 {
     curve *c = user;
-    bp_tensor *x = bp_gather_normalized(bp_data_samples(c->data), c->index, c->shift, c->scale);
+    bp_tensor *x = bp_gather_normalized(bp_data_samples(c->data), c->index, c->shift, c->scale,
+                                        c->dtype);
     bp_tensor *h = bp_linear_relu(x, c->w[0], c->b[0], 0);
     bp_tensor *labels = bp_gather(bp_data_labels(c->data), c->index);
     bp_tensor *loss = bp_cross_entropy(bp_linear(h, c->w[1], c->b[1]), labels);
@@ -269,8 +270,8 @@ static bp_status curve_open(curve *c, const char *mnist)
     c->b[0] = bp_param(c->params, "b0", BP_SHAPE(HIDDEN), BP_INIT_ZERO);
     c->w[1] = bp_param(c->params, "w1", BP_SHAPE(classes, HIDDEN), BP_INIT_LECUN);
     c->b[1] = bp_param(c->params, "b1", BP_SHAPE(classes), BP_INIT_ZERO);
-    c->shift = bp_tensor_create(c->ctx, c->dtype, BP_SHAPE(inputs));
-    c->scale = bp_tensor_create(c->ctx, c->dtype, BP_SHAPE(inputs));
+    c->shift = bp_tensor_create(c->ctx, BP_F64, BP_SHAPE(inputs));
+    c->scale = bp_tensor_create(c->ctx, BP_F64, BP_SHAPE(inputs));
     c->index = bp_tensor_create(c->ctx, BP_I32, BP_SHAPE(BATCH));
     c->loss = bp_tensor_create(c->ctx, c->dtype, BP_SCALAR);
     if (!c->b[1] || !c->shift || !c->scale || !c->index || !c->loss)
