@@ -92,6 +92,60 @@ CLAIM(every_op_refuses_wrong_shapes_and_dtypes_by_name)
     BAD(require_grad, BP_ERR_DTYPE, bp_require_grad(i));
 }
 
+/* What the message about a file of this name shows of it. */
+static const char *quoted(const char *path)
+{
+    static char text[512];
+    bp_model *m;
+    cr_assert_eq(bp_model_load(ctx, path, &m), BP_ERR_IO);
+    strcpy(text, bp_error_text(ctx));
+    char *end = strstr(text, ": cannot be");
+    cr_assert(end, "%s", text);
+    *end = '\0';
+    return text;
+}
+
+CLAIM(what_a_message_quotes_can_be_printed_and_leaves_room_for_the_reason)
+{
+    char path[7000], wanted[8];
+    for (int byte = 1; byte < 256; byte++) {
+        snprintf(path, sizeof path, "/nowhere/%c.", byte);
+        bool prints = byte >= ' ' && byte <= '~';
+        snprintf(wanted, sizeof wanted, prints ? "%c" : "\\x%02x", byte);
+        cr_assert(strstr(quoted(path), wanted), "byte %d: %s", byte, quoted(path));
+        cr_assert_eq(strlen(quoted(path)), prints ? 11 : 14);
+    }
+    static const char *const name[][2] = {
+        {"/nowhere/J\xc3\xbcrgen \xe2\x82\xac \xf0\x9f\x8e\x88", /* UTF-8 stays */
+         "/nowhere/J\xc3\xbcrgen \xe2\x82\xac \xf0\x9f\x8e\x88"},
+        {"/nowhere/\x1b[2J\r\n", "/nowhere/\\x1b[2J\\x0d\\x0a"},
+        {"/nowhere/\xc2\x9b", "/nowhere/\\xc2\\x9b"},             /* a control character */
+        {"/nowhere/\xc0\xae", "/nowhere/\\xc0\\xae"},             /* longer than needed */
+        {"/nowhere/\xe0\x9f\xbf", "/nowhere/\\xe0\\x9f\\xbf"},   /* and this */
+        {"/nowhere/\xed\xa0\x80", "/nowhere/\\xed\\xa0\\x80"},   /* half a pair */
+        {"/nowhere/\xf4\x90\x80\x80", "/nowhere/\\xf4\\x90\\x80\\x80"}, /* beyond the last */
+        {"/nowhere/\xe2\x82", "/nowhere/\\xe2\\x82"}};            /* cut */
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        cr_assert_str_eq(quoted(name[i][0]), name[i][1]);
+    for (size_t length = 450; length < sizeof path; length += length < 600 ? 1 : 1600) {
+        memset(path, length % 2 ? '\x01' : 'p', length);
+        path[length] = '\0';
+        const char *text = quoted(path);
+        cr_assert(strlen(bp_error_text(ctx)) < 512);
+        cr_assert(length < 512 || strstr(text, " ... "), "%s", text);
+        cr_assert(!strncmp(text, length % 2 ? "\\x01\\x01" : "pppp", 4), "%s", text);
+    }
+    bp_params *p;
+    OK(bp_params_create(ctx, BP_F32, &p));
+    memset(path, '\b', 2000);
+    path[2000] = '\0';
+    cr_assert(bp_param(p, path, BP_SCALAR, BP_INIT_ZERO));
+    cr_assert_null(bp_param(p, path, BP_SCALAR, BP_INIT_ZERO));
+    const char *text = bp_error_text(ctx);
+    cr_assert(!strncmp(text, "param \\x08", 10) && strstr(text, "08: declared twice"), "%s", text);
+    bp_params_free(p);
+}
+
 CLAIM(null_in_null_out_without_an_error_of_its_own)
 {
     bp_tensor *x = NUMBER(1), *correct = x;

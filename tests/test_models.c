@@ -83,6 +83,40 @@ CLAIM(a_wrong_word_is_named)
     bp_model_free(m);
 }
 
+CLAIM(numbers_and_white_space_are_read_as_c_and_python_read_them)
+{
+    static const char *const same[] = {
+        "64\frelu\vdropout=.25\r\n64 relu\r\n", "\t64 relu dropout=0.25 64 relu",
+        "64 relu dropout=25e-2 64 relu", "64 relu dropout=2.5E-1 64 relu",
+        "64 relu dropout=.0025e+2 64 relu", "64 relu dropout=00.2500 64 relu"};
+    static const char *const wrong[] = {"dropout=.", "dropout=", "dropout=1e", "dropout=e-1",
+                                        "dropout=1e-", "dropout=-.1", "dropout=0x.1", "dropout=.1.",
+                                        "dropout=1e0", "dropout=1e999", "dropout=,5"};
+    bp_model *m;
+    double loss[6], accuracy;
+    for (int i = 0; i < 6; i++) { /* dropout shows in what is learned */
+        bp_data *d;
+        bp_trainer *t;
+        int32_t done;
+        bp_close(ctx);
+        setup();
+        OK(bp_data_digits(ctx, &d));
+        OK(bp_model_create(ctx, 64, same[i], 10, &m));
+        OK(bp_trainer_create(m, d, &t));
+        OK(bp_trainer_run(t, 3, -1, &done));
+        OK(bp_model_evaluate(m, d, &loss[i], &accuracy));
+        cr_assert_eq(loss[i], loss[0], "%s", same[i]);
+        bp_trainer_free(t);
+        bp_model_free(m);
+        bp_data_free(d);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_assert_eq(bp_model_create(ctx, 8, wrong[i], 2, &m), BP_ERR_FORMAT, "%s", wrong[i]);
+    OK(bp_model_create(ctx, 8, "dropout=0e999 \r\n\f\v\t 4\rrelu\v", 2, &m));
+    cr_assert_str_eq(bp_model_layers(m), "dropout=0e999 4 relu");
+    bp_model_free(m);
+}
+
 CLAIM(predictions_are_probabilities_and_do_not_depend_on_the_batch)
 {
     bp_model *m = small(ctx, 1);

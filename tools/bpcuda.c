@@ -221,7 +221,8 @@ int main(int argc, char **argv)
     }
     if (st != BP_OK) {
         const char *text = j.text[0] ? j.text : bp_error_text(j.ctx);
-        fprintf(stderr, "bpcuda: %s\n", text[0] ? text : bp_status_name(st));
+        say("%s", text[0] ? text : bp_status_name(st));
+        fputc('\n', stderr);
     }
     bp_trainer_free(j.trainer);
     bp_model_free(j.model);

@@ -2,12 +2,14 @@
 #include "command.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bpcuda/bpcuda.h"
+#include "core/text.h"
 
 enum { TRAIN = 1, EVAL = 2, DEVICES = 4, CHECK = 8 };
 
@@ -93,6 +95,17 @@ static const struct option *find_option(const struct command *c, const char *wor
     return NULL;
 }
 
+void say(const char *format, ...)
+{
+    char all[8192], text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(all, sizeof all, format, args);
+    va_end(args);
+    bpi_printable(text, sizeof text, all);
+    fprintf(stderr, "bpcuda: %s", text);
+}
+
 /* Ends the one line of a message about the command line. */
 static int wrong(const char *command)
 {
@@ -110,8 +123,8 @@ static bool take(const struct option *o, const char *shown, const char *value, s
     char *end;
     double x = strtod(value, &end);
     if (end == value || *end || !(x >= o->min && x <= o->max) || (o->integer && x != floor(x))) {
-        fprintf(stderr, "bpcuda: %s: \"%s\" is not %s from %g to %g", shown, value,
-                o->integer ? "an integer" : "a number", o->min, o->max);
+        say("%s: \"%s\" is not %s from %g to %g", shown, value,
+            o->integer ? "an integer" : "a number", o->min, o->max);
         return false;
     }
     *(double *)place = x;
@@ -125,21 +138,21 @@ static bool option_at(const struct command *c, int argc, char **argv, int *i, se
     size_t length = strcspn(word, "=");
     const struct option *o = strncmp(word, "--", 2) ? NULL : find_option(c, word + 2, length - 2);
     if (!o) {
-        fprintf(stderr, "bpcuda: %s does not know \"%s\"", c->name, word);
+        say("%s does not know \"%s\"", c->name, word);
         return false;
     }
     if (word[length] == '=')
         value = word + length + 1;
     if (o->kind == SWITCH) {
         if (value)
-            fprintf(stderr, "bpcuda: %.*s takes no value", (int)length, word);
+            say("%.*s takes no value", (int)length, word);
         *(bool *)((char *)set + o->place) = true;
         return !value;
     }
     if (!value && *i + 1 < argc)
         value = argv[++*i];
     if (!value) {
-        fprintf(stderr, "bpcuda: %s wants a value: %s", word, o->value);
+        say("%s wants a value: %s", word, o->value);
         return false;
     }
     char shown[32];
@@ -164,7 +177,7 @@ int command_line(int argc, char **argv, settings *set)
         if (!strcmp(word, commands[i].name))
             c = &commands[i];
     if (!c) {
-        fprintf(stderr, "bpcuda: \"%s\" is not a command", word);
+        say("\"%s\" is not a command", word);
         return wrong("");
     }
     char help[32];
@@ -174,7 +187,7 @@ int command_line(int argc, char **argv, settings *set)
     if (c->bit == CHECK && argc > 2 && !strcmp(argv[2], "device"))
         first = 3;
     else if (c->bit == CHECK && (argc < 3 || strncmp(argv[2], "-", 1))) {
-        fprintf(stderr, "bpcuda: check wants what to check: device");
+        say("check wants what to check: device");
         return wrong(help);
     }
     for (int i = first; i < argc; i++) {
@@ -186,12 +199,11 @@ int command_line(int argc, char **argv, settings *set)
     while (strcmp(bp_normalize_name(set->how), set->normalize)) {
         if (++set->how <= BP_NORMALIZE_COLUMN)
             continue;
-        fprintf(stderr, "bpcuda: --normalize: \"%.64s\" is not none, global or column",
-                set->normalize);
+        say("--normalize: \"%s\" is not none, global or column", set->normalize);
         return wrong(help);
     }
     if (c->bit == EVAL && !set->model) {
-        fprintf(stderr, "bpcuda: eval wants --model FILE");
+        say("eval wants --model FILE");
         return wrong(help);
     }
     return COMMAND_RUN;

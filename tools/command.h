@@ -17,6 +17,9 @@ typedef struct settings {
     bool json;
 } settings;
 
+/* Begins a line on stderr, with what it quotes made printable. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* COMMAND_RUN, or the exit status of a program that has said all it has to say. */
 int command_line(int argc, char **argv, settings *set);
 

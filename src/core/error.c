@@ -6,6 +6,9 @@
 
 #include "core/context.h"
 #include "core/error.h"
+#include "core/text.h"
+
+enum { TEXT_MAX = 8192 }; /* of a message before it is shortened: room for two paths */
 
 const char *bp_version(void)
 {
@@ -28,10 +31,12 @@ bp_status bpi_fail(bp_context *ctx, bp_status status, const char *format, ...)
 {
     if (ctx->pending != BP_OK)
         return ctx->pending;
+    char text[TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(ctx->text, sizeof ctx->text, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    bpi_printable(ctx->text, sizeof ctx->text, text);
     if (ctx->depth > 0)
         ctx->pending = status;
     if (ctx->hooks.log)

@@ -4,7 +4,8 @@
 
 #include "door/backend.h"
 
-/* Sets the context's error, unless one is pending; returns `status`, or the one pending. */
+/* Sets the context's error, unless one is pending; returns `status`, or the one pending. Texts of
+ * others may be of any length and hold any byte: core/text.h makes them fit to be read. */
 bp_status bpi_fail(bp_context *ctx, bp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* For shape rules: the reason, without the op's name. Returns `status`. */

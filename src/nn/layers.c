@@ -4,6 +4,36 @@
 
 #include "nn/nn.h"
 
+/* Digits with or without a point, then perhaps an exponent: ".5", "1e-1". Not strtod: the host's
+ * locale may have another decimal point. */
+static bool number(const char *p, double *x)
+{
+    int tens = 0, digits = 0, exponent = 0;
+    bool point = false;
+    for (*x = 0; (*p >= '0' && *p <= '9') || (*p == '.' && !point); p++) {
+        point |= *p == '.';
+        if (*p == '.')
+            continue;
+        *x = *x * 10 + (*p - '0');
+        tens -= point;
+        digits++;
+    }
+    if (digits && (*p == 'e' || *p == 'E')) {
+        int sign = p[1] == '-' ? -1 : 1;
+        p += p[1] == '-' || p[1] == '+' ? 2 : 1;
+        if (*p < '0' || *p > '9')
+            return false;
+        for (; *p >= '0' && *p <= '9'; p++)
+            exponent = exponent < 999 ? exponent * 10 + (*p - '0') : exponent;
+        tens += sign * exponent;
+    }
+    double unit = 1;
+    for (int i = tens < 0 ? -tens : tens; i > 0 && unit < 1e300; i--)
+        unit *= 10;
+    *x = tens < 0 ? *x / unit : *x * unit;
+    return digits && *p == '\0';
+}
+
 static bool parse_word(const char *word, bpi_layer *layer)
 {
     char *end = (char *)word;
@@ -17,31 +47,17 @@ static bool parse_word(const char *word, bpi_layer *layer)
         return true;
     }
     layer->kind = BPI_DROPOUT;
-    const char *p = word + strlen("dropout=");
-    if (strncmp(word, "dropout=", strlen("dropout=")) || *p < '0' || *p > '9')
-        return false;
-    double unit = 1; /* not strtod: the host's locale may have another decimal point */
-    bool point = false;
-    for (; *p; p++) {
-        if (*p == '.' && !point) {
-            point = true;
-        } else if (*p >= '0' && *p <= '9') {
-            layer->p = layer->p * 10 + (*p - '0');
-            unit *= point ? 10 : 1;
-        } else {
-            return false;
-        }
-    }
-    layer->p /= unit;
-    return layer->p >= 0 && layer->p < 1;
+    size_t name = strlen("dropout=");
+    return !strncmp(word, "dropout=", name) && number(word + name, &layer->p) && layer->p >= 0 &&
+           layer->p < 1;
 }
 
 bp_status bpi_layers_parse(bp_context *ctx, const char *text, int32_t classes, bpi_layer *layers,
                            int32_t *n)
 {
     *n = 0;
-    for (const char *at = text; *(at += strspn(at, " \t\n"));) {
-        size_t length = strcspn(at, " \t\n");
+    for (const char *at = text; *(at += strspn(at, BPI_BLANKS));) {
+        size_t length = strcspn(at, BPI_BLANKS);
         char word[32] = "";
         memcpy(word, at, length < sizeof word ? length : sizeof word - 1);
         if (*n == BPI_LAYERS_MAX - 1)

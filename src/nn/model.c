@@ -43,8 +43,8 @@ static bp_status declare(bp_model *m)
 static bp_status keep_text(bp_model *m, const char *text)
 {
     size_t n = 0;
-    for (; *(text += strspn(text, " \t\n")); text += strcspn(text, " \t\n")) {
-        size_t length = strcspn(text, " \t\n");
+    for (; *(text += strspn(text, BPI_BLANKS)); text += strcspn(text, BPI_BLANKS)) {
+        size_t length = strcspn(text, BPI_BLANKS);
         if (n + length + 2 > sizeof m->text)
             return bpi_fail(m->ctx, BP_ERR_FORMAT, "layers: the text is longer than %zu bytes",
                             sizeof m->text - 1);

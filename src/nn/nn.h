@@ -17,6 +17,8 @@ typedef struct bpi_layer {
 
 enum { BPI_LAYERS_MAX = 256, BPI_LAYERS_TEXT_MAX = 4096, BPI_WIDTH_MAX = 1 << 24 };
 
+#define BPI_BLANKS " \t\n\r\f\v" /* between the words of a text of layers */
+
 /* Reads a text of layers; the last dense layer is added. BP_ERR_FORMAT names the bad word. */
 bp_status bpi_layers_parse(bp_context *ctx, const char *text, int32_t classes, bpi_layer *layers,
                            int32_t *n);

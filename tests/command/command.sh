@@ -36,6 +36,15 @@ for args in "" "fly" "train --frobnicate 1" "train --epochs" "train --epochs 0" 
     run 2 $args && quiet out && [ "$(wc -l < err)" -eq 1 ]
     claim "a wrong command line is status 2 and one line on stderr: bpcuda $args"
 done
+esc=$(printf '\033')
+for args in "$esc" "train --lr $esc" "train --$esc 1" "train --normalize $esc" "train --data $esc" \
+    "train --layers $esc" "train --device $esc" "eval --model $esc" "train --out /nowhere/$esc"; do
+    # shellcheck disable=SC2086
+    ! "$bpcuda" $args > out 2> err && grep -qF '\x1b' err && ! grep -q "$esc" err
+    claim "what a message quotes can be printed: bpcuda $args"
+done
+run 0 train --epochs 1 --layers "$(printf '16\r\nrelu\f\vdropout=.5\r\n')"
+claim "line ends of Windows are white space"
 run 1 train --data nowhere && quiet out && grep -q nowhere err
 claim "unknown data is status 1"
 run 1 train --layers "8 tanh" --epochs 1 && quiet out && grep -q tanh err
