@@ -93,6 +93,19 @@ static bp_status architecture(bp_context *ctx, const char *path, const bpi_safet
     return BP_OK;
 }
 
+/* Number i of an entry in f32 or f64, whose bytes may lie anywhere. */
+static double number_at(const bpi_entry *e, const unsigned char *from, int64_t i)
+{
+    double x;
+    float y;
+    if (e->dtype == BP_F64) {
+        memcpy(&x, from + (size_t)i * sizeof x, sizeof x);
+        return x;
+    }
+    memcpy(&y, from + (size_t)i * sizeof y, sizeof y);
+    return (double)y;
+}
+
 /* An entry that fits the tensor; f32 to f64 where they differ. */
 static bp_status fill_one(bp_tensor *t, const bpi_entry *e, const unsigned char *from)
 {
@@ -101,11 +114,8 @@ static bp_status fill_one(bp_tensor *t, const bpi_entry *e, const unsigned char 
     int64_t n = bp_shape_count(e->shape);
     bp_context *ctx = bp_context_of(t);
     double *wide = bpi_host_alloc(ctx, (size_t)n * sizeof *wide);
-    for (int64_t i = 0; wide && i < n; i++) {
-        float x;
-        memcpy(&x, from + (size_t)i * sizeof x, sizeof x);
-        wide[i] = (double)x;
-    }
+    for (int64_t i = 0; wide && i < n; i++)
+        wide[i] = number_at(e, from, i);
     bp_status st = wide ? bp_write(t, wide, (size_t)n * sizeof *wide)
                         : bpi_fail(ctx, BP_ERR_NOMEM, "model_load: out of memory");
     bpi_host_free(ctx, wide, (size_t)n * sizeof *wide);
