@@ -104,28 +104,17 @@ static bp_status train_epochs(job *j, bp_progress *p)
     return BP_OK;
 }
 
-/* Said before the training, not after it. */
-static bp_status check_out(job *j)
-{
-    FILE *f = j->set->out ? fopen(j->set->out, "ab") : NULL;
-    if (f)
-        fclose(f);
-    if (f || !j->set->out)
-        return BP_OK;
-    snprintf(j->text, sizeof j->text, "--out: %.300s cannot be written", j->set->out);
-    return BP_ERR_IO;
-}
-
 static bp_status train(job *j)
 {
     double loss, accuracy, rate;
     bp_progress p;
-    TRY(check_out(j));
     TRY(open_context(j));
     TRY(load_data(j, true));
     TRY(bp_model_create(j->ctx, bp_data_cols(j->train), j->set->layers, bp_data_classes(j->train),
                         &j->model));
     TRY(bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->how));
+    if (j->set->out) /* said before the training, not after it */
+        TRY(bp_model_save_check(j->model, j->set->out));
     TRY(train_epochs(j, &p));
     TRY(bp_model_evaluate(j->model, j->test, &loss, &accuracy));
     if (j->set->out)

@@ -19,9 +19,6 @@ static bp_status header(bpi_file *file, int n_sizes, idx *f)
     uint64_t got, want = 4 + 4 * (uint64_t)n_sizes;
     BPI_TRY(bpi_file_read(file, want, &f->bytes, &got));
     const unsigned char *h = f->bytes.at;
-    if (got >= 2 && h[0] == 0x1f && h[1] == 0x8b)
-        return bpi_fail(file->ctx, BP_ERR_UNSUPPORTED,
-                        "%s: is gzipped, and this build has no zlib: unpack it first", file->path);
     if (got < want)
         return bpi_fail(file->ctx, BP_ERR_FORMAT, "%s: ends within its header of %llu bytes",
                         file->path, (unsigned long long)want);

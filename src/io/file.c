@@ -1,7 +1,8 @@
 /* Files that are read from front to back, plain or gzipped. */
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/file.h"
 #if BPI_HAVE_ZLIB
@@ -10,67 +11,145 @@
 
 enum { CHUNK = 1 << 20 }; /* bytes of one read */
 
+int bpi_open_file(int folder, const char *name, int flags, unsigned mode)
+{
+    int fd;
+    do
+        fd = openat(folder, name, flags | O_CLOEXEC | O_NOCTTY, mode);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0 || fd > 2)
+        return fd;
+    int above = fcntl(fd, F_DUPFD_CLOEXEC, 3), error = errno;
+    close(fd);
+    errno = error;
+    return above;
+}
+
+/* As many of n bytes as the file still has. */
+static bp_status read_plain(bpi_file *f, unsigned char *to, size_t n, size_t *got)
+{
+    for (*got = 0; *got < n && f->n_ahead; f->n_ahead--)
+        to[(*got)++] = f->ahead[sizeof f->ahead - f->n_ahead];
+    while (*got < n) {
+        ssize_t some = read(f->fd, to + *got, n - *got);
+        if (some == 0)
+            break;
+        if (some > 0)
+            *got += (size_t)some;
+        else if (errno != EINTR)
+            return bpi_fail(f->ctx, BP_ERR_IO, "%s: cannot be read: %s", f->path, strerror(errno));
+    }
+    return BP_OK;
+}
+
+#if BPI_HAVE_ZLIB
+/* Not zlib's own file calls: they lose bytes when a signal interrupts a read. */
+struct bpi_gzip {
+    z_stream z;
+    bool inside; /* a member, of which a file may have several */
+    unsigned char in[1 << 16];
+};
+
+static bp_status begin_unzip(bpi_file *f)
+{
+    bpi_gzip *g = bpi_host_alloc(f->ctx, sizeof *g);
+    if (g && inflateInit2(&g->z, 15 + 16) == Z_OK) {
+        f->gzip = g;
+        return BP_OK;
+    }
+    bpi_host_free(f->ctx, g, sizeof *g);
+    return bpi_fail(f->ctx, BP_ERR_NOMEM, "%s: out of memory", f->path);
+}
+
+static void end_unzip(bpi_file *f)
+{
+    if (f->gzip)
+        inflateEnd(&f->gzip->z);
+    bpi_host_free(f->ctx, f->gzip, sizeof *f->gzip);
+}
+
+/* As many of n bytes as the stream still has, whose checksums were found right. */
+static bp_status read_unzipped(bpi_file *f, unsigned char *to, size_t n, size_t *got)
+{
+    bpi_gzip *g = f->gzip;
+    z_stream *z = &g->z;
+    z->next_out = to;
+    z->avail_out = (unsigned)n;
+    while (z->avail_out > 0) {
+        if (z->avail_in == 0) {
+            size_t some;
+            BPI_TRY(read_plain(f, g->in, sizeof g->in, &some));
+            z->next_in = g->in;
+            z->avail_in = (unsigned)some;
+            if (some == 0 && !g->inside)
+                break;
+        }
+        if (!g->inside && *z->next_in == 0) { /* padding after a member */
+            z->next_in++;
+            z->avail_in--;
+            continue;
+        }
+        int code = g->inside ? Z_OK : inflateReset(z);
+        if (code == Z_OK)
+            code = inflate(z, Z_NO_FLUSH);
+        if (code == Z_MEM_ERROR)
+            return bpi_fail(f->ctx, BP_ERR_NOMEM, "%s: out of memory", f->path);
+        if (code != Z_OK && code != Z_STREAM_END) /* without input: Z_BUF_ERROR */
+            return bpi_fail(f->ctx, BP_ERR_FORMAT, "%s: its gzip stream is damaged or cut short",
+                            f->path);
+        g->inside = code == Z_OK;
+    }
+    *got = n - z->avail_out;
+    return BP_OK;
+}
+#else
+static bp_status begin_unzip(bpi_file *f)
+{
+    return bpi_fail(f->ctx, BP_ERR_UNSUPPORTED,
+                    "%s: is gzipped, and this build has no zlib: unpack it first", f->path);
+}
+
+static void end_unzip(bpi_file *f)
+{
+    (void)f;
+}
+
+#define read_unzipped read_plain
+#endif
+
 bp_status bpi_file_open(bp_context *ctx, const char *path, bool unzip, bpi_file *f)
 {
-    *f = (bpi_file){.ctx = ctx, .path = path};
+    *f = (bpi_file){.ctx = ctx, .path = path, .fd = -1};
     if (!path)
         return bpi_fail(ctx, BP_ERR_ARG, "a path is NULL");
-    errno = 0;
-#if BPI_HAVE_ZLIB
-    if (unzip)
-        f->gz = gzopen(path, "rb");
-    else
-        f->plain = fopen(path, "rb");
-#else
-    (void)unzip;
-    f->plain = fopen(path, "rb");
-#endif
-    if (f->gz || f->plain)
+    f->fd = bpi_open_file(AT_FDCWD, path, O_RDONLY, 0);
+    if (f->fd < 0)
+        return bpi_fail(ctx, BP_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    if (!unzip)
         return BP_OK;
-    return bpi_fail(ctx, BP_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    unsigned char first[sizeof f->ahead];
+    size_t got;
+    BPI_TRY(read_plain(f, first, sizeof first, &got));
+    memcpy(f->ahead + sizeof first - got, first, got);
+    f->n_ahead = got;
+    return got == 2 && first[0] == 0x1f && first[1] == 0x8b ? begin_unzip(f) : BP_OK;
 }
 
 void bpi_file_close(bpi_file *f)
 {
-#if BPI_HAVE_ZLIB
-    if (f->gz)
-        gzclose(f->gz);
-#endif
-    if (f->plain)
-        fclose(f->plain);
-}
-
-static bp_status read_some(bpi_file *f, void *to, unsigned n, uint64_t *got)
-{
-    errno = 0;
-#if BPI_HAVE_ZLIB
-    if (f->gz) {
-        int code, read = gzread(f->gz, to, n);
-        gzerror(f->gz, &code);
-        *got = read > 0 ? (uint64_t)read : 0;
-        if (code == Z_OK || code == Z_STREAM_END)
-            return BP_OK;
-        if (code != Z_ERRNO)
-            return bpi_fail(f->ctx, code == Z_MEM_ERROR ? BP_ERR_NOMEM : BP_ERR_FORMAT,
-                            "%s: its gzip stream is damaged or cut short", f->path);
-        return bpi_fail(f->ctx, BP_ERR_IO, "%s: cannot be read: %s", f->path, strerror(errno));
-    }
-#endif
-    *got = fread(to, 1, n, f->plain);
-    if (ferror((FILE *)f->plain))
-        return bpi_fail(f->ctx, BP_ERR_IO, "%s: cannot be read: %s", f->path, strerror(errno));
-    return BP_OK;
+    end_unzip(f);
+    if (f->fd >= 0)
+        close(f->fd);
 }
 
 bp_status bpi_file_read(bpi_file *f, uint64_t want, bpi_bytes *b, uint64_t *got)
 {
     *got = 0;
     while (*got < want) {
-        unsigned chunk = want - *got < CHUNK ? (unsigned)(want - *got) : CHUNK;
+        size_t chunk = want - *got < CHUNK ? (size_t)(want - *got) : CHUNK, n;
         if (!bpi_grow(f->ctx, (void **)&b->at, &b->capacity, (int64_t)(*got + chunk), 1))
             return BP_ERR_NOMEM;
-        uint64_t n;
-        BPI_TRY(read_some(f, b->at + *got, chunk, &n));
+        BPI_TRY((f->gzip ? read_unzipped : read_plain)(f, b->at + *got, chunk, &n));
         *got += n;
         if (n < chunk)
             break;

@@ -1,5 +1,6 @@
-/* Reading files that may lie: no memory is taken for bytes that are not there. Errors go to the
- * context, with the path. */
+/* Files: reading some that may lie, and writing one so that it is whole or as it was. Errors go to
+ * the context, with the path. Descriptors are closed on exec and are never 0, 1 or 2, which a host
+ * may have closed and still print to; a signal that interrupts a call is no error. */
 #ifndef BPI_FILE_H
 #define BPI_FILE_H
 
@@ -8,13 +9,23 @@
 #include "core/memory.h"
 #include "core/view.h"
 
+/* As openat, on a descriptor above 2 that is closed on exec; -1 and errno. */
+int bpi_open_file(int folder, const char *name, int flags, unsigned mode);
+
+/* --- reading, from front to back (file.c): no memory is taken for bytes that are not there -------- */
+
+typedef struct bpi_gzip bpi_gzip;
 typedef struct bpi_file {
     bp_context *ctx;
     const char *path;
-    void *plain, *gz; /* one of them: a FILE, or a gzFile, which reads plain files too */
+    int fd;
+    unsigned char ahead[2]; /* the last n_ahead of these were read and not yet handed out */
+    size_t n_ahead;
+    bpi_gzip *gzip; /* NULL: what is read is what the file holds */
 } bpi_file;
 
-/* `unzip`: gzipped files are read as what they hold, where there is zlib. */
+/* `unzip`: a file that begins as gzip does is read as what it holds, or is BP_ERR_UNSUPPORTED where
+ * there is no zlib. Opened once; close it after a failure too. */
 bp_status bpi_file_open(bp_context *ctx, const char *path, bool unzip, bpi_file *file);
 void bpi_file_close(bpi_file *file);
 
@@ -25,5 +36,12 @@ typedef struct bpi_bytes {
 } bpi_bytes;
 bp_status bpi_file_read(bpi_file *file, uint64_t want, bpi_bytes *bytes, uint64_t *got);
 void bpi_bytes_free(bp_context *ctx, bpi_bytes *bytes);
+
+/* --- writing (output.c) --------------------------------------------------------------------- */
+
+/* What bp_model_save promises of its file. `only_try`: all that can be done without touching what
+ * `path` names is done, and undone. */
+bp_status bpi_file_write(bp_context *ctx, const char *path, const void *bytes, size_t n,
+                         bool only_try);
 
 #endif

@@ -9,11 +9,11 @@ typedef struct bpi_text_pair {
     const char *key, *value;
 } bpi_text_pair;
 
-/* Writes tensors and metadata to a temporary file beside `path`, then renames it. Waits. Names and
- * metadata hold no quotes, backslashes or control characters. */
+/* Writes tensors and metadata, as bpi_file_write does. Waits. Names and metadata hold no quotes,
+ * backslashes or control characters. */
 bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *const *name,
                                 bp_tensor *const *tensor, int32_t n, const bpi_text_pair *meta,
-                                int32_t n_meta);
+                                int32_t n_meta, bool only_try);
 
 typedef struct bpi_entry {
     const char *name;
@@ -28,6 +28,7 @@ typedef struct bpi_safetensors {
     bpi_entry *entry;       /* in order of their data */
     bpi_text_pair *meta;
     int64_t n, n_meta, entry_capacity, meta_capacity;
+    bool has_meta; /* __metadata__ was there */
 } bpi_safetensors;
 
 /* On any failure too, free the result. */

@@ -1,9 +1,6 @@
-/* Writing safetensors files: equal tensors give equal bytes, and an interrupted write leaves the
- * file that was there before. */
-#include <errno.h>
+/* Writing safetensors files: equal tensors give equal bytes. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io/safetensors.h"
 
@@ -48,61 +45,24 @@ static bool append_tensor(header *h, const char *name, const bp_tensor *t, uint6
            append(h, file_dtype[bp_dtype_of(t)]) && append(h, text);
 }
 
-static bool write_tensor(bp_context *ctx, FILE *f, bp_tensor *t, bp_status *st)
+/* The whole file in memory: its length is known, so that it is made before any file is touched. */
+static bp_status fill(const header *h, bp_tensor *const *tensor, int32_t n, unsigned char *to)
 {
-    size_t bytes = (size_t)tensor_bytes(t);
-    void *host = bpi_host_alloc(ctx, bytes ? bytes : 1);
-    *st = host ? bp_read(t, host, bytes) : bpi_fail(ctx, BP_ERR_NOMEM, "save: out of memory");
-    bool ok = *st == BP_OK && fwrite(host, 1, bytes, f) == bytes;
-    bpi_host_free(ctx, host, bytes ? bytes : 1);
-    return ok;
-}
-
-/* The whole file, and the promise of the system that it is on the disk. *st is set where a tensor
- * could not be read; else errno says what is wrong. */
-static bool write_all(const header *h, FILE *f, bp_tensor *const *tensor, int32_t n, bp_status *st)
-{
-    unsigned char length[8];
     for (int i = 0; i < 8; i++)
-        length[i] = (unsigned char)((uint64_t)h->length >> 8 * i);
-    bool ok = fwrite(length, 1, 8, f) == 8 &&
-              fwrite(h->text, 1, (size_t)h->length, f) == (size_t)h->length;
-    for (int32_t i = 0; ok && i < n; i++)
-        ok = write_tensor(h->ctx, f, tensor[i], st);
-    return ok && fflush(f) == 0 && fsync(fileno(f)) == 0;
-}
-
-static bp_status write_file(const header *h, const char *path, bp_tensor *const *tensor, int32_t n)
-{
-    size_t bytes = strlen(path) + sizeof ".tmp";
-    char *temporary = bpi_host_alloc(h->ctx, bytes);
-    if (!temporary)
-        return bpi_fail(h->ctx, BP_ERR_NOMEM, "%s: out of memory", path);
-    strcat(strcpy(temporary, path), ".tmp");
-    bp_status st = BP_OK;
-    errno = 0;
-    FILE *f = fopen(temporary, "wb");
-    bool ok = f && write_all(h, f, tensor, n, &st);
-    int error = errno;
-    if (f && fclose(f) != 0 && ok) {
-        ok = false;
-        error = errno;
+        *to++ = (unsigned char)((uint64_t)h->length >> 8 * i);
+    memcpy(to, h->text, (size_t)h->length);
+    to += h->length;
+    for (int32_t i = 0; i < n; i++) {
+        size_t bytes = (size_t)tensor_bytes(tensor[i]);
+        BPI_TRY(bp_read(tensor[i], to, bytes));
+        to += bytes;
     }
-    if (ok && rename(temporary, path) != 0) {
-        ok = false;
-        error = errno;
-    }
-    if (!ok && f)
-        remove(temporary);
-    if (!ok && st == BP_OK)
-        st = bpi_fail(h->ctx, BP_ERR_IO, "%s: cannot be written: %s", path, strerror(error));
-    bpi_host_free(h->ctx, temporary, bytes);
-    return st;
+    return BP_OK;
 }
 
 bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *const *name,
                                 bp_tensor *const *tensor, int32_t n, const bpi_text_pair *meta,
-                                int32_t n_meta)
+                                int32_t n_meta, bool only_try)
 {
     header h = {.ctx = ctx};
     bool ok = append(&h, "{\"__metadata__\":{");
@@ -117,8 +77,13 @@ bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *c
     ok = ok && append(&h, "}");
     while (ok && h.length % 8)
         ok = append(&h, " ");
-    bp_status st = ok ? write_file(&h, path, tensor, n)
-                      : bpi_fail(ctx, BP_ERR_NOMEM, "%s: out of memory", path);
+    size_t bytes = 8 + (size_t)h.length + (size_t)begin;
+    unsigned char *all = ok ? bpi_host_alloc(ctx, bytes) : NULL;
+    bp_status st = all ? fill(&h, tensor, n, all)
+                       : bpi_fail(ctx, BP_ERR_NOMEM, "%s: out of memory", path);
+    if (st == BP_OK)
+        st = bpi_file_write(ctx, path, all, bytes, only_try);
+    bpi_host_free(ctx, all, bytes);
     bpi_host_free(ctx, h.text, (size_t)h.capacity);
     return st;
 }

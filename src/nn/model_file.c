@@ -1,5 +1,6 @@
 /* Model files: safetensors, with the parameters under their names, the normaliser as
  * normalizer.shift and normalizer.scale, and the architecture in the metadata. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +25,10 @@ static int32_t tensors_of(bp_model *m, const char **name, bp_tensor **tensor)
     return n;
 }
 
-bp_status bp_model_save(bp_model *m, const char *path)
+static bp_status save(bp_model *m, const char *path, bool only_try)
 {
-    if (!m)
-        return BP_ERR_ARG;
-    BPI_TRY(bpi_enter(m->ctx));
+    if (!path)
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_save: the path is NULL");
     const char *name[TENSORS_MAX];
     bp_tensor *tensor[TENSORS_MAX];
     char inputs[24], classes[24];
@@ -38,10 +38,21 @@ bp_status bp_model_save(bp_model *m, const char *path)
                             {"classes", classes}, {"layers", m->text},
                             {"normalize", bp_normalize_name(m->how)}};
     int32_t n = tensors_of(m, name, tensor);
-    bp_status st = path ? bpi_safetensors_write(m->ctx, path, name, tensor, n, meta, 6)
-                        : bpi_fail(m->ctx, BP_ERR_ARG, "model_save: the path is NULL");
-    bpi_leave(m->ctx);
-    return st;
+    return bpi_safetensors_write(m->ctx, path, name, tensor, n, meta, 6, only_try);
+}
+
+bp_status bp_model_save(bp_model *m, const char *path)
+{
+    if (!m)
+        return BP_ERR_ARG;
+    BPI_INSIDE(m->ctx, save(m, path, false));
+}
+
+bp_status bp_model_save_check(bp_model *m, const char *path)
+{
+    if (!m)
+        return BP_ERR_ARG;
+    BPI_INSIDE(m->ctx, save(m, path, true));
 }
 
 /* A count from 1 to BPI_WIDTH_MAX out of the metadata; 0 if it is not there. */
@@ -122,21 +133,35 @@ static bp_status fill_one(bp_tensor *t, const bpi_entry *e, const unsigned char 
     return st;
 }
 
+/* BP_OK where all numbers are finite; else the place of the first that is not is told. */
+static bp_status all_finite(bp_context *ctx, const char *path, const bpi_entry *e,
+                            const unsigned char *from)
+{
+    bp_shape shape = e->shape;
+    for (int64_t i = 0; i < bp_shape_count(shape); i++)
+        if (!isfinite(number_at(e, from, i)))
+            return bpi_fail(ctx, BP_ERR_FORMAT, "%s: %s %s holds %g at element %lld", path, e->name,
+                            bpi_shape_str(&shape).s, number_at(e, from, i), (long long)i);
+    return BP_OK;
+}
+
 static bp_status fill(bp_model *m, const char *path, const bpi_safetensors *f)
 {
     const char *name[TENSORS_MAX];
     bp_tensor *tensor[TENSORS_MAX];
     int32_t n = tensors_of(m, name, tensor);
-    for (int32_t i = 0; i < n; i++) {
-        bp_shape shape = bp_shape_of(tensor[i]);
-        bp_dtype dtype = bp_dtype_of(tensor[i]);
-        if (!fits(bpi_safetensors_find(f, name[i]), dtype, shape))
-            return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %s is not there as %s %s", path, name[i],
-                            dtype == BP_F64 ? "F64" : "F32", bpi_shape_str(&shape).s);
-    }
     if (f->n != n)
         return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %lld tensors; the model has %d", path,
                         (long long)f->n, (int)n);
+    for (int32_t i = 0; i < n; i++) {
+        bp_shape shape = bp_shape_of(tensor[i]);
+        bp_dtype dtype = bp_dtype_of(tensor[i]);
+        const bpi_entry *e = bpi_safetensors_find(f, name[i]);
+        if (!fits(e, dtype, shape))
+            return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %s is not there as %s %s", path, name[i],
+                            dtype == BP_F64 ? "F64" : "F32", bpi_shape_str(&shape).s);
+        BPI_TRY(all_finite(m->ctx, path, e, f->data.at + e->begin));
+    }
     for (int32_t i = 0; i < n; i++) {
         const bpi_entry *e = bpi_safetensors_find(f, name[i]);
         BPI_TRY(fill_one(tensor[i], e, f->data.at + e->begin));

@@ -90,6 +90,7 @@ static void training_layer(void)
     REFUSED(bp_model_create(NULL, 1, "1", 1, &model));
     REFUSED(bp_model_load(NULL, "a", &model));
     REFUSED(bp_model_save(NULL, "a"));
+    REFUSED(bp_model_save_check(NULL, "a"));
     REFUSED(bp_model_normalize(NULL, NULL));
     REFUSED(bp_model_normalize_as(NULL, NULL, BP_NORMALIZE_NONE));
     NOTHING(bp_model_logits(NULL, NULL, NULL, 0));
