@@ -75,7 +75,8 @@ BP_API const char *bp_model_layers(const bp_model *model);
  * What `path` names is looked at first, behind any symbolic links, which stay. The file is made whole
  * under a name of its own in the same folder (".bpcuda-*.tmp"), synced, and renamed: whoever reads
  * meanwhile sees one whole file or the other, any number may save to one path at once, and a failure
- * leaves what was there and nothing else. A new file gets the mode that the umask says; one that was
+ * leaves what was there and nothing else (only where the folder cannot be synced at last, the new file
+ * is there). A new file gets the mode that the umask says; one that was
  * there must be writable, and keeps mode and owner; its other names (hard links) keep the old model.
  * A process that is killed meanwhile can leave the temporary file.
  *
