@@ -164,6 +164,35 @@ CLAIM(a_save_that_fails_leaves_what_was_there)
     bp_model_free(m);
 }
 
+CLAIM(a_number_that_is_not_finite_is_named)
+{
+    bp_model *m = small(ctx, 1), *other;
+    size_t n;
+    OK(bp_model_save(m, temporary()));
+    unsigned char *bytes = file_bytes(&n), *copy = malloc(n); /* `bytes` stays as it is */
+    memcpy(copy, bytes, n);
+    size_t data = 8 + (copy[0] | (size_t)copy[1] << 8), doubles = n - 12 * sizeof(double);
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t at = data, size = 4; at < n; at += size) {
+        float one = bad[at / 4 % 3];
+        double two = one;
+        size = at < doubles ? sizeof one : sizeof two; /* the normaliser is f64 */
+        memcpy(copy + at, at < doubles ? (void *)&one : &two, size);
+        put(copy, n, "", 0);
+        cr_assert_eq(bp_model_load(ctx, path, &other), BP_ERR_FORMAT, "byte %d", (int)at);
+        cr_assert(strstr(bp_error_text(ctx), "] holds "), "%s", bp_error_text(ctx));
+        if (at == data)
+            cr_assert(strstr(bp_error_text(ctx), "layer1.weight [5,6]") &&
+                      strstr(bp_error_text(ctx), "at element 0"), "%s", bp_error_text(ctx));
+        memcpy(copy + at, bytes + at, size);
+    }
+    cr_assert(strstr(bp_error_text(ctx), "normalizer.scale [6] holds") &&
+              strstr(bp_error_text(ctx), "at element 5"), "%s", bp_error_text(ctx));
+    free(copy);
+    bp_model_free(m);
+    remove(path);
+}
+
 /* --- hostile files -------------------------------------------------------------------------- */
 
 /* Loads `path` in a guarded context; returns the status. Nothing may leak or be written beside. */

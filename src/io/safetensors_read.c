@@ -3,7 +3,8 @@
  *
  * The header is a JSON object of tensors, each an object of dtype, shape, data_offsets and perhaps
  * others, which are passed over; and perhaps __metadata__, an object of strings, or null. What is
- * accepted is what the format's own library accepts, but for the list in tests/golden/README.md. */
+ * accepted is what the format's own library accepts, but for what the function stricter() names in
+ * tests/golden/make_safetensors.py. */
 #include <stdlib.h>
 #include <string.h>
 
