@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Writes the corpus of the fuzzers, small inputs from which they start: one folder each, in the current one.
+The form of an input is at the top of each fuzzer."""
+import gzip
+import os
+import struct
+
+
+def put(folder, name, data):
+    os.makedirs(folder, exist_ok=True)
+    with open(f'{folder}/{name}', 'wb') as f:
+        f.write(data)
+
+
+def header(tensors, meta, blank=''):
+    text, at = [], 0
+    for key, sizes in tensors:
+        count = 1
+        for n in sizes:
+            count *= n
+        text.append('"%s":{"dtype":"F32","shape":%s,"data_offsets":[%d,%d]}' % (
+            key, str(list(sizes)).replace(' ', ''), at, at + 4 * count))
+        at += 4 * count
+    text.insert(0, '"__metadata__":{%s}' % ','.join('"%s":"%s"' % m for m in meta))
+    return ('{' + ','.join(text) + '}' + blank).encode(), at
+
+
+def model(inputs, layers, classes):
+    widths = [int(w) for w in layers.split() if w.isdigit()] + [classes]
+    tensors, last = [], inputs
+    for i, w in enumerate(widths):
+        tensors += [(f'layer{i + 1}.weight', (w, last)), (f'layer{i + 1}.bias', (w,))]
+        last = w
+    tensors += [('normalizer.shift', (inputs,)), ('normalizer.scale', (inputs,))]
+    return header(tensors, [('format', 'bpcuda'), ('version', '1'), ('inputs', inputs),
+                            ('classes', classes), ('layers', layers)], '  ')
+
+
+for i, (inputs, layers, classes) in enumerate([(2, '', 2), (3, '4 relu dropout=0.5 2 elu', 2)]):
+    text, size = model(inputs, layers, classes)
+    floats = struct.pack('<f', 0.5) * (size // 4)
+    put('model', f'file{i}', b'\0' + struct.pack('<Q', len(text)) + text + floats)
+    put('model', f'header{i}', b'\3' + text + b'\0' + floats[:4])
+put('model', 'escapes', b'\3{"\\u00e9\\ud83d\\ude00\\n":{"dtype":"U8","shape":[2,0],"data_offsets":[0,0]}}')
+put('model', 'fields', b'\3{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8],"x":[{"y":-1.5e3},null,true]}}')
+put('model', 'nan', b'\3' + model(2, '', 2)[0] + b'\0' + struct.pack('<f', float('nan')))
+
+for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  relu ', '16777216', '8 tanh',
+                            'dropout=0 relu elu 3', 'dropout=.5', '99999999999999999999', '3 ' * 254]):
+    put('layers', f'{i}', layers.encode())
+
+images = struct.pack('>IIII', 0x803, 3, 2, 2) + bytes(range(12))
+labels = struct.pack('>II', 0x801, 3) + bytes([0, 2, 1])
+for flags in (0, 2, 6, 14, 18):
+    put('idx', f'images{flags}', bytes([flags]) + images)
+    put('idx', f'labels{flags}', bytes([flags + 1]) + labels)
+packed = gzip.compress(images[:20], mtime=0) + gzip.compress(images[20:], mtime=0)
+put('idx', 'packed', b'\0' + packed + bytes(8))
+put('idx', 'cut', b'\0' + packed[:-5])
+put('idx', 'claims', b'\0' + struct.pack('>IIII', 0x803, 0xffffffff, 0xffff, 0xffff))
