@@ -72,26 +72,26 @@ BP_API const char *bp_model_layers(const bp_model *model);
 
 /* Writes a model file; waits. Equal models give equal bytes.
  *
- * What `path` names is looked at first, behind any symbolic links, which stay. The file is made whole
- * under a name of its own in the same folder (".bpcuda-*.tmp"), synced, and renamed: whoever reads
- * meanwhile sees one whole file or the other, any number may save to one path at once, and a failure
- * leaves what was there and nothing else (only where the folder cannot be synced at last, the new file
- * is there). A new file gets the mode that the umask says; one that was
- * there must be writable, and keeps mode and owner; its other names (hard links) keep the old model.
- * A process that is killed meanwhile can leave the temporary file.
+ * What `path` names is looked at first, behind any symbolic links, which stay. The file is made
+ * whole under a name of its own in the same folder (".bpcuda-*.tmp"), synced, and renamed: whoever
+ * reads meanwhile sees one whole file or the other, any number may save to one path at once, and a
+ * failure leaves what was there and nothing else (only where the folder cannot be synced at last,
+ * the new file is there). A new file gets the mode that the umask says; one that was there must be
+ * writable, and keeps mode and owner; its other names (hard links) keep the old model. A process
+ * that is killed meanwhile can leave the temporary file.
  *
- * Written in place are devices and pipes (a pipe waits for its reader), /dev/stdout, and a file that
- * cannot be replaced: a mounted one, one whose folder may not be written, whose owner cannot be kept,
- * or that has an access list. The model is complete in memory and room on the disk is taken before
- * such a file is touched, and its first 8 bytes are written last: after a cut, it is no model file.
- * Who reads meanwhile may see a part.
+ * Written in place are devices and pipes (a pipe waits for its reader), /dev/stdout, and a file
+ * that cannot be replaced: a mounted one, one whose folder may not be written, whose owner cannot
+ * be kept, or that has an access list. The model is complete in memory and room on the disk is
+ * taken before such a file is touched, and its first 8 bytes are written last: after a cut, it is
+ * no model file. Who reads meanwhile may see a part.
  *
  * BP_ERR_IO has the system's reason, a file-size limit or a reader that went away too: no signal
  * reaches the host. A model that holds NaN is saved, but not loaded. */
 BP_API bp_status bp_model_save(bp_model *model, const char *path) BP_USE;
 
 /* BP_OK where bp_model_save would succeed now, else its error: all of a save is done but for what
- * would change `path`, and undone. (What is written in place is only opened, a pipe not even that.) */
+ * would change `path`, and undone. What is written in place is only opened, a pipe not even so. */
 BP_API bp_status bp_model_save_check(bp_model *model, const char *path) BP_USE;
 
 /* A model from a file. BP_ERR_FORMAT where it is damaged or not a model, with the place; so is a

@@ -12,7 +12,7 @@
 /* As openat, on a descriptor above 2 that is closed on exec; -1 and errno. */
 int bpi_open_file(int folder, const char *name, int flags, unsigned mode);
 
-/* --- reading, from front to back (file.c): no memory is taken for bytes that are not there -------- */
+/* --- reading, from front to back (file.c): no memory is taken for bytes that are not there ---- */
 
 typedef struct bpi_gzip bpi_gzip;
 typedef struct bpi_file {

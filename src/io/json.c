@@ -61,7 +61,8 @@ static int32_t hex4(bpi_json *j)
     return c;
 }
 
-/* After \u: one character, of two escapes where the first is half of a pair; false for other halves. */
+/* After \u: one character, of two escapes where the first is half of a pair; false for other
+ * halves. */
 static bool unicode(bpi_json *j, unsigned char **to)
 {
     int32_t c = hex4(j), low;
@@ -195,5 +196,6 @@ bp_status bpi_json_value(bpi_json *j, int depth)
             BPI_TRY(bpi_json_key(j, &text));
         BPI_TRY(bpi_json_value(j, depth + 1));
     } while (bpi_json_skip(j, ','));
-    return bpi_json_skip(j, object ? '}' : ']') ? BP_OK : bpi_json_bad(j, "',' or the end is wanted");
+    return bpi_json_skip(j, object ? '}' : ']') ? BP_OK
+                                                : bpi_json_bad(j, "',' or the end is wanted");
 }

@@ -1,5 +1,5 @@
-/* Writing a file. What the path names is looked at first. A plain file is made whole under a name of
- * its own in the same folder, with owner and mode of the one it replaces, synced, and renamed: a
+/* Writing a file. What the path names is looked at first. A plain file is made whole under a name
+ * of its own in the same folder, with owner and mode of the one it replaces, synced, and renamed: a
  * reader sees one whole file or the other, and a failure leaves what was there. What cannot be
  * replaced so (a device, a pipe, a mounted file, a file in a folder that may not be written, one
  * whose owner cannot be kept) is written in place. */
@@ -155,7 +155,8 @@ static int open_temporary(const target *t, char *name, size_t bytes)
         clock_gettime(CLOCK_REALTIME, &now);
         snprintf(name, bytes, ".bpcuda-%lx-%llx-%lx.tmp", (long)getpid(),
                  (unsigned long long)now.tv_sec, now.tv_nsec);
-        fd = bpi_open_file(t->folder, name, O_WRONLY | O_CREAT | O_EXCL, t->there < 0 ? 0666 : 0600);
+        fd = bpi_open_file(t->folder, name, O_WRONLY | O_CREAT | O_EXCL,
+                           t->there < 0 ? 0666 : 0600);
     }
     return fd;
 }
@@ -252,7 +253,7 @@ static int write_target(const target *t, const char *bytes, size_t n, bool only_
     return only_try ? 0 : overwrite(t, bytes, n);
 }
 
-/* --- the call ----------------------------------------------------------------------------------- */
+/* --- the call --------------------------------------------------------------------------------- */
 
 bp_status bpi_file_write(bp_context *ctx, const char *path, const void *bytes, size_t n,
                          bool only_try)

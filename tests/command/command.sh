@@ -55,6 +55,22 @@ run 1 eval --model missing && quiet out && grep -q missing err
 claim "a missing model is status 1"
 run 1 train --epochs 1 --out /nowhere/model && quiet out && ! grep -q epoch err
 claim "a file that cannot be written is told before the training"
+(ulimit -f 8 && run 1 train --epochs 1 --layers 512 --out limited && quiet out && ! grep -q epoch err)
+claim "and so is one that may not become so large"
+for args in "--layers 8x" "--data nowhere" "--device abacus"; do
+    echo kept > there
+    # shellcheck disable=SC2086
+    run 1 train $args --out new && [ ! -e new ] && run 1 train $args --out there && grep -q kept there
+    claim "a failed command leaves no file, and one that was there as it was: $args"
+done
+mkfifo pipe && ln -s behind link
+cat pipe > received &
+run 0 train --epochs 1 --out pipe && wait $! && [ -p pipe ] && run 0 eval --model received
+claim "a pipe stays one, and its reader gets the model"
+run 0 train --epochs 1 --out link && [ -L link ] && run 0 eval --model behind
+claim "a link stays one, and the file behind it is written"
+[ -z "$(find . -name '.*.tmp')" ]
+claim "no temporary file is left"
 if [ -w /dev/full ]; then
     "$bpcuda" train --epochs 1 > /dev/full 2> err
     [ $? -eq 1 ] && grep -q stdout err

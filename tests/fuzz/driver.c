@@ -43,6 +43,11 @@ static void splice(input *x, size_t at, size_t out, const void *bytes, size_t si
     x->size += size - out;
 }
 
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
 static void change(input *x)
 {
     size_t at = below(x->size + 1), left = x->size - at, some = below(left < 16 ? left + 1 : 17);
@@ -74,9 +79,9 @@ static void change(input *x)
         splice(x, at, 0, x->bytes + at, some);
         break;
     default: /* another number */
-        while (at < x->size && (x->bytes[at] < '0' || x->bytes[at] > '9'))
+        while (at < x->size && !is_digit(x->bytes[at]))
             at++;
-        for (some = 0; at + some < x->size && x->bytes[at + some] >= '0' && x->bytes[at + some] <= '9';)
+        for (some = 0; at + some < x->size && is_digit(x->bytes[at + some]);)
             some++;
         snprintf(number, sizeof number, "%llu", 1ull << below(64) >> below(64));
         splice(x, at, some, number, strlen(number));

@@ -1,5 +1,5 @@
-/* What the fuzzers share. Each is one LLVMFuzzerTestOneInput, which libFuzzer calls, or driver.c where
- * there is no libFuzzer. What must hold and does not ends the process. */
+/* What the fuzzers share. Each is one LLVMFuzzerTestOneInput, which libFuzzer calls, or driver.c
+ * where there is no libFuzzer. What must hold and does not ends the process. */
 #ifndef BPI_FUZZ_H
 #define BPI_FUZZ_H
 
@@ -12,8 +12,8 @@ extern const char *const fuzz_words[]; /* what driver.c puts in; the last is NUL
 
 #define FUZZ_MUST(holds) ((holds) ? (void)0 : __builtin_trap())
 
-/* A context of "cpu:generic" with one thread, and its end, when all its memory must be free again. No
- * input may make the library ask for more than some MiB: what is asked for too much is refused. */
+/* A context of "cpu:generic" with one thread, and its end, when all its memory must be free again.
+ * No input may make the library ask for more than some MiB: more is refused. */
 bp_context *fuzz_open(void);
 void fuzz_close(bp_context *ctx);
 

@@ -1,6 +1,6 @@
-/* IDX files, plain and gzipped. An input is a byte of flags and a file: of labels with flag 1, else of
- * images. With flag 2 it is gzipped first, by a fourth of the flags in one or two members, with padding,
- * or damaged. The other file of the pair is made to fit. */
+/* IDX files, plain and gzipped. An input is a byte of flags and a file: of labels with flag 1, else
+ * of images. With flag 2 it is gzipped first, by a fourth of the flags in one or two members, with
+ * padding, or damaged. The other file of the pair is made to fit. */
 #include <string.h>
 
 #include "fuzz.h"
@@ -8,8 +8,8 @@
 #include <zlib.h>
 #endif
 
-const char *const fuzz_words[] = {"\x08\x01", "\x08\x03", "\x1f\x8b", "\x1f\x8b\x08", "\xff\xff\xff\xff",
-                                  "\x7f\xff\xff\xff", NULL};
+const char *const fuzz_words[] = {"\x08\x01", "\x08\x03", "\x1f\x8b", "\x1f\x8b\x08",
+                                  "\xff\xff\xff\xff", "\x7f\xff\xff\xff", NULL};
 
 enum { ROOM = 1 << 14 };
 
@@ -53,7 +53,8 @@ static const char *partner(bool images, const uint8_t *from, size_t size)
 {
     static uint8_t all[16 + 256];
     size_t head = images ? 16 : 8, rows = size >= 8 ? from[7] : 0;
-    const uint8_t start[16] = {0, 0, 8, images ? 3 : 1, 0, 0, 0, (uint8_t)rows, 0, 0, 0, 1, 0, 0, 0, 1};
+    const uint8_t start[16] = {0, 0, 8, images ? 3 : 1, 0, 0, 0, (uint8_t)rows,
+                               0, 0, 0, 1, 0, 0, 0, 1};
     memcpy(all, start, head);
     memset(all + head, 1, rows);
     return fuzz_file(1, all, head + rows);

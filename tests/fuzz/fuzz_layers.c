@@ -1,11 +1,11 @@
-/* The text of layers. What is accepted is kept as a text that means the same, and a small model of it
- * can be saved and loaded. */
+/* The text of layers. What is accepted is kept as a text that means the same, and a small model of
+ * it can be saved and loaded. */
 #include <string.h>
 
 #include "fuzz.h"
 
-const char *const fuzz_words[] = {"relu", "elu", "dropout=", "0.1", "64", " ", "\t", "\n", "16777216",
-                                  "99999999999999999999", "dropout=0.5", ".", NULL};
+const char *const fuzz_words[] = {"relu", "elu", "dropout=", "0.1", "64", " ", "\t", "\n",
+                                  "16777216", "99999999999999999999", "dropout=0.5", ".", NULL};
 
 static int64_t numbers_of(bp_model *m)
 {

@@ -1,6 +1,6 @@
-/* Model files. An input is a byte of flags and, with flag 1, a header, a zero byte and data: the length
- * of the header is put before it, so that it is read; with flag 2 too, the data are repeated or cut to
- * what the header asks for. Without flag 1 it is the file as it is. */
+/* Model files. An input is a byte of flags and, with flag 1, a header, a zero byte and data: the
+ * length of the header is put before it, so that it is read; with flag 2 too, the data are repeated
+ * or cut to what the header asks for. Without flag 1 it is the file as it is. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +8,10 @@
 
 const char *const fuzz_words[] = {
     "\"__metadata__\":", "\"dtype\":", "\"shape\":", "\"data_offsets\":", "\"F32\"", "\"U8\"",
-    "\"format\":\"bpcuda\"", "\"version\":\"1\"", "\"layers\":\"\"", "\"inputs\":\"2\"", "null", "true",
-    "\"classes\":\"2\"", "\"layer1.weight\":", "\"normalizer.shift\":", "\\u0041", "\\ud83d\\ude00",
-    "\\u0000", "{\"a\":[]},", "[0,4]", "[2,2]", "18446744073709551615", "9223372036854775807", NULL};
+    "\"format\":\"bpcuda\"", "\"version\":\"1\"", "\"layers\":\"\"", "\"inputs\":\"2\"", "null",
+    "true", "\"classes\":\"2\"", "\"layer1.weight\":", "\"normalizer.shift\":", "\\u0041",
+    "\\ud83d\\ude00", "\\u0000", "{\"a\":[]},", "[0,4]", "[2,2]", "18446744073709551615",
+    "9223372036854775807", NULL};
 
 enum { ROOM = 1 << 16 };
 

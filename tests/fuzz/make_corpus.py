@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the corpus of the fuzzers, small inputs from which they start: one folder each, in the current one.
-The form of an input is at the top of each fuzzer."""
+"""Writes the corpus of the fuzzers, small inputs from which they start: one folder each, in the
+current one. The form of an input is at the top of each fuzzer."""
 import gzip
 import os
 import struct
@@ -41,12 +41,15 @@ for i, (inputs, layers, classes) in enumerate([(2, '', 2), (3, '4 relu dropout=0
     floats = struct.pack('<f', 0.5) * (size // 4)
     put('model', f'file{i}', b'\0' + struct.pack('<Q', len(text)) + text + floats)
     put('model', f'header{i}', b'\3' + text + b'\0' + floats[:4])
-put('model', 'escapes', b'\3{"\\u00e9\\ud83d\\ude00\\n":{"dtype":"U8","shape":[2,0],"data_offsets":[0,0]}}')
-put('model', 'fields', b'\3{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8],"x":[{"y":-1.5e3},null,true]}}')
+put('model', 'escapes',
+    b'\3{"\\u00e9\\ud83d\\ude00\\n":{"dtype":"U8","shape":[2,0],"data_offsets":[0,0]}}')
+put('model', 'fields', b'\3{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8],'
+    b'"x":[{"y":-1.5e3},null,true]}}')
 put('model', 'nan', b'\3' + model(2, '', 2)[0] + b'\0' + struct.pack('<f', float('nan')))
 
-for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  relu ', '16777216', '8 tanh',
-                            'dropout=0 relu elu 3', 'dropout=.5', '99999999999999999999', '3 ' * 254]):
+for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  relu ', '16777216',
+                            '8 tanh', 'dropout=0 relu elu 3', 'dropout=.5',
+                            '99999999999999999999', '3 ' * 254]):
     put('layers', f'{i}', layers.encode())
 
 images = struct.pack('>IIII', 0x803, 3, 2, 2) + bytes(range(12))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes safetensors.txt: headers of safetensors files, and what the format's own library says of them.
+"""Writes safetensors.txt: headers of safetensors files, and what the format's own library says.
 
     pip install safetensors; python3 make_safetensors.py [COUNT] > safetensors.txt
 
@@ -56,24 +56,28 @@ WRITTEN = [(h, 4) for h in [
     meta('{"k":null}'), meta('[]'), meta('"x"'), meta('{},"__metadata__":{}'), meta('{"":""}'),
     meta('null,"__metadata__":null'), meta('{"k":"\\ud800"}'), meta('{"k":"\\u0000"}'),
     '{"__metadata\\u005f_":{},"a":%s}' % T, '{"__metadata__":{}}',
-    shape('[]'), shape('[ 1 ]'), shape('[1,]'), shape('[,1]'), shape('null'), shape('{}'), shape('1'),
-    shape('["1"]'), shape('[1.0]'), shape('[1e0]'), shape('[01]'), shape('[-0,1]', 0), shape('[-1]'),
+    shape('[]'), shape('[ 1 ]'), shape('[1,]'), shape('[,1]'), shape('null'), shape('{}'),
+    shape('1'), shape('["1"]'), shape('[1.0]'), shape('[1e0]'), shape('[01]'), shape('[-0,1]', 0),
+    shape('[-1]'),
     shape('[+1]'), shape('[0]'), shape('[2]'), shape('[0x1]'), shape('[1,1,1,1,1,1,1,1]'),
     shape('[1,1,1,1,1,1,1,1,1]'), shape('[9223372036854775808,2,0]', 0),
     shape('[4611686018427387904,4]', 0), shape('[4611686018427387904]', 0),
     shape('[18446744073709551617]'), shape('[4294967297,4294967297]'),
     name(''), name('\\"\\\\\\/\\b\\f\\n\\r\\t'), name('\\x'), name('\\'), name('\\u12'),
-    name('\\u12G4'), name('\\u00e9'), name('\\U00e9'), name('é'), name('\U0001f600'), name('a\x7f'),
+    name('\\u12G4'), name('\\u00e9'), name('\\U00e9'), name('é'), name('\U0001f600'),
+    name('a\x7f'),
     name('a\x01'), name('a\nb'), name('a\\u0000b'), name('\\ud83d\\ude00'), name('\\ud83d'),
     name('\\ud83dx'), name('\\ud83d\\n'), name('\\ud83d\\u0041'), name('\\ude00'),
     name('\\ude00\\ud83d'), name('\\uD83D\\uDE00'), name('\\ud83d\\ud83d\\ude00'), name('\\ue000'),
     more('"x":{"y":[1,2,{}],"z":null,"w":-1.5e3,"t":true}'), more('"x":' + '[' * 125 + ']' * 125),
     more('"x":' + '[' * 126 + ']' * 126), more('"x":' + '{"":' * 125 + '1' + '}' * 125),
-    more('"x":' + '{"":' * 126 + '1' + '}' * 126), more('"x":[1 2]'), more('"x":[1,]'), more('"x":[}'),
+    more('"x":' + '{"":' * 126 + '1' + '}' * 126), more('"x":[1 2]'), more('"x":[1,]'),
+    more('"x":[}'),
     more('"x":"\\ud800"'), more('"x":{1:2}'), more('"x":{"y" 2}'), more('"x":'), more('"x"'),
 ] + [more('"x":' + v) for v in (
     '0 00 01 -0 -01 - + 1. .5 1.5 1e 1e5 1E+5 1e-5 1e+ -0.0e-5 1.e1 0e0 1e400 1e-400 -1e999 NaN '
-    'Infinity nul tru truE true1 false null nulll 123456789012345678901234567890 "" \'\' 0x1').split()
+    'Infinity nul tru truE true1 false null nulll 123456789012345678901234567890 "" '
+    "'' 0x1").split()
 ] + [one('{"dtype":"%s","shape":[2],"data_offsets":[0,4]}' % d) for d in (
     'F32 f32 BF16 F16 U16 I16 U8 BOOL X F32\\u0000').split()]]
 WRITTEN += [
@@ -92,14 +96,16 @@ WRITTEN += [
     (one('{"dtype":"F64","shape":[1],"data_offsets":[0,8]}'), 8),
     (one('{"dtype":"I32","shape":[1,2],"data_offsets":[0,8]}'), 8),
     (one('{"dtype":"F4","shape":[8],"data_offsets":[0,4]}'), 4)]
-BYTES = [(b'{"\xff":%s}', 4), (b'{"\xc0\x80":%s}', 4), (b'{"\xc1\xbf":%s}', 4), (b'{"\xed\xa0\x80":%s}', 4),
-         (b'{"\xed\x9f\xbf":%s}', 4), (b'{"\xf4\x90\x80\x80":%s}', 4), (b'{"\xf4\x8f\xbf\xbf":%s}', 4),
+BYTES = [(b'{"\xff":%s}', 4), (b'{"\xc0\x80":%s}', 4), (b'{"\xc1\xbf":%s}', 4),
+         (b'{"\xed\xa0\x80":%s}', 4), (b'{"\xed\x9f\xbf":%s}', 4),
+         (b'{"\xf4\x90\x80\x80":%s}', 4), (b'{"\xf4\x8f\xbf\xbf":%s}', 4),
          (b'{"\xe0\x9f\xbf":%s}', 4), (b'{"\xe0\xa0\x80":%s}', 4), (b'{"\xf0\x8f\xbf\xbf":%s}', 4),
          (b'{"\xf0\x90\x80\x80":%s}', 4), (b'{"\xf5\x80\x80\x80":%s}', 4), (b'{"\xe9":%s}', 4),
          (b'{"\xe9\x80":%s}', 4), (b'{"\xc3\xa9\x80":%s}', 4)]
-PIECES = [' ', '\n', '\t ', '"x":1,', '"x":[{"y":"z"}],', '"', '\\', '{', '}', '[', ']', ',', ':', ' ', '\n', '0', '1', '4', '8', '-', '.', 'e', 'E',
-          'null', 'true', '\\u0041', '\\ud83d', '\\ude00', '\\u0000', '"a"', '"b":', '"__metadata__":',
-          '"dtype":', '"shape":', '"data_offsets":', '"F32"', '"F64"', '"U8"', '"BF16"', '[1]', '[0,4]',
+PIECES = [' ', '\n', '\t ', '"x":1,', '"x":[{"y":"z"}],', '"', '\\', '{', '}', '[', ']', ',', ':',
+          ' ', '\n', '0', '1', '4', '8', '-', '.', 'e', 'E', 'null', 'true', '\\u0041', '\\ud83d',
+          '\\ude00', '\\u0000', '"a"', '"b":', '"__metadata__":', '"dtype":', '"shape":',
+          '"data_offsets":', '"F32"', '"F64"', '"U8"', '"BF16"', '[1]', '[0,4]',
           '[4,8]', '{}', '[]', T, U, '18446744073709551615', '9223372036854775808', '\x00', '\x1f',
           '\x7f', 'é']
 
@@ -144,13 +150,13 @@ def stricter(header):
         for other in ('dtype', 'shape', 'data_offsets'):
             assert other in t
     # The library keeps the last; the format's page forbids it.
-    if any(dict(items) is not None and is_names(items, top) for items in twice):
+    if any(is_names(items, top) for items in twice):
         return 'a name that is there twice'
     return None
 
 
 def is_names(items, top):
-    """Are these pairs the tensors, or the metadata? Fields that are passed over may be there twice."""
+    """Are these the tensors, or the metadata? Fields that are passed over may be there twice."""
     return dict(items) == top or dict(items) == top.get('__metadata__')
 
 

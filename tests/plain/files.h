@@ -1,4 +1,4 @@
-/* What the programs about files share: a folder of their own, models of one number, and children. */
+/* What the programs about files share: a folder of their own, models of one value, children. */
 #ifndef BPI_TEST_FILES_H
 #define BPI_TEST_FILES_H
 

@@ -102,8 +102,8 @@ int __wrap_renameat(int from, const char *a, int to, const char *b)
     return never_renames ? -1 : __real_renameat(from, a, to, b);
 }
 
-/* Saves with each call failing once, over a file or over none. What is there afterwards is whole; in
- * place it may be nothing that loads. */
+/* Saves with each call failing once, over a file or over none. What is there afterwards is whole;
+ * in place it may be nothing that loads. */
 static void each_fails(const char *what, bool over, bool only_try)
 {
     bool good = true;
@@ -121,7 +121,8 @@ static void each_fails(const char *what, bool over, bool only_try)
         if (st == BP_OK)
             good &= v == (only_try ? before : NEW);
         else
-            good &= st == BP_ERR_IO && (v == before || (!only_try && v == NEW) || (never_renames && v < 0));
+            good &= st == BP_ERR_IO &&
+                    (v == before || (!only_try && v == NEW) || (never_renames && v < 0));
         good &= entries(".") == (look("model").st_mode != 0);
         if (!good)
             printf("call %d: status %d, value %g, %d files\n", n, (int)st, (double)v, entries("."));
@@ -142,7 +143,8 @@ static void loading_fails(void)
         good &= v == OLD || (v == -1 && strstr(bp_error_text(ctx), "model: cannot be "));
         fail_at = 0;
     }
-    check(good && n > 3 && entries("/proc/self/fd") == open_before, "loading says which call failed");
+    check(good && n > 3 && entries("/proc/self/fd") == open_before,
+          "loading says which call failed");
 }
 
 int main(void)
@@ -160,7 +162,8 @@ int main(void)
         interrupt = true;
         bool saved = save_to("model", NEW, 512) == BP_OK, loaded = value_of("model") == NEW;
         interrupt = false;
-        check(saved && loaded && value_of("model") == NEW, "interrupted calls and parts are no error");
+        check(saved && loaded && value_of("model") == NEW,
+              "interrupted calls and parts are no error");
     }
     bp_close(ctx);
     leave_work();

@@ -58,7 +58,8 @@ static void mode_and_owner(void)
                   (look("theirs").st_mode & 07777) == 0640 && value_of("theirs") == 5,
               "an owner stays");
     }
-    static const unsigned char list[] = { /* user::rw- user:1234:r-- group::r-- mask::r-- other::--- */
+    /* user::rw- user:1234:r-- group::r-- mask::r-- other::--- */
+    static const unsigned char list[] = {
         2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 0xd2, 4, 0, 0,
         4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255,
         32, 0, 0, 0, 255, 255, 255, 255};
@@ -80,11 +81,13 @@ static void names(void)
     check(save_to(name, 7, SMALL) == BP_OK && value_of(name) == 7, "a name of 255 bytes");
     name[255] = 'n', name[256] = '\0';
     check(save_to(name, 7, SMALL) == BP_ERR_IO, "one of 256 is an error");
-    static const char *const wrong[] = {"", "folder", "folder/", "none/x", "none/", "x/", "folder/x/"};
+    static const char *const wrong[] = {"", "folder", "folder/", "none/x", "none/", "x/",
+                                        "folder/x/"};
     bool refused = true;
     put("x", "old", 3, 0644);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        refused &= save_to(wrong[i], 1, SMALL) == BP_ERR_IO && try_to(wrong[i], SMALL) == BP_ERR_IO &&
+        refused &= save_to(wrong[i], 1, SMALL) == BP_ERR_IO &&
+                   try_to(wrong[i], SMALL) == BP_ERR_IO &&
                    strstr(bp_error_text(ctx), "cannot be written: ");
     check(refused && entries("folder") == 0, "what is no file is refused, by the try too");
 }
@@ -94,13 +97,13 @@ static void a_try(void)
     mkdir("tried", 0755);
     put("tried/old", "old", 3, 0604);
     struct stat was = look("tried/old"), is;
-    check(try_to("tried/old", SMALL) == BP_OK && try_to("tried/new", SMALL) == BP_OK, "a try is fine");
+    check(try_to("tried/old", SMALL) == BP_OK && try_to("tried/new", SMALL) == BP_OK, "a try");
     is = look("tried/old");
     check(entries("tried") == 1 && is.st_ino == was.st_ino && is.st_mode == was.st_mode &&
               is.st_mtim.tv_nsec == was.st_mtim.tv_nsec && is.st_size == 3, "and leaves no trace");
 }
 
-/* --- written in place --------------------------------------------------------------------------- */
+/* --- written in place ------------------------------------------------------------------------- */
 
 static void a_device(void)
 {
@@ -146,7 +149,8 @@ static void a_pipe(void)
     int fd = open("pipe", O_RDONLY);
     size_t n = 0;
     ssize_t some = read(fd, bytes, 1000); /* the child waits for room */
-    check(descriptors_are_good(child), "descriptors 0 to 2 are not used, others are closed on exec");
+    check(descriptors_are_good(child),
+          "descriptors 0 to 2 are not used, others are closed on exec");
     for (; some > 0; some = read(fd, bytes + n, sizeof bytes - n))
         n += (size_t)some;
     close(fd);
@@ -184,7 +188,8 @@ static int save_as_nobody(void)
 {
     return setgid(NOBODY) == 0 && setuid(NOBODY) == 0 && try_to("ours/model", SMALL) == BP_OK &&
            save_to("ours/model", 8, SMALL) == BP_OK && try_to("ours/new", SMALL) == BP_ERR_IO &&
-           save_to("ours/new", 8, SMALL) == BP_ERR_IO && try_to("ours/locked", SMALL) == BP_ERR_IO &&
+           save_to("ours/new", 8, SMALL) == BP_ERR_IO &&
+           try_to("ours/locked", SMALL) == BP_ERR_IO &&
            save_to("ours/locked", 8, SMALL) == BP_ERR_IO;
 }
 
@@ -203,16 +208,18 @@ static void a_folder_of_others(void)
     put("ours/model", old, sizeof old, 0666);
     put("ours/locked", "old", 3, 0644);
     ino_t inode = look("ours/model").st_ino;
-    check(end_of(start(save_as_nobody)) == 0, "a folder that may not be written: in place, or refused");
+    check(end_of(start(save_as_nobody)) == 0,
+          "a folder that may not be written: in place, or refused");
     check(look("ours/model").st_ino == inode && value_of("ours/model") == 8 &&
-              look("ours/locked").st_size == 3 && entries("ours") == 2, "and the rest is as it was");
+              look("ours/locked").st_size == 3 && entries("ours") == 2,
+          "and the rest is as it was");
     check(chmod("ours", 01777) == 0 && end_of(start(save_beside)) == 0 &&
               look("ours/model").st_ino == inode && look("ours/model").st_uid == 0 &&
               value_of("ours/model") == 9 && value_of("ours/new") == 9 && entries("ours") == 3,
           "an owner that cannot be kept: in place; a new file: made");
 }
 
-/* --- signals ------------------------------------------------------------------------------------ */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 static const char *slow_from, *slow_to;
 
@@ -272,14 +279,15 @@ static void signals(void)
     bp_data_free(data);
 }
 
-/* --- limits -------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static int save_with_a_limit(void)
 {
     struct rlimit r = {4096, 4096};
     sigset_t pending;
     bool refused = setrlimit(RLIMIT_FSIZE, &r) == 0 && try_to("limited", LARGE) == BP_ERR_IO &&
-                   save_to("limited", 1, LARGE) == BP_ERR_IO && save_to("none", 1, LARGE) == BP_ERR_IO;
+                   save_to("limited", 1, LARGE) == BP_ERR_IO &&
+                   save_to("none", 1, LARGE) == BP_ERR_IO;
     return refused && sigpending(&pending) == 0 && !sigismember(&pending, SIGXFSZ) &&
            pthread_sigmask(SIG_BLOCK, NULL, &pending) == 0 && !sigismember(&pending, SIGXFSZ);
 }
@@ -296,14 +304,16 @@ static int mounts(void)
     }
     int before = entries(".");
     check(try_to("mounted", SMALL) == BP_OK && save_to("mounted", 9, SMALL) == BP_OK &&
-              value_of("beneath") == 9 && entries(".") == before, "a mounted file is written in place");
+              value_of("beneath") == 9 && entries(".") == before,
+          "a mounted file is written in place");
     mkdir("disk", 0755);
     if (mount("none", "disk", "tmpfs", 0, "size=100k") != 0) {
         skip("a full disk", strerror(errno));
         return check_failed == 0;
     }
     check(save_to("disk/model", 1, SMALL) == BP_OK && try_to("disk/model", LARGE) == BP_ERR_IO &&
-              save_to("disk/model", 2, LARGE) == BP_ERR_IO && save_to("disk/x", 2, LARGE) == BP_ERR_IO &&
+              save_to("disk/model", 2, LARGE) == BP_ERR_IO &&
+              save_to("disk/x", 2, LARGE) == BP_ERR_IO &&
               value_of("disk/model") == 1 && entries("disk") == 1,
           "a full disk: told by the try, and what was there stays");
     put("disk/fill", fill, sizeof fill, 0644);
@@ -314,7 +324,7 @@ static int mounts(void)
     return check_failed == 0;
 }
 
-/* --- many of them ----------------------------------------------------------------------------------- */
+/* --- many of them ----------------------------------------------------------------------------- */
 
 enum { SAVERS = 3, ROUNDS = 300 };
 static int number;
@@ -348,7 +358,8 @@ static void many(void)
     for (int i = 0; i < SAVERS + 2; i++)
         good &= end_of(child[i]) == 0;
     check(good, "savers and readers of one path: each reader sees one whole model");
-    check(value_of("shared") >= 1 && entries(".") == before, "one whole model is left, and no rest");
+    check(value_of("shared") >= 1 && entries(".") == before,
+          "one whole model is left, and no rest");
 }
 
 int main(void)

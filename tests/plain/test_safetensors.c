@@ -62,7 +62,8 @@ int main(int argc, char **argv)
             printf("%s: %s    %s\n", got ? "accepted" : "refused", line, bp_error_text(ctx));
     }
     printf("%d headers, %d accepted, %d wrong\n", lines, yes, wrong);
-    check(wrong == 0 && yes > 50 && lines - yes > 50, "headers are accepted and refused as the library does");
+    check(wrong == 0 && yes > 50 && lines - yes > 50,
+          "headers are accepted and refused as the library does");
     bp_close(ctx);
     fclose(f);
     return check_end();
