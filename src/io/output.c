@@ -4,7 +4,7 @@
  * replaced so (a device, a pipe, a mounted file, a file in a folder that may not be written, one
  * whose owner cannot be kept) is written in place. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* O_PATH, F_OFD_SETLKW */
+#define _GNU_SOURCE /* O_PATH, F_OFD_SETLKW, fallocate */
 #endif
 #include <errno.h>
 #include <fcntl.h>
@@ -211,16 +211,19 @@ static int replace(const target *t, const char *bytes, size_t n, bool only_try)
 static int overwrite_file(const target *t, const char *bytes, size_t n)
 {
     struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat before;
     size_t head = n < HEAD ? n : HEAD;
-    int fd = t->there, error;
+    int fd = t->there;
     while (fcntl(fd, F_OFD_SETLKW, &all) != 0 && errno == EINTR)
         ;
-    do
-        error = posix_fallocate(fd, 0, (off_t)n);
-    while (error == EINTR);
-    if (error && error != EOPNOTSUPP && error != EINVAL)
-        return ftruncate(fd, t->was.st_size) == 0 ? error : errno;
-    error = write_all(fd, (const char[HEAD]){0}, head);
+    if (fstat(fd, &before) != 0)
+        return errno;
+    while (fallocate(fd, 0, 0, (off_t)n) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+        int error = errno;
+        if (error != EINTR)
+            return ftruncate(fd, before.st_size) == 0 ? error : errno;
+    }
+    int error = write_all(fd, (const char[HEAD]){0}, head);
     if (!error)
         error = write_all(fd, bytes + head, n - head);
     if (!error && ftruncate(fd, (off_t)n) != 0)

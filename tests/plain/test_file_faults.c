@@ -1,5 +1,8 @@
 /* Saving and loading while the system fails: the n-th of its calls, for every n, gives EIO; or each
  * is interrupted once, and moves only a part. Linked with --wrap for those calls. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* F_OFD_SETLK */
+#endif
 #include <errno.h>
 #include <stdarg.h>
 
@@ -10,6 +13,7 @@ enum { OLD = 1, NEW = 2, WIDTH = 8 };
 static int fail_at, calls;  /* the call that fails, from 1; 0: none. calls so far */
 static bool interrupt;      /* each call that may be interrupted is, once */
 static bool never_renames;  /* as over a mounted file */
+static int unlocked;        /* times that a file was written in place without a lock */
 
 static bool fails(void)
 {
@@ -54,8 +58,8 @@ int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __real_close(int fd);
 int __wrap_close(int fd);
-int __real_posix_fallocate(int fd, off_t at, off_t n);
-int __wrap_posix_fallocate(int fd, off_t at, off_t n);
+int __real_fallocate(int fd, int mode, off_t at, off_t n);
+int __wrap_fallocate(int fd, int mode, off_t at, off_t n);
 int __real_renameat(int from, const char *a, int to, const char *b);
 int __wrap_renameat(int from, const char *a, int to, const char *b);
 
@@ -89,9 +93,14 @@ int __wrap_close(int fd)
     return fails() || is_interrupted() ? -1 : 0;
 }
 
-int __wrap_posix_fallocate(int fd, off_t at, off_t n)
+/* Comes first in place: by then other savers must be shut out. */
+int __wrap_fallocate(int fd, int mode, off_t at, off_t n)
 {
-    return fails() ? ENOSPC : is_interrupted() ? EINTR : __real_posix_fallocate(fd, at, n);
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int other = open("model", O_WRONLY | O_CLOEXEC);
+    unlocked += fcntl(other, F_OFD_SETLK, &all) == 0;
+    __real_close(other);
+    return fails() || is_interrupted() ? -1 : __real_fallocate(fd, mode, at, n);
 }
 
 int __wrap_renameat(int from, const char *a, int to, const char *b)
@@ -157,6 +166,7 @@ int main(void)
     each_fails("a try leaves the old file", true, true);
     never_renames = true;
     each_fails("a failure in place leaves a whole file or none that loads", true, false);
+    check(unlocked == 0, "in place one saver at a time");
     loading_fails();
     for (int k = 0; k < 2; k++, never_renames = false) {
         interrupt = true;

@@ -328,13 +328,14 @@ static int mounts(void)
 
 enum { SAVERS = 3, ROUNDS = 300 };
 static int number;
+static char shared[64] = "shared";
 
 static int save_often(void)
 {
     bp_model *m = model_of((float)number, number % 2 ? SMALL : LARGE);
     bool good = true;
     for (int i = 0; i < ROUNDS; i++)
-        good &= bp_model_save(m, "shared") == BP_OK;
+        good &= bp_model_save(m, shared) == BP_OK;
     return good;
 }
 
@@ -342,14 +343,14 @@ static int load_often(void)
 {
     bool good = true;
     for (int i = 0; i < 4 * ROUNDS; i++)
-        good &= value_of("shared") >= 1;
+        good &= value_of(shared) >= 1;
     return good;
 }
 
 static void many(void)
 {
     pid_t child[SAVERS + 2];
-    bool good = save_to("shared", 1, SMALL) == BP_OK;
+    bool good = save_to(shared, 1, SMALL) == BP_OK;
     int before = entries(".");
     for (number = 1; number <= SAVERS; number++)
         child[number - 1] = start(save_often);
@@ -358,8 +359,15 @@ static void many(void)
     for (int i = 0; i < SAVERS + 2; i++)
         good &= end_of(child[i]) == 0;
     check(good, "savers and readers of one path: each reader sees one whole model");
-    check(value_of("shared") >= 1 && entries(".") == before,
-          "one whole model is left, and no rest");
+    check(value_of(shared) >= 1 && entries(".") == before, "one whole model is left, and no rest");
+    int fd = open("shared", O_WRONLY | O_CLOEXEC); /* which has no name that can be replaced */
+    snprintf(shared, sizeof shared, "/proc/%d/fd/%d", (int)getpid(), fd);
+    for (number = 1; number <= SAVERS; number++)
+        child[number - 1] = start(save_often);
+    for (int i = 0; i < SAVERS; i++)
+        good &= end_of(child[i]) == 0;
+    close(fd);
+    check(good && value_of("shared") >= 1, "savers in place leave one whole model too");
 }
 
 int main(void)
