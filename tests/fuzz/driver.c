@@ -1,6 +1,6 @@
 /* fuzz_X CORPUS RUNS [FIRST]: a fuzzer without libFuzzer. Runs each file of the folder CORPUS, then
  * inputs that are made of them by changes which follow from the number of the run alone. Should one
- * end the process, its number is in the file last_run; FIRST begins there. */
+ * end the process, its number is in the file fuzz_X.last; FIRST begins there. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -119,10 +119,14 @@ int main(int argc, char **argv)
 {
     struct dirent **file;
     int n = argc == 3 || argc == 4 ? scandir(argv[1], &file, NULL, alphasort) : -1;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         if (file[i]->d_name[0] != '.' && !read_seed(argv[1], file[i]->d_name))
             return 2;
-    int note = open("last_run", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        free(file[i]);
+    }
+    char path[1024];
+    snprintf(path, sizeof path, "%s.last", argv[0]);
+    int note = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (n_seeds == 0 || note < 0 || ftruncate(note, 32) != 0)
         return 2;
     char *text = mmap(NULL, 32, PROT_READ | PROT_WRITE, MAP_SHARED, note, 0);
@@ -131,6 +135,7 @@ int main(int argc, char **argv)
         snprintf(text, 32, "%lld\n", (long long)i); /* a shared page outlives the process */
         run(i);
     }
+    free(file);
     printf("%d files, %lld runs\n", n_seeds, (long long)runs);
     return 0;
 }
