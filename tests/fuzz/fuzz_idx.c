@@ -48,11 +48,13 @@ static const char *fuzzed_file(uint8_t flags, const uint8_t *from, size_t size)
     return fuzz_file(0, all, n);
 }
 
-/* A file of as many rows as the fuzzed one claims, up to a limit. */
-static const char *partner(bool images, const uint8_t *from, size_t size)
+/* A file of as many rows as the fuzzed one claims, modulo 256, or with flag 128 of one more. */
+static const char *partner(uint8_t flags, const uint8_t *from, size_t size)
 {
     static uint8_t all[16 + 256];
+    bool images = flags & 1;
     size_t head = images ? 16 : 8, rows = size >= 8 ? from[7] : 0;
+    rows += rows < 255 && (flags & 0x90) == 0x80;
     const uint8_t start[16] = {0, 0, 8, images ? 3 : 1, 0, 0, 0, (uint8_t)rows,
                                0, 0, 0, 1, 0, 0, 0, 1};
     memcpy(all, start, head);
@@ -68,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bp_data *set;
     bool labels = data[0] & 1;
     const char *file = fuzzed_file(data[0], data + 1, size - 1);
-    const char *other = partner(labels, data + 1, size - 1);
+    const char *other = partner(data[0], data + 1, size - 1);
     bp_status st = bp_data_idx(ctx, labels ? other : file, labels ? file : other, &set);
     FUZZ_MUST((st == BP_OK) == (set != NULL));
     FUZZ_MUST(st != BP_ERR_IO && st != BP_ERR_ARG);

@@ -18,14 +18,16 @@ def header(tensors, meta, blank=''):
         count = 1
         for n in sizes:
             count *= n
-        text.append('"%s":{"dtype":"F32","shape":%s,"data_offsets":[%d,%d]}' % (
-            key, str(list(sizes)).replace(' ', ''), at, at + 4 * count))
-        at += 4 * count
+        wide = key.startswith('normalizer') and ('normalize', 'column') in meta
+        dtype, size = ('F64', 8) if wide else ('F32', 4)
+        text.append('"%s":{"dtype":"%s","shape":%s,"data_offsets":[%d,%d]}' % (
+            key, dtype, str(list(sizes)).replace(' ', ''), at, at + size * count))
+        at += size * count
     text.insert(0, '"__metadata__":{%s}' % ','.join('"%s":"%s"' % m for m in meta))
     return ('{' + ','.join(text) + '}' + blank).encode(), at
 
 
-def model(inputs, layers, classes):
+def model(inputs, layers, classes, more=()):
     widths = [int(w) for w in layers.split() if w.isdigit()] + [classes]
     tensors, last = [], inputs
     for i, w in enumerate(widths):
@@ -33,7 +35,7 @@ def model(inputs, layers, classes):
         last = w
     tensors += [('normalizer.shift', (inputs,)), ('normalizer.scale', (inputs,))]
     return header(tensors, [('format', 'bpcuda'), ('version', '1'), ('inputs', inputs),
-                            ('classes', classes), ('layers', layers)], '  ')
+                            ('classes', classes), ('layers', layers), *more], '  ')
 
 
 for i, (inputs, layers, classes) in enumerate([(2, '', 2), (3, '4 relu dropout=0.5 2 elu', 2)]):
@@ -41,10 +43,15 @@ for i, (inputs, layers, classes) in enumerate([(2, '', 2), (3, '4 relu dropout=0
     floats = struct.pack('<f', 0.5) * (size // 4)
     put('model', f'file{i}', b'\0' + struct.pack('<Q', len(text)) + text + floats)
     put('model', f'header{i}', b'\3' + text + b'\0' + floats[:4])
+text, size = model(3, '4 relu', 2, [('normalize', 'column')])
+put('model', 'wide', b'\1' + text + b'\0' + struct.pack('<f', 0.5) * (size // 4))
 put('model', 'escapes',
     b'\3{"\\u00e9\\ud83d\\ude00\\n":{"dtype":"U8","shape":[2,0],"data_offsets":[0,0]}}')
 put('model', 'fields', b'\3{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8],'
     b'"x":[{"y":-1.5e3},null,true]}}')
+text = model(3, '4 relu', 2)[0]
+put('model', 'turned', b'\3' + text.replace(b'[4,3]', b'[3,4]') + b'\0')
+put('model', 'wider', b'\3' + text.replace(b'"4 relu"', b'"5 relu"') + b'\0')
 put('model', 'nan', b'\3' + model(2, '', 2)[0] + b'\0' + struct.pack('<f', float('nan')))
 
 for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  relu ', '16777216',
@@ -54,7 +61,7 @@ for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  rel
 
 images = struct.pack('>IIII', 0x803, 3, 2, 2) + bytes(range(12))
 labels = struct.pack('>II', 0x801, 3) + bytes([0, 2, 1])
-for flags in (0, 2, 6, 14, 18):
+for flags in (0, 2, 6, 14, 18, 128):
     put('idx', f'images{flags}', bytes([flags]) + images)
     put('idx', f'labels{flags}', bytes([flags + 1]) + labels)
 packed = gzip.compress(images[:20], mtime=0) + gzip.compress(images[20:], mtime=0)
