@@ -225,6 +225,8 @@ static int overwrite_file(const target *t, const char *bytes, size_t n)
     }
     int error = write_all(fd, (const char[HEAD]){0}, head);
     if (!error)
+        error = sync_file(fd);
+    if (!error)
         error = write_all(fd, bytes + head, n - head);
     if (!error && ftruncate(fd, (off_t)n) != 0)
         error = errno;
