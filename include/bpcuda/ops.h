@@ -88,7 +88,7 @@ BP_API bp_tensor *bp_linear(bp_tensor *x, bp_tensor *w, bp_tensor *b);
 
 /* dropout(relu(linear(x, w, b)), p) in one pass; bits equal to no other form are promised, values
  * equal to the composed form up to rounding. p = 0 draws nothing. The CPU keeps no mask: y tells; a
- * GPU keeps a bit an element, and in f32 its library's ReLU may make 0 of NaN. */
+ * GPU keeps a bit an element. NaN stays NaN, unless dropout cuts it. */
 BP_API bp_tensor *bp_linear_relu(bp_tensor *x, bp_tensor *w, bp_tensor *b, double p);
 
 /* --- rows -------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "cuda/cuda.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,20 +63,37 @@ static void find_driver(void)
 static void cuda_turn(bpi_device *device, int32_t turn)
 {
     bpi_cuda *d = (bpi_cuda *)device;
+    if (turn == BPI_LEAVES) {
+        (void)cudaThreadExchangeStreamCaptureMode(&d->host_mode);
+        if (set_context)
+            set_context(d->host_context);
+        return;
+    }
     if (turn == BPI_COMES) {
         d->host_context = NULL;
         if (get_context)
             get_context(&d->host_context);
+    }
+    (void)cudaSetDevice(d->number); /* first, or the runtime takes device 0 for another call */
+    if (turn == BPI_COMES) {
         d->host_mode = cudaStreamCaptureModeRelaxed;
         (void)cudaThreadExchangeStreamCaptureMode(&d->host_mode);
     }
-    if (turn != BPI_LEAVES) {
-        (void)cudaSetDevice(d->number);
-        return;
-    }
-    (void)cudaThreadExchangeStreamCaptureMode(&d->host_mode);
-    if (set_context)
-        set_context(d->host_context);
+}
+
+/* A capture and a heuristic can both make the driver or cuBLAS load code, wait for it or allocate,
+ * and neither says that it may do so in one thread while another captures. The lock is the
+ * process's, as those are; both are rare, and nobody's code runs inside. */
+static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER;
+
+void bpi_cuda_lock(void)
+{
+    pthread_mutex_lock(&alone);
+}
+
+void bpi_cuda_unlock(void)
+{
+    pthread_mutex_unlock(&alone);
 }
 
 /* --- graphs -------------------------------------------------------------------------------- */
@@ -84,8 +102,11 @@ static bp_status cuda_capture(bpi_device *device)
 {
     bpi_cuda *d = (bpi_cuda *)device;
     d->small.n = 0;
+    bpi_cuda_lock();
     cudaError_t error = cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeRelaxed);
     d->capturing = error == cudaSuccess;
+    if (!d->capturing)
+        bpi_cuda_unlock();
     return bpi_cuda_check(d, error, "cudaStreamBeginCapture");
 }
 
@@ -99,6 +120,7 @@ static bp_status cuda_captured(bpi_device *device, bpi_graph **out, int64_t *nod
     bp_status flushed = bpi_cuda_flush(&ex);
     d->capturing = 0;
     cudaError_t ended = cudaStreamEndCapture(d->stream, &graph);
+    bpi_cuda_unlock();
     bp_status st = bpi_cuda_check(d, ended, "cudaStreamEndCapture");
     if (flushed != BP_OK)
         st = flushed;

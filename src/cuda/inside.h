@@ -16,6 +16,10 @@
             return bpi_cuda_check(d, try_error_, #call); \
     } while (0)
 
+/* One thread at a time in the process, for what libraries do behind a heuristic or a capture. */
+void bpi_cuda_lock(void);
+void bpi_cuda_unlock(void);
+
 /* --- memory.c: the pool, and the pinned memory that uploads go through --------------------- */
 
 bp_status bpi_pool_open(bpi_cuda *d);
@@ -32,8 +36,6 @@ bp_status bpi_cuda_download(bpi_device *device, void *dst, const void *src, size
 typedef enum bpi_epilogue {
     BPI_EPILOGUE_NONE,
     BPI_EPILOGUE_BIAS,          /* + bias[j] */
-    BPI_EPILOGUE_RELU_BIAS,     /* ReLU of that */
-    BPI_EPILOGUE_RELU_AUX_BIAS, /* and the bits of what passed to aux */
     BPI_EPILOGUE_DRELU,         /* 0 where the bits of aux are 0 */
     BPI_EPILOGUE_BGRAD,         /* bias[i] = sum of A[i, p] over p */
     BPI_EPILOGUE_DRELU_BGRAD    /* DRELU, and bias[j] = sum of what is stored over i */
@@ -61,8 +63,10 @@ bp_status bpi_lt_open(bpi_cuda *d);
 void bpi_lt_close(bpi_lt *lt);
 bp_status bpi_lt_set_precision(bpi_device *device, bp_precision precision);
 
-/* BP_ERR_UNSUPPORTED, and nothing done, where the library has no plan for the epilogue. With an
- * epilogue no size may be 0. Deterministic: one plan for a shape, without atomic sums. */
+/* BP_ERR_UNSUPPORTED where the library has no plan for the epilogue, or fails with it in any way:
+ * the product is to be taken without. With an epilogue no size may be 0, and nothing accumulates:
+ * what a failed one has begun is written again. Deterministic: one plan for a shape, without atomic
+ * sums. */
 bp_status bpi_lt_product(bp_exec *ex, const bpi_product *p);
 
 #endif

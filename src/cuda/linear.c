@@ -5,11 +5,11 @@
  *     backward:         dz [N, out], w, gate [N, in], aux -> dx = dz W through the gate
  *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added
  *
- * Bias, ReLU, its bits, its derivative and the bias gradient ride on the products of f32 where
- * cuBLASLt has a plan for them (it is known to have none for sums of one term and bias gradients of
- * one column). Dropout, f64, and the rest are done in place after the product:
- * kernels/linear_finish.cu, gate.cu, sum.cu. Floor: the products'. The rule:
- * src/ops/linear.c. */
+ * A bias, ReLU's derivative and the bias gradient ride on the products of f32 where cuBLASLt has a
+ * plan for them (it is known to have none for sums of one term and bias gradients of one column).
+ * The rest is done in place after the product: kernels/linear_finish.cu, gate.cu, sum.cu. ReLU is
+ * there too, because what the library's makes of NaN, and its bit at 0, are documented nowhere.
+ * Floor: the products', and y read and written once more. The rule: src/ops/linear.c. */
 #include "cuda/inside.h"
 
 extern const bpi_op_kernels bpi_cuda_gate_f32, bpi_cuda_gate_f64;
@@ -47,14 +47,10 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
                            .c = y->data, .c_pitch = y->stride[0]};
     if (rows == 0 || cols == 0)
         return BP_OK;
-    if (y->dtype == BP_F32 && p->keep == 65536 && inner > 0) {
+    if (y->dtype == BP_F32 && !p->relu && p->keep == 65536 && inner > 0) {
         bpi_product fused = product;
-        fused.epilogue = !p->relu         ? BPI_EPILOGUE_BIAS
-                         : out[1].data ? BPI_EPILOGUE_RELU_AUX_BIAS
-                                       : BPI_EPILOGUE_RELU_BIAS;
+        fused.epilogue = BPI_EPILOGUE_BIAS;
         fused.bias = in[2].data;
-        fused.aux = p->relu ? out[1].data : NULL;
-        fused.aux_pitch = aux_pitch(cols);
         bp_status st = bpi_lt_product(ex, &fused);
         if (st != BP_ERR_UNSUPPORTED)
             return st;
@@ -106,7 +102,8 @@ static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *
                            .a = dz->data, .a_pitch = pitch_of(dz), .a_transposed = 1,
                            .b = x->data, .b_pitch = pitch_of(x),
                            .c = dw->data, .c_pitch = dw->stride[0], .accumulate = p->add_w};
-    if (dz->dtype == BP_F32 && dw->data && db->data && !p->add_b && rows > 1 && m > 1 && n) {
+    int32_t writes = dw->data && db->data && !p->add_w && !p->add_b;
+    if (dz->dtype == BP_F32 && writes && rows > 1 && m > 1 && n) {
         bpi_product fused = product;
         fused.epilogue = BPI_EPILOGUE_BGRAD;
         fused.bias = db->data;

@@ -18,7 +18,7 @@ typedef struct plan_key {
     int64_t m, n, k, a_pitch, b_pitch, c_pitch, aux_pitch;
     int32_t dtype, precision, epilogue;
     int32_t a_transposed, b_transposed, accumulate;
-    uint32_t a_align, b_align, c_align, unused; /* bytes, up to 16; a bias and aux have all of 16 */
+    uint32_t a_align, b_align, c_align, bias_align, aux_align, unused; /* bytes, up to 16 */
 } plan_key;
 
 typedef struct plan {
@@ -104,8 +104,6 @@ static bp_status describe_product(bpi_cuda *d, plan *p)
     static const cublasLtEpilogue_t epilogues[] = {
         [BPI_EPILOGUE_NONE] = CUBLASLT_EPILOGUE_DEFAULT,
         [BPI_EPILOGUE_BIAS] = CUBLASLT_EPILOGUE_BIAS,
-        [BPI_EPILOGUE_RELU_BIAS] = CUBLASLT_EPILOGUE_RELU_BIAS,
-        [BPI_EPILOGUE_RELU_AUX_BIAS] = CUBLASLT_EPILOGUE_RELU_AUX_BIAS,
         [BPI_EPILOGUE_DRELU] = CUBLASLT_EPILOGUE_DRELU,
         [BPI_EPILOGUE_BGRAD] = CUBLASLT_EPILOGUE_BGRADB,
         [BPI_EPILOGUE_DRELU_BGRAD] = CUBLASLT_EPILOGUE_DRELU_BGRAD,
@@ -188,19 +186,20 @@ static bp_status choose_algorithm(bpi_lt *lt, plan *p)
     return st;
 }
 
-/* A heuristic reads the alignment of these, and may ask that they are there. */
-static bp_status set_pointers(bpi_cuda *d, plan *p, const bpi_product *w)
+static bp_status set_pointers(bpi_cuda *d, plan *p, void *bias, void *aux)
 {
-    if (w->bias)
+    if (bias)
         LT_TRY(d, cublasLtMatmulDescSetAttribute(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-                                                 &w->bias, sizeof w->bias));
-    if (w->aux)
+                                                 &bias, sizeof bias));
+    if (aux)
         LT_TRY(d, cublasLtMatmulDescSetAttribute(p->product,
-                                                 CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &w->aux,
-                                                 sizeof w->aux));
+                                                 CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &aux,
+                                                 sizeof aux));
     return BP_OK;
 }
 
+/* A heuristic may read the alignment of bias and aux: it gets places that have the key's and no
+ * better one, so that the plan follows from the key, whichever pointers come first. */
 static bp_status make_plan(bpi_lt *lt, plan *p, const bpi_product *w)
 {
     bpi_cuda *d = lt->device;
@@ -212,7 +211,9 @@ static bp_status make_plan(bpi_lt *lt, plan *p, const bpi_product *w)
     BPI_TRY(describe_matrix(d, &p->b, key->dtype, bt ? key->n : key->k, bt ? key->k : key->n,
                             key->b_pitch));
     BPI_TRY(describe_matrix(d, &p->c, key->dtype, key->m, key->n, key->c_pitch));
-    BPI_TRY(set_pointers(d, p, w));
+    char *place = d->workspace; /* aligned to more than 16 */
+    BPI_TRY(set_pointers(d, p, w->bias ? place + key->bias_align : NULL,
+                         w->aux ? place + key->aux_align : NULL));
     return choose_algorithm(lt, p);
 }
 
@@ -238,13 +239,32 @@ static bp_status find_plan(bpi_lt *lt, const plan_key *key, const bpi_product *w
     if (!p)
         return BP_ERR_NOMEM;
     p->key = *key;
+    if (!lt->device->capturing) /* then it is ours already */
+        bpi_cuda_lock();
     bp_status st = make_plan(lt, p, w);
-    if (st != BP_OK) {
+    if (!lt->device->capturing)
+        bpi_cuda_unlock();
+    if (st != BP_OK && key->epilogue == BPI_EPILOGUE_NONE) {
         free_plan(p);
         return st;
     }
     p->next = lt->plans;
     *out = lt->plans = p;
+    return BP_OK;
+}
+
+static bp_status run_plan(bpi_lt *lt, plan *p, const bpi_product *w)
+{
+    bpi_cuda *d = lt->device;
+    double one64 = w->alpha, beta64 = w->accumulate;
+    float one32 = (float)w->alpha, beta32 = (float)w->accumulate;
+    bool f64 = w->dtype == BP_F64;
+    const void *alpha = f64 ? (const void *)&one64 : &one32;
+    const void *beta = f64 ? (const void *)&beta64 : &beta32;
+    BPI_TRY(set_pointers(d, p, w->bias, w->aux));
+    LT_TRY(d, cublasLtMatmul(lt->handle, p->product, alpha, w->b, p->b, w->a, p->a, beta, w->c,
+                             p->c, w->c, p->c, &p->algorithm, d->workspace, p->workspace_bytes,
+                             d->stream));
     return BP_OK;
 }
 
@@ -255,8 +275,6 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
     plan *p;
     if (w->m == 0 || w->n == 0 || (w->k == 0 && w->accumulate))
         return BP_OK;
-    if (alignment(w->bias) < 16 || alignment(w->aux) < 16) /* NULL is aligned */
-        return BP_ERR_UNSUPPORTED;
     BPI_TRY(bpi_cuda_flush(ex));
     if (w->k == 0) { /* gaps between rows are the output's own */
         size_t bytes = (size_t)((w->m - 1) * w->c_pitch + w->n) * (w->dtype == BP_F64 ? 8 : 4);
@@ -269,25 +287,14 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
                     .epilogue = (int32_t)w->epilogue, .a_transposed = w->a_transposed,
                     .b_transposed = w->b_transposed, .accumulate = w->accumulate,
                     .a_align = alignment(w->a), .b_align = alignment(w->b),
-                    .c_align = alignment(w->c)};
+                    .c_align = alignment(w->c), .bias_align = alignment(w->bias),
+                    .aux_align = alignment(w->aux)};
     BPI_TRY(find_plan(lt, &key, w, &p));
-    if (!p->supported)
-        return BP_ERR_UNSUPPORTED;
-    BPI_TRY(set_pointers(d, p, w));
-    double one64 = w->alpha, beta64 = w->accumulate;
-    float one32 = (float)w->alpha, beta32 = (float)w->accumulate;
-    bool f64 = w->dtype == BP_F64;
-    const void *alpha = f64 ? (const void *)&one64 : &one32;
-    const void *beta = f64 ? (const void *)&beta64 : &beta32;
-    cublasStatus_t status =
-        cublasLtMatmul(lt->handle, p->product, alpha, w->b, p->b, w->a, p->a, beta, w->c, p->c, w->c,
-                       p->c, &p->algorithm, d->workspace, p->workspace_bytes, d->stream);
-    /* a heuristic's answer is no promise, above all for sizes of 1 */
-    if (w->epilogue != BPI_EPILOGUE_NONE &&
-        (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE)) {
-        p->supported = 0;
+    bp_status st = p->supported ? run_plan(lt, p, w) : BP_ERR_UNSUPPORTED;
+    if (st != BP_OK && w->epilogue != BPI_EPILOGUE_NONE) {
+        p->supported = 0; /* a heuristic's answer is no promise, above all for sizes of 1 */
         return BP_ERR_UNSUPPORTED;
     }
-    BPI_TRY(check(d, status, "cublasLtMatmul"));
+    BPI_TRY(st);
     return bpi_cuda_launched(ex, cudaSuccess, "cublasLtMatmul");
 }

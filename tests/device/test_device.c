@@ -160,8 +160,8 @@ static void one_graph(double dropout, int64_t most_nodes)
 
 static void graphs(void)
 {
-    one_graph(0, 8);
-    one_graph(0.2, 10); /* dropout draws after the product, and advances the stream */
+    one_graph(0, 9);    /* the hidden layer's ReLU is a node after its product */
+    one_graph(0.2, 10); /* dropout draws in that node, and advances the stream */
 }
 
 /* --- faults: found by kernels, told by the next call that waits ------------------------------ */

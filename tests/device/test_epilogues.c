@@ -1,6 +1,10 @@
 /* Every product that a CUDA device asks cuBLASLt for, against plain loops on the host: each
- * epilogue, precision and a few shapes, aligned and not, with the bits of ReLU both ways. A row
- * says whether the library has a plan, how far off it is, and the time of one product.
+ * epilogue, precision and a few shapes, aligned and not, bias and bits too. A row says whether the
+ * library has a plan, how far off it is, and the time of one product.
+ *
+ * The bits of DRELU are ours (kernels/linear_finish.cu): bit j % 8 of byte j / 8 of a row, 1 where
+ * the product passes. That the library reads them so, and not the padding behind them, which is
+ * random here, is nowhere documented; it is seen here.
  *
  *     test_epilogues [large]
  *
@@ -26,7 +30,6 @@ static bp_exec ex;
 
 static const char *const epilogue_name[] = {
     [BPI_EPILOGUE_NONE] = "none", [BPI_EPILOGUE_BIAS] = "bias",
-    [BPI_EPILOGUE_RELU_BIAS] = "relu bias", [BPI_EPILOGUE_RELU_AUX_BIAS] = "relu aux bias",
     [BPI_EPILOGUE_DRELU] = "drelu", [BPI_EPILOGUE_BGRAD] = "bgrad",
     [BPI_EPILOGUE_DRELU_BGRAD] = "drelu bgrad"};
 
@@ -81,8 +84,9 @@ typedef struct trial {
     shape s;
     matrix a, b, c, bias;
     int32_t a_transposed, b_transposed;
-    unsigned char *bits; /* of the host: what passed, or what may */
+    unsigned char *bits; /* of the host: what may pass */
     void *aux;
+    int64_t shift; /* bias and aux begin so many elements, and words, into their memory */
     int64_t aux_pitch;
     double worst; /* error, as a part of what is allowed */
 } trial;
@@ -111,12 +115,14 @@ static bool bit(const unsigned char *bits, int64_t pitch, int64_t i, int64_t j)
     return bits[(i * pitch + j) / 8] >> j % 8 & 1;
 }
 
-/* Sampled rows and columns of C, and the bits of all that are clearly on one side. */
-static void compare_c(trial *t, const void *c, const unsigned char *aux)
+static bool cuts(const trial *t)
 {
-    bool relu = t->epilogue == BPI_EPILOGUE_RELU_BIAS || t->epilogue == BPI_EPILOGUE_RELU_AUX_BIAS;
-    bool drelu = t->epilogue == BPI_EPILOGUE_DRELU || t->epilogue == BPI_EPILOGUE_DRELU_BGRAD;
-    bool biased = relu || t->epilogue == BPI_EPILOGUE_BIAS;
+    return t->epilogue == BPI_EPILOGUE_DRELU || t->epilogue == BPI_EPILOGUE_DRELU_BGRAD;
+}
+
+/* Sampled rows and columns of C. */
+static void compare_c(trial *t, const void *c)
+{
     int64_t step = t->s.m * t->s.n * t->s.k > 1 << 24 ? 61 : 1;
     for (int64_t at = 0; at < t->s.m * t->s.n; at += step) {
         int64_t i = at / t->s.n, j = at % t->s.n;
@@ -125,10 +131,8 @@ static void compare_c(trial *t, const void *c, const unsigned char *aux)
             sum += a_at(t, i, p) * b_at(t, p, j);
             size += fabs(a_at(t, i, p) * b_at(t, p, j));
         }
-        sum += biased ? t->bias.v[j] : 0;
-        if (aux && fabs(sum) > 1e-2 && bit(aux, t->aux_pitch, i, j) != (sum > 0))
-            t->worst = INFINITY;
-        if ((relu && sum < 0) || (drelu && !bit(t->bits, t->aux_pitch, i, j)))
+        sum += t->epilogue == BPI_EPILOGUE_BIAS ? t->bias.v[t->shift + j] : 0;
+        if (cuts(t) && !bit(t->bits, t->aux_pitch, i, j))
             sum = 0;
         compare(t, value(t->dtype, c, at), sum, size + 1);
     }
@@ -178,14 +182,16 @@ static double time_of(const bpi_product *p)
 static void report(const trial *t, bp_status st, double time)
 {
     char text[128];
-    snprintf(text, sizeof text, "%s %-13s %5lld x %5lld x %5lld  A%s B%s",
+    snprintf(text, sizeof text, "%s %-13s %5lld x %5lld x %5lld  A%s B%s%s",
              t->dtype == BP_F64                           ? "f64 "
              : t->precision == BP_PRECISION_TF32 ? "tf32"
                                                           : "f32 ",
              epilogue_name[t->epilogue], (long long)t->s.m, (long long)t->s.n, (long long)t->s.k,
-             t->a_transposed ? "^T" : "  ", t->b_transposed ? "^T" : "  ");
+             t->a_transposed ? "^T" : "  ", t->b_transposed ? "^T" : "  ",
+             t->shift ? "  bias and bits off 16" : "");
+    bool simulated = !strcmp(BPI_CUDA_KIND, "sim") && t->s.m > 1 && t->s.n > 1 && t->s.k > 1;
     bool expected = t->epilogue == BPI_EPILOGUE_NONE || /* a plain product has a plan anywhere */
-                    (t->dtype == BP_F32 && !strcmp(BPI_CUDA_KIND, "sim"));
+                    (t->dtype == BP_F32 && simulated);
     if (st == BP_ERR_UNSUPPORTED && !expected) {
         printf("no plan %s\n", text);
         return;
@@ -200,59 +206,62 @@ static void run(trial *t)
                      .a = t->a.device, .a_pitch = t->a.cols, .a_transposed = t->a_transposed,
                      .b = t->b.device, .b_pitch = t->b.cols, .b_transposed = t->b_transposed,
                      .c = t->c.device, .c_pitch = t->s.n, .alpha = 1, .epilogue = t->epilogue};
-    bool aux = t->epilogue == BPI_EPILOGUE_RELU_AUX_BIAS || t->epilogue == BPI_EPILOGUE_DRELU ||
-               t->epilogue == BPI_EPILOGUE_DRELU_BGRAD;
     bool gradient = t->epilogue == BPI_EPILOGUE_BGRAD || t->epilogue == BPI_EPILOGUE_DRELU_BGRAD;
-    size_t aux_bytes = (size_t)(t->s.m * t->aux_pitch / 8);
-    p.bias = t->epilogue != BPI_EPILOGUE_NONE && t->epilogue != BPI_EPILOGUE_DRELU ? t->bias.device
-                                                                                    : NULL;
-    p.aux = aux ? t->aux : NULL;
+    size_t first = (size_t)t->shift * (t->dtype == BP_F64 ? 8 : 4);
+    p.bias = gradient || t->epilogue == BPI_EPILOGUE_BIAS ? (char *)t->bias.device + first : NULL;
+    p.aux = cuts(t) ? (char *)t->aux + 4 * t->shift : NULL;
     p.aux_pitch = t->aux_pitch;
     (void)!device->calls->set_precision(device, t->precision);
     bp_status st = bpi_lt_product(&ex, &p);
-    unsigned char *c = malloc(t->c.bytes), *bias = malloc(t->bias.bytes), *bits = malloc(aux_bytes);
+    unsigned char *c = malloc(t->c.bytes), *bias = malloc(t->bias.bytes);
     if (st == BP_OK)
         st = device->calls->download(device, c, t->c.device, t->c.bytes);
     if (st == BP_OK)
         st = device->calls->download(device, bias, t->bias.device, t->bias.bytes);
     if (st == BP_OK)
-        st = device->calls->download(device, bits, t->aux, aux_bytes);
-    if (st == BP_OK)
-        compare_c(t, c, t->epilogue == BPI_EPILOGUE_RELU_AUX_BIAS ? bits : NULL);
+        compare_c(t, c);
     if (st == BP_OK && gradient)
-        compare_bias(t, c, bias);
+        compare_bias(t, c, bias + first);
     report(t, st, st == BP_OK ? time_of(&p) : 0);
     free(c);
     free(bias);
-    free(bits);
 }
 
-static void try_epilogue(bp_dtype dtype, bp_precision precision, bpi_epilogue epilogue, shape s)
+static void try_shifted(bp_dtype dtype, bp_precision precision, bpi_epilogue epilogue, shape s,
+                        int64_t shift)
 {
     /* the layouts that linear's three products have */
     bool wgrad = epilogue == BPI_EPILOGUE_BGRAD;
-    bool forward = epilogue <= BPI_EPILOGUE_RELU_AUX_BIAS;
+    bool forward = epilogue <= BPI_EPILOGUE_BIAS;
     trial t = {.dtype = dtype, .precision = precision, .epilogue = epilogue, .s = s,
                .a_transposed = wgrad, .b_transposed = forward,
-               .aux_pitch = (s.n + 127) / 128 * 128};
-    size_t aux_bytes = (size_t)(s.m * t.aux_pitch / 8);
+               .aux_pitch = (s.n + 127) / 128 * 128, .shift = shift};
+    size_t aux_bytes = (size_t)(s.m * t.aux_pitch / 8), aux_room = aux_bytes + 4 * (size_t)shift;
     t.a = make(dtype, wgrad ? s.k : s.m, wgrad ? s.m : s.k, 1);
     t.b = make(dtype, forward ? s.n : s.k, forward ? s.k : s.n, 2);
     t.c = make(dtype, s.m, s.n, 3);
-    t.bias = make(dtype, 1, s.n > s.m ? s.n : s.m, 4);
-    t.aux = device->calls->alloc(device, aux_bytes);
+    t.bias = make(dtype, 1, (s.n > s.m ? s.n : s.m) + shift, 4);
+    t.aux = device->calls->alloc(device, aux_room);
     t.bits = malloc(aux_bytes);
     for (size_t i = 0; i < aux_bytes; i++)
         t.bits[i] = (unsigned char)(256 * op_random(5, (int64_t)i));
-    if (!t.aux || device->calls->upload(device, t.aux, t.bits, aux_bytes) != BP_OK)
+    char *at = (char *)t.aux + 4 * shift;
+    if (!t.aux || device->calls->upload(device, at, t.bits, aux_bytes) != BP_OK)
         check(0, "bits go to the device");
     run(&t);
     release(&t.a);
     release(&t.b);
     release(&t.c);
     release(&t.bias);
-    device->calls->free(device, t.aux, aux_bytes);
+    device->calls->free(device, t.aux, aux_room);
     free(t.bits);
+}
+
+static void try_epilogue(bp_dtype dtype, bp_precision precision, bpi_epilogue epilogue, shape s)
+{
+    try_shifted(dtype, precision, epilogue, s, 0);
+    if (epilogue != BPI_EPILOGUE_NONE)
+        try_shifted(dtype, precision, epilogue, s, 1);
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,12 @@
 /* What only a simulated device can show: the order of threads and of blocks, work that is done as
- * late as it may be, and the failure of every call. A plain program:
+ * late as it may be, the failure of every call, and threads that come in each other's way. A plain
+ * program:
  *
- *     test_sim [orders] [lazy] [failures] [errors]       (all, without a section)
+ *     test_sim [orders] [lazy] [failures] [retries] [contexts] [errors]  (all, without a section)
  *
  * The simulation is tests/sim; it is spoken to through tests/sim/control.h. */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +142,91 @@ static void failures(void)
     sim->reset();
 }
 
+/* --- retries: whatever cuBLASLt says to an epilogue, the product is taken without ------------- */
+
+/* Lives in each of which one of these calls fails, with one status after the other from `first` on.
+ * *right: those that came to their end as if nothing had been. The number of lives. */
+static int lives_without(const char *call, int first, uint64_t digest, int *right)
+{
+    enum { STATUSES = 9 };
+    static const int status[STATUSES] = {1, 3, 7, 8, 11, 13, 14, 15, 16}; /* of cublasStatus_t */
+    int n = 0, told = 1;
+    for (*right = 0;; n++) {
+        sim->reset();
+        sim->fail(call, n + 1, status[(first + n) % STATUSES]);
+        life l = live();
+        if (sim->calls(call) <= n)
+            break;
+        *right += l.status == BP_OK && l.digest == digest && nothing_left();
+        told &= l.status != BP_OK || l.digest == digest;
+    }
+    sim->reset();
+    if (!told)
+        check(0, "no call that failed left wrong bits");
+    return n;
+}
+
+static void retries(void)
+{
+    static const char *const of_epilogue[] = {"cublasLtMatmulDescSetAttribute:epilogue",
+                                              "cublasLtMatmulAlgoGetHeuristic:epilogue",
+                                              "cublasLtMatmul:epilogue"};
+    static const char *const of_plan[] = {"cublasLtMatmulDescCreate", "cublasLtMatrixLayoutCreate",
+                                          "cublasLtMatmulPreferenceCreate",
+                                          "cublasLtMatmulPreferenceSetAttribute"};
+    int right[2];
+    sim->reset();
+    const uint64_t digest = live().digest;
+    const int plans = (int)sim->calls("cublasLtMatmulAlgoGetHeuristic:epilogue");
+    check(digest && plans > 0, "a life has epilogues");
+    for (size_t k = 0; k < sizeof of_epilogue / sizeof *of_epilogue; k++) {
+        int n = lives_without(of_epilogue[k], 0, digest, &right[0]);
+        lives_without(of_epilogue[k], 4, digest, &right[1]);
+        printf("       %d calls failed, one by one\n", n);
+        check(n > 0 && right[0] == n && right[1] == n, of_epilogue[k]);
+    }
+    for (size_t k = 0; k < sizeof of_plan / sizeof *of_plan; k++) { /* some are of plain products */
+        int n = lives_without(of_plan[k], 0, digest, &right[0]);
+        check(n > plans && right[0] >= plans, of_plan[k]);
+    }
+}
+
+/* --- contexts: several threads at once -------------------------------------------------------- */
+
+enum { THREADS = 4, LIVES = 8 };
+
+static pthread_barrier_t together;
+
+static void *live_on(void *digests)
+{
+    pthread_barrier_wait(&together);
+    for (int i = 0; i < LIVES; i++)
+        ((uint64_t *)digests)[i] = live().digest;
+    return NULL;
+}
+
+static void contexts(void)
+{
+    const uint64_t right = live().digest;
+    uint64_t digest[THREADS][LIVES] = {{0}};
+    pthread_t thread[THREADS];
+    int good = !pthread_barrier_init(&together, NULL, THREADS);
+    sim->expect_error(1);
+    for (int i = 0; i < THREADS; i++)
+        good &= !pthread_create(&thread[i], NULL, live_on, digest[i]);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], NULL);
+        for (int k = 0; k < LIVES; k++)
+            good &= digest[i][k] == right;
+    }
+    check(!*sim->last_error(), "one thread at a time is in a heuristic or a capture");
+    if (*sim->last_error())
+        printf("       %s\n", sim->last_error());
+    check(good && nothing_left(), "contexts of several threads train with equal bits");
+    sim->expect_error(0);
+    pthread_barrier_destroy(&together);
+}
+
 /* --- errors: what a user is told -------------------------------------------------------------- */
 
 static void expect_open(const char *name, const char *text)
@@ -200,7 +287,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures}, {"errors", errors}};
+    } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures},
+                   {"retries", retries}, {"contexts", contexts}, {"errors", errors}};
     if (!open_control())
         return 1;
     for (size_t k = 0; k < sizeof section / sizeof *section; k++)

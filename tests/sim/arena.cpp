@@ -1,8 +1,8 @@
 /* Where the allocations of the simulated devices lie; the calls that make them are in memory.cpp.
  *
  * All lie in one range of addresses, with red zones between them. Host code may not touch the range
- * (the guard): it is open only while work of a stream runs. New memory holds NaN. Under ASan
- * allocations come from malloc instead, because then it sees their bounds. */
+ * (the guard): it is open only while work of a stream runs. New memory holds unwritten(). Under
+ * ASan allocations come from malloc instead, because then it sees their bounds. */
 #include "runtime.h"
 
 #include <cstdio>
@@ -19,7 +19,6 @@ size_t arena_bytes;
 namespace {
 
 const size_t ALIGNMENT = 256;
-const unsigned char POISON = 0xff; /* NaN in every type */
 
 struct Allocation {
     size_t bytes;
@@ -52,7 +51,7 @@ char *place(size_t bytes)
     void *p = nullptr;
     if (posix_memalign(&p, ALIGNMENT, bytes))
         return nullptr;
-    memset(p, POISON, bytes);
+    memset(p, unwritten(), bytes);
     if (config.guard && open_depth == 0)
         __asan_poison_memory_region(p, guarded(bytes));
     return static_cast<char *>(p);
@@ -122,7 +121,7 @@ char *place(size_t bytes)
         holes[offset + span] = rest;
     use_arena(offset + span);
     dev_open();
-    memset(arena + offset, POISON, span);
+    memset(arena + offset, unwritten(), span);
     dev_close();
     mark_init(arena + offset, span, false);
     return arena + offset;
@@ -146,9 +145,9 @@ void displace(char *p, size_t bytes)
     const size_t span = span_of(bytes);
     size_t clean = bytes;
     dev_open();
-    while (clean < span && static_cast<unsigned char>(p[clean]) == POISON)
+    while (clean < span && static_cast<unsigned char>(p[clean]) == unwritten())
         clean++;
-    memset(p, POISON, span);
+    memset(p, unwritten(), span);
     dev_close();
     add_hole(p - arena, span);
     if (clean < span)

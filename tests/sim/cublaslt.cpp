@@ -2,10 +2,14 @@
  *
  * Descriptors are read when they are used. What the real library leaves to luck is an error here:
  * memory that is not the device's or has no value, pointers less aligned than was promised, an
- * algorithm that was chosen for another problem. BPCUDA_SIM_NO_EPILOGUES=1: no algorithm has an
- * epilogue. */
+ * algorithm that was chosen for another problem, heuristics or captures of two threads at a time.
+ * BPCUDA_SIM_NO_EPILOGUES=1: no algorithm has an epilogue. What NVIDIA does not document has two
+ * answers (config.undocumented): how a heuristic says that there is no algorithm, whether an
+ * algorithm it found serves an epilogue on one row or one term, how much workspace one wants, and
+ * what a product that failed leaves behind. */
 #include "product.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -22,13 +26,15 @@ struct Preference {
     uint32_t alignments[4]; /* bytes: of A, B, C, D */
 };
 
+enum Pointer { OF_A, OF_B, OF_C, OF_D, OF_BIAS, OF_AUX, POINTERS };
+
 /* What cublasLtMatmulAlgo_t holds: the problem that it was chosen for, and what it needs. */
 struct Algorithm {
     struct Key {
         int64_t m, n, k;
         int32_t compute, transa, transb, epilogue;
     } key;
-    uint32_t alignments[4];
+    uint16_t alignments[POINTERS];
     uint32_t workspace_bytes;
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t), "it travels in one");
@@ -72,6 +78,16 @@ template <typename T, typename Handle> cublasStatus_t destroy(const char *name, 
     });
 }
 
+/* Whether a product goes by the second name, under which a test can make it fail. */
+bool has_epilogue(cublasLtMatmulDesc_t desc)
+{
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    Object *object = reinterpret_cast<Object *>(desc);
+    auto *held = objects.count(object) ? dynamic_cast<Held<Description> *>(object) : nullptr;
+    return held && held->value.epilogue != CUBLASLT_EPILOGUE_DEFAULT;
+}
+#define NAME_OF(call, desc) (has_epilogue(desc) ? call ":epilogue" : call)
+
 template <typename T> cublasStatus_t set(T *field, const void *value, size_t bytes)
 {
     if (!value || bytes != sizeof(T))
@@ -113,11 +129,7 @@ bool is_supported(const Problem &p)
     switch (p.desc.epilogue) {
     case CUBLASLT_EPILOGUE_DEFAULT:
         return true;
-    case CUBLASLT_EPILOGUE_RELU:
     case CUBLASLT_EPILOGUE_BIAS:
-    case CUBLASLT_EPILOGUE_RELU_BIAS:
-    case CUBLASLT_EPILOGUE_RELU_AUX:
-    case CUBLASLT_EPILOGUE_RELU_AUX_BIAS:
     case CUBLASLT_EPILOGUE_DRELU:
     case CUBLASLT_EPILOGUE_DRELU_BGRAD:
     case CUBLASLT_EPILOGUE_BGRADA:
@@ -140,14 +152,24 @@ Algorithm::Key key_of(const Problem &p)
     return {p.d.rows, p.d.cols, p.k, desc.compute, desc.transa, desc.transb, desc.epilogue};
 }
 
+uint16_t alignment_of(const void *p)
+{
+    const uintptr_t bits = reinterpret_cast<uintptr_t>(p) | 256;
+    return static_cast<uint16_t>(bits & -bits);
+}
+
+/* Alignments as promised; that of bias and aux as found. */
 Algorithm choose(const Problem &p, const Preference &preference)
 {
+    const uint64_t wanted = config.undocumented ? 0 : WORKSPACE_WANTED;
     Algorithm algorithm = {};
     algorithm.key = key_of(p);
-    memcpy(algorithm.alignments, preference.alignments, sizeof algorithm.alignments);
-    algorithm.workspace_bytes = WORKSPACE_WANTED;
-    if (preference.workspace_bytes < WORKSPACE_WANTED)
-        algorithm.workspace_bytes = static_cast<uint32_t>(preference.workspace_bytes);
+    for (int i = 0; i <= OF_D; i++)
+        algorithm.alignments[i] = static_cast<uint16_t>(preference.alignments[i]);
+    algorithm.alignments[OF_BIAS] = alignment_of(p.desc.bias);
+    algorithm.alignments[OF_AUX] = alignment_of(p.desc.aux);
+    algorithm.workspace_bytes =
+        static_cast<uint32_t>(std::min(preference.workspace_bytes, wanted));
     return algorithm;
 }
 
@@ -156,21 +178,46 @@ bool is_aligned(const void *p, size_t bytes)
     return bytes == 0 || reinterpret_cast<uintptr_t>(p) % bytes == 0;
 }
 
+/* An epilogue that an algorithm was found for, and that it may refuse all the same. */
+bool is_refused(const Problem &p)
+{
+    return config.undocumented && p.desc.epilogue != CUBLASLT_EPILOGUE_DEFAULT &&
+           (p.d.rows == 1 || p.d.cols == 1 || p.k == 1);
+}
+
 /* Whether the product is what the algorithm was chosen for. */
 bool fits(const Product &p, const Algorithm &algorithm)
 {
-    const void *const pointers[] = {p.a, p.b, p.c, p.d};
+    const Description &desc = p.problem.desc;
+    const void *const pointers[POINTERS] = {p.a, p.b, p.c, p.d, desc.bias, desc.aux};
+    const char *const names[POINTERS] = {"A", "B", "C", "D", "bias", "aux"};
     const Algorithm::Key key = key_of(p.problem);
     if (memcmp(&key, &algorithm.key, sizeof key))
         return complain("cublasLtMatmul: the algorithm was chosen for another problem");
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < POINTERS; i++)
         if (!is_aligned(pointers[i], algorithm.alignments[i]))
-            return complain("cublasLtMatmul: %c at %p is not aligned to %u bytes, as promised",
-                            "ABCD"[i], pointers[i], algorithm.alignments[i]);
+            return complain("cublasLtMatmul: %s at %p is not aligned to %u bytes, as promised",
+                            names[i], pointers[i], algorithm.alignments[i]);
     if (p.workspace_bytes && !is_aligned(p.workspace, WORKSPACE_ALIGNMENT))
         return complain("cublasLtMatmul: workspace at %p is not aligned to %d bytes",
                         p.workspace, WORKSPACE_ALIGNMENT);
     return true;
+}
+
+/* A product that failed may have written any of it. */
+void spoil(void *matrix, cublasLtMatrixLayout_t layout, cudaStream_t stream)
+{
+    Stream *s;
+    auto *held = find<Held<Layout>>(layout);
+    if (!held || find_stream(stream, &s))
+        return;
+    const Layout l = held->value;
+    submit(s, [=] {
+        for (int64_t i = 0; i < l.cols; i++)
+            memset(static_cast<char *>(matrix) + i * l.ld * size_of(l.type), unwritten(),
+                   l.rows * size_of(l.type));
+        return cudaSuccess;
+    });
 }
 
 } // namespace
@@ -232,7 +279,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
                                               cublasLtMatmulDescAttributes_t attr,
                                               const void *value, size_t bytes)
 {
-    return library("cublasLtMatmulDescSetAttribute", WORK, [=] {
+    return library(NAME_OF("cublasLtMatmulDescSetAttribute", desc), WORK, [=] {
         auto *held = find<Held<Description>>(desc);
         if (!held)
             return CUBLAS_STATUS_INVALID_VALUE;
@@ -317,16 +364,20 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               int *returned)
 {
     *returned = 0;
-    return library("cublasLtMatmulAlgoGetHeuristic", WORK, [=] {
+    const Alone alone("cublasLtMatmulAlgoGetHeuristic");
+    return library(NAME_OF("cublasLtMatmulAlgoGetHeuristic", desc), WORK, [=] {
         Problem problem;
         auto *held = find<Held<Preference>>(preference);
         if (!find<Held<Context>>(handle) || !held || requested < 1 ||
             !read_problem(desc, a, b, c, d, &problem) || !is_aux_valid(problem))
             return CUBLAS_STATUS_INVALID_VALUE;
-        if (!is_supported(problem))
-            return CUBLAS_STATUS_NOT_SUPPORTED;
-        const Algorithm algorithm = choose(problem, held->value);
         results[0] = cublasLtMatmulHeuristicResult_t();
+        if (!is_supported(problem)) {
+            results[0].state = CUBLAS_STATUS_NOT_SUPPORTED;
+            *returned = config.undocumented;
+            return config.undocumented ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
+        }
+        const Algorithm algorithm = choose(problem, held->value);
         memcpy(&results[0].algo, &algorithm, sizeof algorithm);
         results[0].workspaceSize = algorithm.workspace_bytes;
         *returned = 1;
@@ -341,7 +392,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t *algo,
                               void *workspace, size_t workspace_bytes, cudaStream_t stream)
 {
-    return library("cublasLtMatmul", WORK, [=] {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    const cublasStatus_t status = library(NAME_OF("cublasLtMatmul", desc), WORK, [=] {
         Product p;
         Stream *s;
         auto *held = find<Held<Context>>(handle);
@@ -349,6 +401,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
             !read_problem(desc, a, b, c, d, &p.problem) || !is_aux_valid(p.problem) ||
             !is_supported(p.problem))
             return CUBLAS_STATUS_INVALID_VALUE;
+        if (is_refused(p.problem))
+            return CUBLAS_STATUS_NOT_SUPPORTED;
         Algorithm algorithm;
         memcpy(&algorithm, algo, sizeof algorithm);
         const bool is_f64 = p.problem.d.type == CUDA_R_64F;
@@ -366,6 +420,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         return submit(s, [=] { return run_product(p); }) ? CUBLAS_STATUS_EXECUTION_FAILED
                                                  : CUBLAS_STATUS_SUCCESS;
     });
+    if (status != CUBLAS_STATUS_SUCCESS && config.undocumented)
+        spoil(D, d, stream);
+    return status;
 }
 
 } // extern "C"

@@ -41,6 +41,8 @@ static Config config_from_environment()
     c.devices = 1;
     c.memory_bytes = (size_t)8 << 30;
     c.guard = true;
+    const char *undocumented = getenv("BPCUDA_SIM_UNDOCUMENTED");
+    c.undocumented = undocumented && atoi(undocumented) != 0;
     const char *lazy = getenv("BPCUDA_SIM_LAZY");
     c.lazy = lazy && atoi(lazy) != 0;
     const char *order = getenv("BPCUDA_SIM_ORDER");
@@ -529,7 +531,7 @@ static void complete(const Meeting &m, Thread *lanes)
             if (m.arrived >> source & 1)
                 memcpy(result, lanes[source].value, sizeof lanes[i].result);
             else
-                memset(result, 0xff, sizeof lanes[i].result); /* undefined in CUDA; a NaN */
+                memset(result, unwritten(), sizeof lanes[i].result); /* undefined in CUDA */
         }
     }
 }
@@ -604,13 +606,13 @@ alignas(256) char shared_memory[SHARED_BYTES];
 static std::vector<Variable> &variables = *new std::vector<Variable>;
 static size_t shared_end; /* of the last variable */
 
-/* All bits set, which is a NaN; ASan sees what lies between variables. */
+/* ASan sees what lies between variables. */
 static void clear_shared(size_t offset, size_t bytes)
 {
 #ifdef SIM_ASAN
     __asan_unpoison_memory_region(shared_memory + offset, bytes);
 #endif
-    memset(shared_memory + offset, 0xff, bytes);
+    memset(shared_memory + offset, unwritten(), bytes);
     check_shared(offset, bytes);
 }
 

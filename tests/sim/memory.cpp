@@ -22,12 +22,18 @@ bool is_pinned(const void *p, size_t bytes)
 
 struct Pool : Object {};
 
+/* What a call about no bytes at all says, nobody documents. */
+cudaError_t of_nothing()
+{
+    return config.undocumented ? cudaErrorInvalidValue : cudaSuccess;
+}
+
 /* Memory that waits in the streams to be freed is there to be had, as in a pool of CUDA. */
 cudaError_t allocate(void **ptr, size_t bytes)
 {
     *ptr = nullptr;
     if (bytes == 0)
-        return cudaSuccess;
+        return of_nothing();
     void *p = dev_alloc(bytes);
     if (!p) {
         drain_device(current_device);
@@ -258,7 +264,7 @@ cudaError_t cudaMemsetAsync(void *ptr, int value, size_t count, cudaStream_t str
     return stream_api("cudaMemsetAsync", WORK, stream, [=](Stream *s) {
         const int device = s->device;
         if (count == 0)
-            return cudaSuccess;
+            return of_nothing();
         if (!in_device(ptr, count, device, "cudaMemsetAsync"))
             return cudaErrorInvalidValue;
         return submit(s, [=] { return fill(ptr, value, count, device); });
@@ -270,7 +276,7 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaM
 {
     return stream_api("cudaMemcpyAsync", WORK, stream, [=](Stream *s) {
         if (count == 0)
-            return cudaSuccess;
+            return of_nothing();
         Copy c = {dst, src, count, false, false, s->device};
         c.to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice ||
                       (kind == cudaMemcpyDefault && is_dev(dst));

@@ -327,7 +327,9 @@ bpi_sim_planted(const char *name, const int *x, int *y)
         c++;
     cudaStream_t stream;
     void *memory[3];
-    cudaError_t error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    cudaError_t error = cudaSetDevice(0);
+    if (error == cudaSuccess)
+        error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
     for (void *&p : memory)
         if (error == cudaSuccess)
             error = cudaMalloc(&p, BYTES);
@@ -350,7 +352,7 @@ bpi_sim_planted(const char *name, const int *x, int *y)
 extern "C" __attribute__((visibility("default"))) int bpi_sim_planted_touch(void)
 {
     void *p;
-    if (cudaMalloc(&p, sizeof(int)) != cudaSuccess)
+    if (cudaSetDevice(0) != cudaSuccess || cudaMalloc(&p, sizeof(int)) != cudaSuccess)
         return 0;
     return *(volatile int *)p;
 }

@@ -2,8 +2,10 @@
  *
  *     D = epilogue(alpha op(A) op(B) + beta C)
  *
- * each element summed in order of k, in the type of the matrices; biases and their gradients are
- * along the rows of D, but for BGRADB. The workspace holds NaN afterwards. */
+ * each element summed in the type of the matrices; biases and their gradients are along the rows of
+ * D, but for BGRADB. What NVIDIA does not document has two answers (config.undocumented): the order
+ * of sums, from the first term or from the last; whether the padding of the bits is read; 0 times
+ * NaN where alpha is 0 and where a bit cuts. The workspace holds nothing afterwards. */
 #include "product.h"
 
 #include <algorithm>
@@ -51,9 +53,10 @@ std::vector<Range> ranges_of(const Product &p)
     if (const int64_t bytes = bias_length(q) * size_of(q.d.type))
         ranges.push_back({"cublasLtMatmul: bias", epilogue & ADD_BIAS ? INPUT : OUTPUT,
                           q.desc.bias, 1, bytes, bytes});
+    const int64_t bits = config.undocumented ? q.desc.aux_ld : q.d.rows;
     if (epilogue & HAS_AUX)
-        ranges.push_back({"cublasLtMatmul: aux", epilogue & RELU_GRADIENT ? INPUT : OUTPUT,
-                          q.desc.aux, q.d.cols, (q.d.rows + 7) / 8, q.desc.aux_ld / 8});
+        ranges.push_back({"cublasLtMatmul: aux", INPUT, q.desc.aux, q.d.cols, (bits + 7) / 8,
+                          q.desc.aux_ld / 8});
     if (const int64_t bytes = p.workspace_bytes)
         ranges.push_back({"cublasLtMatmul: workspace", SCRATCH, p.workspace, 1, bytes, bytes});
     return ranges;
@@ -77,7 +80,7 @@ void mark_written(const Product &p)
             mark_init(static_cast<const char *>(r.first) + i * r.step_bytes, r.bytes,
                       r.use == OUTPUT);
     if (p.workspace_bytes)
-        memset(p.workspace, 0xff, p.workspace_bytes);
+        memset(p.workspace, unwritten(), p.workspace_bytes);
 }
 
 /* --- arithmetic ------------------------------------------------------------------------------- */
@@ -103,7 +106,13 @@ add_scaled(T *__restrict__ y, const T *__restrict__ x, T factor, int64_t n)
         y[i] += factor * x[i];
 }
 
-/* Column j of D, and of the mask beside it, from the sums of the product. */
+/* Where sum number i of n is: in order, or from the last one on. */
+int64_t turn(int64_t i, int64_t n)
+{
+    return config.undocumented ? n - 1 - i : i;
+}
+
+/* Column j of D from the sums of the product. */
 template <typename T> void finish_column(const Product &p, int64_t j, const T *sums)
 {
     const Description &desc = p.problem.desc;
@@ -111,22 +120,17 @@ template <typename T> void finish_column(const Product &p, int64_t j, const T *s
     const T *c = static_cast<const T *>(p.c) + j * p.problem.c.ld;
     T *d = static_cast<T *>(p.d) + j * p.problem.d.ld;
     const T *bias = static_cast<const T *>(desc.bias);
-    unsigned char *aux = static_cast<unsigned char *>(desc.aux) + j * desc.aux_ld / 8;
+    const unsigned char *aux = static_cast<unsigned char *>(desc.aux) + j * desc.aux_ld / 8;
+    const bool drops = config.undocumented && p.alpha == 0;
     for (int64_t i = 0; i < p.problem.d.rows; i++) {
-        T value = static_cast<T>(p.alpha) * sums[i];
+        T value = drops ? 0 : static_cast<T>(p.alpha) * sums[i];
         if (p.beta != 0)
             value += static_cast<T>(p.beta) * c[i];
         if (epilogue & ADD_BIAS)
             value += bias[i];
-        const unsigned bit = 1u << i % 8;
-        bool passes = true;
-        if (epilogue & RELU)
-            passes = value > 0;
-        else if (epilogue & RELU_GRADIENT)
-            passes = aux[i / 8] & bit;
-        if (epilogue & RELU && epilogue & HAS_AUX)
-            aux[i / 8] = passes ? aux[i / 8] | bit : aux[i / 8] & ~bit;
-        d[i] = passes ? value : 0;
+        if (epilogue & RELU_GRADIENT && !(aux[i / 8] >> i % 8 & 1))
+            value = config.undocumented ? value * 0 : 0;
+        d[i] = value;
     }
 }
 
@@ -136,7 +140,7 @@ template <typename T> void sum_rows(const Factor<T> &x, int64_t rows, int64_t co
     for (int64_t i = 0; i < rows; i++) {
         double sum = 0;
         for (int64_t j = 0; j < cols; j++)
-            sum += x.at(i, j);
+            sum += x.at(i, turn(j, cols));
         sums[i] = static_cast<T>(sum);
     }
 }
@@ -166,7 +170,7 @@ template <typename T> void multiply(const Product &p)
     for (int64_t j = 0; j < n; j++) {
         std::fill(sums.begin(), sums.end(), T(0));
         for (int64_t k = 0; k < q.k; k++)
-            add_scaled(sums.data(), &columns[k * m], b.at(k, j), m);
+            add_scaled(sums.data(), &columns[turn(k, q.k) * m], b.at(turn(k, q.k), j), m);
         finish_column(p, j, sums.data());
     }
     sum_bias_gradient<T>(p);

@@ -10,7 +10,7 @@
 namespace sim {
 
 /* The bits that cublasLtEpilogue_t is made of. */
-enum { RELU = 2, ADD_BIAS = 4, RELU_GRADIENT = 8, BIAS_GRADIENT = 16, HAS_AUX = 128 };
+enum { ADD_BIAS = 4, RELU_GRADIENT = 8, BIAS_GRADIENT = 16, HAS_AUX = 128 };
 
 struct Description {
     cublasComputeType_t compute;

@@ -20,6 +20,7 @@ thread_local int current_device;
 
 namespace {
 
+thread_local bool device_is_set;
 thread_local cudaError_t last_call_error; /* what cudaGetLastError tells this thread */
 
 struct Fault {
@@ -63,7 +64,14 @@ cudaError_t enter(const char *name, Kind kind)
         return cudaErrorNoDevice;
     if (int error = injected(name, kind).error)
         return static_cast<cudaError_t>(error);
+    if (kind != QUERY && !has_device(name))
+        return cudaErrorInvalidDevice;
     return kind == WORK ? devices[current_device].sticky : cudaSuccess;
+}
+
+bool has_device(const char *call)
+{
+    return device_is_set || complain("%s: before cudaSetDevice", call);
 }
 
 cudaError_t leave(cudaError_t error, Kind kind)
@@ -228,6 +236,7 @@ cudaError_t cudaSetDevice(int device)
         if (device < 0 || device >= config.devices)
             return cudaErrorInvalidDevice;
         current_device = device;
+        device_is_set = true;
         return cudaSuccess;
     });
 }

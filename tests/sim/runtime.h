@@ -52,6 +52,10 @@ template <typename Body> cudaError_t api(const char *name, Kind kind, Body body)
     return leave(error == cudaSuccess ? body() : error, kind);
 }
 
+/* Whether this thread has said which device it means. A call that needs one takes device 0
+ * otherwise, which is not what the host code wants. */
+bool has_device(const char *call);
+
 /* Reports a mistake of the host code; false. */
 bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -139,6 +143,15 @@ void drain(Stream *stream);
 void drain_device(int device);
 void drain_everything();
 void forget_kernels();
+
+/* While one lives, its thread is in a heuristic, and others may come. Complains of a thread that
+ * comes while another is in one, or captures: CUDA forbids neither, but nothing says it works. */
+class Alone {
+public:
+    explicit Alone(const char *call);
+    ~Alone();
+};
+bool is_alone(const char *call);
 
 /* Refuses a call for which a capturing stream has no node; the capture is spoiled. */
 cudaError_t refuse_captured(Stream *stream);

@@ -33,6 +33,7 @@ struct Config {
     bool lazy;
     bool guard;
     bool expect_error;
+    bool undocumented; /* where the documentation is silent: the other answer */
     int devices;
     size_t memory_bytes;
 };
@@ -41,6 +42,10 @@ extern std::string last_error; /* "": none */
 
 void seed_random(uint64_t seed);
 uint64_t random_bits();
+
+/* What memory that nobody has written holds, as far as a kernel can tell: a NaN in every type, or a
+ * large number in every type. */
+static inline int unwritten() { return config.undocumented ? 0x5b : 0xff; }
 
 /* Keeps a text in last_error if an error is expected, or prints it and aborts. */
 void report_error(const char *text);

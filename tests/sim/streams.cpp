@@ -77,6 +77,51 @@ cudaError_t submit(Stream *stream, Work work, Kind kind)
     return devices[stream->device].sticky;
 }
 
+static std::thread::id &in_heuristic = *new std::thread::id;
+
+bool is_alone(const char *call)
+{
+    const std::thread::id us = std::this_thread::get_id(), nobody;
+    bool alone = in_heuristic == nobody || in_heuristic == us;
+    for_each_stream([&](Stream *stream) {
+        alone = alone && (!is_capturing(stream) || stream->thread == us);
+    });
+    return alone || complain("%s: another thread is in a heuristic or a capture", call);
+}
+
+/* The threads that have been in a heuristic, and live. */
+static int &visitors = *new int;
+struct Visitor {
+    Visitor() { visitors++; }
+    ~Visitor()
+    {
+        std::lock_guard<std::recursive_mutex> lock(mutex);
+        visitors--;
+    }
+};
+
+Alone::Alone(const char *call)
+{
+    bool others;
+    {
+        std::lock_guard<std::recursive_mutex> lock(mutex);
+        if (is_alone(call))
+            in_heuristic = std::this_thread::get_id();
+        static thread_local Visitor visitor;
+        (void)visitor;
+        others = visitors > 1;
+    }
+    for (int i = 0; others && i < 20; i++)
+        std::this_thread::yield();
+}
+
+Alone::~Alone()
+{
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    if (in_heuristic == std::this_thread::get_id())
+        in_heuristic = std::thread::id();
+}
+
 cudaError_t refuse_captured(Stream *stream)
 {
     if (!is_capturing(stream))
@@ -290,6 +335,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode)
 {
     return api("cudaThreadExchangeStreamCaptureMode", QUERY, [=] {
+        if (!has_device("cudaThreadExchangeStreamCaptureMode"))
+            return cudaErrorIllegalState;
         std::swap(*mode, thread_mode);
         return cudaSuccess;
     });
@@ -298,7 +345,7 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
     return stream_api("cudaStreamBeginCapture", WORK, stream, [=](Stream *s) {
-        if (is_capturing(s))
+        if (is_capturing(s) || !is_alone("cudaStreamBeginCapture"))
             return cudaErrorIllegalState;
         s->status = cudaStreamCaptureStatusActive;
         s->mode = mode;

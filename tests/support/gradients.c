@@ -176,7 +176,8 @@ void read_gradients(void)
             continue;
         case_inputs(c, false, in);
         if (case_run(ctx, c, BP_F64, in, RUN_GRADIENTS, &r)) {
-            differences(ctx, c, in, &r);
+            if (!(c->flags & CASE_KINK))
+                differences(ctx, c, in, &r);
             if (!empty) /* a parameter is never empty */
                 into_store(ctx, c, in, &r);
         } else {

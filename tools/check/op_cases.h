@@ -30,7 +30,8 @@ enum {
     CASE_BIG = 1,      /* above the grain: several threads must take part */
     CASE_SPECIALS = 2, /* right with NaN, infinities and zeros among the inputs */
     CASE_TINY = 4,     /* and with a subnormal f32 */
-    CASE_ZERO = 8      /* an output may be all zeros, or empty */
+    CASE_ZERO = 8,     /* an output may be all zeros, or empty */
+    CASE_KINK = 16     /* values stand at a kink, where no finite difference tells */
 };
 
 typedef struct op_case op_case;
