@@ -173,6 +173,50 @@ static bp_status gather_bad(bp_context *c, void *user)
     return bp_gather(t[0], t[1]) ? BP_OK : BP_ERR_STATE;
 }
 
+typedef struct scatter {
+    bp_tensor *x, *index, *y;
+} scatter;
+
+static bp_status scatter_bad(bp_context *c, void *user)
+{
+    (void)c;
+    scatter *s = user;
+    return bp_copy_into(s->y, bp_scatter_rows(s->x, s->index, bp_shape_of(s->y).dim[0]));
+}
+
+/* Indices that go to rows 0 1 2 0 1 2 ..., two of them bad, not in the order of their values. */
+static void scatter_faults(void)
+{
+    enum { N = 300001, ROWS = 3, LOW = 270000, HIGH = 290000 };
+    static int32_t index[N];
+    static float x[N];
+    float y[ROWS], want[ROWS] = {0};
+    for (int i = 0; i < N; i++) {
+        index[i] = i == LOW ? ROWS : i == HIGH ? -7 : i % ROWS;
+        x[i] = (float)(i % 1024) - 500;
+        if (i != LOW && i != HIGH)
+            want[i % ROWS] += x[i];
+    }
+    scatter s = {bp_tensor_create(ctx, BP_F32, BP_SHAPE(N)),
+                 bp_tensor_create(ctx, BP_I32, BP_SHAPE(N)),
+                 bp_tensor_create(ctx, BP_F32, BP_SHAPE(ROWS))};
+    check(s.x && s.index && s.y && bp_write(s.x, x, sizeof x) == BP_OK &&
+          bp_write(s.index, index, sizeof index) == BP_OK &&
+          bp_run(ctx, BP_NO_GRAD, scatter_bad, &s) == BP_OK && bp_sync(ctx) == BP_ERR_RANGE &&
+          !strcmp(bp_error_text(ctx), "scatter_rows: index 3 is out of range"),
+          "scatter_rows says the first bad index in memory");
+    check(bp_read(s.y, y, sizeof y) == BP_OK && !memcmp(y, want, sizeof y), "and leaves it out");
+    bp_free(s.y);
+    s.y = bp_tensor_create(ctx, BP_F32, BP_SHAPE(0));
+    check(s.y && bp_run(ctx, BP_NO_GRAD, scatter_bad, &s) == BP_OK &&
+          bp_sync(ctx) == BP_ERR_RANGE &&
+          !strcmp(bp_error_text(ctx), "scatter_rows: index 0 is out of range"),
+          "where there is no row every index is bad");
+    bp_free(s.x);
+    bp_free(s.index);
+    bp_free(s.y);
+}
+
 static void faults(void)
 {
     mlp m;
@@ -208,6 +252,7 @@ static void faults(void)
     free(before);
     free(after);
     mlp_close(&m);
+    scatter_faults();
 }
 
 /* --- contexts -------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  * late as it may be, the failure of every call, and threads that come in each other's way. A plain
  * program:
  *
- *     test_sim [orders] [lazy] [failures] [retries] [contexts] [errors]  (all, without a section)
+ *     test_sim [orders] [lazy] [failures] [retries] [contexts] [work] [errors]     (all, without)
  *
  * The simulation is tests/sim; it is spoken to through tests/sim/control.h. */
 #include <dlfcn.h>
@@ -227,6 +227,44 @@ static void contexts(void)
     pthread_barrier_destroy(&together);
 }
 
+/* --- work: in proportion --------------------------------------------------------------------- */
+
+typedef struct scatter {
+    bp_tensor *x, *index;
+    int64_t rows;
+} scatter;
+
+static bp_status scatter_step(bp_context *ctx, void *user)
+{
+    scatter *s = user;
+    (void)ctx;
+    return bp_scatter_rows(s->x, s->index, s->rows) ? BP_OK : BP_ERR_STATE;
+}
+
+/* How often a thread waited for others while n indices went to n rows. */
+static int64_t waits_of_scatter(bp_context *ctx, int64_t n)
+{
+    scatter s = {bp_tensor_create(ctx, BP_F32, BP_SHAPE(n)),
+                 bp_tensor_create(ctx, BP_I32, BP_SHAPE(n)), n};
+    int64_t before = sim->calls("kernel:wait");
+    bp_status st = bp_run(ctx, BP_NO_GRAD, scatter_step, &s); /* all to row 0 */
+    bp_free(s.x);
+    bp_free(s.index);
+    return st == BP_OK ? sim->calls("kernel:wait") - before : -1;
+}
+
+static void work(void)
+{
+    bp_context *ctx = NULL;
+    check(bp_open("sim:0", &ctx) == BP_OK, "a context opens");
+    int64_t few = waits_of_scatter(ctx, 1 << 13), many = waits_of_scatter(ctx, 1 << 15);
+    printf("       %lld waits for 8192 indices and rows, %lld for 32768\n", (long long)few,
+           (long long)many);
+    check(few > 0 && many > 0 && many < 5 * few, /* 4, and a bit more of a row number to sort by */
+          "scatter_rows takes rows and indices, not their product");
+    bp_close(ctx);
+}
+
 /* --- errors: what a user is told -------------------------------------------------------------- */
 
 static void expect_open(const char *name, const char *text)
@@ -288,7 +326,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures},
-                   {"retries", retries}, {"contexts", contexts}, {"errors", errors}};
+                   {"retries", retries}, {"contexts", contexts}, {"work", work},
+                   {"errors", errors}};
     if (!open_control())
         return 1;
     for (size_t k = 0; k < sizeof section / sizeof *section; k++)

@@ -5,7 +5,8 @@
  * Time is one counter, which steps at every event that orders threads; as blocks run one after the
  * other, a time also says in which block it was. An earlier access is ordered before one of now if
  *   - it was in an earlier launch, or by the same thread,
- *   - or in this block before its last barrier, or in this warp before all its lanes last met,
+ *   - or in this block before its last barrier, or in this warp before its last __syncwarp (votes
+ *     and shuffles order no memory),
  *   - or in a block whose release this one has acquired. A release is a __threadfence() and then an
  *     atomic operation, by one thread: of what it did before the fence, and of what its block did
  *     before the barrier before the fence. An atomic operation on the same word and then a

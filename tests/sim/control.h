@@ -29,7 +29,8 @@ struct sim_control {
     /* The nth call from now (1: the next) of an API function returns this error; 0: none will. api
      * "*": any function; "kernel:launch" and "kernel:run": a launch, and the kernel as it runs. */
     void (*fail)(const char *api, int nth, int error);
-    /* Calls so far of that function; "*": of all. */
+    /* Calls so far of that function; "*": of all; "kernel:wait": of a thread at a barrier or
+     * a collective, since the start. */
     int64_t (*calls)(const char *api);
     /* As after the start: no failures to come, no counts, no sticky error, no text. */
     void (*reset)(void);

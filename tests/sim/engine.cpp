@@ -58,6 +58,7 @@ static Config config_from_environment()
 }
 
 Config config = config_from_environment();
+int64_t arrivals;
 std::string last_error;
 Position position;
 
@@ -461,6 +462,7 @@ static void end_thread()
 int meet_block(Operation op, int predicate, Where where)
 {
     Thread *t = current;
+    arrivals++;
     t->op = op;
     t->where = where;
     t->state = IN_BLOCK;
@@ -557,6 +559,7 @@ void meet_warp(Operation op, unsigned mask, const void *value, void *result, siz
 {
     Thread *t = current;
     Warp &warp = warps[t->warp];
+    arrivals++;
     t->op = op;
     t->where = where;
     t->mask = mask;
@@ -581,7 +584,7 @@ void meet_warp(Operation op, unsigned mask, const void *value, void *result, siz
         const unsigned arrived = m->arrived;
         complete(*m, lanes);
         warp.meetings.erase(warp.meetings.begin() + (m - warp.meetings.data()));
-        if (arrived == warp.existing)
+        if (op == SYNCWARP && arrived == warp.existing)
             check_warp(t->warp);
         /* The last to come goes on at once, except in random order now and then. */
         const bool stays = config.order != SIM_RANDOM || (random_bits() & 1);

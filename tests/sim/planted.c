@@ -87,6 +87,7 @@ static const struct row rows[] = {
     {"half_warp_full_mask", same, "divergent warp", "divergent warp", "divergent warp"},
     {"lane_not_in_mask", neighbour, "warp mask", "warp mask", "warp mask"},
     {"missing_syncwarp", neighbour, "race", WRONG, WRONG},
+    {"vote_for_syncwarp", neighbour, "race", UNSEEN, UNSEEN},
     {"static_out_of_bounds", same, "out of bounds", UNSEEN, DIES},
     {"dynamic_too_small", same, "out of bounds", UNSEEN, DIES},
     {"device_out_of_bounds", same, "out of bounds", "past the end", DIES},

@@ -82,6 +82,15 @@ __global__ void missing_syncwarp(int *y, const int *x, int *)
     y[self()] = s[t ^ 1];
 }
 
+__global__ void vote_for_syncwarp(int *y, const int *x, int *)
+{
+    BPI_SHARED(int, s, [THREADS]);
+    const int t = (int)threadIdx.x;
+    s[t] = x[self()];
+    const unsigned all = __ballot_sync(bpi::ALL_LANES, 1);
+    y[self()] = all == bpi::ALL_LANES ? s[t ^ 1] : -1;
+}
+
 /* --- memory -------------------------------------------------------------------------------- */
 
 __global__ void static_out_of_bounds(int *y, const int *x, int *)
@@ -285,6 +294,7 @@ const Case cases[] = {
     {"half_warp_full_mask", half_warp_full_mask, THREADS, 0},
     {"lane_not_in_mask", lane_not_in_mask, THREADS, 0},
     {"missing_syncwarp", missing_syncwarp, THREADS, 0},
+    {"vote_for_syncwarp", vote_for_syncwarp, THREADS, 0},
     {"static_out_of_bounds", static_out_of_bounds, THREADS, 0},
     {"dynamic_too_small", dynamic_too_small, THREADS, (THREADS - 1) * sizeof(int)},
     {"device_out_of_bounds", device_out_of_bounds, THREADS, 0},

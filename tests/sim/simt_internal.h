@@ -37,6 +37,7 @@ struct Config {
     int devices;
     size_t memory_bytes;
 };
+extern int64_t arrivals;       /* of threads where they wait for others, ever */
 extern Config config;          /* the environment's start values */
 extern std::string last_error; /* "": none */
 
@@ -94,7 +95,7 @@ const char *base_name(const char *path);
 void check_launch();
 void check_block();
 void check_barrier();
-void check_warp(int warp); /* all its threads have met */
+void check_warp(int warp); /* __syncwarp of all its threads */
 void check_shared(size_t offset, size_t bytes); /* no value from here on */
 
 /* Which bytes of device memory have a value. */

@@ -2,7 +2,7 @@
  *
  *     cases      every row of the table of cases, values and gradients, f32 and f64, against f64
  *                of the plain CPU kernels, with the row's own tolerance
- *     bits       dropout, rows by a shuffled index, initial weights: equal to the CPU's
+ *     bits       dropout, rows by a shuffled index and back, initial weights: equal to the CPU's
  *     replays    a step replayed is the step called; no wait, no allocation; two runs are one
  *     training   the losses of 200 steps, no further from the CPU's f64 than twice its own f32 */
 #include <math.h>
@@ -128,6 +128,22 @@ static void gather_bits(void)
     c.in[1] = (op_input){BP_I32, AS_IS, 0, 997, {1, {2048}}};
     equal_case(&c);
     line("shuffled rows", "have the CPU's bits", before);
+}
+
+/* One tile of indices, several, and more than one chunk (kernels/scatter_rows.cu). */
+static void scatter_bits(void)
+{
+    int before = reader_failures;
+    op_case c = {.op = "scatter_rows", .name = "scatter", .builder = "scatter_rows", .n_in = 2};
+    static const int64_t size[][3] = {{997, 64, 300}, {2048, 3, 70001}, {5000, 17, 257},
+                                      {270001, 1, 257}};
+    for (int i = 0; i < 4; i++) {
+        c.in[0] = (op_input){0, AS_IS, -1, 1, {2, {size[i][0], size[i][1]}}};
+        c.in[1] = (op_input){BP_I32, AS_IS, 0, (double)size[i][2], {1, {size[i][0]}}};
+        c.a = size[i][2];
+        equal_case(&c);
+    }
+    line("rows added", "have the CPU's bits, added in order", before);
 }
 
 static void initial_bits(void)
@@ -352,6 +368,7 @@ bool check_device(const char *name, const char *mnist)
             cases_of(op_names[i]);
         dropout_bits();
         gather_bits();
+        scatter_bits();
         initial_bits();
         replays();
         training(mnist);
