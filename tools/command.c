@@ -54,15 +54,16 @@ static const struct option {
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
+static void print_usage(FILE *to)
+{
+    fprintf(to, "usage: bpcuda COMMAND [options]\n\ncommands:\n");
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].text);
+    fprintf(to, "\nbpcuda COMMAND --help explains a command; bpcuda --version tells its version.\n");
+}
+
 static void print_help(const struct command *c)
 {
-    if (!c) {
-        printf("usage: bpcuda COMMAND [options]\n\ncommands:\n");
-        for (int i = 0; i < N_COMMANDS; i++)
-            printf("  %-10s %s\n", commands[i].name, commands[i].text);
-        printf("\nbpcuda COMMAND --help explains a command; bpcuda --version tells its version.\n");
-        return;
-    }
     printf("usage: bpcuda %s [options]: %s\n", c->name, c->text);
     for (int i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
@@ -167,9 +168,11 @@ int command_line(int argc, char **argv, settings *set)
     for (int i = 0; i < N_OPTIONS; i++)
         if (options[i].kind == NUMBER)
             *(double *)((char *)set + options[i].place) = options[i].start;
-    const char *word = argc > 1 ? argv[1] : "";
+    if (argc < 2)
+        return print_usage(stderr), 2;
+    const char *word = argv[1];
     if (!strcmp(word, "--help") || !strcmp(word, "-h"))
-        return print_help(NULL), 0;
+        return print_usage(stdout), 0;
     if (!strcmp(word, "--version"))
         return printf("bpcuda %s\n", bp_version()), 0;
     const struct command *c = NULL;

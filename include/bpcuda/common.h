@@ -7,6 +7,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#ifdef __cplusplus
+#include <type_traits>
+#endif
 
 #if defined(__GNUC__)
 #define BP_API __attribute__((visibility("default")))
@@ -53,12 +56,26 @@ typedef struct bp_shape {
     int64_t dim[BP_MAX_DIMS];
 } bp_shape;
 
-/* BP_SHAPE(64, 32) is the shape [64, 32]; BP_SCALAR the shape []. */
+/* BP_SHAPE(64, 32) is the shape [64, 32]; BP_SCALAR the shape []. Sizes are of any integer type. */
 #define BP_SHAPE_COUNT_(a, b, c, d, e, f, g, h, n, ...) n
 #define BP_SHAPE_COUNT(...) BP_SHAPE_COUNT_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #ifdef __cplusplus
-#define BP_SHAPE(...) (bp_shape{BP_SHAPE_COUNT(__VA_ARGS__), {__VA_ARGS__}})
+#define BP_SHAPE(...) (bp_make_shape(__VA_ARGS__))
 #define BP_SCALAR (bp_shape{0, {0}})
+extern "C++" {
+/* C++ does not narrow within braces: a size_t is no int64_t there. */
+template <typename Size> constexpr int64_t bp_make_size(Size size)
+{
+    static_assert(!std::is_floating_point<Size>::value, "a size is an integer");
+    return static_cast<int64_t>(size);
+}
+
+template <typename... Sizes> constexpr bp_shape bp_make_shape(Sizes... sizes)
+{
+    static_assert(sizeof...(Sizes) >= 1 && sizeof...(Sizes) <= BP_MAX_DIMS, "1 to 8 sizes");
+    return bp_shape{static_cast<int32_t>(sizeof...(Sizes)), {bp_make_size(sizes)...}};
+}
+}
 #else
 #define BP_SHAPE(...) ((bp_shape){BP_SHAPE_COUNT(__VA_ARGS__), {__VA_ARGS__}})
 #define BP_SCALAR ((bp_shape){0, {0}})

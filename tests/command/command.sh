@@ -26,11 +26,13 @@ quiet() { [ ! -s "$1" ]; }
 
 run 0 --help && grep -q '^usage: bpcuda' out && quiet err
 claim "--help goes to stdout"
+run 2 && quiet out && [ "$(head -n 1 err)" = "usage: bpcuda COMMAND [options]" ] && ! grep -q '^bpcuda: ' err
+claim "without a command there is the usage, and nothing else"
 run 0 --version && grep -qE '^bpcuda [0-9]+\.[0-9]+\.[0-9]+$' out
 claim "--version is one line"
 run 0 train --help && grep -q -- '--epochs' out && grep -q -- '--decay-from' out
 claim "train --help lists the options"
-for args in "" "fly" "train --frobnicate 1" "train --epochs" "train --epochs 0" "train --epochs 1.5" \
+for args in "fly" "train --frobnicate 1" "train --epochs" "train --epochs 0" "train --epochs 1.5" \
     "train --lr nan" "train --normalize pixels" "train --json=1" "train 7" "eval" "devices --json"; do
     # shellcheck disable=SC2086
     run 2 $args && quiet out && [ "$(wc -l < err)" -eq 1 ]

@@ -3,6 +3,19 @@
 
 #include <cstdio>
 #include <cstring>
+#include <vector>
+
+// Sizes come as whatever counts things: int, size_t, int64_t, an enumerator.
+static bool shapes()
+{
+    enum { CLASSES = 10 };
+    std::vector<float> v(6);
+    const unsigned short small = 3;
+    const int rows = 2;
+    bp_shape s = BP_SHAPE(v.size(), rows, sizeof(float), CLASSES, small, 2ull, int64_t{7});
+    static_assert(BP_SHAPE(4u).dim[0] == 4, "a shape is a constant where its sizes are");
+    return s.ndim == 7 && bp_shape_count(s) == 6 * 2 * 4 * 10 * 3 * 2 * 7 && s.dim[0] == 6;
+}
 
 int main()
 {
@@ -11,7 +24,7 @@ int main()
         return 1;
     const float v[] = {1, 2, 3, 4, 5, 6};
     bp_tensor *x = bp_tensor_create(ctx, BP_F32, BP_SHAPE(2, 3));
-    bool good = bp_write(x, v, sizeof v) == BP_OK && bp_shape_of(x).dim[1] == 3 &&
+    bool good = shapes() && bp_write(x, v, sizeof v) == BP_OK && bp_shape_of(x).dim[1] == 3 &&
                 bp_shape_count(BP_SCALAR) == 1;
     bp_tensor *args[] = {x, nullptr};
     bp_status st = bp_run(
