@@ -1,7 +1,7 @@
 /* Kernels on one device, each against the copy rate of the same run: rows G3, G4, G5 and G7, the
- * copy itself and the product's peak. Public calls only.
+ * copy itself, the product's peak, and what a node of a plan costs. Public calls only.
  *
- *     bench_device [--device NAME] [--only PREFIX] [--json FILE] [--quick]
+ *     bench_device [--device NAME] [--only PREFIX,...] [--json FILE] [--quick]
  *
  * A row is a plan of several calls that take turns over buffers larger than any cache together;
  * replays of it are queued, then waited for. `bytes` is the least that the formula can move, and
@@ -49,7 +49,7 @@ struct problem {
     bp_params *params;
     bp_optimizer *adam;
     double seconds[3]; /* the result: median, least, most */
-    int64_t allocations, peak_bytes;
+    int64_t nodes, allocations, peak_bytes;
 };
 
 static const char *device = "cpu", *only = "";
@@ -156,6 +156,15 @@ static void make_gather(problem *p)
         p->x[i] = make_random(p, BP_I32, BP_SHAPE(batch), (int)rows);
     p->shift = make_random(p, BP_F64, BP_SHAPE(cols), 0);
     p->scale = make_random(p, BP_F64, BP_SHAPE(cols), 0);
+}
+
+/* Next to no work, many times. */
+static void make_nodes(problem *p)
+{
+    p->count = 16;
+    p->calls = (int)p->row->size[0];
+    for (int i = 0; i < BUFFERS; i++)
+        p->x[i] = make_random(p, BP_F32, BP_SHAPE(16), 0);
 }
 
 /* A chain of linear layers, so that one product writes the gradients of two parameters. The rate is
@@ -273,6 +282,11 @@ static bp_tensor *relu(problem *p, int i)
     return bp_relu(p->x[i]);
 }
 
+static bp_tensor *node(problem *p, int i)
+{
+    return bp_relu(p->x[i % BUFFERS]);
+}
+
 static bp_tensor *add_bias(problem *p, int i)
 {
     return bp_add(p->x[i], p->bias);
@@ -306,6 +320,9 @@ static const row rows[] = {
     {"product 8192", make_product, forward, NULL, product, 0, 12, {8192, 0, 0}, 0},
     {"product 4096 TF32", make_product, forward, NULL, product, TF32, 12, {4096, 0, 0}, 0},
     {"product 8192 TF32", make_product, forward, NULL, product, TF32, 12, {8192, 0, 0}, 0},
+    {"node, 1 of a plan", make_nodes, forward, NULL, node, 0, 8, {1, 0, 0}, 0},
+    {"node, 10 of a plan", make_nodes, forward, NULL, node, 0, 8, {10, 0, 0}, 0},
+    {"node, 100 of a plan", make_nodes, forward, NULL, node, 0, 8, {100, 0, 0}, 0},
     {"G3 Adam 512 M", make_adam, adam, no_adam, NULL, 0, 28, {32768, 0, 16384}, 1},
     {"G3 Adam 11 M in 160", make_adam, adam, no_adam, NULL, 0, 28, {370, 370, 370}, 80},
     {"G3 Adam 0.4 M in 4", make_adam, adam, no_adam, NULL, 0, 28, {784, 512, 10}, 2},
@@ -358,6 +375,7 @@ static bp_status measure_plans(problem *p, bp_plan *plan, bp_plan *minus)
     p->seconds[0] = round[rounds / 2];
     p->seconds[1] = round[0];
     p->seconds[2] = round[rounds - 1];
+    p->nodes = bp_plan_nodes(plan);
     p->allocations = after.allocations - before.allocations;
     p->peak_bytes = after.peak_bytes;
     return st;
@@ -403,8 +421,8 @@ static void report(const problem *p)
             rate / 1e9, of_copy);
     if (flops > 0)
         fprintf(json, "\"tflops\": %.3f, ", flops / 1e12);
-    fprintf(json, "\"allocations\": %lld, \"peak_bytes\": %lld}", (long long)p->allocations,
-            (long long)p->peak_bytes);
+    fprintf(json, "\"nodes\": %lld, \"allocations\": %lld, \"peak_bytes\": %lld}",
+            (long long)p->nodes, (long long)p->allocations, (long long)p->peak_bytes);
 }
 
 /* 1 if the row failed; a device without the memory for it has not run it. */
@@ -430,6 +448,20 @@ static int run(const row *w)
         fflush(json);
     bp_close(p.ctx);
     return st != BP_OK && st != BP_ERR_NOMEM;
+}
+
+/* Whether --only names the row, by how it begins; the copy is always there. */
+static int wanted(const row *w)
+{
+    for (const char *p = only; w > rows; p++) {
+        size_t n = strcspn(p, ",");
+        if (!strncmp(w->name, p, n))
+            return 1;
+        p += n;
+        if (!*p)
+            return 0;
+    }
+    return 1;
 }
 
 static const char *options(int argc, char **argv)
@@ -472,7 +504,7 @@ int main(int argc, char **argv)
     bp_close(ctx);
     int failed = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (i == 0 || !strncmp(rows[i].name, only, strlen(only)))
+        if (wanted(&rows[i]))
             failed |= run(&rows[i]);
     if (json) {
         fprintf(json, "\n]}\n");

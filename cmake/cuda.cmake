@@ -210,17 +210,24 @@ target_compile_definitions(bpcuda_cuda PRIVATE BPI_DOOR="${BPI_DOOR}")
 target_link_options(bpcuda_cuda PRIVATE ${no_undefined} -Wl,--exclude-libs,ALL)
 set_target_properties(bpcuda_cuda PROPERTIES OUTPUT_NAME bpcuda-cuda
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} INSTALL_RPATH_USE_LINK_PATH ON)
-# The products alone, against loops on the host: linked with the device's own sources.
-if(BPCUDA_TESTS)
-    add_custom_target(bpcuda_cuda_objects DEPENDS ${cuda_objects})
-    add_dependencies(bpcuda_cuda bpcuda_cuda_objects)
-    add_executable(test_epilogues tests/device/test_epilogues.c ${cuda_sources} ${cuda_objects})
-    add_dependencies(test_epilogues bpcuda_cuda_objects)
-    target_link_libraries(test_epilogues PRIVATE bpcuda_test_support ${cuda_libraries})
-    target_include_directories(test_epilogues SYSTEM PRIVATE ${BPCUDA_CUDA_INCLUDE}
+# Programs that call the products themselves, linked with the device's own sources: their values
+# against loops on the host, and their times.
+add_custom_target(bpcuda_cuda_objects DEPENDS ${cuda_objects})
+add_dependencies(bpcuda_cuda bpcuda_cuda_objects)
+function(bpcuda_cuda_program name dir source)
+    add_executable(${name} ${source} ${cuda_sources} ${cuda_objects})
+    add_dependencies(${name} bpcuda_cuda_objects)
+    target_link_libraries(${name} PRIVATE ${ARGN} bpcuda_flags ${cuda_libraries})
+    target_include_directories(${name} PRIVATE src)
+    target_include_directories(${name} SYSTEM PRIVATE ${BPCUDA_CUDA_INCLUDE}
         ${BPCUDA_CUBLAS_INCLUDE})
-    target_compile_definitions(test_epilogues PRIVATE BPI_DOOR="${BPI_DOOR}")
-    set_target_properties(test_epilogues PROPERTIES RUNTIME_OUTPUT_DIRECTORY
-        ${PROJECT_BINARY_DIR}/tests)
+    target_compile_definitions(${name} PRIVATE BPI_DOOR="${BPI_DOOR}")
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${dir})
+endfunction()
+if(BPCUDA_TESTS)
+    bpcuda_cuda_program(test_epilogues tests tests/device/test_epilogues.c bpcuda_test_support)
+endif()
+if(BPCUDA_BENCH)
+    bpcuda_cuda_program(bench_products bench bench/bench_products.c bpcuda_static)
 endif()
 install(TARGETS bpcuda_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
