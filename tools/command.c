@@ -59,7 +59,8 @@ static void print_usage(FILE *to)
     fprintf(to, "usage: bpcuda COMMAND [options]\n\ncommands:\n");
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].text);
-    fprintf(to, "\nbpcuda COMMAND --help explains a command; bpcuda --version tells its version.\n");
+    fprintf(to, "\nbpcuda COMMAND --help explains a command; bpcuda --version tells its "
+                "version.\n");
 }
 
 static void print_help(const struct command *c)

@@ -1,5 +1,5 @@
-/* What a device makes of 0, -0, infinities, NaN and the smallest numbers, against the CPU: each op's
- * values and gradients, and the bits that linear keeps of its ReLU. A plain program:
+/* What a device makes of 0, -0, infinities, NaN and the smallest numbers, against the CPU: values and
+ * gradients of each op, and the bits that linear keeps of its ReLU. A plain program:
  *
  *     test_bits NAME
  *
@@ -28,21 +28,26 @@ typedef struct row {
     } in[MAX_IN];
 } row;
 
-static bp_tensor *add(bp_tensor **t) { return bp_add(t[0], t[1]); }
-static bp_tensor *mul(bp_tensor **t) { return bp_mul(t[0], t[1]); }
-static bp_tensor *div_(bp_tensor **t) { return bp_div(t[0], t[1]); }
-static bp_tensor *scale(bp_tensor **t) { return bp_scale(t[0], -1); }
-static bp_tensor *relu(bp_tensor **t) { return bp_relu(t[0]); }
-static bp_tensor *gate(bp_tensor **t) { return bp_gate(t[0], t[1]); }
-static bp_tensor *elu(bp_tensor **t) { return bp_elu(t[0], 1); }
-static bp_tensor *exp_(bp_tensor **t) { return bp_exp(t[0]); }
-static bp_tensor *log_(bp_tensor **t) { return bp_log(t[0]); }
-static bp_tensor *dropout(bp_tensor **t) { return bp_dropout(t[0], 0.5); }
-static bp_tensor *sum(bp_tensor **t) { return bp_sum_axes(t[0], BP_AXIS(1), 0); }
-static bp_tensor *log_softmax(bp_tensor **t) { return bp_log_softmax(t[0], 1); }
-static bp_tensor *matmul(bp_tensor **t) { return bp_matmul(t[0], t[1]); }
-static bp_tensor *linear(bp_tensor **t) { return bp_linear(t[0], t[1], t[2]); }
-static bp_tensor *linear_relu(bp_tensor **t) { return bp_linear_relu(t[0], t[1], t[2], 0); }
+#define APPLY(name, call)                \
+    static bp_tensor *name(bp_tensor **t) \
+    {                                     \
+        return call;                      \
+    }
+APPLY(add, bp_add(t[0], t[1]))
+APPLY(mul, bp_mul(t[0], t[1]))
+APPLY(div_, bp_div(t[0], t[1]))
+APPLY(scale, bp_scale(t[0], -1))
+APPLY(relu, bp_relu(t[0]))
+APPLY(gate, bp_gate(t[0], t[1]))
+APPLY(elu, bp_elu(t[0], 1))
+APPLY(exp_, bp_exp(t[0]))
+APPLY(log_, bp_log(t[0]))
+APPLY(dropout, bp_dropout(t[0], 0.5))
+APPLY(sum, bp_sum_axes(t[0], BP_AXIS(1), 0))
+APPLY(log_softmax, bp_log_softmax(t[0], 1))
+APPLY(matmul, bp_matmul(t[0], t[1]))
+APPLY(linear, bp_linear(t[0], t[1], t[2]))
+APPLY(linear_relu, bp_linear_relu(t[0], t[1], t[2], 0))
 
 /* The second layer hands the gradient over before the first one's ReLU, through its bits. */
 static bp_tensor *two_layers(bp_tensor **t)
