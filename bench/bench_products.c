@@ -4,9 +4,9 @@
  *     bench_products [--device cuda:N] [--quick]
  *
  * A JSON line a row: `us` the way that the library goes, `plain_us` the product alone, `fused_us`
- * with cuBLASLt's epilogue ("fused_not_run": it has no plan), `apart_us` without. Each way is a graph
- * of several calls, so that a launch costs what it costs in a plan; medians of rounds. Linked with
- * the device's own sources, as tests/device/test_epilogues.c, which holds the values. */
+ * with cuBLASLt's epilogue ("fused_not_run": it has no plan), `apart_us` without. Each way is a
+ * graph of several calls, so that a launch costs what it costs in a plan; medians of rounds. Linked
+ * with the device's own sources, as tests/device/test_epilogues.c, which holds the values. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

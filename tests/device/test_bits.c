@@ -1,4 +1,4 @@
-/* What a device makes of 0, -0, infinities, NaN and the smallest numbers, against the CPU: values and
+/* What a device makes of 0, -0, infinities, NaN and the least numbers, against the CPU: values and
  * gradients of each op, and the bits that linear keeps of its ReLU. A plain program:
  *
  *     test_bits NAME
@@ -28,7 +28,7 @@ typedef struct row {
     } in[MAX_IN];
 } row;
 
-#define APPLY(name, call)                \
+#define APPLY(name, call)                 \
     static bp_tensor *name(bp_tensor **t) \
     {                                     \
         return call;                      \
