@@ -124,7 +124,8 @@ static void fill(bp_context *ctx, bp_tensor *t, int classes)
 static bp_context *opened(int tf32)
 {
     bp_context *ctx;
-    check(bp_open(device, &ctx), ctx);
+    bp_status st = bp_open(device, &ctx);
+    check(st, ctx);
     if (on_cpu())
         check(bp_set_threads(ctx, threads), ctx);
     if (tf32)
