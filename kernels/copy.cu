@@ -38,6 +38,21 @@ static bp_status small_copy(bp_exec *ex, const bp_view &y, const bp_view &x, int
     return bpi_cuda_small(ex, &call);
 }
 
+static bp_status small_cast(bp_exec *ex, const bp_view &y, const bp_view &x, int64_t count)
+{
+    bpi_small_call call = {};
+    call.kind = BPI_SMALL_CAST;
+    call.dtype = y.dtype;
+    call.from = x.dtype;
+    call.y = y.data;
+    call.a = x.data;
+    call.rows = call.limit = count;
+    call.y_pitch = bytes_of(y.dtype);
+    call.a_pitch = bytes_of(x.dtype);
+    call.row_bytes = call.y_pitch < call.a_pitch ? call.a_pitch : call.y_pitch;
+    return bpi_cuda_small(ex, &call);
+}
+
 template <typename T>
 static bp_status copy_forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
 {
@@ -48,6 +63,8 @@ static bp_status copy_forward(bp_exec *ex, const bp_view *in, const bp_view *out
         return copy_bits(ex, *out, *in);
     if (out->dtype != (sizeof(T) == 8 ? BP_F64 : BP_F32))
         return BP_ERR_UNSUPPORTED;
+    if (count > 0 && small_count(*in) == count)
+        return small_cast(ex, *out, *in, count);
     switch (in->dtype) {
     case BP_U8: return cast<T, uint8_t>(ex, *out, *in);
     case BP_I32: return cast<T, int32_t>(ex, *out, *in);

@@ -29,6 +29,22 @@ template <typename T> __device__ static inline void small_add(const bpi_small_ca
         y[i] = a[i] + b[i];
 }
 
+/* By way of f64, which holds every value of the others. */
+template <typename T> __device__ static inline void small_cast(const bpi_small_call &c)
+{
+    T *y = static_cast<T *>(c.y);
+    for (int64_t i = threadIdx.x; i < c.rows; i += blockDim.x) {
+        double a;
+        switch (c.from) {
+        case BP_U8: a = static_cast<const uint8_t *>(c.a)[i]; break;
+        case BP_I32: a = static_cast<const int32_t *>(c.a)[i]; break;
+        case BP_F32: a = static_cast<const float *>(c.a)[i]; break;
+        default: a = static_cast<const double *>(c.a)[i];
+        }
+        y[i] = (T)a;
+    }
+}
+
 /* Called by all threads of one block. */
 __device__ static inline void run_small(const bpi_small_list &list, bpi_fault *fault)
 {
@@ -42,6 +58,10 @@ __device__ static inline void run_small(const bpi_small_list &list, bpi_fault *f
             small_rows<uint8_t>(c, fault);
         else if (c.kind == BPI_SMALL_ROWS)
             small_rows<uint32_t>(c, fault);
+        else if (c.kind == BPI_SMALL_CAST && c.dtype == BP_F64)
+            small_cast<double>(c);
+        else if (c.kind == BPI_SMALL_CAST)
+            small_cast<float>(c);
         else if (c.dtype == BP_F64)
             small_add<double>(c);
         else if (c.dtype == BP_F32)

@@ -122,8 +122,8 @@ BP_API bp_tensor *bp_nll_spread(bp_tensor *s, bp_tensor *labels, int64_t classes
  * gradient dlogits = dy (softmax(logits) - onehot(labels)) / N when one is asked for. */
 BP_API bp_tensor *bp_cross_entropy(bp_tensor *logits, bp_tensor *labels);
 
-/* The same, and *correct, real []: rows whose largest logit (the first of equals) is the label's.
- * *correct has no gradient. */
+/* The same, and *correct, real []: rows whose largest logit (the first of equals) is the label's;
+ * in f32 exact up to 2^24 rows. *correct has no gradient. */
 BP_API bp_tensor *bp_cross_entropy_correct(bp_tensor *logits, bp_tensor *labels,
                                            bp_tensor **correct);
 

@@ -47,7 +47,7 @@ typedef struct bp_progress {
     int64_t epoch;       /* epochs finished */
     int64_t steps;       /* steps done */
     int64_t epoch_steps; /* steps of one epoch */
-    double loss;     /* mean over the last finished epoch, in nats, without L1 and L2 */
+    double loss;     /* mean over the last finished epoch, in nats, without L1 and L2; f64 sums */
     double accuracy; /* share of correct rows over that epoch, with dropout on */
     double seconds;  /* spent in bp_trainer_run so far */
 } bp_progress;

@@ -28,11 +28,12 @@ enum {
 typedef enum bpi_small_kind {
     BPI_SMALL_ROWS, /* row i of y = row index[i] of a, or row i where index is NULL; rows of one
                        element, or one row */
-    BPI_SMALL_ADD   /* y = a + b, `rows` elements of dtype */
+    BPI_SMALL_ADD,  /* y = a + b, `rows` elements of dtype */
+    BPI_SMALL_CAST  /* y = a, `rows` elements, from another dtype to a real one */
 } bpi_small_kind;
 typedef struct bpi_small_call {
-    int32_t kernel; /* for the fault word */
-    int32_t kind, dtype;
+    int32_t kernel; /* for what it finds wrong */
+    int32_t kind, dtype, from; /* of y; of a, where that is another */
     void *y;
     const void *a, *b;    /* add */
     const int32_t *index; /* rows */

@@ -161,7 +161,7 @@ typedef struct pass {
     bp_data *data;  /* rows first .. first + n */
     int64_t first, n;
     float *p; /* [n, classes] */
-    double loss, correct;
+    bp_tensor *loss, *correct; /* sums over all rows, f64 [] */
 } pass;
 
 /* i32 [n]: first, first + 1, ... */
@@ -230,19 +230,16 @@ bp_status bp_model_predict(bp_model *m, const float *x, int64_t n, float *p)
 static bp_status evaluate_rows(bp_context *ctx, void *user)
 {
     pass *w = user;
-    float loss = 0, correct = 0;
     bp_tensor *index = rows_from(ctx, w->first, w->n), *right = NULL;
     bp_status st = BP_ERR_NOMEM;
     if (index) {
         bp_tensor *logits = bp_model_logits(w->model, w->data, index, 0);
         bp_tensor *labels = bp_gather(bp_data_labels(w->data), index);
         bp_tensor *mean = bp_cross_entropy_correct(logits, labels, &right);
-        st = mean ? bp_read(mean, &loss, sizeof loss) : BP_ERR_STATE;
+        st = bp_add_into(w->loss, bp_scale(bp_cast(mean, BP_F64), (double)w->n));
     }
     if (st == BP_OK)
-        st = bp_read(right, &correct, sizeof correct);
-    w->loss += (double)loss * (double)w->n;
-    w->correct += (double)correct;
+        st = bp_add_into(w->correct, bp_cast(right, BP_F64));
     bp_free(index);
     return st;
 }
@@ -253,13 +250,25 @@ static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accu
     BPI_TRY(bpi_params_finite(m->params, "model_evaluate"));
     int64_t rows = bp_data_rows(data);
     pass w = {.model = m, .data = data};
-    for (; w.first < rows; w.first += ROWS) {
+    w.loss = bp_tensor_create(m->ctx, BP_F64, BP_SCALAR);
+    w.correct = bp_tensor_create(m->ctx, BP_F64, BP_SCALAR);
+    bp_status st = w.loss && w.correct ? BP_OK : BP_ERR_NOMEM;
+    for (; w.first < rows && st == BP_OK; w.first += ROWS) {
         w.n = rows - w.first < ROWS ? rows - w.first : ROWS;
-        BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, evaluate_rows, &w));
+        st = bp_run(m->ctx, BP_NO_GRAD, evaluate_rows, &w);
     }
-    *loss = w.loss / (double)rows;
-    *accuracy = w.correct / (double)rows;
-    return BP_OK;
+    double sum[2] = {0};
+    if (st == BP_OK)
+        st = bp_read(w.loss, &sum[0], sizeof sum[0]);
+    if (st == BP_OK)
+        st = bp_read(w.correct, &sum[1], sizeof sum[1]);
+    if (st == BP_OK) {
+        *loss = sum[0] / (double)rows;
+        *accuracy = sum[1] / (double)rows;
+    }
+    bp_free(w.loss);
+    bp_free(w.correct);
+    return st;
 }
 
 bp_status bp_model_evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)

@@ -26,7 +26,7 @@ struct bp_trainer {
     bp_optimizer *opt;
     bp_tensor *batches, *rest;   /* the order: i32 [full, batch], i32 [rest] */
     bp_tensor *rates, *at, *one; /* f64 [steps]; the step in the epoch and 1, i32 [1] */
-    bp_tensor *loss, *correct;   /* sums over the epoch: f32 []; loss counts full batches */
+    bp_tensor *loss, *correct;   /* sums over the epoch: f64 []; loss counts full batches */
     bp_plan *plan[2];            /* of a full batch, of the rest */
     int64_t epoch, step;         /* where the loop is */
     bp_progress progress;
@@ -139,8 +139,8 @@ static bp_status allocate(bp_trainer *t)
     t->rates = bp_tensor_create(ctx, BP_F64, BP_SHAPE(t->steps));
     t->at = bp_tensor_create(ctx, BP_I32, BP_SHAPE(1));
     t->one = bp_tensor_create(ctx, BP_I32, BP_SHAPE(1));
-    t->loss = bp_tensor_create(ctx, BP_F32, BP_SCALAR);
-    t->correct = bp_tensor_create(ctx, BP_F32, BP_SCALAR);
+    t->loss = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    t->correct = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
     if (!t->batches || !t->rest || !t->rates || !t->at || !t->one || !t->loss || !t->correct)
         return BP_ERR_NOMEM;
     BPI_TRY(bp_write(t->one, &one, sizeof one));
@@ -185,7 +185,7 @@ static bp_status begin_epoch(bp_trainer *t)
 {
     const bpi_epoch *e = &t->cut;
     int32_t at = 0;
-    float zero = 0;
+    double zero = 0;
     int64_t in_batches = e->full * e->batch;
     bpi_epoch_order(e, (uint64_t)t->option[BP_TRAIN_SEED], t->epoch, t->label, t->order,
                     t->scratch);
@@ -212,24 +212,24 @@ static bp_status train_step(bp_context *ctx, void *user)
     bp_tensor *loss = bp_cross_entropy_correct(logits, labels, &correct);
     bp_free(logits);
     BPI_TRY(bp_backward(ctx, loss));
+    loss = bp_cast(loss, BP_F64);
     if (!full)
         loss = bp_scale(loss, (double)t->cut.rest / (double)t->cut.batch);
     BPI_TRY(bp_add_into(t->loss, loss));
-    BPI_TRY(bp_add_into(t->correct, correct));
+    BPI_TRY(bp_add_into(t->correct, bp_cast(correct, BP_F64)));
     BPI_TRY(bp_add_into(t->at, t->one));
     return bp_optimizer_step(t->opt);
 }
 
 static bp_status end_epoch(bp_trainer *t)
 {
-    float loss, correct;
-    t->epoch++;
+    double loss, correct;
+    t->progress.epoch = ++t->epoch;
     t->step = 0;
     BPI_TRY(bp_read(t->loss, &loss, sizeof loss));
     BPI_TRY(bp_read(t->correct, &correct, sizeof correct));
-    t->progress.epoch = t->epoch;
-    t->progress.loss = (double)loss * (double)t->cut.batch / (double)t->cut.rows;
-    t->progress.accuracy = (double)correct / (double)t->cut.rows;
+    t->progress.loss = loss * (double)t->cut.batch / (double)t->cut.rows;
+    t->progress.accuracy = correct / (double)t->cut.rows;
     return BP_OK;
 }
 
