@@ -4,8 +4,8 @@
  *     m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
  *     w -= rate / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
  *
- * Forward: g, state -> w, m, v, all [n]; nothing if there is a fault. The loop: update.cuh. Floor:
- * g, w, m, v read and w, m, v written: 28 bytes an f32. Its sibling: sgd.cu. The truth:
+ * Forward: g, state -> w, m, v, all [n]; nothing where the step is refused. The loop: update.cuh.
+ * Floor: g, w, m, v read and w, m, v written: 28 bytes an f32. Its sibling: sgd.cu. The truth:
  * src/cpu/adam.c. Called by src/optim. */
 #include "update.cuh"
 

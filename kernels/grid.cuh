@@ -1,5 +1,5 @@
 /* What threads of different blocks tell each other, and the only atomics and fences there are: the
- * last block to finish, which sums partial results in their order, and the fault word. */
+ * last block to finish, which sums partial results in their order, and what is found wrong. */
 #ifndef BPI_GRID_CUH
 #define BPI_GRID_CUH
 
@@ -25,24 +25,31 @@ __device__ static inline bool last_block(uint32_t *counter, uint32_t blocks)
     return is_last[0] != 0;
 }
 
-/* Notes a fault of the running kernel, if there is none of another yet (backend.h). */
-__device__ static inline void note_fault(bpi_fault *fault, int32_t kernel, int32_t status,
-                                         int64_t place, int32_t value)
+/* Notes an element of a gradient that cannot be taken (fault.h). */
+__device__ static inline void note_gradient(bpi_fault *fault, int64_t place, int why)
 {
-    const uint32_t what = BPI_FAULT_WHAT(status, kernel);
-    const uint32_t before = atomicCAS(&fault->what, 0u, what);
-    if (before == 0 || before == what)
-        atomicMax(&fault->first, BPI_FAULT_FIRST(place < 0xffffffff ? place : 0xffffffff, value));
+    atomicMax(&fault->gradient, BPI_FAULT_ELEMENT(place, why));
 }
 
-/* Whether 0 <= index < limit; if not, it is noted. */
+/* Notes an element whose update is held back, if none of an earlier step is noted. */
+__device__ static inline void note_held(bpi_fault *fault, unsigned long long step, int64_t place)
+{
+    const unsigned long long before = atomicCAS(&fault->held.step, 0ull, step);
+    if (before == 0 || before == step)
+        atomicMax(&fault->held.first, BPI_FAULT_ELEMENT(place, BPI_INFINITE));
+}
+
+/* Whether 0 <= index < limit; if not, it is noted, unless another kernel has noted one. */
 __device__ static inline bool index_ok(int32_t index, int64_t limit, int64_t place,
                                        bpi_fault *fault, int32_t kernel)
 {
     const bool ok = index >= 0 && index < limit;
-    if (!ok)
-        note_fault(fault, kernel, BP_ERR_RANGE, place, index);
-    return ok;
+    if (ok)
+        return true;
+    const uint32_t by = BPI_FOUND_BY(kernel), before = atomicCAS(&fault->found_by, 0u, by);
+    if (before == 0 || before == by)
+        atomicMax(&fault->index, BPI_FAULT_INDEX(place < 0xffffffff ? place : 0xffffffff, index));
+    return false;
 }
 
 } // namespace bpi

@@ -3,9 +3,9 @@
  *     g += l1 sign(w) + l2 w, from step decay_from on
  *     u = mu u + g;   w -= rate u
  *
- * Forward: g, state -> w, u, all [n]; nothing if there is a fault. The loop: update.cuh. Floor: g,
- * w, u read and w, u written: 20 bytes an f32. Its sibling: adam.cu. The truth: src/cpu/sgd.c.
- * Called by src/optim. */
+ * Forward: g, state -> w, u, all [n]; nothing where the step is refused. The loop: update.cuh.
+ * Floor: g, w, u read and w, u written: 20 bytes an f32. Its sibling: adam.cu. The truth:
+ * src/cpu/sgd.c. Called by src/optim. */
 #include "update.cuh"
 
 namespace bpi {

@@ -2,14 +2,17 @@
  *
  *     g += l1 sign(w) + l2 w, from step decay_from on;   rule(g, w and its moments)
  *
- * and nothing at all if there is a fault. A thread has two vectors of every buffer under way before
- * it looks at the fault and the state. While they come, one thread of a block works out what
+ * and nothing at all where the step is refused. A gradient that got through step_begin keeps the
+ * moments finite (src/optim says why), one with decay is cut off at the same limit, and a w that
+ * would leave the range stays where it is: both are noted. A thread has two vectors of every buffer
+ * under way before it looks at the state. While they come, one thread of a block works out what
  * depends on the step, in double, of which many GPUs do little: no table, no second launch, and a
  * recorded step stays right. g is hinted: its next use is to be overwritten. */
 #ifndef BPI_UPDATE_CUH
 #define BPI_UPDATE_CUH
 
 #include "elementwise.cuh"
+#include "grid.cuh"
 
 namespace bpi {
 
@@ -30,9 +33,11 @@ template <typename T, int MOMENTS> struct Update {
     T *x[1 + MOMENTS];  /* [n]: w, then its moments */
     int64_t n;
     const bpi_optimizer_state *state;
-    const bpi_fault *fault;
-    T l1, l2;
+    bpi_fault *fault;
+    T l1, l2, most; /* most: of |g| with decay */
     double decay_from;
+    int64_t begin; /* of g in its store */
+    uint32_t store;
 };
 
 template <typename Rule, typename T, int MOMENTS, int N>
@@ -47,7 +52,7 @@ static __global__ void __launch_bounds__(THREADS) update_kernel(Rule rule, Updat
         for (int k = 0; k < BUFFERS; k++)
             x[i][k] = load<N>(u.x[k] + at, left);
     }
-    const uint32_t fault = u.fault->what;
+    const bool refused = u.state->refused != 0;
     const bool decays = (u.l1 != 0 || u.l2 != 0) && u.state->step >= u.decay_from;
     BPI_SHARED(Rule, begun, [1]);
     if (threadIdx.x == 0) {
@@ -55,25 +60,39 @@ static __global__ void __launch_bounds__(THREADS) update_kernel(Rule rule, Updat
         begun[0] = rule;
     }
     __syncthreads();
-    if (fault != 0)
+    if (refused)
         return;
     rule = begun[0];
+    int64_t held_back = -1; /* the first place */
+#pragma unroll
     for (int i = 0; i < ITEMS; i++) {
         const int64_t at = first + i * (THREADS * N);
+#pragma unroll
         for (int j = 0; j < N; j++) {
             T each[BUFFERS], gradient = g[i].at[j];
             for (int k = 0; k < BUFFERS; k++)
                 each[k] = x[i][k].at[j];
             const T w = each[0];
-            if (decays)
+            bool held = false;
+            if (decays) {
                 gradient += u.l2 * w + (w > 0 ? u.l1 : w < 0 ? -u.l1 : 0);
+                held = !(fabs(gradient) <= u.most);
+                gradient = gradient > u.most ? u.most : gradient < -u.most ? -u.most : gradient;
+            }
             rule(gradient, each);
+            if (each[0] - each[0] != 0) { /* infinity and NaN, less themselves, are NaN */
+                each[0] = w;
+                held = true;
+            }
+            held_back = held && held_back < 0 ? at + j : held_back;
             for (int k = 0; k < BUFFERS; k++)
                 x[i][k].at[j] = each[k];
         }
         for (int k = 0; k < BUFFERS; k++)
             store<N>(u.x[k] + at, x[i][k], u.n - at);
     }
+    if (held_back >= 0)
+        note_held(u.fault, BPI_STEP(u.store, u.state->step), u.begin + held_back);
 }
 
 template <int N, typename Rule, typename T, int MOMENTS>
@@ -96,6 +115,9 @@ static bp_status update(bp_exec *ex, const Rule &rule, const bp_view *in, const 
     u.l1 = (T)p.l1;
     u.l2 = (T)p.l2;
     u.decay_from = p.decay_from;
+    u.most = (T)p.most_gradient;
+    u.begin = p.begin;
+    u.store = p.store;
     bool aligned = is_aligned(u.g);
     for (int k = 0; k <= MOMENTS; k++) {
         u.x[k] = static_cast<T *>(out[k].data);

@@ -175,14 +175,14 @@ static bp_status bad_row(bp_context *c, void *user)
 
 CLAIM(an_infinite_gradient_changes_nothing_and_is_told_at_the_next_wait)
 {
-    spoiled(BP_ERR_NONFINITE, "optimizer_step: a gradient is not finite; nothing was changed",
-            infinite);
+    spoiled(BP_ERR_NONFINITE, "optimizer_step: step 3: the gradient of layer1.weight [0,0] is NaN; "
+                              "nothing was changed", infinite);
 }
 
 CLAIM(a_nan_in_one_gradient_changes_nothing)
 {
-    spoiled(BP_ERR_NONFINITE, "optimizer_step: a gradient is not finite; nothing was changed",
-            one_nan);
+    spoiled(BP_ERR_NONFINITE, "optimizer_step: step 3: the gradient of layer2.bias [0] is NaN; "
+                              "nothing was changed", one_nan);
 }
 
 CLAIM(a_label_out_of_range_changes_nothing_and_is_named)
@@ -190,7 +190,8 @@ CLAIM(a_label_out_of_range_changes_nothing_and_is_named)
     int32_t first = (7 * NET_BATCH) * 41 % NET_ROWS; /* of batch 7: not a class */
     char text[96];
     cr_assert_geq(first, NET_CLASSES);
-    snprintf(text, sizeof text, "cross_entropy: index %d is out of range", (int)first);
+    snprintf(text, sizeof text, "cross_entropy: index %d is out of range; step 3 changed nothing",
+             (int)first);
     spoiled(BP_ERR_RANGE, text, bad_label);
 }
 
@@ -198,7 +199,8 @@ CLAIM(a_row_out_of_range_changes_nothing_and_is_named)
 {
     int32_t first = (7 * NET_BATCH) * 41 % NET_ROWS;
     char text[96];
-    snprintf(text, sizeof text, "gather: index %d is out of range", (int)first);
+    snprintf(text, sizeof text, "gather: index %d is out of range; step 3 changed nothing",
+             (int)first);
     spoiled(BP_ERR_RANGE, text, bad_row);
 }
 

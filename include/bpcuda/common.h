@@ -42,7 +42,7 @@ enum {
     BP_ERR_IO = 10,         /* a file could not be read or written */
     BP_ERR_FORMAT = 11,     /* a file, or a text, that says something impossible */
     BP_ERR_STOPPED = 12,    /* somebody asked for the stop */
-    BP_ERR_NONFINITE = 13   /* a gradient, a parameter or a sample is NaN or infinite */
+    BP_ERR_NONFINITE = 13   /* a number is NaN or infinite, or a step would make it so: optim.h */
 };
 
 typedef int32_t bp_dtype;

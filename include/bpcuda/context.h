@@ -64,7 +64,10 @@ BP_API bp_status bp_set_precision(bp_context *ctx, bp_precision precision) BP_US
  * scopes without BP_NO_GRAD advance the step as they end; nothing else does. */
 BP_API bp_status bp_seed(bp_context *ctx, uint64_t seed) BP_USE;
 
-/* Waits until the device has done all it was given, and reports what kernels found wrong. */
+/* Waits until the device has done all it was given, and reports what kernels found wrong since the
+ * last waiting call: the first bad index (BP_ERR_RANGE), else the first step that could not be
+ * taken (BP_ERR_NONFINITE); the text says both. While an error is pending that one is returned, and
+ * what was found stays for a later call. */
 BP_API bp_status bp_sync(bp_context *ctx) BP_USE;
 
 /* Scope flags. */

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_exec bp_exec; /* what a kernel runs with: threads, workspace, fault word */
+typedef struct bp_exec bp_exec; /* what a kernel runs with: threads, workspace, faults */
 typedef struct bp_op bp_op;
 
 /* A strided window on device memory; strides count elements. `data` is NULL iff it has none. */
@@ -32,7 +32,7 @@ typedef void (*bp_block_fn)(void *arg, int64_t block);
 BP_API void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg);
 
 /* Notes the first index outside its range: the next waiting call returns BP_ERR_RANGE with the
- * op's name and `value`; until it does, optimiser steps change nothing. Safe from any block. */
+ * op's name and `value`, and the next optimiser step changes nothing. Safe from any block. */
 BP_API void bp_fault_range(bp_exec *ex, int64_t value);
 
 /* What a gradient rule sees. The rule sets dx[i] for every i with need[i], as fresh tensors of

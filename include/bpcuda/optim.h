@@ -1,9 +1,14 @@
 /* Optimisers over a parameter store.
  *
- * A step updates every parameter that a gradient reached, then opens a new gradient window. It
- * changes nothing, and says so at the next waiting call, when a gradient is not finite
- * (BP_ERR_NONFINITE) or a kernel met a bad index (BP_ERR_RANGE). Step count and rate live on the
- * device, so that a recorded step can be replayed. */
+ * A step updates every parameter that a gradient reached, then opens a new gradient window. What is
+ * stored stays finite. A step is refused, and changes nothing, when a kernel met a bad index since
+ * the step before (BP_ERR_RANGE), when a gradient is NaN, infinite or too large (for Adam in f32
+ * from 1.3e19 on: v could not hold its square), or when the rate is not from 0 to what the dtype
+ * holds (BP_ERR_NONFINITE). A weight that would leave the range of its dtype stays, and a gradient
+ * with L1 and L2 that does is cut off, while the others move (BP_ERR_NONFINITE too). The next
+ * waiting call says which step, parameter and element it was first, and how many more steps did
+ * nothing; the steps after a refused one run. Step count and rate live on the device, so that a
+ * recorded step can be replayed. */
 #ifndef BPCUDA_OPTIM_H
 #define BPCUDA_OPTIM_H
 
@@ -29,10 +34,11 @@ BP_API bp_status bp_sgd_create(bp_params *params, double lr, double momentum,
 /* Free before the store. NULL is fine. */
 BP_API void bp_optimizer_free(bp_optimizer *opt);
 
-/* Numbers an optimiser takes; each has a range and is checked. */
+/* Numbers an optimiser takes; each has a range, which it must also keep to in the store's dtype:
+ * there an infinity, or a factor of 1, is refused (BP_ERR_ARG). */
 typedef int32_t bp_optimizer_option;
 enum {
-    BP_OPT_LR = 1,         /* > 0 */
+    BP_OPT_LR = 1,         /* > 0; over 1 - b1, for Adam, finite */
     BP_OPT_BETA1 = 2,      /* Adam, [0, 1) */
     BP_OPT_BETA2 = 3,      /* Adam, [0, 1) */
     BP_OPT_EPS = 4,        /* Adam, > 0 */
@@ -46,7 +52,8 @@ enum {
 BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
                                   double value) BP_USE;
 
-/* The rate as a tensor, f64 [], belonging to the optimiser: bp_copy_into() it from a schedule. */
+/* The rate as a tensor, f64 [], belonging to the optimiser: bp_copy_into() it from a schedule. 0 is
+ * fine there. */
 BP_API bp_tensor *bp_optimizer_rate(bp_optimizer *opt);
 
 /* Steps done so far: waits for the device. */

@@ -1,7 +1,6 @@
-/* What a context is asked and told, and waiting for its device. */
+/* What a context is asked and told. */
 #include "core/context.h"
 
-#include "core/dispatch.h"
 #include "core/error.h"
 
 const char *bp_device_text(const bp_context *ctx)
@@ -32,28 +31,6 @@ static bp_status set_precision(bp_context *ctx, bp_precision precision)
 bp_status bp_set_precision(bp_context *ctx, bp_precision precision)
 {
     BPI_INSIDE(ctx, set_precision(ctx, precision));
-}
-
-static bp_status sync(bp_context *ctx)
-{
-    bpi_fault fault;
-    BPI_TRY(bpi_not_recording(ctx, "sync"));
-    ctx->stats.waits++;
-    BPI_TRY(bpi_download(ctx, &fault, ctx->exec.fault, sizeof fault));
-    if (fault.what == 0)
-        return BP_OK;
-    BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof fault));
-    if ((fault.what & 0xFF) == BP_ERR_RANGE)
-        return bpi_fail(ctx, BP_ERR_RANGE, "%s: index %d is out of range",
-                        bpi_kernel_name(ctx, (int32_t)fault.what >> 8),
-                        (int)(int32_t)~fault.first);
-    return bpi_fail(ctx, (bp_status)(fault.what & 0xFF),
-                    "optimizer_step: a gradient is not finite; nothing was changed");
-}
-
-bp_status bp_sync(bp_context *ctx)
-{
-    BPI_INSIDE(ctx, sync(ctx));
 }
 
 void bp_get_stats(const bp_context *ctx, bp_stats *stats)

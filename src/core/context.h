@@ -42,6 +42,7 @@ struct bp_context {
     int32_t walking;
 
     bp_params *stores;
+    uint32_t n_stores; /* so far */
     const bp_op *add; /* sums the gradients of a walk */
     bp_op *registered;
     int64_t n_registered;

@@ -5,13 +5,12 @@
 #include "core/params.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/context.h"
-#include "core/dispatch.h"
 #include "core/error.h"
 #include "core/view.h"
-#include "door/kernel_params.h"
 #include "door/philox.h"
 
 bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
@@ -26,7 +25,9 @@ bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
     else if (!(p = bpi_host_alloc(ctx, sizeof *p)))
         st = bpi_fail(ctx, BP_ERR_NOMEM, "params_create: out of memory");
     if (st == BP_OK) {
-        *p = (bp_params){.ctx = ctx, .dtype = dtype, .window = 1, .next = ctx->stores};
+        uint32_t serial = ctx->n_stores < 0xffffff ? ++ctx->n_stores : 0;
+        *p = (bp_params){.ctx = ctx, .serial = serial, .dtype = dtype, .window = 1,
+                         .next = ctx->stores};
         ctx->stores = *out = p;
     }
     bpi_leave(ctx);
@@ -215,41 +216,6 @@ bp_status bpi_params_materialize(bp_params *p)
     return bpi_fail(ctx, st, "params: no memory for %lld parameters", (long long)p->count);
 }
 
-/* --- finite values ----------------------------------------------------------------------- */
-
-/* The parameter that has this place in the flat buffers. */
-static const char *name_at(const bp_params *p, int64_t place)
-{
-    for (int64_t i = 0; i < p->n; i++)
-        if (place >= p->segment[i].offset && place - p->segment[i].offset < p->segment[i].count)
-            return p->segment[i].name;
-    return "?";
-}
-
-/* The check that an optimiser makes of its gradients, made of the values. */
-bp_status bpi_params_finite(bp_params *p, const char *who)
-{
-    bp_context *ctx = p->ctx;
-    bpi_step_begin_params counts = {0};
-    bp_tensor *no_state = NULL;
-    bpi_fault fault;
-    BPI_TRY(bpi_params_materialize(p));
-    const bpi_storage *s = bpi_at(p->values)->storage;
-    if (p->checked && p->checked_version == s->version)
-        return BP_OK;
-    BPI_TRY(bp_sync(ctx)); /* a fault of earlier work is told as its own */
-    BPI_TRY(bpi_dispatch(ctx, BPI_OP_step_begin, BPI_FORWARD, &p->values, 1, &no_state, 1, &counts,
-                         sizeof counts));
-    BPI_TRY(bpi_download(ctx, &fault, ctx->exec.fault, sizeof fault));
-    p->checked = fault.what == 0;
-    p->checked_version = s->version;
-    if (p->checked)
-        return BP_OK;
-    BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof fault));
-    return bpi_fail(ctx, BP_ERR_NONFINITE, "%s: parameter %.64s holds a number that is not finite",
-                    who, name_at(p, (uint32_t)~fault.first));
-}
-
 /* --- the gradient window ----------------------------------------------------------------- */
 
 static bool reached(const bp_params *p, const bpi_segment *s)
@@ -293,6 +259,30 @@ int32_t bp_param_count(const bp_params *p)
 bp_tensor *bp_param_at(bp_params *p, int32_t i)
 {
     return p && i >= 0 && i < p->n ? p->segment[i].value : NULL;
+}
+
+bpi_element_text bpi_element_str(const bp_context *ctx, uint32_t store, int64_t place)
+{
+    bpi_element_text t = {"a parameter"};
+    const bp_params *p = store ? ctx->stores : NULL;
+    while (p && p->serial != store)
+        p = p->next;
+    for (int64_t i = 0; p && i < p->n; i++) {
+        const bpi_segment *s = &p->segment[i];
+        int64_t e = place - s->offset;
+        if (e < 0 || e >= s->count)
+            continue;
+        const bp_view *v = bpi_view_of(s->value);
+        int n = snprintf(t.s, sizeof t.s, "%.80s", s->name);
+        for (int32_t k = 0; k < v->shape.ndim; k++) {
+            n += snprintf(t.s + n, sizeof t.s - (size_t)n, "%s%lld", k ? "," : " [",
+                          (long long)(e / v->stride[k]));
+            e %= v->stride[k];
+        }
+        if (v->shape.ndim)
+            snprintf(t.s + n, sizeof t.s - (size_t)n, "]");
+    }
+    return t;
 }
 
 const char *bp_param_name(const bp_params *p, int32_t i)

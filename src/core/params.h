@@ -17,6 +17,7 @@ typedef struct bpi_segment {
 
 struct bp_params {
     bp_context *ctx;
+    uint32_t serial; /* among the stores of the context, from 1; 0: there were too many to tell */
     bp_dtype dtype;
     bpi_segment *segment;
     int64_t n, capacity;
@@ -31,6 +32,9 @@ struct bp_params {
 };
 
 bp_status bpi_params_materialize(bp_params *p);
+/* "layer2.weight [3,5]", the element at a place in a store; "a parameter" of one that is gone. */
+typedef struct bpi_element_text { char s[160]; } bpi_element_text;
+bpi_element_text bpi_element_str(const bp_context *ctx, uint32_t store, int64_t place);
 /* BP_ERR_NONFINITE, naming the first parameter that holds a NaN or an infinity; looks, and waits,
  * only where the values were written since it looked. */
 bp_status bpi_params_finite(bp_params *p, const char *who);

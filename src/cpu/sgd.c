@@ -3,50 +3,63 @@
  *     g += l1 sign(w) + l2 w, from step decay_from on
  *     u = mu u + g;   w -= rate u
  *
- * Forward: g, state -> w, u, all [n]; nothing if there is a fault. Floor: g, w, u read and w, u
- * written: 20 bytes an f32. Its sibling: adam.c. Called by src/optim. */
-#include "cpu/reduce.h"
-#include "door/kernel_params.h"
-
-enum { GRAIN = 8192 };
+ * Forward: g, state -> w, u, all [n]; nothing where the step is refused. What does not stay finite
+ * is held back (update.h). Floor: g, w, u read and w, u written: 20 bytes an f32. Its sibling:
+ * adam.c. Called by src/optim. */
+#include "cpu/update.h"
 
 typedef struct job {
-    const real *g;
-    real *w, *u;
-    int64_t n;
-    real rate, momentum, l1, l2;
+    bpi_update u;
+    real *moment;
+    real rate, momentum;
 } job;
+
+static inline __attribute__((always_inline)) void update(job *j, int64_t first, int64_t n,
+                                                        const int decay)
+{
+    const real *restrict g = j->u.g + first;
+    real *restrict w = j->u.w + first, *restrict moment = j->moment + first;
+    real before[BPI_TILE];
+    bpi_bits held = 0;
+    const job c = *j;
+    for (int64_t i = 0; i < n; i++) {
+        real gi = g[i], wi = w[i];
+        if (decay) {
+            real all = bpi_decayed(&c.u, gi, wi);
+            gi = bpi_cut_off(&c.u, all);
+            held |= bpi_differ(all, gi);
+        }
+        moment[i] = c.momentum * moment[i] + gi;
+        before[i] = wi;
+        wi -= c.rate * moment[i];
+        held |= bpi_differ(wi, wi);
+        w[i] = wi;
+    }
+    if (held)
+        bpi_hold_back(&j->u, first, n, before);
+}
 
 static void block_fn(void *arg, int64_t block)
 {
-    const job c = *(const job *)arg;
-    int64_t first = block * GRAIN, n = at_most(c.n - first, GRAIN);
-    const real *restrict g = c.g + first;
-    real *restrict w = c.w + first, *restrict u = c.u + first;
-    if (c.l1 != 0 || c.l2 != 0)
-        for (int64_t i = 0; i < n; i++) {
-            real gi = g[i] + (c.l2 * w[i] + (w[i] > 0 ? c.l1 : w[i] < 0 ? -c.l1 : 0));
-            u[i] = c.momentum * u[i] + gi;
-            w[i] -= c.rate * u[i];
-        }
-    else
-        for (int64_t i = 0; i < n; i++) {
-            u[i] = c.momentum * u[i] + g[i];
-            w[i] -= c.rate * u[i];
-        }
+    job *j = arg;
+    int64_t end = at_most((block + 1) * BPI_UPDATE_GRAIN, j->u.n);
+    for (int64_t i = block * BPI_UPDATE_GRAIN; i < end; i += BPI_TILE)
+        if (j->u.l1 != 0 || j->u.l2 != 0)
+            update(j, i, at_most(end - i, BPI_TILE), 1);
+        else
+            update(j, i, at_most(end - i, BPI_TILE), 0);
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     const bpi_update_params *p = params;
     const bpi_optimizer_state *s = in[1].data;
-    if (ex->fault->what)
+    if (s->refused)
         return BP_OK;
-    int decay = s->step >= p->decay_from;
-    job j = {.g = in[0].data, .w = out[0].data, .u = out[1].data, .n = in[0].shape.dim[0],
-             .rate = (real)s->rate, .momentum = (real)p->beta1,
-             .l1 = decay ? (real)p->l1 : 0, .l2 = decay ? (real)p->l2 : 0};
-    bp_parallel_for(ex, parts(j.n, GRAIN), block_fn, &j);
+    job j = {.u = bpi_update_of(in, out, p, s), .moment = out[1].data, .rate = (real)s->rate,
+             .momentum = (real)p->beta1};
+    bp_parallel_for(ex, parts(j.u.n, BPI_UPDATE_GRAIN), block_fn, &j);
+    bpi_update_done(ex, &j.u, p, s);
     return BP_OK;
 }
 

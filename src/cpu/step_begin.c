@@ -1,8 +1,8 @@
-/* step_begin: what comes before an update. Forward: g [n] or absent -> state, u8 [16], a
- * bpi_optimizer_state. Notes BP_ERR_NONFINITE where g holds a NaN or an infinity, so that the step
- * changes nothing; then, if the params say that it counts, adds 1 to the step, unless there is a
- * fault. Numbers are not finite when their exponent is all ones, which integers can tell many at a
- * time. Floor: g read once. Called by src/optim. */
+/* step_begin: what comes before an update. Forward: g [n] or absent -> state, u8 [24], a
+ * bpi_optimizer_state. Notes the first element of g that is NaN, infinite or too large; then, if
+ * the params say that it decides, the step is counted or refused (fault.h). Magnitudes are in the
+ * order of their bits, NaN above all of them, so integers tell many at a time. Floor: g read once.
+ * Called by src/optim. */
 #include "cpu/index.h"
 #include "cpu/reduce.h"
 #include "door/kernel_params.h"
@@ -12,21 +12,22 @@ enum { GRAIN = 65536, STEP = 1024 };
 typedef struct job {
     const real *g;
     int64_t n;
-    _Atomic int64_t first; /* place that is not finite; INT64_MAX: none */
+    real most;
+    _Atomic int64_t first; /* place that does not fit; INT64_MAX: none */
 } job;
 
 static void block_fn(void *arg, int64_t block)
 {
     job *w = arg;
+    const bpi_bits sign = bpi_to_bits((real)-0.0), most = bpi_to_bits(w->most);
     int64_t end = at_most((block + 1) * GRAIN, w->n);
     for (int64_t first = block * GRAIN; first < end; first += STEP) {
-        const bpi_bits exponent = bpi_to_bits((real)INFINITY);
         int64_t n = at_most(end - first, STEP);
         bpi_bits found = 0;
         for (int64_t i = 0; i < n; i++)
-            found |= (bpi_bits)((bpi_to_bits(w->g[first + i]) & exponent) == exponent);
+            found |= (bpi_bits)((bpi_to_bits(w->g[first + i]) & ~sign) > most);
         for (int64_t i = 0; found && i < n; i++)
-            if ((bpi_to_bits(w->g[first + i]) & exponent) == exponent) {
+            if ((bpi_to_bits(w->g[first + i]) & ~sign) > most) {
                 bpi_note_first(&w->first, first + i);
                 return;
             }
@@ -36,13 +37,15 @@ static void block_fn(void *arg, int64_t block)
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     const bpi_step_begin_params *p = params;
-    bpi_optimizer_state *state = out->data;
-    job w = {in->data, in->data ? in->shape.dim[0] : 0, INT64_MAX};
+    job w = {in->data, in->data ? in->shape.dim[0] : 0, (real)p->most_gradient, INT64_MAX};
     bp_parallel_for(ex, parts(w.n, GRAIN), block_fn, &w);
-    if (w.first != INT64_MAX)
-        bpi_fault_note(ex, BP_ERR_NONFINITE, w.first);
-    if (p->counts && !ex->fault->what)
-        state->step += 1;
+    if (w.first != INT64_MAX && ex->fault->gradient == 0) { /* runs come in order of place */
+        real g = w.g[w.first];
+        int why = isnan(g) ? BPI_NAN : isinf(g) ? BPI_INFINITE : BPI_TOO_LARGE;
+        ex->fault->gradient = BPI_FAULT_ELEMENT(p->begin + w.first, why);
+    }
+    if (p->decides)
+        bpi_step_decide(ex->fault, out->data, p);
     return BP_OK;
 }
 

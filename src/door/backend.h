@@ -7,6 +7,7 @@
 
 #include "bpcuda/context.h"
 #include "bpcuda/op.h"
+#include "door/fault.h"
 
 #define BPI_TRY(expr)                        \
     do {                                     \
@@ -47,25 +48,12 @@ typedef enum bpi_op_id {
     BPI_OP_COUNT
 } bpi_op_id;
 
-/* Written by kernels, read by whoever waits and by optimiser kernels (which then change nothing).
- * All zero: no fault. `what` is claimed first, by compare-and-swap from 0, for a status and the
- * kernel that found it: op id * BPI_SLOTS + slot, or negative for a registered op. Among the bad
- * values of that kernel the first in memory stays, whatever the order of blocks: `first` is
- * ~(place << 32 | value), and the largest wins. */
-typedef struct bpi_fault {
-    uint32_t what, unused;
-    unsigned long long first;
-} bpi_fault;
-#define BPI_FAULT_WHAT(status, kernel) ((uint32_t)(status) | (uint32_t)(kernel) << 8)
-#define BPI_FAULT_FIRST(place, value) \
-    (~((unsigned long long)(place) << 32 | (unsigned long long)(uint32_t)(value)))
-
 typedef struct bpi_device bpi_device;
 
 struct bp_exec {
     bpi_device *device;
     bpi_fault *fault; /* device memory */
-    int32_t kernel;   /* the kernel that runs now, for the fault word */
+    int32_t kernel;   /* the kernel that runs now, for what it finds wrong */
     void *workspace;  /* see bpi_workspace */
     size_t workspace_bytes;
 };
@@ -118,9 +106,6 @@ typedef bp_status (*bpi_plugin_open_fn)(const char *door, int32_t number, const 
 /* Grow-only scratch memory for one kernel call, 64-byte aligned; NULL when out of memory. Its
  * contents are gone with the next kernel. */
 void *bpi_workspace(bp_exec *ex, size_t bytes);
-
-/* Notes a fault of the running kernel, if there is none yet. Safe from any block. */
-void bpi_fault_note(bp_exec *ex, bp_status status, int64_t value);
 
 /* The CPU: bp_open's "cpu" (level NULL: the best of this machine), "cpu:generic", ... */
 bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **device, char *why);

@@ -27,15 +27,10 @@ void *bpi_workspace(bp_exec *ex, size_t bytes)
     return ex->workspace;
 }
 
-void bpi_fault_note(bp_exec *ex, bp_status status, int64_t value)
-{
-    uint32_t none = 0, what = BPI_FAULT_WHAT(status, ex->kernel);
-    if (__atomic_compare_exchange_n(&ex->fault->what, &none, what, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED))
-        ex->fault->first = BPI_FAULT_FIRST(0, value);
-}
-
 void bp_fault_range(bp_exec *ex, int64_t value)
 {
-    bpi_fault_note(ex, BP_ERR_RANGE, value);
+    uint32_t none = 0;
+    if (__atomic_compare_exchange_n(&ex->fault->found_by, &none, BPI_FOUND_BY(ex->kernel), false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ex->fault->index = BPI_FAULT_INDEX(0, value);
 }

@@ -67,23 +67,31 @@ typedef struct bpi_linear_wgrad_params {
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
  *
- * step_begin       forward: g [n] or absent -> state; notes BP_ERR_NONFINITE, and the place, in the
- *                  fault word where g holds a NaN or an infinity; then, if `counts`, adds 1 to the
- *                  step unless there is a fault; if not, state may be absent.
- * adam             forward: g, state -> w, m, v, all [n]; nothing if there is a fault.
- * sgd              forward: g, state -> w, u; nothing if there is a fault. */
+ * step_begin       forward: g [n] or absent -> state; notes the first element of g that is NaN,
+ *                  infinite or beyond most_gradient; then, if `decides`, counts the step or refuses
+ *                  it (fault.h); if not, state may be absent.
+ * adam             forward: g, state -> w, m, v, all [n]; nothing where the step is refused. A w
+ *                  that would not be finite stays as it is, and is noted.
+ * sgd              forward: g, state -> w, u; the same. */
 typedef struct bpi_optimizer_state {
     double rate, step;
-} bpi_optimizer_state; /* `state` views it as u8 [16] */
+    uint64_t refused; /* whether the step that began last is */
+} bpi_optimizer_state; /* `state` views it as u8 [24] */
 
 typedef struct bpi_step_begin_params {
-    int32_t counts;
+    double most_gradient, most_rate; /* above these a step is refused */
+    int64_t begin;  /* of g in its store, elements */
+    uint32_t store; /* serial number; 0 has no name */
+    int32_t decides;
 } bpi_step_begin_params;
 
 typedef struct bpi_update_params {
     double beta1, beta2, eps; /* adam; sgd: beta1 is the momentum */
     double l1, l2;            /* 0 for parameters that take none */
     double decay_from;        /* the step from which l1 and l2 act */
+    double most_gradient;     /* with them it is cut off at this */
+    int64_t begin;            /* as above */
+    uint32_t store, unused;
 } bpi_update_params;
 
 #endif

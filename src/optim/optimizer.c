@@ -1,6 +1,8 @@
-/* Adam and SGD over a parameter store: a check that every gradient is finite, then one launch for
- * each run of reached neighbours (two with weight decay, else one). Step count and rate are a
+/* Adam and SGD over a parameter store: a check that every gradient can be taken, then one launch
+ * for each run of reached neighbours (two with weight decay, else one). Step count and rate are a
  * device tensor, so a recorded step stays right when replayed. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "core/context.h"
@@ -29,21 +31,64 @@ static void release(bp_optimizer *o)
     bpi_host_free(ctx, o, sizeof *o);
 }
 
+/* --- limits: what an optimiser stores stays finite ------------------------------------------ */
+
+static double largest(bp_dtype dtype)
+{
+    return dtype == BP_F64 ? DBL_MAX : (double)FLT_MAX;
+}
+
+/* Rates beyond it would overflow: Adam divides by 1 - b1^t first. */
+static double most_rate(const bp_optimizer *o)
+{
+    return largest(o->params->dtype) * (o->kernel == BPI_OP_adam ? 1 - o->numbers.beta1 : 1);
+}
+
+/* Gradients beyond it could carry the moments there, in however many steps: v comes to g^2, u to
+ * g / (1 - mu). Half of the range is for rounding; fades() sees to it that this is enough. A
+ * weight, and a gradient with decay, the update looks at itself. */
+static double most_gradient(const bp_optimizer *o)
+{
+    double half = largest(o->params->dtype) / 2;
+    return o->kernel == BPI_OP_adam ? sqrt(half) : half * (1 - o->numbers.beta1);
+}
+
+/* Whether a factor of a moment is in [0, 1) as the kernels have it: rounded to the store's dtype,
+ * and with the rounding of the products, it takes away more than half of 1 - factor. */
+static bool fades(bp_dtype dtype, double factor)
+{
+    double rounded = dtype == BP_F64 ? factor : (double)(float)factor;
+    double epsilon = dtype == BP_F64 ? DBL_EPSILON : (double)FLT_EPSILON;
+    return factor >= 0 && factor < 1 && 1 - rounded - epsilon > 0.51 * (1 - factor);
+}
+
+static bp_status check_rate(const bp_optimizer *o, const char *who, double rate)
+{
+    if (rate > 0 && rate <= most_rate(o))
+        return BP_OK;
+    return bpi_fail(o->params->ctx, BP_ERR_ARG, "%s: the rate %g is not above 0 and at most %g",
+                    who, rate, most_rate(o));
+}
+
+/* --- making one -------------------------------------------------------------------------- */
+
 static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr,
                         bpi_update_params numbers, bp_optimizer **out)
 {
     bp_context *ctx = p->ctx;
-    if (!(lr > 0))
-        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_create: the rate %g is not positive", lr);
-    if (!(numbers.beta1 >= 0 && numbers.beta1 < 1))
-        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_create: the momentum %g is not in [0, 1)",
-                        numbers.beta1);
+    const bp_optimizer made = {
+        .params = p, .kernel = kernel, .n_moments = n_moments, .numbers = numbers};
+    if (!fades(p->dtype, numbers.beta1))
+        return bpi_fail(ctx, BP_ERR_ARG,
+                        "optimizer_create: the momentum %.9g is not in [0, 1) for %s",
+                        numbers.beta1, bp_dtype_name(p->dtype));
+    BPI_TRY(check_rate(&made, "optimizer_create", lr));
     BPI_TRY(bpi_params_materialize(p));
     bp_optimizer *o = bpi_host_alloc(ctx, sizeof *o);
     if (!o)
         return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: out of memory");
-    *o = (bp_optimizer){.params = p, .kernel = kernel, .n_moments = n_moments, .numbers = numbers};
-    bpi_optimizer_state state = {lr, 0};
+    *o = made;
+    bpi_optimizer_state state = {.rate = lr};
     bp_status st = bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof state), &state, BPI_OWNER_LIBRARY,
                                 &o->state);
     if (st == BP_OK) {
@@ -88,16 +133,18 @@ void bp_optimizer_free(bp_optimizer *o)
     bpi_leave(ctx);
 }
 
-/* Where an option is kept, and what it may be; NULL if this optimiser has no such option. */
+/* Where an option is kept, and what it may be; NULL if this optimiser has no such option. Kernels
+ * take numbers in the store's dtype: there they must be finite, and eps not 0. */
 static double *place_of(bp_optimizer *o, bp_optimizer_option option, double value, bool *valid)
 {
-    bool adam = o->kernel == BPI_OP_adam;
-    *valid = value >= 0;
+    bool adam = o->kernel == BPI_OP_adam, factor = fades(o->params->dtype, value);
+    double rounded = o->params->dtype == BP_F64 ? value : (double)(float)value;
+    *valid = value >= 0 && value <= largest(o->params->dtype);
     switch (option) {
-    case BP_OPT_BETA1: *valid = value >= 0 && value < 1; return adam ? &o->numbers.beta1 : NULL;
-    case BP_OPT_BETA2: *valid = value >= 0 && value < 1; return adam ? &o->numbers.beta2 : NULL;
-    case BP_OPT_EPS: *valid = value > 0; return adam ? &o->numbers.eps : NULL;
-    case BP_OPT_MOMENTUM: *valid = value >= 0 && value < 1; return adam ? NULL : &o->numbers.beta1;
+    case BP_OPT_BETA1: *valid = factor; return adam ? &o->numbers.beta1 : NULL;
+    case BP_OPT_BETA2: *valid = factor; return adam ? &o->numbers.beta2 : NULL;
+    case BP_OPT_EPS: *valid &= rounded > 0; return adam ? &o->numbers.eps : NULL;
+    case BP_OPT_MOMENTUM: *valid = factor; return adam ? NULL : &o->numbers.beta1;
     case BP_OPT_L1: return &o->numbers.l1;
     case BP_OPT_L2: return &o->numbers.l2;
     case BP_OPT_DECAY_FROM: *valid = value >= 1; return &o->numbers.decay_from;
@@ -110,8 +157,7 @@ static bp_status set(bp_optimizer *o, bp_optimizer_option option, double value)
     bp_context *ctx = o->params->ctx;
     BPI_TRY(bpi_not_recording(ctx, "optimizer_set"));
     if (option == BP_OPT_LR) {
-        if (!(value > 0))
-            return bpi_fail(ctx, BP_ERR_ARG, "optimizer_set: the rate %g is not positive", value);
+        BPI_TRY(check_rate(o, "optimizer_set", value));
         return bp_write(o->rate, &value, sizeof value);
     }
     bool valid;
@@ -120,8 +166,8 @@ static bp_status set(bp_optimizer *o, bp_optimizer_option option, double value)
         return bpi_fail(ctx, BP_ERR_ARG, "optimizer_set: this optimiser has no option %d",
                         (int)option);
     if (!valid)
-        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_set: option %d cannot be %g", (int)option,
-                        value);
+        return bpi_fail(ctx, BP_ERR_ARG, "optimizer_set: option %d cannot be %.9g for %s",
+                        (int)option, value, bp_dtype_name(o->params->dtype));
     *place = value;
     return BP_OK;
 }
@@ -153,19 +199,23 @@ static bp_tensor *slice(bp_tensor *flat, const bpi_run *run)
                       BPI_OWNER_LIBRARY);
 }
 
-/* Checks all gradients, run by run, and counts the step after the last one. */
+/* --- a step ------------------------------------------------------------------------------ */
+
+/* Checks all gradients, run by run; after the last one the step is counted or refused. */
 static bp_status begin_step(bp_optimizer *o)
 {
     bp_params *p = o->params;
     bpi_run run = {.next = p->first};
-    bpi_step_begin_params params = {0};
+    bpi_step_begin_params params = {
+        .most_gradient = most_gradient(o), .most_rate = most_rate(o), .store = p->serial};
     bool found = bpi_params_run(p, run.next, true, &run);
     do {
         bp_tensor *g = found ? slice(p->grads, &run) : NULL;
+        params.begin = run.begin;
         if (found && !g)
             return BP_ERR_NOMEM;
         found = found && bpi_params_run(p, run.next, true, &run);
-        params.counts = !found;
+        params.decides = !found;
         bp_status st = bpi_dispatch(p->ctx, BPI_OP_step_begin, BPI_FORWARD, &g, 1, &o->state, 1,
                                     &params, sizeof params);
         bpi_kill(g);
@@ -179,6 +229,9 @@ static bp_status update_run(bp_optimizer *o, const bpi_run *run)
 {
     bp_context *ctx = o->params->ctx;
     bpi_update_params numbers = o->numbers;
+    numbers.most_gradient = most_gradient(o);
+    numbers.begin = run->begin;
+    numbers.store = o->params->serial;
     if (!run->decays)
         numbers.l1 = numbers.l2 = 0;
     bp_tensor *in[2] = {slice(o->params->grads, run), o->state};

@@ -158,10 +158,79 @@ static void one_graph(double dropout, int64_t most_nodes)
     mlp_close(&replayed);
 }
 
+/* A step of the trainer's kind: rows, labels and rate by the number of the step, sums in f64. */
+typedef struct loop {
+    bp_model *model;
+    bp_data *data;
+    bp_optimizer *adam;
+    bp_tensor *rates, *batches, *at, *one, *loss, *correct;
+} loop;
+
+static bp_status loop_step(bp_context *c, void *user)
+{
+    loop *l = user;
+    bp_tensor *rate = bp_reshape(bp_gather(l->rates, l->at), BP_SCALAR), *correct;
+    bp_status st = bp_copy_into(bp_optimizer_rate(l->adam), rate);
+    bp_tensor *index = bp_reshape(bp_gather(l->batches, l->at), BP_SHAPE(BATCH));
+    bp_tensor *labels = bp_gather(bp_data_labels(l->data), index);
+    bp_tensor *loss =
+        bp_cross_entropy_correct(bp_model_logits(l->model, l->data, index, 1), labels, &correct);
+    st = st == BP_OK ? bp_backward(c, loss) : st;
+    st = st == BP_OK ? bp_add_into(l->loss, bp_cast(loss, BP_F64)) : st;
+    st = st == BP_OK ? bp_add_into(l->correct, bp_cast(correct, BP_F64)) : st;
+    st = st == BP_OK ? bp_add_into(l->at, l->one) : st;
+    return st == BP_OK ? bp_optimizer_step(l->adam) : st;
+}
+
+static void trainer_graph(void)
+{
+    enum { STEPS = 10 };
+    loop l = {0};
+    bp_plan *plan = NULL;
+    int32_t order[STEPS * BATCH], zero = 0, one = 1;
+    double rate[STEPS], sums[2] = {0, 0};
+    for (int i = 0; i < STEPS * BATCH; i++)
+        order[i] = i;
+    for (int i = 0; i < STEPS; i++)
+        rate[i] = 0.01;
+    int good = bp_data_digits(ctx, &l.data) == BP_OK &&
+               bp_model_create(ctx, 64, "512 relu", OUT, &l.model) == BP_OK &&
+               bp_model_normalize(l.model, l.data) == BP_OK &&
+               bp_adam_create(bp_model_params(l.model), 0.01, &l.adam) == BP_OK;
+    l.rates = bp_tensor_create(ctx, BP_F64, BP_SHAPE(STEPS));
+    l.batches = bp_tensor_create(ctx, BP_I32, BP_SHAPE(STEPS, BATCH));
+    l.at = bp_tensor_create(ctx, BP_I32, BP_SHAPE(1));
+    l.one = bp_tensor_create(ctx, BP_I32, BP_SHAPE(1));
+    l.loss = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    l.correct = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    good = good && l.correct && bp_write(l.rates, rate, sizeof rate) == BP_OK &&
+           bp_write(l.batches, order, sizeof order) == BP_OK &&
+           bp_write(l.at, &zero, sizeof zero) == BP_OK &&
+           bp_write(l.one, &one, sizeof one) == BP_OK &&
+           bp_plan_record(ctx, loop_step, &l, &plan) == BP_OK &&
+           bp_plan_replay(plan, STEPS - 1) == BP_OK &&
+           bp_read(l.loss, &sums[0], sizeof sums[0]) == BP_OK &&
+           bp_read(l.correct, &sums[1], sizeof sums[1]) == BP_OK;
+    check(good && sums[0] > 0 && sums[0] < 2.4 * STEPS && sums[1] == floor(sums[1]) &&
+          sums[1] > STEPS * BATCH / 4, "a step that finds its rows and adds up in f64 is replayed");
+    printf("       %lld kernels, %lld graph nodes\n", (long long)bp_plan_kernels(plan),
+           (long long)bp_plan_nodes(plan));
+    if (!strncmp(name, "sim", 3))
+        check(bp_plan_nodes(plan) <= 10, "and has as few nodes as it should");
+    bp_plan_free(plan);
+    bp_optimizer_free(l.adam);
+    bp_model_free(l.model);
+    bp_data_free(l.data);
+    bp_tensor *all[] = {l.rates, l.batches, l.at, l.one, l.loss, l.correct};
+    for (int i = 0; i < 6; i++)
+        bp_free(all[i]);
+}
+
 static void graphs(void)
 {
     one_graph(0, 9);    /* the hidden layer's ReLU is a node after its product */
     one_graph(0.2, 10); /* dropout draws in that node, and advances the stream */
+    trainer_graph();
 }
 
 /* --- faults: found by kernels, told by the next call that waits ------------------------------ */
@@ -217,6 +286,61 @@ static void scatter_faults(void)
     bp_free(s.y);
 }
 
+/* loss = sum(w c): the gradient is c. */
+static bp_status product_step(bp_context *c, void *user)
+{
+    mlp *m = user;
+    bp_status st = bp_backward(c, bp_sum(bp_mul(m->w[0], m->x)));
+    return st == BP_OK ? bp_optimizer_step(m->adam) : st;
+}
+
+/* What a step with this gradient at two places says. */
+static int says(mlp *m, float gradient, const char *text)
+{
+    float c[HIDDEN];
+    for (int i = 0; i < HIDDEN; i++)
+        c[i] = i == 199 || i == 399 ? gradient : 0;
+    int good = bp_write(m->x, c, sizeof c) == BP_OK && bp_run(ctx, 0, product_step, m) == BP_OK;
+    bp_status st = bp_sync(ctx);
+    if (strcmp(text, bp_error_text(ctx)))
+        printf("       \"%s\"\n", bp_error_text(ctx));
+    return good && st == BP_ERR_NONFINITE && !strcmp(text, bp_error_text(ctx));
+}
+
+static void updates(void)
+{
+    mlp m = {0};
+    float w[HIDDEN];
+    double bad = NAN;
+    int good = bp_params_create(ctx, BP_F32, &m.params) == BP_OK;
+    m.w[0] = bp_param(m.params, "w", BP_SHAPE(2, HIDDEN / 2), BP_INIT_ONE);
+    m.x = bp_tensor_create(ctx, BP_F32, BP_SHAPE(2, HIDDEN / 2));
+    bp_tensor *rate = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    good = good && m.w[0] && m.x && rate && bp_sgd_create(m.params, 1e30, 0, &m.adam) == BP_OK;
+    check(good && says(&m, 1e10f, "optimizer_step: step 1: the update of w [0,199] would overflow "
+                                  "and was held back"),
+          "an update that overflows is held back, and told");
+    check(says(&m, -INFINITY, "optimizer_step: step 2: the gradient of w [0,199] is infinite; "
+                              "nothing was changed") &&
+          says(&m, 3e38f, "optimizer_step: step 2: the gradient of w [0,199] is too large to "
+                          "be stored; nothing was changed"),
+          "what is wrong with a gradient is told");
+    check(bp_write(rate, &bad, sizeof bad) == BP_OK &&
+          bp_copy_into(bp_optimizer_rate(m.adam), rate) == BP_OK &&
+          says(&m, 1, "optimizer_step: step 2: the rate is negative, NaN or too large; nothing was "
+                      "changed"), "so is a rate that is none");
+    check(bp_optimizer_set(m.adam, BP_OPT_LR, 1e-3) == BP_OK &&
+          bp_optimizer_set(m.adam, BP_OPT_L2, 1.6e38) == BP_OK &&
+          says(&m, 3e37f, "optimizer_step: step 2: the update of w [0,199] would overflow and was "
+                          "held back"), "and decay that overflows");
+    good = bp_read(m.w[0], w, sizeof w) == BP_OK;
+    for (int i = 0; i < HIDDEN; i++)
+        good = good && isfinite(w[i]);
+    check(good, "and all that is stored is finite");
+    bp_free(rate);
+    mlp_close(&m);
+}
+
 static void faults(void)
 {
     mlp m;
@@ -228,7 +352,8 @@ static void faults(void)
     check(bp_write(m.labels, labels, sizeof labels) == BP_OK &&
           bp_run(ctx, 0, mlp_step, &m) == BP_OK, "a bad label stops no call");
     check(bp_sync(ctx) == BP_ERR_RANGE, "the next wait says it");
-    check(!strcmp(bp_error_text(ctx), "cross_entropy: index 10 is out of range"),
+    check(!strcmp(bp_error_text(ctx),
+                  "cross_entropy: index 10 is out of range; step 1 changed nothing"),
           "and names op and value, the first in memory");
     float *after = weights(&m);
     check(before && after && !memcmp(before, after, HIDDEN * IN * sizeof *after),
@@ -244,9 +369,12 @@ static void faults(void)
           bp_sync(ctx) == BP_ERR_RANGE &&
           !strcmp(bp_error_text(ctx), "gather: index 7 is out of range"), "gather says its own");
     float nan[OUT] = {NAN};
-    check(bp_write(m.b[1], nan, sizeof nan) == BP_OK &&
-          bp_run(ctx, 0, mlp_step, &m) == BP_OK && bp_sync(ctx) == BP_ERR_NONFINITE,
-          "a step that is not finite is told");
+    check(bp_write(m.b[1], nan, sizeof nan) == BP_OK && bp_run(ctx, 0, mlp_step, &m) == BP_OK &&
+          bp_run(ctx, 0, mlp_step, &m) == BP_OK && bp_sync(ctx) == BP_ERR_NONFINITE &&
+          !strcmp(bp_error_text(ctx), "optimizer_step: step 2: the gradient of w0 [0,0] is NaN; "
+                                      "nothing was changed; 1 later step did nothing either"),
+          "a step that is not finite is told, with its first element");
+    updates();
     bp_free(t[0]);
     bp_free(t[1]);
     free(before);
