@@ -125,13 +125,14 @@ static void whole(void)
     need(bp_trainer_set(trainer, BP_TRAIN_SEED, 3));
     bpi_epoch cut = bpi_epoch_cut(bp_data_rows(data), BATCH);
     int32_t *label = malloc((size_t)cut.rows * 4), *order = malloc((size_t)cut.rows * 4);
+    int32_t *scratch = malloc((size_t)cut.rows * 4);
     need(bp_read(bp_data_labels(data), label, (size_t)cut.rows * 4));
     check(tensor_values(bp_data_samples(data), &x) && cut.rest > 1, "the digits, and a last batch");
     for (int64_t epoch = 0; epoch < EPOCHS; epoch++) {
         sums s = {0}, all = {0};
         double loss, accuracy;
         bp_progress p;
-        bpi_epoch_order(&cut, 3, epoch, label, order);
+        bpi_epoch_order(&cut, 3, epoch, label, order, scratch);
         for (int64_t step = 0; step < bpi_epoch_steps(&cut); step++) {
             int64_t n = step < cut.full ? BATCH : cut.rest;
             add_rows(&s, model, &x, label, order + step * BATCH, n);
@@ -147,6 +148,7 @@ static void whole(void)
     check(done, "the run is done");
     free(label);
     free(order);
+    free(scratch);
     values_free(&x, 1);
     bp_trainer_free(trainer);
     bp_model_free(model);
