@@ -189,7 +189,7 @@ foreach(source ${cuda_kernels})
         COMMAND ${PROJECT_SOURCE_DIR}/cmake/nvcc.sh ${object}.log
             ${BPCUDA_NVCC} -std=c++17 -O3 ${targets} -Xptxas=-v
             -Wno-deprecated-gpu-targets
-            -Xcompiler=-fPIC,-fvisibility=hidden,-fno-exceptions,-Wall,-Wextra,-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
+            -Xcompiler=-fPIC,-fvisibility=hidden,-fno-exceptions,-Wall,-Wextra,-Wno-missing-field-initializers,-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
             -I${PROJECT_SOURCE_DIR}/kernels -I${PROJECT_SOURCE_DIR}/src -I${PROJECT_SOURCE_DIR}/include
             -MD -MF ${object}.d -c ${source} -o ${object}
         DEPENDS ${source} DEPFILE ${object}.d COMMENT "nvcc kernels/${name}.cu" VERBATIM)

@@ -161,7 +161,8 @@ __device__ static inline double max_of(double a, double b) { return fmax(a, b); 
 } // namespace bpi
 
 /* The tables of one op: the only symbols its file defines. Slots: forward, backward,
- * backward_params, each {function, layout of the inputs, aux_bytes or NULL}. */
+ * backward_params, each {function, layout of the inputs, aux_bytes or NULL}; what backend.h has
+ * beyond that is NULL. */
 #define BPI_CUDA_OP(name, ...)                                                        \
     extern "C" {                                                                      \
     extern const bpi_op_kernels bpi_cuda_##name##_f32, bpi_cuda_##name##_f64;         \

@@ -117,6 +117,7 @@ static void spoiled(bp_status status, const char *text, bp_status (*spoil)(bp_co
     net n, clean;
     int64_t steps;
     OK(net_open(&n, ctx, BP_F32, 0));
+    OK(bp_seed(ctx, 0)); /* the same weights */
     OK(net_open(&clean, ctx, BP_F32, 0));
     OK(net_train(&n, 0, 2));
     OK(net_train(&clean, 0, 2));

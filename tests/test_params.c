@@ -57,8 +57,11 @@ CLAIM(what_cannot_be_declared_is_refused)
 
 CLAIM(initial_values_follow_from_seed_and_index_alone_and_are_rounded_for_f32)
 {
-    OK(bp_seed(ctx, 0xABCDEF0123456789u));
     bp_params *p = declared(BP_F64, BP_INIT_HE), *q = declared(BP_F32, BP_INIT_HE);
+    OK(bp_seed(ctx, 0xABCDEF0123456789u));
+    at(bp_param_at(p, 0), 0); /* the first use */
+    OK(bp_seed(ctx, 0xABCDEF0123456789u));
+    at(bp_param_at(q, 0), 0);
     for (uint32_t i = 0; i < COUNT; i++) {
         bpi_stream s = {0xABCDEF0123456789u, 0, bpi_purpose_site(BPI_PURPOSE_INIT, i)};
         values a, b;

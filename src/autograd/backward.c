@@ -277,6 +277,11 @@ static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
     if (bp_shape_count(bpi_view_of(loss)->shape) != 1)
         return bpi_fail(ctx, BP_ERR_SHAPE, "backward: the loss has shape %s, not one element",
                         bpi_shape_str(&bpi_view_of(loss)->shape).s);
+    for (int32_t n = 0; n < ctx->tape_length; n++) {
+        const bp_params *store = bpi_node_at(ctx, n)->store;
+        if (store && store->counted.freed)
+            return bpi_fail(ctx, BP_ERR_STATE, "backward: its parameter store was freed");
+    }
     bp_tensor *one = ctx->one[bpi_view_of(loss)->dtype == BP_F64];
     bp_tensor *seed = bpi_window(one, 0, bpi_view_of(one)->dtype, bpi_view_of(loss)->shape,
                                  BPI_OWNER_LIBRARY);

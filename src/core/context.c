@@ -25,7 +25,14 @@ static bp_status set_precision(bp_context *ctx, bp_precision precision)
     const bpi_device_calls *calls = ctx->device->calls;
     if (precision != BP_PRECISION_F32 && precision != BP_PRECISION_TF32)
         return bpi_fail(ctx, BP_ERR_ARG, "set_precision: there is no precision %d", (int)precision);
-    return calls->set_precision ? calls->set_precision(ctx->device, precision) : BP_OK;
+    BPI_TRY(bpi_not_recording(ctx, "set_precision"));
+    if (!calls->set_precision)
+        return BP_OK;
+    bp_status st = calls->set_precision(ctx->device, precision);
+    if (st != BP_OK)
+        return bpi_device_failed(ctx, st, "set_precision");
+    ctx->tf32 = precision == BP_PRECISION_TF32;
+    return BP_OK;
 }
 
 bp_status bp_set_precision(bp_context *ctx, bp_precision precision)

@@ -23,6 +23,8 @@ struct bp_context {
     uint64_t seed;
     uint32_t site;     /* random ops so far in the outermost scope */
     uint64_t rng_lag;  /* steps that the stream has made and the device does not know of yet */
+    uint64_t drawn_stores; /* since the last bp_seed */
+    bool tf32;             /* what the device was last told, if it can */
 
     bpi_scope *scope; /* scope[0 .. depth) */
     int64_t scope_capacity;
@@ -43,6 +45,7 @@ struct bp_context {
 
     bp_params *stores;
     uint32_t n_stores; /* so far */
+    int32_t orphans; /* of them: freed, nobody names them, but the tape may */
     const bp_op *add; /* sums the gradients of a walk */
     bp_op *registered;
     int64_t n_registered;

@@ -56,6 +56,17 @@ static bp_tensor *packed_copy(bp_context *ctx, bp_tensor *t)
     return NULL;
 }
 
+static bp_status run(bp_context *ctx, int32_t number, const bpi_kernel *kernel, const bp_view *in,
+                     const bp_view *out, const void *params)
+{
+    ctx->exec.kernel = number;
+    ctx->stats.kernels++;
+    bpi_fp_state own = bpi_fp_enter();
+    bp_status st = kernel->fn(&ctx->exec, in, out, params);
+    bpi_fp_leave(own);
+    return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));
+}
+
 bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel *kernel,
                               bp_tensor *const *in, int n_in, bp_tensor *const *out, int n_out,
                               const void *params, size_t params_bytes)
@@ -85,18 +96,14 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
         else
             out_view[i].data = NULL;
     }
-    if (st == BP_OK) {
-        ctx->exec.kernel = number;
-        ctx->stats.kernels++;
-        bpi_fp_state own = bpi_fp_enter();
-        st = kernel->fn(&ctx->exec, view, out_view, params);
-        bpi_fp_leave(own);
-        if (st == BP_OK && ctx->recording)
-            st = bpi_recorder_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out,
-                                   params, params_bytes);
-        else if (st != BP_OK)
-            bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));
-    }
+    if (st == BP_OK && kernel->workspace_bytes &&
+        (st = bpi_reserve(&ctx->exec, kernel->workspace_bytes(view, params))) != BP_OK)
+        bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));
+    if (st == BP_OK && ctx->recording)
+        st = bpi_recorder_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out, params,
+                               params_bytes);
+    else if (st == BP_OK)
+        st = run(ctx, number, kernel, view, out_view, params);
     while (n_copies > 0)
         bpi_kill(copy[--n_copies]);
     return st;

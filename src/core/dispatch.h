@@ -1,4 +1,5 @@
-/* The door from above: finds the kernel, fits the inputs' layout, runs, records. */
+/* The door from above: finds the kernel, fits the inputs' layout, runs it; or, while a plan is
+ * recorded, notes the call for the plan's run. */
 #ifndef BPI_CORE_DISPATCH_H
 #define BPI_CORE_DISPATCH_H
 

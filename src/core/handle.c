@@ -34,6 +34,14 @@ static bool more_slots(bp_context *ctx)
     return true;
 }
 
+bool bpi_handles_reserve(bp_context *ctx, int n)
+{
+    const bpi_tensor *slot = ctx->free_slot;
+    while (slot && --n > 0)
+        slot = slot->next;
+    return slot || more_slots(ctx);
+}
+
 bp_tensor *bpi_handle(bp_context *ctx, bpi_storage *s, const bp_view *view, int owner)
 {
     if (!ctx->free_slot && !more_slots(ctx))

@@ -66,6 +66,8 @@ static inline bool bpi_is_live(const bp_tensor *t)
 
 /* A handle over a storage, which it then refers to once more. Pending error on failure. */
 bp_tensor *bpi_handle(bp_context *ctx, bpi_storage *s, const bp_view *view, int owner);
+/* Whether the next n handles can be made without asking for memory. Pending error if not. */
+bool bpi_handles_reserve(bp_context *ctx, int n);
 bp_tensor *bpi_clone(bp_tensor *t); /* owner LIBRARY: whoever clones kills */
 void bpi_kill(bp_tensor *t);        /* NULL and a stale one are fine */
 void bpi_give_to_scope(bp_tensor *t);

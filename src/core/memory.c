@@ -128,10 +128,22 @@ bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes)
     s->refs = 1;
     s->version = 0;
     s->writer = NULL;
-    s->next = NULL;
+    s->next = s->whole = NULL;
     ctx->stats.bytes += (int64_t)s->bytes;
     if (ctx->stats.bytes > ctx->stats.peak_bytes)
         ctx->stats.peak_bytes = ctx->stats.bytes;
+    return s;
+}
+
+bpi_storage *bpi_storage_part(bp_context *ctx, bpi_storage *whole, void *data, int32_t number)
+{
+    bpi_storage *s = bpi_host_alloc(ctx, sizeof *s);
+    if (!s) {
+        bpi_fail(ctx, BP_ERR_NOMEM, "out of memory for a parameter");
+        return NULL;
+    }
+    whole->refs++;
+    *s = (bpi_storage){.refs = 1, .data = data, .part_number = number, .whole = whole};
     return s;
 }
 
@@ -139,6 +151,11 @@ void bpi_storage_release(bp_context *ctx, bpi_storage *s)
 {
     if (!s || --s->refs > 0)
         return;
+    if (s->whole) {
+        bpi_storage_release(ctx, s->whole);
+        bpi_host_free(ctx, s, sizeof *s);
+        return;
+    }
     ctx->stats.bytes -= (int64_t)s->bytes;
     s->next = ctx->free_storage[s->in_plan][s->size_class];
     ctx->free_storage[s->in_plan][s->size_class] = s;
@@ -148,6 +165,8 @@ void bpi_storage_written(bpi_storage *s, const char *writer)
 {
     s->version++;
     s->writer = writer;
+    if (s->whole)
+        s->whole->version++;
 }
 
 void bpi_memory_free(bp_context *ctx)

@@ -11,16 +11,20 @@ enum { BPI_SIZE_CLASSES = 192 };
 
 typedef struct bpi_storage {
     int32_t refs;
-    uint32_t version;   /* counts the writes after creation */
+    uint32_t version;   /* counts the writes after creation, those of its parts too */
     const char *writer; /* who wrote last, for messages */
     void *data;         /* device memory; NULL for 0 bytes */
     size_t bytes;       /* of its size class */
     int32_t size_class;
+    int32_t part_number;
     bool in_plan;       /* from the arena of plans */
+    struct bpi_storage *whole; /* of a part: what it refers to; else NULL */
     struct bpi_storage *next; /* in the free list of its class */
 } bpi_storage;
 
 bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes); /* pending error on failure */
+/* A part of a storage with a version of its own: a parameter in its flat buffer. */
+bpi_storage *bpi_storage_part(bp_context *ctx, bpi_storage *whole, void *data, int32_t number);
 void bpi_storage_release(bp_context *ctx, bpi_storage *s);
 void bpi_storage_written(bpi_storage *s, const char *writer);
 void bpi_memory_free(bp_context *ctx); /* at bp_close */

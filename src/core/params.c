@@ -26,33 +26,62 @@ bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
         st = bpi_fail(ctx, BP_ERR_NOMEM, "params_create: out of memory");
     if (st == BP_OK) {
         uint32_t serial = ctx->n_stores < 0xffffff ? ++ctx->n_stores : 0;
-        *p = (bp_params){.ctx = ctx, .serial = serial, .dtype = dtype, .window = 1,
-                         .next = ctx->stores};
+        *p = (bp_params){.counted.refs = 1, .ctx = ctx, .serial = serial, .dtype = dtype,
+                         .window = 1, .next = ctx->stores};
         ctx->stores = *out = p;
     }
     bpi_leave(ctx);
     return st;
 }
 
+static void destroy(bp_params **link)
+{
+    bp_params *p = *link;
+    bp_context *ctx = p->ctx;
+    *link = p->next;
+    for (int64_t i = 0; i < p->n; i++)
+        bpi_host_free(ctx, p->segment[i].name, strlen(p->segment[i].name) + 1);
+    bpi_host_free(ctx, p->segment, (size_t)p->capacity * sizeof *p->segment);
+    bpi_host_free(ctx, p, sizeof *p);
+}
+
+void bpi_params_collect(bp_context *ctx)
+{
+    for (bp_params **link = &ctx->stores; ctx->orphans > 0;)
+        if ((*link)->counted.refs > 0) {
+            link = &(*link)->next;
+        } else {
+            destroy(link);
+            ctx->orphans--;
+        }
+}
+
+void bpi_params_release(bp_params *p)
+{
+    bp_context *ctx = p->ctx;
+    if (--p->counted.refs > 0)
+        return;
+    ctx->orphans++;
+    if (ctx->depth == 0)
+        bpi_params_collect(ctx);
+}
+
+/* Its tensors end; names and flags stay while somebody may ask for them. */
 void bp_params_free(bp_params *p)
 {
     if (!p || bpi_enter(p->ctx) != BP_OK)
         return;
     bp_context *ctx = p->ctx;
-    bp_params **link = &ctx->stores;
-    while (*link != p)
-        link = &(*link)->next;
-    *link = p->next;
     for (int64_t i = 0; i < p->n; i++) {
-        bpi_segment *s = &p->segment[i];
-        bpi_kill(s->value);
-        bpi_kill(s->grad);
-        bpi_host_free(ctx, s->name, strlen(s->name) + 1);
+        bpi_kill(p->segment[i].value);
+        bpi_kill(p->segment[i].grad);
+        p->segment[i].value = p->segment[i].grad = NULL;
     }
     bpi_kill(p->values);
     bpi_kill(p->grads);
-    bpi_host_free(ctx, p->segment, (size_t)p->capacity * sizeof *p->segment);
-    bpi_host_free(ctx, p, sizeof *p);
+    p->values = p->grads = NULL;
+    p->counted.freed = true;
+    bpi_params_release(p);
     bpi_leave(ctx);
 }
 
@@ -74,6 +103,22 @@ static bp_status declarable(bp_params *p, const char *name, const bp_shape *shap
     return BP_OK;
 }
 
+/* The elements of a segment in the flat buffers: whole rows of its pitch, up to a multiple of 64
+ * bytes. False where the store would be larger than a storage can be. */
+static bool padded(const bp_params *p, const bp_view *v, int64_t *count)
+{
+    int64_t rows = v->shape.ndim == 2 ? v->shape.dim[0] : bp_shape_count(v->shape);
+    int64_t row = v->shape.ndim == 2 ? v->stride[0] : 1, most, all = 0;
+    int64_t line = 64 / (int64_t)bp_dtype_bytes(p->dtype);
+    for (int64_t i = 0; i < p->n; i++)
+        all += p->segment[i].count;
+    most = (int64_t)(BPI_BYTES_MAX / bp_dtype_bytes(p->dtype)) - line - all;
+    if (__builtin_mul_overflow(rows, row, count) || *count > most)
+        return false;
+    *count = (*count + line - 1) / line * line;
+    return true;
+}
+
 static bp_tensor *declare(bp_params *p, const char *name, bp_shape shape, bp_init init)
 {
     bp_context *ctx = p->ctx;
@@ -81,7 +126,14 @@ static bp_tensor *declare(bp_params *p, const char *name, bp_shape shape, bp_ini
         !bpi_grow(ctx, (void **)&p->segment, &p->capacity, p->n + 1, sizeof *p->segment))
         return NULL;
     bp_view v = {0};
+    int64_t count;
     bpi_view_rows(&v, p->dtype, shape);
+    if (!padded(p, &v, &count)) {
+        bpi_fail(ctx, BP_ERR_SHAPE,
+                 "param %s: with %s %s the store would hold more than %zu bytes", name,
+                 bp_dtype_name(p->dtype), bpi_shape_str(&shape).s, BPI_BYTES_MAX);
+        return NULL;
+    }
     char *copy = bpi_host_alloc(ctx, strlen(name) + 1);
     bp_tensor *t = copy ? bpi_handle(ctx, NULL, &v, BPI_OWNER_OBJECT) : NULL;
     if (!t) {
@@ -92,7 +144,8 @@ static bp_tensor *declare(bp_params *p, const char *name, bp_shape shape, bp_ini
     bpi_at(t)->store = p;
     bpi_at(t)->segment = (int32_t)p->n;
     p->segment[p->n++] =
-        (bpi_segment){.name = strcpy(copy, name), .value = t, .shape = shape, .init = init};
+        (bpi_segment){.name = strcpy(copy, name), .value = t, .shape = shape, .init = init,
+                      .count = count};
     return t;
 }
 
@@ -112,15 +165,6 @@ static bool takes_decay(const bpi_segment *s)
     return s->shape.ndim >= 2;
 }
 
-/* The padded elements of a segment: whole rows of its pitch, up to a multiple of 64 bytes. */
-static int64_t padded(const bpi_segment *s, bp_dtype dtype)
-{
-    const bp_view *v = bpi_view_of(s->value);
-    int64_t n = s->shape.ndim == 2 ? s->shape.dim[0] * v->stride[0] : bp_shape_count(s->shape);
-    int64_t line = 64 / (int64_t)bp_dtype_bytes(dtype);
-    return (n + line - 1) / line * line;
-}
-
 /* Initial values as a store keeps them, in `host`. The draw for an element depends on its logical
  * index, not on the pitch. */
 static void initialise(const bp_params *p, int64_t i, unsigned char *host)
@@ -133,7 +177,8 @@ static void initialise(const bp_params *p, int64_t i, unsigned char *host)
     int64_t pitch = s->shape.ndim == 2 ? bpi_view_of(s->value)->stride[0] : cols;
     int64_t fan_in = s->shape.ndim ? count / s->shape.dim[0] : 1;
     double bound = sqrt((s->init == BP_INIT_HE ? 6.0 : 3.0) / (double)fan_in);
-    bpi_stream stream = {p->ctx->seed, 0, bpi_purpose_site(BPI_PURPOSE_INIT, (uint32_t)i)};
+    bpi_stream stream = {p->ctx->seed, p->ctx->drawn_stores,
+                         bpi_purpose_site(BPI_PURPOSE_INIT, (uint32_t)i)};
     uint32_t word[4] = {0};
     for (int64_t e = 0; e < count; e++) {
         if (e % 4 == 0)
@@ -148,17 +193,35 @@ static void initialise(const bp_params *p, int64_t i, unsigned char *host)
     }
 }
 
-/* Points a segment's handles into the flat buffers. */
-static bool attach(bp_params *p, bpi_segment *s)
+static bool draws(const bp_params *p)
 {
-    size_t at = (size_t)s->offset * bp_dtype_bytes(p->dtype);
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->segment[i].init == BP_INIT_LECUN || p->segment[i].init == BP_INIT_HE)
+            return true;
+    return false;
+}
+
+/* The part of a flat buffer that is segment i's. */
+static bpi_storage *part_of(const bp_params *p, bp_tensor *flat, int64_t i)
+{
+    size_t at = (size_t)p->segment[i].offset * bp_dtype_bytes(p->dtype);
+    return bpi_storage_part(p->ctx, bpi_at(flat)->storage, (char *)bpi_view_of(flat)->data + at,
+                            (int32_t)i);
+}
+
+/* Points a segment's handles into the flat buffers. */
+static bool attach(bp_params *p, int64_t i)
+{
+    bpi_segment *s = &p->segment[i];
     bpi_tensor *value = bpi_at(s->value);
-    bp_view v = value->view;
-    v.data = (char *)bpi_view_of(p->grads)->data + at;
-    s->grad = bpi_handle(p->ctx, bpi_at(p->grads)->storage, &v, BPI_OWNER_OBJECT);
-    value->view.data = (char *)bpi_view_of(p->values)->data + at;
-    value->storage = bpi_at(p->values)->storage;
-    value->storage->refs++;
+    bpi_storage *grad = part_of(p, p->grads, i);
+    value->storage = part_of(p, p->values, i);
+    if (grad && value->storage) {
+        value->view.data = grad->data;
+        s->grad = bpi_handle(p->ctx, grad, &value->view, BPI_OWNER_OBJECT);
+        value->view.data = value->storage->data;
+    }
+    bpi_storage_release(p->ctx, grad); /* the handle holds it now */
     return s->grad != NULL;
 }
 
@@ -171,7 +234,7 @@ static bp_status allocate(bp_params *p, unsigned char *host)
     BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, NULL, BPI_OWNER_LIBRARY, &p->grads));
     bool ok = true;
     for (int64_t i = 0; i < p->n && ok; i++)
-        ok = attach(p, &p->segment[i]);
+        ok = attach(p, i);
     return ok ? BP_OK : BP_ERR_NOMEM;
 }
 
@@ -189,7 +252,6 @@ bp_status bpi_params_materialize(bp_params *p)
             if (takes_decay(s) != (bool)decay)
                 continue;
             s->offset = p->count;
-            s->count = padded(s, p->dtype);
             p->count += s->count;
             *link = (int32_t)i;
             link = &s->next;
@@ -199,8 +261,10 @@ bp_status bpi_params_materialize(bp_params *p)
     unsigned char *host = bpi_host_alloc(ctx, bytes ? bytes : 1);
     bp_status st = host ? allocate(p, host) : BP_ERR_NOMEM;
     bpi_host_free(ctx, host, bytes ? bytes : 1);
-    if (st == BP_OK)
+    if (st == BP_OK) {
+        ctx->drawn_stores += draws(p);
         return BP_OK;
+    }
     for (int64_t i = 0; i < p->n; i++) { /* as before the call: it can be tried again */
         bpi_segment *s = &p->segment[i];
         bpi_kill(s->grad);
@@ -238,6 +302,25 @@ bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
     }
     run->next = from;
     return true;
+}
+
+bp_status bpi_params_written(bp_params *p, const char *writer)
+{
+    for (int64_t i = 0; i < p->n; i++) {
+        if (!reached(p, &p->segment[i]))
+            continue;
+        bpi_storage *s = bpi_at(p->segment[i].value)->storage;
+        BPI_TRY(bpi_recorder_writes(p->ctx, s));
+        bpi_storage_written(s, writer);
+    }
+    return BP_OK;
+}
+
+bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s)
+{
+    bool mine = p->values && s->whole && (s->whole == bpi_at(p->values)->storage ||
+                                          s->whole == bpi_at(p->grads)->storage);
+    return mine ? &p->segment[s->part_number] : NULL;
 }
 
 bp_status bp_grad_clear(bp_params *p)
@@ -303,7 +386,7 @@ bp_status bp_param_freeze(bp_params *p, int32_t i, int32_t frozen)
     if (i < 0 || i >= p->n)
         st = bpi_fail(p->ctx, BP_ERR_ARG, "param_freeze: no parameter %d among %lld", i,
                       (long long)p->n);
-    else
+    else if ((st = bpi_not_recording(p->ctx, "param_freeze")) == BP_OK)
         p->segment[i].frozen = frozen != 0;
     bpi_leave(p->ctx);
     return st;

@@ -3,6 +3,7 @@
 #define BPI_CORE_PARAMS_H
 
 #include "core/handle.h"
+#include "core/recorder.h"
 
 typedef struct bpi_segment {
     char *name;
@@ -16,13 +17,14 @@ typedef struct bpi_segment {
 } bpi_segment;
 
 struct bp_params {
+    bpi_counted counted; /* named by optimisers and plans; by the tape, which is not counted */
     bp_context *ctx;
     uint32_t serial; /* among the stores of the context, from 1; 0: there were too many to tell */
     bp_dtype dtype;
     bpi_segment *segment;
     int64_t n, capacity;
     bp_tensor *values, *grads; /* flat, NULL before the first use */
-    int64_t count;
+    int64_t count;   /* of elements, padding included */
     int32_t first;   /* segment in the flat buffers */
     uint64_t window; /* from 1, grows with each optimiser step or bp_grad_clear */
     bool invalid;    /* the last backward failed */
@@ -38,6 +40,13 @@ bpi_element_text bpi_element_str(const bp_context *ctx, uint32_t store, int64_t 
 /* BP_ERR_NONFINITE, naming the first parameter that holds a NaN or an infinity; looks, and waits,
  * only where the values were written since it looked. */
 bp_status bpi_params_finite(bp_params *p, const char *who);
+void bpi_params_release(bp_params *p);
+/* At the end of an outermost scope: what the tape named is nobody's now. */
+void bpi_params_collect(bp_context *ctx);
+/* The values of all segments that a gradient reached were written. */
+bp_status bpi_params_written(bp_params *p, const char *writer);
+/* The segment that a storage is a part of, of its values or its gradients; NULL for another's. */
+bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s);
 /* A run of neighbouring segments that a gradient reached. */
 typedef struct bpi_run {
     int64_t begin, end; /* elements of the flat buffers */

@@ -1,77 +1,160 @@
-/* Plans: the list of kernel calls that passed the door while a step ran once, and its replay. A
- * device that can takes the list as a graph, of one step and of several.
+/* Plans: the list of kernel calls that passed the door while a step was called, and the running of
+ * it. A device that can takes the list as a graph, of one step and of several.
+ *
+ * While it is recorded nothing runs: the calls are noted. When the step has returned, what it
+ * changed on the host is put back, and the plan is run once as a replay runs it: a recording that
+ * fails has done nothing.
  *
  * Memory the step takes while it is recorded comes from the arena of plans, at addresses that stay
  * right for a replay: nothing else lives there between replays. Storages from outside are held by
- * the plan, and those it writes count one version more with each replay. */
-#include <string.h>
+ * the plan, and those it writes count one version more with each run. */
+#include "core/plan.h"
 
 #include "core/context.h"
-#include "core/error.h"
 #include "core/dispatch.h"
+#include "core/error.h"
 #include "core/params.h"
 #include "core/rng.h"
 #include "door/fpstate.h"
 
-/* Which segments of a store had a gradient before and after the step: writing or adding, and the
- * runs of the optimiser, are baked into the calls. Segment i: bit 0 before, bit 1 after. */
-typedef struct window_state {
-    bp_params *store;
-    int64_t reached; /* where its bytes begin */
-} window_state;
+/* What a step found in a segment of a store, and left: writing or adding a gradient, asking for one
+ * and the runs of the optimiser are baked into the calls. */
+enum { REACHED = 1, FROZEN = 2, REACHED_AFTER = 4, USED = 8 };
+
+typedef struct store_state {
+    bp_params *store; /* a reference */
+    int64_t segment;  /* where the bytes of its segments begin */
+    uint64_t window;  /* before the step */
+    bool invalid, invalid_after;
+} store_state;
 
 enum { ONE, MANY, STEPS_OF_MANY = 8 };
 
 struct bp_plan {
-    bpi_recording list;
+    bpi_recording list;  /* first, so that one pointer serves both */
     bpi_graph *graph[2]; /* of one step, of STEPS_OF_MANY; NULL where the list itself is run */
     int64_t nodes;       /* of the first */
     bool draws;          /* from the random stream */
     bool repeats;        /* it leaves the gradients waiting or clear as it found them */
-    window_state *window;
-    unsigned char *reached;
-    int64_t n_windows, n_reached, window_capacity, reached_capacity;
+    bool tf32;           /* how products are computed */
+    store_state *store;
+    unsigned char *segment;
+    int64_t n_stores, n_segments, store_capacity, segment_capacity;
 };
 
-static bp_status windows_before(bp_plan *plan)
+/* --- what it follows from, on the host ----------------------------------------------------------- */
+
+static unsigned char state_of(const bp_params *p, int64_t i)
 {
-    for (bp_params *p = plan->list.ctx->stores; p; p = p->next) {
-        if (!bpi_grow(plan->list.ctx, (void **)&plan->window, &plan->window_capacity,
-                      plan->n_windows + 1, sizeof *plan->window) ||
-            !bpi_grow(plan->list.ctx, (void **)&plan->reached, &plan->reached_capacity,
-                      plan->n_reached + p->n, 1))
+    const bpi_segment *s = &p->segment[i];
+    return (unsigned char)((s->window == p->window ? REACHED : 0) | (s->frozen ? FROZEN : 0));
+}
+
+static bp_status stores_before(bp_plan *plan)
+{
+    bp_context *ctx = plan->list.ctx;
+    for (bp_params *p = ctx->stores; p; p = p->next) {
+        if (p->counted.freed)
+            continue;
+        if (!bpi_grow(ctx, (void **)&plan->store, &plan->store_capacity, plan->n_stores + 1,
+                      sizeof *plan->store) ||
+            !bpi_grow(ctx, (void **)&plan->segment, &plan->segment_capacity,
+                      plan->n_segments + p->n, 1))
             return BP_ERR_NOMEM;
-        plan->window[plan->n_windows++] = (window_state){p, plan->n_reached};
+        p->counted.refs++;
+        plan->store[plan->n_stores++] = (store_state){
+            .store = p, .segment = plan->n_segments, .window = p->window, .invalid = p->invalid};
         for (int64_t i = 0; i < p->n; i++)
-            plan->reached[plan->n_reached++] = p->segment[i].window == p->window;
+            plan->segment[plan->n_segments++] = state_of(p, i);
     }
     return BP_OK;
 }
 
-/* Keeps the stores that the step used, and what it left reached. */
-static void windows_after(bp_plan *plan)
+/* Puts the stores back to what they were before the step. */
+static void put_back(bp_plan *plan)
+{
+    for (int64_t k = 0; k < plan->n_stores; k++) {
+        const store_state *s = &plan->store[k];
+        bp_params *p = s->store;
+        p->window = s->window;
+        p->invalid = s->invalid;
+        for (int64_t i = 0; i < p->n; i++)
+            p->segment[i].window = plan->segment[s->segment + i] & REACHED ? p->window : 0;
+    }
+}
+
+/* Whether the step left a mark on a store; and which segments it used and left reached. */
+static bool store_after(bp_plan *plan, store_state *s)
+{
+    bp_params *p = s->store;
+    unsigned char *state = plan->segment + s->segment;
+    bool marked = p->counted.freed || p->window != s->window || p->invalid != s->invalid;
+    for (int64_t i = 0; i < plan->list.n_outside; i++) {
+        const bpi_segment *used = bpi_params_segment(p, plan->list.outside[i].storage);
+        if (used)
+            state[used - p->segment] |= USED;
+        marked |= used != NULL;
+    }
+    for (int64_t i = 0; i < p->n; i++) {
+        bool before = state[i] & REACHED, after = p->segment[i].window == p->window;
+        marked |= before != after;
+        state[i] |= after ? REACHED_AFTER : 0;
+        plan->repeats &= before == after;
+    }
+    s->invalid_after = p->invalid;
+    return marked;
+}
+
+/* Keeps the stores that the step left a mark on. */
+static void stores_after(bp_plan *plan)
 {
     int64_t kept = 0;
-    for (int64_t k = 0; k < plan->n_windows; k++) {
-        window_state w = plan->window[k];
-        bool used = false;
-        for (int64_t i = 0; i < plan->list.n_outside && w.store->values; i++)
-            used |= plan->list.outside[i].storage == bpi_at(w.store->values)->storage ||
-                    plan->list.outside[i].storage == bpi_at(w.store->grads)->storage;
-        for (int64_t i = 0; i < w.store->n; i++)
-            if (w.store->segment[i].window == w.store->window)
-                plan->reached[w.reached + i] |= 2;
-        if (used)
-            plan->window[kept++] = w;
-    }
-    plan->n_windows = kept;
     plan->repeats = true;
-    for (int64_t k = 0; k < kept; k++)
-        for (int64_t i = 0; i < plan->window[k].store->n; i++) {
-            unsigned char reached = plan->reached[plan->window[k].reached + i];
-            plan->repeats &= (reached & 1) == reached >> 1;
-        }
+    for (int64_t k = 0; k < plan->n_stores; k++) {
+        store_state s = plan->store[k];
+        if (store_after(plan, &s))
+            plan->store[kept++] = s;
+        else
+            bpi_params_release(s.store);
+    }
+    plan->n_stores = kept;
 }
+
+/* Whether the plan still does what the step would do; else `why` (room for 160 bytes) says why. */
+static bp_status holds(const bp_plan *plan, char *why)
+{
+    for (int64_t k = 0; k < plan->n_stores; k++) {
+        const store_state *s = &plan->store[k];
+        const bp_params *p = s->store;
+        if (p->counted.freed)
+            return bpi_why(why, BP_ERR_STATE, "its parameter store was freed");
+        if (p->invalid && !s->invalid)
+            return bpi_why(why, BP_ERR_STATE, "the last backward failed");
+        for (int64_t i = 0; i < p->n; i++) {
+            unsigned char then = plan->segment[s->segment + i], now = state_of(p, i);
+            unsigned char counts = then & (USED | REACHED) ? REACHED | FROZEN : REACHED;
+            if ((now ^ then) & counts & REACHED)
+                return bpi_why(why, BP_ERR_STATE, "the gradient of %.60s is %s, unlike when the "
+                               "plan was recorded", p->segment[i].name,
+                               now & REACHED ? "waiting for a step" : "clear");
+            if ((now ^ then) & counts)
+                return bpi_why(why, BP_ERR_STATE, "%.60s is %s, unlike when the plan was recorded",
+                               p->segment[i].name, now & FROZEN ? "frozen" : "not frozen");
+        }
+    }
+    if (plan->tf32 != plan->list.ctx->tf32)
+        return bpi_why(why, BP_ERR_STATE, "the precision is %s, unlike when the plan was recorded",
+                       plan->tf32 ? "f32" : "TF32");
+    return bpi_recording_holds(&plan->list, why);
+}
+
+bool bpi_plan_holds(const bp_plan *plan)
+{
+    char why[160];
+    return holds(plan, why) == BP_OK;
+}
+
+/* --- running ----------------------------------------------------------------------------------- */
 
 static bp_status run_calls(bp_plan *plan)
 {
@@ -107,105 +190,82 @@ static bp_status make_graph(bp_plan *plan, int steps, bpi_graph **graph, int64_t
     return st;
 }
 
-bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **out)
-{
-    *out = NULL;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = bpi_not_recording(ctx, "plan_record");
-    if (st == BP_OK && ctx->depth > 0)
-        st = bpi_fail(ctx, BP_ERR_STATE, "plan_record: inside a scope; a plan is an outermost one");
-    bp_plan *plan = st == BP_OK ? bpi_host_alloc(ctx, sizeof *plan) : NULL;
-    if (st == BP_OK && !plan)
-        st = bpi_fail(ctx, BP_ERR_NOMEM, "plan_record: out of memory");
-    if (st == BP_OK) {
-        plan->list.ctx = ctx;
-        st = windows_before(plan);
-        ctx->recording = &plan->list;
-        if (st == BP_OK)
-            st = bp_run(ctx, 0, step, user);
-        ctx->recording = NULL;
-        plan->draws = ctx->site > 0;
-        windows_after(plan);
-    }
-    int64_t nodes_of_many;
-    if (st == BP_OK && ctx->device->calls->capture)
-        st = make_graph(plan, 1, &plan->graph[ONE], &plan->nodes);
-    if (st == BP_OK && ctx->device->calls->capture && plan->repeats &&
-        make_graph(plan, STEPS_OF_MANY, &plan->graph[MANY], &nodes_of_many) != BP_OK)
-        ctx->text[0] = '\0'; /* one step at a time will do */
-    if (st == BP_OK)
-        *out = plan;
-    else
-        bp_plan_free(plan);
-    bpi_leave(ctx);
-    return st;
-}
-
-static bp_status replayable(bp_plan *plan)
-{
-    bp_context *ctx = plan->list.ctx;
-    BPI_TRY(bpi_not_recording(ctx, "plan_replay"));
-    if (ctx->depth > 0)
-        return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: inside a scope");
-    for (int64_t k = 0; k < plan->n_windows; k++) {
-        const window_state *w = &plan->window[k];
-        const bp_params *p = ctx->stores;
-        while (p && p != w->store)
-            p = p->next;
-        if (!p)
-            return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: its parameter store was freed");
-        if (p->invalid)
-            return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: the last backward failed");
-        for (int64_t i = 0; i < p->n; i++)
-            if ((p->segment[i].window == p->window) != (plan->reached[w->reached + i] & 1))
-                return bpi_fail(ctx, BP_ERR_STATE,
-                                "plan_replay: the gradient of %s is %s, unlike when the plan was "
-                                "recorded", p->segment[i].name,
-                                p->segment[i].window == p->window ? "waiting for a step" : "clear");
-    }
-    return BP_OK;
-}
-
 /* One step, or as many as `graph` has. */
 static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
 {
     bp_context *ctx = plan->list.ctx;
     if (plan->draws)
         BPI_TRY(bpi_rng_catch_up(ctx));
-    else
-        ctx->rng_lag += (uint64_t)steps;
     bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph) : run_calls(plan);
     if (st != BP_OK)
         return graph ? bpi_device_failed(ctx, st, "plan_replay") : st;
+    if (!plan->draws)
+        ctx->rng_lag += (uint64_t)steps;
     ctx->stats.kernels += steps * plan->list.n_calls;
     for (int64_t i = 0; i < plan->list.n_outside; i++)
         if (plan->list.outside[i].written)
             bpi_storage_written(plan->list.outside[i].storage, "plan_replay");
-    for (int64_t k = 0; k < plan->n_windows; k++) {
-        bp_params *p = plan->window[k].store;
+    for (int64_t k = 0; k < plan->n_stores; k++) {
+        const store_state *s = &plan->store[k];
+        bp_params *p = s->store;
+        p->invalid = s->invalid_after;
         for (int64_t i = 0; i < p->n; i++)
-            p->segment[i].window = plan->reached[plan->window[k].reached + i] & 2 ? p->window : 0;
+            p->segment[i].window =
+                plan->segment[s->segment + i] & REACHED_AFTER ? p->window : 0;
     }
     return BP_OK;
+}
+
+/* `times` steps, several at a time where there is a graph of them. */
+static bp_status run_times(bp_plan *plan, int64_t times, const char *who)
+{
+    bp_status st = BP_OK;
+    char why[160];
+    bpi_fp_state own = bpi_fp_enter();
+    for (int64_t left = times, steps; left > 0 && st == BP_OK; left -= steps) {
+        int size = plan->graph[MANY] && left >= STEPS_OF_MANY ? MANY : ONE;
+        steps = size == MANY ? STEPS_OF_MANY : 1;
+        st = holds(plan, why);
+        st = st == BP_OK ? run(plan, plan->graph[size], steps)
+                         : bpi_fail(plan->list.ctx, st, "%s: %s", who, why);
+    }
+    bpi_fp_leave(own);
+    return st;
+}
+
+static bp_status replay(bp_plan *plan, int64_t times)
+{
+    bp_context *ctx = plan->list.ctx;
+    if (times < 0)
+        return bpi_fail(ctx, BP_ERR_ARG, "plan_replay: %lld times; 0 or more are wanted",
+                        (long long)times);
+    BPI_TRY(bpi_not_recording(ctx, "plan_replay"));
+    if (ctx->depth > 0)
+        return bpi_fail(ctx, BP_ERR_STATE, "plan_replay: inside a scope");
+    return run_times(plan, times, "plan_replay");
 }
 
 bp_status bp_plan_replay(bp_plan *plan, int64_t times)
 {
     if (!plan)
         return BP_ERR_ARG;
-    BPI_TRY(bpi_enter(plan->list.ctx));
-    bp_status st = BP_OK;
-    bpi_fp_state own = bpi_fp_enter();
-    for (int64_t left = times, steps; left > 0 && st == BP_OK; left -= steps) {
-        int size = plan->graph[MANY] && left >= STEPS_OF_MANY ? MANY : ONE;
-        steps = size == MANY ? STEPS_OF_MANY : 1;
-        st = replayable(plan);
-        if (st == BP_OK)
-            st = run(plan, plan->graph[size], steps);
-    }
-    bpi_fp_leave(own);
-    bpi_leave(plan->list.ctx);
-    return st;
+    BPI_INSIDE(plan->list.ctx, replay(plan, times));
+}
+
+/* --- recording --------------------------------------------------------------------------------- */
+
+static void destroy(bp_plan *plan)
+{
+    bp_context *ctx = plan->list.ctx;
+    for (int k = 0; k < 2; k++)
+        if (plan->graph[k])
+            ctx->device->calls->drop(ctx->device, plan->graph[k]);
+    for (int64_t k = 0; k < plan->n_stores; k++)
+        bpi_params_release(plan->store[k].store);
+    bpi_recording_free(&plan->list);
+    bpi_host_free(ctx, plan->store, (size_t)plan->store_capacity * sizeof *plan->store);
+    bpi_host_free(ctx, plan->segment, (size_t)plan->segment_capacity);
+    bpi_host_free(ctx, plan, sizeof *plan);
 }
 
 void bp_plan_free(bp_plan *plan)
@@ -213,14 +273,100 @@ void bp_plan_free(bp_plan *plan)
     if (!plan || bpi_enter(plan->list.ctx) != BP_OK)
         return;
     bp_context *ctx = plan->list.ctx;
-    for (int k = 0; k < 2; k++)
-        if (plan->graph[k])
-            ctx->device->calls->drop(ctx->device, plan->graph[k]);
-    bpi_recording_free(&plan->list);
-    bpi_host_free(ctx, plan->window, (size_t)plan->window_capacity * sizeof *plan->window);
-    bpi_host_free(ctx, plan->reached, (size_t)plan->reached_capacity);
-    bpi_host_free(ctx, plan, sizeof *plan);
+    destroy(plan);
     bpi_leave(ctx);
+}
+
+static void abandon(bpi_recording *list)
+{
+    bp_plan *plan = (bp_plan *)list;
+    list->ctx->recording = NULL;
+    put_back(plan);
+    destroy(plan);
+}
+
+/* Opens the scope of the step, which holds the thread's turn until it ends. */
+static bp_status begin(bp_context *ctx, bp_plan **out)
+{
+    BPI_TRY(bpi_not_recording(ctx, "plan_record"));
+    if (ctx->depth > 0)
+        return bpi_fail(ctx, BP_ERR_STATE,
+                        "plan_record: inside a scope; a plan is an outermost one");
+    bp_plan *plan = bpi_host_alloc(ctx, sizeof *plan);
+    if (!plan)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "plan_record: out of memory");
+    plan->list.ctx = ctx;
+    plan->list.serial = ++ctx->serial;
+    plan->list.abandon = abandon;
+    plan->tf32 = ctx->tf32;
+    bp_status st = stores_before(plan);
+    if (st == BP_OK)
+        st = bp_scope_begin(ctx, 0);
+    if (st == BP_OK)
+        ctx->recording = &(*out = plan)->list;
+    else
+        destroy(plan);
+    return st;
+}
+
+/* Ends the scope, with what the step left open in it. */
+static bp_status end(bp_plan *plan, bp_status returned)
+{
+    bp_context *ctx = plan->list.ctx;
+    if (ctx->depth > 1)
+        bpi_fail(ctx, BP_ERR_STATE, "plan_record: the step left %d of its scopes open",
+                 (int)ctx->depth - 1);
+    while (ctx->depth > 1)
+        (void)!bp_scope_end(ctx);
+    plan->list.returned = true;
+    bp_status st = bp_scope_end(ctx);
+    ctx->recording = NULL;
+    plan->draws = ctx->site > 0;
+    return st != BP_OK ? st : returned;
+}
+
+/* What has been noted becomes a plan, and is run once. */
+static bp_status complete(bp_plan *plan)
+{
+    bp_context *ctx = plan->list.ctx;
+    int64_t nodes_of_many;
+    if (ctx->device->calls->capture)
+        BPI_TRY(make_graph(plan, 1, &plan->graph[ONE], &plan->nodes));
+    if (ctx->device->calls->capture && plan->repeats &&
+        make_graph(plan, STEPS_OF_MANY, &plan->graph[MANY], &nodes_of_many) != BP_OK)
+        ctx->text[0] = '\0'; /* one step at a time will do */
+    return run_times(plan, 1, "plan_record");
+}
+
+bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **out)
+{
+    bp_plan *plan = NULL;
+    *out = NULL;
+    BPI_TRY(bpi_enter(ctx));
+    bp_status st = begin(ctx, &plan);
+    bpi_leave(ctx);
+    if (st != BP_OK)
+        return st;
+    uint64_t serial = plan->list.serial; /* the step may end the plan */
+    st = step(ctx, user);
+    BPI_TRY(bpi_enter(ctx));
+    if (!ctx->recording || ctx->recording->serial != serial) {
+        st = bpi_fail(ctx, BP_ERR_STATE, "plan_record: the step ended the scope it was called in");
+        bpi_leave(ctx);
+        return st;
+    }
+    st = end(plan, st);
+    if (st == BP_OK)
+        stores_after(plan);
+    put_back(plan);
+    if (st == BP_OK)
+        st = complete(plan);
+    if (st == BP_OK)
+        *out = plan;
+    else
+        destroy(plan);
+    bpi_leave(ctx);
+    return st;
 }
 
 int64_t bp_plan_kernels(const bp_plan *plan)

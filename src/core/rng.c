@@ -29,9 +29,11 @@ static bp_status seed(bp_context *ctx, uint64_t seed_value)
 {
     bpi_rng_state rng = {seed_value, 0};
     BPI_TRY(bpi_not_recording(ctx, "seed"));
+    BPI_TRY(bpi_upload(ctx, bpi_view_of(ctx->rng)->data, &rng, sizeof rng));
     ctx->seed = seed_value;
     ctx->rng_lag = 0;
-    return bpi_upload(ctx, bpi_view_of(ctx->rng)->data, &rng, sizeof rng);
+    ctx->drawn_stores = 0;
+    return BP_OK;
 }
 
 bp_status bp_seed(bp_context *ctx, uint64_t seed_value)
@@ -39,11 +41,12 @@ bp_status bp_seed(bp_context *ctx, uint64_t seed_value)
     BPI_INSIDE(ctx, seed(ctx, seed_value));
 }
 
-
-void bpi_rng_step_ends(bp_context *ctx)
+/* A step that was called only counts: the device hears of it at the next draw. A plan that draws
+ * counts on the device, and one that does not with each run of it. */
+bp_status bpi_rng_step_ends(bp_context *ctx)
 {
-    if (ctx->site > 0)
-        (void)!rng_advance(ctx, 1);
-    else
-        ctx->rng_lag++;
+    if (ctx->recording)
+        return ctx->site > 0 ? rng_advance(ctx, 1) : BP_OK;
+    ctx->rng_lag++;
+    return BP_OK;
 }

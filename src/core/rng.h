@@ -8,6 +8,6 @@
  * plan: steps that draw nothing cost nothing. */
 bp_status bpi_rng_catch_up(bp_context *ctx);
 /* The end of an outermost scope that trains. */
-void bpi_rng_step_ends(bp_context *ctx);
+bp_status bpi_rng_step_ends(bp_context *ctx);
 
 #endif

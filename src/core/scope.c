@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/error.h"
+#include "core/params.h"
 #include "core/rng.h"
 
 static bool room(bp_context *ctx)
@@ -49,16 +50,20 @@ bp_status bp_scope_end(bp_context *ctx)
         return st;
     }
     bool outermost = ctx->depth == 1;
-    if (outermost && !ctx->no_grad && ctx->pending == BP_OK)
-        bpi_rng_step_ends(ctx);
+    if (outermost && ctx->recording && !ctx->recording->returned)
+        ctx->recording->abandon(ctx->recording); /* step() was left by a jump, or ended it */
+    else if (outermost && !ctx->no_grad && ctx->pending == BP_OK)
+        (void)!bpi_rng_step_ends(ctx); /* a failure is pending */
     bpi_scope *scope = &ctx->scope[ctx->depth - 1];
     bpi_tape_cut(ctx, scope->tape_length);
     end_tensors(scope);
     ctx->no_grad = scope->no_grad;
     ctx->depth--;
     bp_status st = outermost ? ctx->pending : BP_OK;
-    if (outermost)
+    if (outermost) {
         ctx->pending = BP_OK;
+        bpi_params_collect(ctx);
+    }
     bpi_leave(ctx);
     bpi_leave(ctx); /* what bp_scope_begin entered */
     return st;

@@ -141,8 +141,10 @@ static bp_status transfer(bp_tensor *t, void *dst, const void *src, size_t bytes
 static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
 {
     BPI_TRY(transfer_check(t, "write", true, src, bytes));
+    if (bytes)
+        BPI_TRY(transfer(t, NULL, src, bytes));
     bpi_storage_written(bpi_at(t)->storage, "write");
-    return bytes ? transfer(t, NULL, src, bytes) : BP_OK;
+    return BP_OK;
 }
 
 static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
@@ -202,16 +204,19 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
         return bpi_fail(ctx, BP_ERR_DTYPE, "%s: target %s and source %s do not fit", who,
                         bp_dtype_name(d->dtype), bp_dtype_name(s->dtype));
     bp_tensor *copy = NULL;
+    bp_status st = BP_OK;
     if (entangled(dst, src)) {
         if (!(copy = bpi_fresh_packed(ctx, s->dtype, s->shape, BPI_OWNER_LIBRARY)))
             return BP_ERR_NOMEM;
-        BPI_TRY(bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, &src, 1, &copy, 1, NULL, 0));
+        st = bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, &src, 1, &copy, 1, NULL, 0);
         src = copy;
     }
-    bpi_storage_written(bpi_at(dst)->storage, who);
     bp_tensor *in[2] = {add ? dst : src, src};
-    bp_status st = bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1,
-                                &dst, 1, NULL, 0);
+    if (st == BP_OK)
+        st = bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1, &dst,
+                          1, NULL, 0);
+    if (st == BP_OK)
+        bpi_storage_written(bpi_at(dst)->storage, who);
     bpi_kill(copy);
     return st;
 }

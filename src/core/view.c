@@ -126,13 +126,17 @@ bool bpi_layout_fits(const bp_view *v, int layout)
 
 size_t bpi_view_span(const bp_view *v)
 {
-    int64_t last = 0;
+    int64_t last = 0, more;
+    size_t span;
+    bool fits = true;
     for (int i = 0; i < v->shape.ndim; i++) {
         if (v->shape.dim[i] == 0)
             return 0;
-        last += (v->shape.dim[i] - 1) * v->stride[i];
+        fits &= !__builtin_mul_overflow(v->shape.dim[i] - 1, v->stride[i], &more) &&
+                !__builtin_add_overflow(last, more, &last);
     }
-    return (size_t)(last + 1) * bp_dtype_bytes(v->dtype);
+    fits &= !__builtin_mul_overflow((size_t)last + 1, bp_dtype_bytes(v->dtype), &span);
+    return fits ? span : SIZE_MAX;
 }
 
 bool bpi_broadcast(const bp_shape *a, const bp_shape *b, bp_shape *out)

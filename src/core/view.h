@@ -16,7 +16,8 @@ bool bpi_repeats(const bp_view *v); /* two indices name one element, by a stride
 bool bpi_is_real(bp_dtype dtype);
 bool bpi_layout_fits(const bp_view *v, int layout);
 bool bpi_same_shape(const bp_shape *a, const bp_shape *b);
-size_t bpi_view_span(const bp_view *v); /* bytes from the first element to the last */
+/* Bytes from the first element to the last; SIZE_MAX, which nobody has, where they overflow. */
+size_t bpi_view_span(const bp_view *v);
 bool bpi_shape_valid(const bp_shape *s);
 /* "[64,784]". */
 typedef struct bpi_shape_text { char s[176]; } bpi_shape_text;

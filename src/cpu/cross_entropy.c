@@ -74,9 +74,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     job w = {bpi_rows_of(in, 1), BPI_INDICES(in[1], in->shape.dim[1]), out[2].data, &one};
     int64_t blocks = bpi_rows_cut(&w.x, BPI_GRAIN_EXP);
     if (blocks > 1)
-        w.part = bpi_workspace(ex, (size_t)blocks * sizeof *w.part);
-    if (!w.part)
-        return BP_ERR_NOMEM;
+        w.part = ex->workspace;
     bp_parallel_for(ex, blocks, forward_block, &w);
     for (int64_t i = 0; i < blocks; i++) {
         s.loss += w.part[i].loss;
@@ -94,6 +92,14 @@ static size_t aux_bytes(const bp_view *in, const void *params)
     return (size_t)(in->shape.dim[0] * in->shape.dim[1]) * sizeof(real);
 }
 
+static size_t workspace_bytes(const bp_view *in, const void *params)
+{
+    (void)params;
+    bpi_rows x = bpi_rows_of(in, 1);
+    int64_t blocks = bpi_rows_cut(&x, BPI_GRAIN_EXP);
+    return blocks > 1 ? (size_t)blocks * sizeof(row_sum) : 0;
+}
+
 BPI_MAP(backward_block, real, real, a * k)
 
 static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
@@ -104,5 +110,6 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
 }
 
 BPI_CPU_OP(cross_entropy) = {
-    .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS, .aux_bytes = aux_bytes},
+    .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS, .aux_bytes = aux_bytes,
+                              .workspace_bytes = workspace_bytes},
              [BPI_BACKWARD] = {.fn = backward, .layout = BPI_PACKED}}};

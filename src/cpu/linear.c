@@ -62,7 +62,16 @@ static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *
     return st;
 }
 
+/* What the sum of dz wants. */
+static size_t workspace_bytes(const bp_view *in, const void *params)
+{
+    (void)params;
+    bpi_sum_params sum = {1};
+    return BPI_CPU(op_sum).slot[BPI_FORWARD].workspace_bytes(in, &sum);
+}
+
 BPI_CPU_OP(linear) = {
     .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},
              [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS},
-             [BPI_BACKWARD_PARAMS] = {.fn = backward_params, .layout = BPI_ROWS}}};
+             [BPI_BACKWARD_PARAMS] = {.fn = backward_params, .layout = BPI_ROWS,
+                                     .workspace_bytes = workspace_bytes}}};

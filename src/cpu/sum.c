@@ -110,7 +110,7 @@ static int32_t inner_axis(const bp_view *x)
     return best;
 }
 
-/* Sorts the axes of x, the inner one first, into those that go and those that stay. */
+/* Sorts the axes of x, the inner one first, into those that go and those that stay; cuts the work. */
 static void plan(job *w, const bp_view *x, uint32_t axes)
 {
     int64_t y_step[BP_MAX_DIMS], step = 1;
@@ -140,27 +140,39 @@ static void plan(job *w, const bp_view *x, uint32_t axes)
     w->outputs = w->strips;
     for (int32_t a = 0; a < w->kept.axes; a++)
         w->outputs *= w->kept.size[a];
+    int64_t length = 1;
+    for (int32_t a = 0; a < w->reduced.axes; a++)
+        length *= w->reduced.size[a];
+    int64_t grain = at_least(BPI_GRAIN / w->width, parts(length, SEGMENTS));
+    w->segments = bpi_loop_cut(&w->reduced, grain, grain);
+    w->per_block = at_least(BPI_GRAIN / (at_least(length, 1) * w->width), 1);
+}
+
+/* Nothing is cut in segments that fits a block as a whole. */
+static size_t workspace_bytes(const bp_view *in, const void *params)
+{
+    const bpi_sum_params *p = params;
+    job w = {0};
+    int64_t count = 1;
+    for (int32_t i = 0; i < in->shape.ndim; i++)
+        count *= in->shape.dim[i];
+    if (count <= BPI_GRAIN)
+        return 0;
+    plan(&w, in, p->axes);
+    return w.segments <= 1 ? 0 : (size_t)(w.outputs * w.segments * w.width) * sizeof(double);
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     const bpi_sum_params *p = params;
-    int64_t length = 1;
     job w = {.x = in->data, .y = out->data, .add = (p->axes & BPI_SUM_ADD) != 0};
     plan(&w, in, p->axes);
-    for (int32_t a = 0; a < w.reduced.axes; a++)
-        length *= w.reduced.size[a];
-    int64_t grain = at_least(BPI_GRAIN / w.width, parts(length, SEGMENTS));
-    w.segments = bpi_loop_cut(&w.reduced, grain, grain);
     if (w.segments <= 1) {
-        w.per_block = at_least(BPI_GRAIN / (at_least(length, 1) * w.width), 1);
         bp_parallel_for(ex, parts(w.outputs, w.per_block), block_fn, &w);
         return BP_OK;
     }
     int64_t blocks = w.outputs * w.segments;
-    w.part = bpi_workspace(ex, (size_t)(blocks * w.width) * sizeof(double));
-    if (!w.part)
-        return BP_ERR_NOMEM;
+    w.part = ex->workspace;
     bp_parallel_for(ex, blocks, block_fn, &w);
     for (int64_t i = 0; i < w.outputs; i++) {
         double *sum = w.part + i * w.segments * w.width;
@@ -172,4 +184,5 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     return BP_OK;
 }
 
-BPI_CPU_OP(sum) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
+BPI_CPU_OP(sum) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY,
+                                      .workspace_bytes = workspace_bytes}};

@@ -120,11 +120,11 @@ static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *
     return op->slot[BPI_FORWARD].fn(ex, dz, db, &sum);
 }
 
-#define LINEAR                                                  \
-    {                                                           \
-        .slot = {                                               \
-            [BPI_FORWARD] = {forward, BPI_ROWS, aux_bytes},     \
-            [BPI_BACKWARD] = {backward, BPI_ROWS, NULL},        \
-            [BPI_BACKWARD_PARAMS] = {backward_params, BPI_ROWS, NULL} } \
+#define LINEAR                                                                            \
+    {                                                                                     \
+        .slot = {                                                                         \
+            [BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS, .aux_bytes = aux_bytes},  \
+            [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS},                        \
+            [BPI_BACKWARD_PARAMS] = {.fn = backward_params, .layout = BPI_ROWS} }         \
     }
 const bpi_op_kernels bpi_cuda_linear_f32 = LINEAR, bpi_cuda_linear_f64 = LINEAR;

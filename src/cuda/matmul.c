@@ -25,5 +25,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     return bpi_lt_product(ex, &p);
 }
 
-const bpi_op_kernels bpi_cuda_matmul_f32 = {.slot[BPI_FORWARD] = {forward, BPI_MATRIX, NULL}};
-const bpi_op_kernels bpi_cuda_matmul_f64 = {.slot[BPI_FORWARD] = {forward, BPI_MATRIX, NULL}};
+const bpi_op_kernels bpi_cuda_matmul_f32 = {
+    .slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_MATRIX}};
+const bpi_op_kernels bpi_cuda_matmul_f64 = {
+    .slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_MATRIX}};

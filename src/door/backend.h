@@ -35,6 +35,9 @@ typedef struct bpi_kernel {
      * as one more output and kept on the tape. NULL: none. Not allocated, and passed as a view
      * with data NULL, when no gradient is wanted. */
     size_t (*aux_bytes)(const bp_view *in, const void *params);
+    /* Bytes of scratch memory for one call, which is there before the kernel begins: it may read
+     * them at ex->workspace. They follow from shapes, strides and params alone. NULL: none. */
+    size_t (*workspace_bytes)(const bp_view *in, const void *params);
 } bpi_kernel;
 
 typedef struct bpi_op_kernels {
@@ -54,7 +57,7 @@ struct bp_exec {
     bpi_device *device;
     bpi_fault *fault; /* device memory */
     int32_t kernel;   /* the kernel that runs now, for what it finds wrong */
-    void *workspace;  /* see bpi_workspace */
+    void *workspace;  /* 64-byte aligned; its contents are gone with the next kernel */
     size_t workspace_bytes;
 };
 
@@ -103,9 +106,8 @@ struct bpi_device {
 typedef bp_status (*bpi_plugin_open_fn)(const char *door, int32_t number, const bp_hooks *hooks,
                                         bpi_device **device, char *why);
 
-/* Grow-only scratch memory for one kernel call, 64-byte aligned; NULL when out of memory. Its
- * contents are gone with the next kernel. */
-void *bpi_workspace(bp_exec *ex, size_t bytes);
+/* Makes the workspace at least so large; BP_ERR_NOMEM leaves it as it was. */
+bp_status bpi_reserve(bp_exec *ex, size_t bytes);
 
 /* The CPU: bp_open's "cpu" (level NULL: the best of this machine), "cpu:generic", ... */
 bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **device, char *why);

@@ -13,6 +13,7 @@
 #include "door/kernel_params.h"
 
 struct bp_optimizer {
+    bpi_watched watched; /* by plans: `numbers` */
     bp_params *params;
     bpi_op_id kernel;          /* BPI_OP_adam or BPI_OP_sgd */
     int n_moments;             /* flat buffers beside the values */
@@ -21,14 +22,23 @@ struct bp_optimizer {
     bpi_update_params numbers; /* l1 and l2 as set; a launch without decay gets 0 */
 };
 
+static void destroy(bpi_watched *w)
+{
+    bp_optimizer *o = (bp_optimizer *)w;
+    bp_params *p = o->params;
+    bpi_host_free(p->ctx, o, sizeof *o);
+    bpi_params_release(p);
+}
+
+/* Its memory ends; its numbers stay while plans name it. */
 static void release(bp_optimizer *o)
 {
-    bp_context *ctx = o->params->ctx;
     bpi_kill(o->rate);
     bpi_kill(o->state);
     bpi_kill(o->moment[0]);
     bpi_kill(o->moment[1]);
-    bpi_host_free(ctx, o, sizeof *o);
+    o->watched.counted.freed = true;
+    bpi_watched_release(&o->watched);
 }
 
 /* --- limits: what an optimiser stores stays finite ------------------------------------------ */
@@ -70,6 +80,49 @@ static bp_status check_rate(const bp_optimizer *o, const char *who, double rate)
                     who, rate, most_rate(o));
 }
 
+/* Where an option is kept, and what it may be; NULL if this optimiser has no such option. Kernels
+ * take numbers in the store's dtype: there they must be finite, and eps not 0. */
+static double *place_of(bp_optimizer *o, bp_optimizer_option option, double value, bool *valid)
+{
+    bool adam = o->kernel == BPI_OP_adam, factor = fades(o->params->dtype, value);
+    double rounded = o->params->dtype == BP_F64 ? value : (double)(float)value;
+    *valid = value >= 0 && value <= largest(o->params->dtype);
+    switch (option) {
+    case BP_OPT_BETA1: *valid = factor; return adam ? &o->numbers.beta1 : NULL;
+    case BP_OPT_BETA2: *valid = factor; return adam ? &o->numbers.beta2 : NULL;
+    case BP_OPT_EPS: *valid &= rounded > 0; return adam ? &o->numbers.eps : NULL;
+    case BP_OPT_MOMENTUM: *valid = factor; return adam ? NULL : &o->numbers.beta1;
+    case BP_OPT_L1: return &o->numbers.l1;
+    case BP_OPT_L2: return &o->numbers.l2;
+    case BP_OPT_DECAY_FROM: *valid = value >= 1; return &o->numbers.decay_from;
+    default: return NULL;
+    }
+}
+
+/* The first option that is not as it was when a plan was recorded. */
+static void changed(const bpi_watched *w, const void *then, char *why)
+{
+    static const char *const name[] = {
+        [BP_OPT_BETA1] = "BETA1", [BP_OPT_BETA2] = "BETA2", [BP_OPT_EPS] = "EPS",
+        [BP_OPT_MOMENTUM] = "MOMENTUM", [BP_OPT_L1] = "L1", [BP_OPT_L2] = "L2",
+        [BP_OPT_DECAY_FROM] = "DECAY_FROM"};
+    bp_optimizer *o = (bp_optimizer *)w;
+    bpi_why(why, BP_ERR_STATE, "the optimiser's numbers are not those of the recording");
+    for (int i = BP_OPT_BETA1; i < (int)(sizeof name / sizeof *name); i++) {
+        bool valid;
+        const double *now = place_of(o, i, 0, &valid);
+        if (!now)
+            continue;
+        const double *was = (const void *)((const char *)then + ((const char *)now -
+                                                                 (const char *)&o->numbers));
+        if (*now == *was)
+            continue;
+        bpi_why(why, BP_ERR_STATE, "the optimiser's option %s is %g, and was %g when the plan was "
+                "recorded", name[i], *now, *was);
+        return;
+    }
+}
+
 /* --- making one -------------------------------------------------------------------------- */
 
 static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr,
@@ -83,11 +136,15 @@ static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr
                         "optimizer_create: the momentum %.9g is not in [0, 1) for %s",
                         numbers.beta1, bp_dtype_name(p->dtype));
     BPI_TRY(check_rate(&made, "optimizer_create", lr));
+    BPI_TRY(bpi_not_recording(ctx, "optimizer_create"));
     BPI_TRY(bpi_params_materialize(p));
     bp_optimizer *o = bpi_host_alloc(ctx, sizeof *o);
     if (!o)
         return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: out of memory");
     *o = made;
+    o->watched = (bpi_watched){.counted.refs = 1, .what = "optimiser", .numbers = &o->numbers,
+                               .bytes = sizeof o->numbers, .changed = changed, .destroy = destroy};
+    p->counted.refs++;
     bpi_optimizer_state state = {.rate = lr};
     bp_status st = bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof state), &state, BPI_OWNER_LIBRARY,
                                 &o->state);
@@ -131,25 +188,6 @@ void bp_optimizer_free(bp_optimizer *o)
         return;
     release(o);
     bpi_leave(ctx);
-}
-
-/* Where an option is kept, and what it may be; NULL if this optimiser has no such option. Kernels
- * take numbers in the store's dtype: there they must be finite, and eps not 0. */
-static double *place_of(bp_optimizer *o, bp_optimizer_option option, double value, bool *valid)
-{
-    bool adam = o->kernel == BPI_OP_adam, factor = fades(o->params->dtype, value);
-    double rounded = o->params->dtype == BP_F64 ? value : (double)(float)value;
-    *valid = value >= 0 && value <= largest(o->params->dtype);
-    switch (option) {
-    case BP_OPT_BETA1: *valid = factor; return adam ? &o->numbers.beta1 : NULL;
-    case BP_OPT_BETA2: *valid = factor; return adam ? &o->numbers.beta2 : NULL;
-    case BP_OPT_EPS: *valid &= rounded > 0; return adam ? &o->numbers.eps : NULL;
-    case BP_OPT_MOMENTUM: *valid = factor; return adam ? NULL : &o->numbers.beta1;
-    case BP_OPT_L1: return &o->numbers.l1;
-    case BP_OPT_L2: return &o->numbers.l2;
-    case BP_OPT_DECAY_FROM: *valid = value >= 1; return &o->numbers.decay_from;
-    default: return NULL;
-    }
 }
 
 static bp_status set(bp_optimizer *o, bp_optimizer_option option, double value)
@@ -264,12 +302,17 @@ static bp_status step(bp_optimizer *o)
     bp_context *ctx = p->ctx;
     if (ctx->pending != BP_OK)
         return ctx->pending;
+    if (p->counted.freed)
+        return bpi_fail(ctx, BP_ERR_STATE, "optimizer_step: its parameter store was freed");
     if (p->invalid)
         return bpi_fail(ctx, BP_ERR_STATE,
                         "optimizer_step: the last backward failed; call bp_grad_clear first");
+    if (!bpi_handles_reserve(ctx, 2 + o->n_moments)) /* before anything counts */
+        return BP_ERR_NOMEM;
+    BPI_TRY(bpi_recorder_watch(ctx, &o->watched));
     BPI_TRY(begin_step(o));
     BPI_TRY(update(o));
-    bpi_storage_written(bpi_at(p->values)->storage, "optimizer_step");
+    BPI_TRY(bpi_params_written(p, "optimizer_step"));
     p->window++;
     return BP_OK;
 }

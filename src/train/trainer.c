@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "core/plan.h"
 #include "nn/nn.h"
 #include "train/epoch.h"
 
@@ -224,10 +225,10 @@ static bp_status train_step(bp_context *ctx, void *user)
 static bp_status end_epoch(bp_trainer *t)
 {
     double loss, correct;
-    t->progress.epoch = ++t->epoch;
-    t->step = 0;
     BPI_TRY(bp_read(t->loss, &loss, sizeof loss));
     BPI_TRY(bp_read(t->correct, &correct, sizeof correct));
+    t->progress.epoch = ++t->epoch;
+    t->step = 0;
     t->progress.loss = loss * (double)t->cut.batch / (double)t->cut.rows;
     t->progress.accuracy = correct / (double)t->cut.rows;
     return BP_OK;
@@ -238,12 +239,16 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
 {
     bool full = t->step < t->cut.full;
     bp_plan **plan = &t->plan[!full];
-    int32_t at = (int32_t)t->step;
     int64_t left = full ? t->cut.full - t->step : 1;
+    *steps = 0;
+    if (t->step == t->steps) /* its end failed */
+        return end_epoch(t);
     if (t->step == 0)
         BPI_TRY(begin_epoch(t));
-    if (!*plan) /* a recording that failed at its very end has counted the step */
-        BPI_TRY(bp_write(t->at, &at, sizeof at));
+    if (*plan && !bpi_plan_holds(*plan)) { /* a parameter was frozen, say */
+        bp_plan_free(*plan);
+        *plan = NULL;
+    }
     *steps = bp_plan_nodes(*plan) == 0 ? 1 : left < most ? left : most;
     BPI_TRY(*plan ? bp_plan_replay(*plan, *steps) : bp_plan_record(t->ctx, train_step, t, plan));
     t->progress.steps += *steps;
