@@ -2,7 +2,7 @@
  * late as it may be, the failure of every call, and threads that come in each other's way. A plain
  * program:
  *
- *     test_sim [orders] [lazy] [failures] [retries] [contexts] [work] [errors]     (all, without)
+ *     test_sim [orders] [lazy] [failures] [again] [retries] [contexts] [work] [errors] (all, without)
  *
  * The simulation is tests/sim; it is spoken to through tests/sim/control.h. */
 #include <dlfcn.h>
@@ -142,6 +142,32 @@ static void failures(void)
     sim->reset();
 }
 
+/* --- again: an allocation of the device fails once, and the call is tried again --------------- */
+
+static void again(void)
+{
+    static const char call[] = "cudaMallocFromPoolAsync";
+    enum { INVALID_VALUE = 1 }; /* for want of memory, the device tries again by itself */
+    sim->expect_error(1);
+    for (int which = 0; which < TRIED_COUNT; which++) {
+        sim->reset();
+        const tried right = tried_run("sim:0", NULL, which);
+        int calls = (int)sim->calls(call), failures = 0, wrong = 0;
+        for (int nth = 1; nth <= calls; nth++) {
+            sim->reset();
+            sim->fail(call, nth, INVALID_VALUE);
+            tried t = tried_run("sim:0", NULL, which);
+            failures += t.failures;
+            if ((t.digest != right.digest || t.broken || !nothing_left()) && !wrong++)
+                printf("       allocation %d: %d calls failed\n", nth, t.failures);
+        }
+        printf("       %s: %d allocations, %d calls tried again\n", tried_name[which], calls,
+               failures);
+        check(right.failures == 0 && failures > 10 && wrong == 0,
+              "a call that failed for memory of the device had done nothing");
+    }
+    sim->expect_error(0);
+    sim->reset();
 /* --- retries: whatever cuBLASLt says to an epilogue, the product is taken without ------------- */
 
 /* Lives in each of which one of these calls fails, with one status after the other from `first` on.
@@ -325,7 +351,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures},
+    } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures}, {"again", again},
                    {"retries", retries}, {"contexts", contexts}, {"work", work},
                    {"errors", errors}};
     if (!open_control())

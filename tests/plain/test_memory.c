@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "core/handle.h"
 #include "net.h"
 #include "readers.h"
 
@@ -199,8 +200,68 @@ static void torture(bp_status (*run)(bp_context *), bool all_after)
     check(broken == 0, "nothing is written beside an allocation");
 }
 
-int main(void)
+/* One allocation fails, for each in turn, and the call that it ends is tried again: all bits at the
+ * end are those of a run without a failure. */
+static void tried_again(const char *device, int which)
 {
+    guard g = {0};
+    bp_hooks hooks = guard_hooks(&g);
+    const tried right = tried_run(device, &hooks, which);
+    int64_t calls = g.calls, failures = 0, wrong = 0;
+    for (int64_t nth = 1; nth <= calls; nth++) {
+        g = (guard){.fail_at = nth};
+        tried a = tried_run(device, &hooks, which);
+        failures += a.failures;
+        if ((a.digest != right.digest || a.broken || g.live || g.broken) && !wrong++)
+            printf("allocation %d: %d calls failed, digest %016llx, %d not freed\n", (int)nth,
+                   a.failures, (unsigned long long)a.digest, (int)g.live);
+    }
+    printf("%s, %s: %d allocations, %d calls tried again\n", device, tried_name[which], (int)calls,
+           (int)failures);
+    check(right.failures == 0 && failures > 10 && wrong == 0,
+          "a call that failed for memory had done nothing");
+}
+
+/* The step of an optimiser asks for handles: wherever a chunk of them ends, a step that gets no
+ * memory has counted nothing. */
+static void steps_at_a_border(void)
+{
+    int failures = 0, wrong = 0;
+    for (int handles = 0; handles < 2 * BPI_SLOT_CHUNK; handles++) {
+        guard g = {0};
+        bp_hooks hooks = guard_hooks(&g);
+        bp_context *ctx;
+        net n;
+        int64_t steps = -1;
+        bp_status st = bp_open_with("cpu", &hooks, &ctx);
+        if (st != BP_OK || net_open(&n, ctx, BP_F32, 0) != BP_OK || net_train(&n, 0, 2) != BP_OK ||
+            net_batch(&n, 2) != BP_OK || bp_optimizer_set(n.opt, BP_OPT_L2, 0.1) != BP_OK ||
+            bp_run(ctx, 0, net_backward, &n) != BP_OK)
+            wrong++;
+        for (int i = 0; i < handles; i++)
+            wrong += bp_tensor_create(ctx, BP_F32, BP_SCALAR) == NULL;
+        uint64_t before = net_digest(&n);
+        g.fail_at = g.calls + 1;
+        g.fail_on = true;
+        st = bp_optimizer_step(n.opt);
+        g.fail_at = 0;
+        failures += st != BP_OK;
+        wrong += bp_optimizer_steps(n.opt, &steps) != BP_OK || steps != 2 + (st == BP_OK) ||
+                 (st != BP_OK && (net_digest(&n) != before || bp_optimizer_step(n.opt) != BP_OK));
+        net_close(&n);
+        bp_close(ctx);
+    }
+    printf("%d steps failed\n", failures);
+    check(failures > 0 && wrong == 0, "an optimiser's step that failed has counted nothing");
+}
+
+int main(int argc, char **argv)
+{
+    for (int which = 0; which < TRIED_COUNT; which++)
+        tried_again(argc > 1 ? argv[1] : "cpu", which);
+    if (argc > 1)
+        return check_end();
+    steps_at_a_border();
     steady_state("cpu", BP_F32);
     steady_state("cpu:generic", BP_F64);
     torture(whole_run, false);

@@ -16,6 +16,18 @@ typedef struct guard {
 
 bp_hooks guard_hooks(guard *g);
 
+/* --- a call that fails has done nothing (again.c) ---------------------------------------------- */
+
+typedef struct tried {
+    uint64_t digest; /* of all that the program left: the same whatever failed */
+    int failures;    /* calls that failed and were tried again */
+    bool broken;     /* one of them failed twice */
+} tried;
+/* Steps called; replayed; cut in two; cut in two and replayed; the training layer. */
+enum { TRIED_STEPS, TRIED_PLAN, TRIED_HALVES, TRIED_PLANS, TRIED_LAYER, TRIED_COUNT };
+extern const char *const tried_name[TRIED_COUNT];
+
+tried tried_run(const char *device, const bp_hooks *hooks, int which);
 /* --- the readers ----------------------------------------------------------------------------- */
 
 void read_complete(void);    /* every op of ops.def has a case */
