@@ -292,3 +292,19 @@ CLAIM(made_up_headers_are_refused)
     cr_assert_eq(bp_model_load(ctx, "/tmp", &m), BP_ERR_IO);
     cr_assert_null(m);
 }
+
+CLAIM(two_models_of_one_context_start_as_two_networks_and_repeat_from_the_seed)
+{
+    double w[2][3];
+    for (int round = 0; round < 2; round++) {
+        OK(bp_seed(ctx, 4));
+        for (int k = 0; k < 3; k++) {
+            bp_model *m;
+            OK(bp_model_create(ctx, 4, "3 relu", 2, &m));
+            w[round][k] = at(bp_param_at(bp_model_params(m), 0), 0);
+            bp_model_free(m);
+        }
+    }
+    cr_assert(w[0][0] != w[0][1] && w[0][1] != w[0][2] && w[0][0] != w[0][2]);
+    cr_assert_arr_eq(w[0], w[1], sizeof w[0]);
+}

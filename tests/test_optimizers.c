@@ -246,3 +246,24 @@ CLAIM(a_read_reports_the_fault_too)
     TEXT("gather: index 9 is out of range");
     OK(bp_read(x, &v, sizeof v));
 }
+
+CLAIM(an_optimiser_outlives_its_store_and_says_so)
+{
+    bp_tensor *init[] = {NUMBER(1)}, *w[1], *g[] = {NUMBER(1)};
+    bp_params *p = store_of(1, init, w);
+    bp_optimizer *o, *later;
+    int64_t steps;
+    OK(bp_adam_create(p, 0.5, &o));
+    step_with(o, 1, w, g);
+    bp_params_free(p);
+    p = store_of(1, init, w); /* not its own, wherever it lies */
+    cr_assert_eq(bp_optimizer_step(o), BP_ERR_STATE);
+    TEXT("optimizer_step: its parameter store was freed");
+    OK(bp_optimizer_steps(o, &steps));
+    cr_assert_eq(steps, 1);
+    OK(bp_adam_create(p, 0.5, &later));
+    bp_optimizer_free(o);
+    step_with(later, 1, w, g);
+    bp_optimizer_free(later);
+    bp_params_free(p);
+}

@@ -181,3 +181,93 @@ CLAIM(two_stores_train_in_one_graph)
     bp_params_free(q);
     bp_params_free(p);
 }
+
+CLAIM(stores_drawn_one_after_the_other_differ_and_repeat_from_the_seed)
+{
+    double first[2][4];
+    for (int round = 0; round < 2; round++) {
+        OK(bp_seed(ctx, 11));
+        for (int k = 0; k < 4; k++) {
+            bp_params *p;
+            OK(bp_params_create(ctx, BP_F64, &p));
+            first[round][k] = at(bp_param(p, "w", BP_SHAPE(3, 4), BP_INIT_HE), 0);
+            bp_params *zeros; /* draws nothing, and does not count */
+            OK(bp_params_create(ctx, BP_F64, &zeros));
+            at(bp_param(zeros, "z", BP_SHAPE(3, 4), BP_INIT_ZERO), 0);
+            bp_params_free(zeros);
+            bp_params_free(p);
+            for (int j = 0; j < k; j++)
+                cr_assert_neq(first[round][k], first[round][j], "stores %d and %d", j, k);
+        }
+    }
+    cr_assert_arr_eq(first[0], first[1], sizeof first[0]);
+}
+
+CLAIM(a_store_that_is_too_large_is_refused_where_it_is_declared)
+{
+    bp_params *p, *q;
+    OK(bp_params_create(ctx, BP_F32, &p));
+    cr_assert_null(bp_param(p, "huge", BP_SHAPE((int64_t)1 << 58), BP_INIT_ONE));
+    TEXT("param huge: with f32 [288230376151711744] the store would hold more than "
+         "1125899906842624 bytes");
+    cr_assert_null(bp_param(p, "rows", BP_SHAPE((int64_t)1 << 50, 256), BP_INIT_ONE));
+    int n = 0;
+    char name[8];
+    for (; n < 10; n++) { /* 2^50 bytes, less some padding: two of 2^47 elements are too many */
+        snprintf(name, sizeof name, "p%d", n);
+        if (!bp_param(p, name, BP_SHAPE((int64_t)1 << 47), BP_INIT_ZERO))
+            break;
+    }
+    cr_assert_eq(n, 1);
+    cr_assert(!strncmp(bp_error_text(ctx), "param p1: ", 10));
+    bp_params_free(p);
+    OK(bp_params_create(ctx, BP_F64, &q));
+    cr_assert(bp_param(q, "w", BP_SHAPE(2, 2), BP_INIT_ONE)); /* and the context goes on */
+    cr_assert_null(bp_tensor_create(ctx, BP_F32, BP_SHAPE((int64_t)1 << 58)));
+    bp_params_free(q);
+}
+
+/* w is read by the graph; `written`, of the same store, is not. */
+CLAIM(writing_one_parameter_leaves_what_was_saved_of_another_alone)
+{
+    bp_tensor *init[] = {TENSOR(BP_SHAPE(1, 2), 1, 2), TENSOR(BP_SHAPE(1, 2), 3, 4)}, *w[2];
+    bp_params *p = store_of(2, init, w);
+    begin();
+    bp_tensor *loss = bp_sum(bp_mul(w[0], w[0]));
+    OK(bp_copy_into(w[1], init[0]));
+    OK(bp_write(w[1], &(double[]){7, 8}, 16));
+    OK(bp_backward(ctx, loss));
+    cr_assert_eq(at(bp_param_grad(p, 0), 1), 4);
+    end();
+    OK(bp_grad_clear(p));
+    begin();
+    loss = bp_sum(bp_mul(w[0], w[0]));
+    OK(bp_copy_into(w[0], init[1]));
+    cr_assert_eq(bp_backward(ctx, loss), BP_ERR_STATE);
+    end_with(BP_ERR_STATE, "mul: its input 0 was changed by copy_into after it was saved for the "
+                           "gradient");
+    OK(bp_grad_clear(p));
+    begin(); /* views of a parameter share its version */
+    bp_tensor *view = bp_reshape(w[0], BP_SHAPE(2));
+    loss = bp_sum(bp_mul(view, view));
+    OK(bp_copy_into(w[0], init[1]));
+    cr_assert_eq(bp_backward(ctx, loss), BP_ERR_STATE);
+    cr_assert_eq(bp_scope_end(ctx), BP_ERR_STATE);
+    bp_params_free(p);
+}
+
+CLAIM(a_store_freed_between_forward_and_backward_is_told)
+{
+    bp_tensor *init[] = {TENSOR(BP_SHAPE(1, 2), 1, 2)}, *w[1];
+    for (int again = 0; again < 2; again++) {
+        bp_params *p = store_of(1, init, w), *q = NULL;
+        begin();
+        bp_tensor *loss = bp_sum(bp_mul(w[0], w[0]));
+        bp_params_free(p);
+        if (again) /* at the same address, if anything is */
+            q = store_of(1, init, w);
+        cr_assert_eq(bp_backward(ctx, loss), BP_ERR_STATE);
+        end_with(BP_ERR_STATE, "backward: its parameter store was freed");
+        bp_params_free(q);
+    }
+}

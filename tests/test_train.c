@@ -224,3 +224,37 @@ CLAIM(l2_shrinks_the_weights)
     }
     cr_assert_lt(size[1], 0.8 * size[0]);
 }
+
+/* Values of parameter `which` that differ from those in `before`, which then holds the new ones. */
+static int64_t moved(const job *j, int32_t which, values *before)
+{
+    values now;
+    int64_t n = 0;
+    cr_assert(tensor_values(bp_param_at(bp_model_params(j->model), which), &now));
+    for (int64_t i = 0; i < now.n && before->v; i++)
+        n += now.v[i] != before->v[i];
+    values_free(before, 1);
+    *before = now;
+    return n;
+}
+
+CLAIM(what_is_frozen_between_two_runs_stays_and_what_is_thawed_learns)
+{
+    job j = start("16 relu", 9, 64);
+    values w[2] = {{0}};
+    int32_t done;
+    bp_params *p = bp_model_params(j.model);
+    for (int round = 0; round < 4; round++) {
+        OK(bp_param_freeze(p, 0, round % 2));
+        OK(bp_param_freeze(p, 2, round == 2));
+        OK(bp_set_precision(ctx, round == 3 ? BP_PRECISION_TF32 : BP_PRECISION_F32));
+        OK(bp_trainer_run(j.trainer, 10, -1, &done));
+        int64_t first = moved(&j, 0, &w[0]), second = moved(&j, 2, &w[1]);
+        if (round > 0) {
+            cr_assert_eq(first == 0, round % 2, "round %d: %d moved", round, (int)first);
+            cr_assert_eq(second == 0, round == 2, "round %d: %d moved", round, (int)second);
+        }
+    }
+    values_free(w, 2);
+    finish(&j);
+}

@@ -18,9 +18,9 @@ typedef struct bp_model bp_model;
  * "elu" are activations, "dropout=0.1" (or .1, or 1e-1) drops; white space of any kind separates.
  * The last dense layer, to `classes`, is added by itself. "64 relu dropout=0.1 64 relu" on 64
  * inputs and 10 classes has parameters layer1.weight [64,64], layer1.bias [64], ..., layer3.weight
- * [10,64], layer3.bias [10]. Weights are drawn at the first use, from the seed the context has
- * then: He before relu and elu, else LeCun; biases are 0. BP_ERR_FORMAT names the word that is
- * wrong, its place and what is wanted. */
+ * [10,64], layer3.bias [10]. Weights are drawn at the first use, from the seed the context has then
+ * and the number of stores drawn since it was set (params.h): He before relu and elu, else LeCun;
+ * biases are 0. BP_ERR_FORMAT names the word that is wrong, its place and what is wanted. */
 BP_API bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers,
                                  int32_t classes, bp_model **model) BP_USE;
 BP_API void bp_model_free(bp_model *model); /* NULL is fine */

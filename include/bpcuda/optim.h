@@ -31,7 +31,7 @@ BP_API bp_status bp_adam_create(bp_params *params, double lr, bp_optimizer **opt
 BP_API bp_status bp_sgd_create(bp_params *params, double lr, double momentum,
                                bp_optimizer **opt) BP_USE;
 
-/* Free before the store. NULL is fine. */
+/* Before the store or after it. Plans with its steps then refuse to be replayed. NULL is fine. */
 BP_API void bp_optimizer_free(bp_optimizer *opt);
 
 /* Numbers an optimiser takes; each has a range, which it must also keep to in the store's dtype:
@@ -47,8 +47,8 @@ enum {
     BP_OPT_L2 = 7,         /* adds l2 w to the gradient of weights; >= 0, 0 at the start */
     BP_OPT_DECAY_FROM = 8  /* L1 and L2 act from this step on, counted from 1; 1 at the start */
 };
-/* Weights are parameters of rank 2 and more: biases and gains take no L1 or L2. All but BP_OPT_LR
- * are baked into a plan that was recorded before. */
+/* Weights are parameters of rank 2 and more: biases and gains take no L1 or L2. A plan was
+ * recorded with all but BP_OPT_LR: its replay names one that is another now. */
 BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
                                   double value) BP_USE;
 
@@ -59,6 +59,8 @@ BP_API bp_tensor *bp_optimizer_rate(bp_optimizer *opt);
 /* Steps done so far: waits for the device. */
 BP_API bp_status bp_optimizer_steps(bp_optimizer *opt, int64_t *steps) BP_USE;
 
+/* BP_ERR_STATE where the last backward failed or the store was freed. A step that fails for memory
+ * has counted nothing. */
 BP_API bp_status bp_optimizer_step(bp_optimizer *opt) BP_USE;
 
 #ifdef __cplusplus

@@ -28,6 +28,7 @@ enum { TRIED_STEPS, TRIED_PLAN, TRIED_HALVES, TRIED_PLANS, TRIED_LAYER, TRIED_CO
 extern const char *const tried_name[TRIED_COUNT];
 
 tried tried_run(const char *device, const bp_hooks *hooks, int which);
+
 /* --- the readers ----------------------------------------------------------------------------- */
 
 void read_complete(void);    /* every op of ops.def has a case */
