@@ -42,7 +42,7 @@ struct bp_plan {
     int64_t n_stores, n_segments, store_capacity, segment_capacity;
 };
 
-/* --- what it follows from, on the host ----------------------------------------------------------- */
+/* --- what it follows from, on the host ------------------------------------------------------ */
 
 static unsigned char state_of(const bp_params *p, int64_t i)
 {
@@ -154,7 +154,7 @@ bool bpi_plan_holds(const bp_plan *plan)
     return holds(plan, why) == BP_OK;
 }
 
-/* --- running ----------------------------------------------------------------------------------- */
+/* --- running -------------------------------------------------------------------------------- */
 
 static bp_status run_calls(bp_plan *plan)
 {
@@ -252,7 +252,7 @@ bp_status bp_plan_replay(bp_plan *plan, int64_t times)
     BPI_INSIDE(plan->list.ctx, replay(plan, times));
 }
 
-/* --- recording --------------------------------------------------------------------------------- */
+/* --- recording ------------------------------------------------------------------------------ */
 
 static void destroy(bp_plan *plan)
 {

@@ -110,7 +110,7 @@ static int32_t inner_axis(const bp_view *x)
     return best;
 }
 
-/* Sorts the axes of x, the inner one first, into those that go and those that stay; cuts the work. */
+/* Sorts the axes of x, the inner one first, into those that go and those that stay; cuts blocks. */
 static void plan(job *w, const bp_view *x, uint32_t axes)
 {
     int64_t y_step[BP_MAX_DIMS], step = 1;

@@ -47,7 +47,7 @@ static void digest_tensor(run *r, bp_tensor *t)
     free(v);
 }
 
-/* --- a step by hand, called and replayed -------------------------------------------------------- */
+/* --- a step by hand, called and replayed ---------------------------------------------------- */
 
 enum { ROWS = 1200, COLS = 40 }; /* its sums and its loss want scratch memory */
 
@@ -151,7 +151,7 @@ static void by_hand(run *r, int how)
     end(r, &h);
 }
 
-/* --- the training layer ------------------------------------------------------------------------- */
+/* --- the training layer --------------------------------------------------------------------- */
 
 static void layer(run *r)
 {

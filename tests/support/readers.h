@@ -16,7 +16,7 @@ typedef struct guard {
 
 bp_hooks guard_hooks(guard *g);
 
-/* --- a call that fails has done nothing (again.c) ---------------------------------------------- */
+/* --- a call that fails has done nothing (again.c) ------------------------------------------- */
 
 typedef struct tried {
     uint64_t digest; /* of all that the program left: the same whatever failed */
