@@ -71,8 +71,8 @@ CLAIM(an_option_of_the_optimiser_that_is_another_now_is_named)
     OK(bp_optimizer_set(n.opt, BP_OPT_LR, 0.5)); /* lives on the device */
     OK(bp_plan_replay(p, 1));
     OK(bp_optimizer_set(n.opt, BP_OPT_L2, 0.125));
-    refuses(n.ctx, p, "plan_replay: the optimiser's option L2 is 0.125, and was 0 when the plan was "
-                      "recorded");
+    refuses(n.ctx, p, "plan_replay: the optimiser's option L2 is 0.125, and was 0 when the plan "
+                      "was recorded");
     OK(bp_optimizer_set(n.opt, BP_OPT_L2, 0));
     OK(bp_plan_replay(p, 1));
     OK(bp_optimizer_set(n.opt, BP_OPT_BETA1, 0.5));

@@ -118,7 +118,7 @@ static void end(run *r, hand *h)
         bp_free(mine[i]);
 }
 
-/* Four steps: called, or called once and replayed; or the walk back and the update by themselves. */
+/* Four steps: called, or recorded and replayed; or the walk back and the update by themselves. */
 static void by_hand(run *r, int how)
 {
     hand h = {0};
