@@ -200,3 +200,45 @@ Test(registered, its_refusals_and_failures_are_told_by_name, .init = setup, .fin
     cr_assert_eq(bp_op_register(ctx, &def, &none), BP_ERR_ARG);
     cr_assert_null(none);
 }
+
+/* Objects of every kind, freed after their context was closed, from the `first` on. */
+static void freed_after_close(int first)
+{
+    host h = {.jobs = 0};
+    bp_hooks hooks = guard_hooks(&h.memory);
+    bp_context *c;
+    bp_data *data;
+    bp_model *model;
+    bp_trainer *trainer;
+    bp_plan *plan;
+    net n;
+    int32_t done;
+    cr_assert_eq(bp_open_with("cpu", &hooks, &c), BP_OK);
+    cr_assert_eq(net_open(&n, c, BP_F32, 0.1), BP_OK);
+    cr_assert_eq(net_batch(&n, 0), BP_OK);
+    cr_assert_eq(bp_plan_record(c, net_step, &n, &plan), BP_OK);
+    cr_assert_eq(bp_data_digits(c, &data), BP_OK);
+    cr_assert_eq(bp_model_create(c, 64, "4 relu", 10, &model), BP_OK);
+    cr_assert_eq(bp_trainer_create(model, data, &trainer), BP_OK);
+    cr_assert_eq(bp_trainer_run(trainer, 1, -1, &done), BP_OK);
+    bp_close(c);
+    for (int i = 0; i < 6; i++) {
+        cr_assert_gt(h.memory.live, 0);
+        switch ((first + i) % 6) {
+        case 0: bp_plan_free(plan); break;
+        case 1: bp_params_free(n.params); break;
+        case 2: bp_optimizer_free(n.opt); break;
+        case 3: bp_trainer_free(trainer); break;
+        case 4: bp_model_free(model); break;
+        case 5: bp_data_free(data); break;
+        }
+    }
+    cr_assert_eq(h.memory.live, 0);
+    cr_assert_not(h.memory.broken);
+}
+
+Test(hooks, a_context_goes_with_the_last_of_its_objects)
+{
+    for (int first = 0; first < 6; first++)
+        freed_after_close(first);
+}

@@ -38,8 +38,9 @@ typedef struct bp_hooks {
 BP_API bp_status bp_open(const char *device, bp_context **ctx) BP_USE;
 BP_API bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **ctx) BP_USE;
 
-/* Frees the context and every tensor in it. Free what holds tensors (stores, optimisers, models,
- * plans) first. NULL is fine. */
+/* Frees the context and every tensor in it. Stores, optimisers, plans, data sets, models and
+ * trainers that are still there may only be freed after it; the context, its device and its tensors
+ * then go with the last of them. NULL is fine. */
 BP_API void bp_close(bp_context *ctx);
 
 /* The text of the last error: one line, with the op and the shapes; "" if there was none. Valid

@@ -12,6 +12,9 @@
 struct bp_context {
     _Atomic(uintptr_t) owner; /* the thread inside, 0 when none */
     int32_t entries;          /* its nesting of public calls and scopes */
+    int32_t objects;          /* stores, plans, models, ... that are not freed yet */
+    bool closing;             /* bp_close was called: `end` follows the last of them */
+    void (*end)(bp_context *ctx);
     bp_status pending;
     char text[512];
     bp_hooks hooks;

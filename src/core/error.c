@@ -89,7 +89,10 @@ void bpi_leave(bp_context *ctx)
 {
     if (--ctx->entries > 0)
         return;
+    bool last = ctx->closing && ctx->objects == 0;
     if (ctx->device->calls->turn)
         ctx->device->calls->turn(ctx->device, BPI_LEAVES);
     atomic_store_explicit(&ctx->owner, 0, memory_order_release);
+    if (last)
+        ctx->end(ctx);
 }

@@ -28,6 +28,19 @@ void bpi_host_free(bp_context *ctx, void *p, size_t bytes)
         free(p);
 }
 
+void *bpi_object_alloc(bp_context *ctx, size_t bytes)
+{
+    void *p = bpi_host_alloc(ctx, bytes);
+    ctx->objects += p != NULL;
+    return p;
+}
+
+void bpi_object_free(bp_context *ctx, void *p, size_t bytes)
+{
+    ctx->objects--;
+    bpi_host_free(ctx, p, bytes);
+}
+
 bool bpi_grow(bp_context *ctx, void **items, int64_t *capacity, int64_t need, size_t item_bytes)
 {
     if (need <= *capacity)

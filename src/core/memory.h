@@ -31,6 +31,9 @@ void bpi_memory_free(bp_context *ctx); /* at bp_close */
 
 void *bpi_host_alloc(bp_context *ctx, size_t bytes); /* zeroed; no error is set */
 void bpi_host_free(bp_context *ctx, void *p, size_t bytes);
+/* The same, for what a program makes and frees: the context lives as long as one of them does. */
+void *bpi_object_alloc(bp_context *ctx, size_t bytes);
+void bpi_object_free(bp_context *ctx, void *p, size_t bytes);
 /* Room for one more in a host array; false when out of memory, with the error set. */
 bool bpi_grow(bp_context *ctx, void **items, int64_t *capacity, int64_t need, size_t item_bytes);
 

@@ -22,7 +22,7 @@ bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
     if (!bpi_is_real(dtype))
         st = bpi_fail(ctx, BP_ERR_DTYPE, "params_create: %s is not f32 or f64",
                       bp_dtype_name(dtype));
-    else if (!(p = bpi_host_alloc(ctx, sizeof *p)))
+    else if (!(p = bpi_object_alloc(ctx, sizeof *p)))
         st = bpi_fail(ctx, BP_ERR_NOMEM, "params_create: out of memory");
     if (st == BP_OK) {
         uint32_t serial = ctx->n_stores < 0xffffff ? ++ctx->n_stores : 0;
@@ -42,7 +42,7 @@ static void destroy(bp_params **link)
     for (int64_t i = 0; i < p->n; i++)
         bpi_host_free(ctx, p->segment[i].name, strlen(p->segment[i].name) + 1);
     bpi_host_free(ctx, p->segment, (size_t)p->capacity * sizeof *p->segment);
-    bpi_host_free(ctx, p, sizeof *p);
+    bpi_object_free(ctx, p, sizeof *p);
 }
 
 void bpi_params_collect(bp_context *ctx)

@@ -265,7 +265,7 @@ static void destroy(bp_plan *plan)
     bpi_recording_free(&plan->list);
     bpi_host_free(ctx, plan->store, (size_t)plan->store_capacity * sizeof *plan->store);
     bpi_host_free(ctx, plan->segment, (size_t)plan->segment_capacity);
-    bpi_host_free(ctx, plan, sizeof *plan);
+    bpi_object_free(ctx, plan, sizeof *plan);
 }
 
 void bp_plan_free(bp_plan *plan)
@@ -292,7 +292,7 @@ static bp_status begin(bp_context *ctx, bp_plan **out)
     if (ctx->depth > 0)
         return bpi_fail(ctx, BP_ERR_STATE,
                         "plan_record: inside a scope; a plan is an outermost one");
-    bp_plan *plan = bpi_host_alloc(ctx, sizeof *plan);
+    bp_plan *plan = bpi_object_alloc(ctx, sizeof *plan);
     if (!plan)
         return bpi_fail(ctx, BP_ERR_NOMEM, "plan_record: out of memory");
     plan->list.ctx = ctx;

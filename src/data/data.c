@@ -48,7 +48,7 @@ static bp_status create(bp_context *ctx, bp_dtype dtype, const void *x, const in
                         int64_t rows, int64_t cols, int32_t classes, bp_data **out)
 {
     BPI_TRY(check(ctx, dtype, x, labels, rows, cols, classes));
-    bp_data *d = bpi_host_alloc(ctx, sizeof *d);
+    bp_data *d = bpi_object_alloc(ctx, sizeof *d);
     if (!d)
         return bpi_fail(ctx, BP_ERR_NOMEM, "data_create: out of memory");
     *d = (bp_data){.ctx = ctx, .rows = rows, .cols = cols, .classes = classes};
@@ -80,7 +80,7 @@ void bp_data_free(bp_data *d)
     bp_context *ctx = d->ctx;
     bp_free(d->samples);
     bp_free(d->labels);
-    bpi_host_free(ctx, d, sizeof *d);
+    bpi_object_free(ctx, d, sizeof *d);
     bpi_leave(ctx);
 }
 
@@ -126,7 +126,7 @@ bp_tensor *bp_data_labels(bp_data *d)
 static bp_status subset(const bp_data *d, const int32_t *row, int64_t n, bp_data **out)
 {
     bp_context *ctx = d->ctx;
-    bp_data *part = bpi_host_alloc(ctx, sizeof *part);
+    bp_data *part = bpi_object_alloc(ctx, sizeof *part);
     if (!part)
         return bpi_fail(ctx, BP_ERR_NOMEM, "data_split: out of memory");
     *part = (bp_data){.ctx = ctx, .rows = n, .cols = d->cols, .classes = d->classes,

@@ -76,7 +76,7 @@ static bp_status create(bp_context *ctx, int64_t inputs, const char *layers, int
         return bpi_fail(ctx, BP_ERR_ARG,
                         "model_create: %lld inputs, %d classes: 1 to %d are wanted",
                         (long long)inputs, (int)classes, BPI_WIDTH_MAX);
-    bp_model *m = bpi_host_alloc(ctx, sizeof *m);
+    bp_model *m = bpi_object_alloc(ctx, sizeof *m);
     if (!m)
         return bpi_fail(ctx, BP_ERR_NOMEM, "model_create: out of memory");
     m->ctx = ctx;
@@ -105,7 +105,7 @@ void bp_model_free(bp_model *m)
     bp_free(m->shift);
     bp_free(m->scale);
     bp_params_free(m->params);
-    bpi_host_free(ctx, m, sizeof *m);
+    bpi_object_free(ctx, m, sizeof *m);
     bpi_leave(ctx);
 }
 

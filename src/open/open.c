@@ -97,12 +97,8 @@ bp_status bp_open(const char *device, bp_context **ctx)
     return bp_open_with(device, NULL, ctx);
 }
 
-void bp_close(bp_context *ctx)
+static void end(bp_context *ctx)
 {
-    if (!ctx)
-        return;
-    while (ctx->depth > 0 && bp_scope_end(ctx) != BP_ERR_BUSY)
-        continue;
     if (ctx->device)
         turn(ctx, BPI_COMES);
     bpi_tape_free(ctx);
@@ -123,4 +119,16 @@ void bp_close(bp_context *ctx)
         ctx->device->calls->close(ctx->device);
     }
     bpi_host_free(ctx, ctx, sizeof *ctx);
+}
+
+void bp_close(bp_context *ctx)
+{
+    if (!ctx)
+        return;
+    while (ctx->depth > 0 && bp_scope_end(ctx) != BP_ERR_BUSY)
+        continue;
+    ctx->end = end;
+    ctx->closing = true;
+    if (ctx->objects == 0)
+        end(ctx);
 }

@@ -26,7 +26,7 @@ static void destroy(bpi_watched *w)
 {
     bp_optimizer *o = (bp_optimizer *)w;
     bp_params *p = o->params;
-    bpi_host_free(p->ctx, o, sizeof *o);
+    bpi_object_free(p->ctx, o, sizeof *o);
     bpi_params_release(p);
 }
 
@@ -138,7 +138,7 @@ static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr
     BPI_TRY(check_rate(&made, "optimizer_create", lr));
     BPI_TRY(bpi_not_recording(ctx, "optimizer_create"));
     BPI_TRY(bpi_params_materialize(p));
-    bp_optimizer *o = bpi_host_alloc(ctx, sizeof *o);
+    bp_optimizer *o = bpi_object_alloc(ctx, sizeof *o);
     if (!o)
         return bpi_fail(ctx, BP_ERR_NOMEM, "optimizer_create: out of memory");
     *o = made;

@@ -47,7 +47,7 @@ static bp_status create(bp_model *model, bp_data *data, bp_trainer **out)
 {
     bp_context *ctx = bp_model_context(model);
     BPI_TRY(bpi_model_fits(model, data, "trainer_create"));
-    bp_trainer *t = bpi_host_alloc(ctx, sizeof *t);
+    bp_trainer *t = bpi_object_alloc(ctx, sizeof *t);
     if (!t)
         return bpi_fail(ctx, BP_ERR_NOMEM, "trainer_create: out of memory");
     t->ctx = ctx;
@@ -120,7 +120,7 @@ void bp_trainer_free(bp_trainer *t)
         return;
     bp_context *ctx = t->ctx;
     release(t);
-    bpi_host_free(ctx, t, sizeof *t);
+    bpi_object_free(ctx, t, sizeof *t);
     bpi_leave(ctx);
 }
 
