@@ -2,7 +2,7 @@
  * late as it may be, the failure of every call, and threads that come in each other's way. A plain
  * program:
  *
- *     test_sim [orders] [lazy] [failures] [again] [retries] [contexts] [work] [errors] (all, without)
+ *     test_sim [orders] [lazy] [failures] [again] [retries] [contexts] [work] [errors]    (or all)
  *
  * The simulation is tests/sim; it is spoken to through tests/sim/control.h. */
 #include <dlfcn.h>
