@@ -268,7 +268,8 @@ CLAIM(a_failed_backward_makes_the_step_refuse_until_the_gradients_are_cleared)
     bp_optimizer *o;
     OK(bp_sgd_create(p, 0.1, 0, &o));
     begin();
-    bp_tensor *y = bp_mul(bp_mul(x, w[0]), w[1]); /* w[1]'s gradient arrives before it fails */
+    OK(bp_backward(ctx, bp_scale(w[1], 2)));
+    bp_tensor *y = bp_mul(bp_mul(x, w[0]), w[1]); /* adds to w[1]'s gradient before it fails */
     OK(bp_add_into(x, x));
     cr_assert_eq(bp_backward(ctx, y), BP_ERR_STATE);
     cr_assert_eq(bp_optimizer_step(o), BP_ERR_STATE, "pending");

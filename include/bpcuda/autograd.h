@@ -17,25 +17,29 @@ enum {
     BP_CREATE_GRAPH = 2 /* the gradients can be differentiated; implies BP_KEEP_GRAPH */
 };
 
-/* A view of t, of the innermost scope, that asks for a gradient: a leaf for bp_grad. */
+/* A view of t, of the innermost scope, that asks for a gradient: a leaf for bp_grad, without t's
+ * history (which it has only in a gradient rule under BP_CREATE_GRAPH: op.h). */
 BP_API bp_tensor *bp_require_grad(bp_tensor *t);
 
 /* A view of t, of the innermost scope, without history. */
 BP_API bp_tensor *bp_detach(bp_tensor *t);
 
-/* Adds d loss / d w to the gradient of every parameter w that loss depends on. loss has one
- * element. Between two optimiser steps the first contribution writes and later ones add (so
- * micro-batches accumulate); a parameter nothing reached has none. Releases the graph as it walks.
- * Returns the pending error of the scope, if there is one, and does nothing. After a failure the
- * gradients are invalid until bp_grad_clear(). */
+/* Adds d loss / d w to the gradient of every parameter w that loss depends on and that is not
+ * frozen now. loss has one element, and may itself be a parameter. Between two optimiser steps the
+ * first contribution writes and later ones add (so micro-batches accumulate); a parameter nothing
+ * reached has none. Releases the graph as it walks. Returns the pending error of the scope, if
+ * there is one, and does nothing. A failure takes back what this call wrote, so that it can be
+ * tried again in a new scope; where it had begun to add to gradients of an earlier call, those of
+ * that store are invalid until bp_grad_clear(). */
 BP_API bp_status bp_backward(bp_context *ctx, bp_tensor *loss) BP_USE;
 
 /* The same, and the graph can be walked again. */
 BP_API bp_status bp_backward_keep(bp_context *ctx, bp_tensor *loss) BP_USE;
 
-/* dx[i] = (d y / d x[i])^T dy for i < n: fresh tensors of the innermost scope, zeros where y does
- * not depend on x[i]. dy has y's shape. x may hold parameters, bp_require_grad() tensors, and
- * results of ops. Parameter gradients stay as they are. flags: BP_KEEP_GRAPH, BP_CREATE_GRAPH. */
+/* dx[i] = (d y / d x[i])^T dy for i < n, at most 64: fresh tensors of the innermost scope that
+ * share no memory, zeros where y does not depend on x[i]. dy has y's shape. x may hold parameters,
+ * bp_require_grad() tensors, results of ops, y itself, and one tensor several times. Parameter
+ * gradients stay as they are. flags: BP_KEEP_GRAPH, BP_CREATE_GRAPH. In a gradient rule: op.h. */
 BP_API bp_status bp_grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const *x,
                          int32_t n, uint32_t flags, bp_tensor **dx) BP_USE;
 

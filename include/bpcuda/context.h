@@ -63,7 +63,9 @@ enum { BP_PRECISION_F32 = 1, BP_PRECISION_TF32 = 2 };
 BP_API bp_status bp_set_precision(bp_context *ctx, bp_precision precision) BP_USE;
 
 /* Restarts the context's random stream: seed, and step 0; the next store that is drawn is the first
- * again. A context starts with seed 0. Outermost scopes without BP_NO_GRAD advance the step as they end; nothing else does. */
+ * again. A context starts with seed 0. Outermost scopes without BP_NO_GRAD advance the step as they
+ * end; nothing else does. BP_ERR_STATE in a scope that has drawn: its gradients draw the same
+ * again. */
 BP_API bp_status bp_seed(bp_context *ctx, uint64_t seed) BP_USE;
 
 /* Waits until the device has done all it was given, and reports what kernels found wrong since the

@@ -35,8 +35,16 @@ BP_API void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void 
  * op's name and `value`, and the next optimiser step changes nothing. Safe from any block. */
 BP_API void bp_fault_range(bp_exec *ex, int64_t value);
 
-/* What a gradient rule sees. The rule sets dx[i] for every i with need[i], as fresh tensors of
- * the shape and dtype of in[i]; NULL stands for a gradient of zeros. */
+/* What a gradient rule sees. The rule sets dx[i] for every i with need[i]: any tensor of the shape
+ * and dtype of in[i], also one it was given or one for several i; NULL stands for a gradient of
+ * zeros. What does not fit fails the walk with a text that names op and input (BP_ERR_SHAPE,
+ * BP_ERR_DTYPE, BP_ERR_DEVICE, BP_ERR_ARG for a stale handle). A dx without need is not looked at.
+ *
+ * A rule may differentiate what it computes itself: x = bp_require_grad(in[i]), some ops on x, and
+ * bp_grad of their result by x, which is differentiable where the walk's gradients must be. The
+ * graph behind in, out and dout is out of reach, and so are the stores: bp_grad by anything that
+ * the rule did not make, and bp_backward, are BP_ERR_STATE. Other ops in a rule are recorded only
+ * under BP_CREATE_GRAPH. Scopes that a rule begins it must end. */
 typedef struct bp_grad_call {
     bp_context *ctx;
     const void *params;

@@ -13,6 +13,8 @@ bp_tensor *bpi_apply2(const bp_op *op, bp_tensor *a, bp_tensor *b, const void *p
 /* The node a tensor comes from, or NULL: a parameter gets its leaf here. */
 bpi_node *bpi_node_of(bp_context *ctx, bp_tensor *t);
 bool bpi_asks_grad(bp_context *ctx, bp_tensor *t);
+/* The same values in fresh packed memory, of the scope; recorded like an op. */
+bp_tensor *bpi_fresh_copy(bp_context *ctx, bp_tensor *t);
 bp_status bpi_record(bp_context *ctx, const bp_op *op, bp_tensor *const *in, bp_tensor *const *out,
                      bp_tensor *aux, const void *params);
 

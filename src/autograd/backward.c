@@ -11,6 +11,7 @@
 #include "core/dispatch.h"
 #include "core/error.h"
 #include "core/params.h"
+#include "core/scope.h"
 #include "core/tensor.h"
 #include "core/view.h"
 #include "door/kernel_params.h"
@@ -23,49 +24,19 @@ static bool mark(bp_context *ctx, bpi_walk *w, int32_t last)
             bpi_node_at(ctx, w->place[i].node)->needed = w->id;
     for (int32_t n = w->first; n <= last; n++) {
         bpi_node *node = bpi_node_at(ctx, n);
+        node->leads = false;
         if (!node->op) {
-            if (w->to_store && node->store)
+            if (w->to_store && node->store && !node->store->segment[node->segment].frozen)
                 node->needed = w->id;
             continue;
         }
-        for (int i = 0; i < node->op->def.n_in && node->needed != w->id; i++)
-            if (node->in[i].serial && bpi_node_at(ctx, node->in[i].node)->needed == w->id)
-                node->needed = w->id;
+        for (int i = 0; i < node->op->def.n_in && !node->leads; i++)
+            node->leads = node->in[i].serial &&
+                          bpi_node_at(ctx, node->in[i].node)->needed == w->id;
+        if (node->leads)
+            node->needed = w->id;
     }
     return bpi_node_at(ctx, last)->needed == w->id;
-}
-
-/* slot += dx, where slot is NULL or a clone of the walk's own. */
-static bp_status add_gradient(bp_context *ctx, bpi_walk *w, bp_tensor **slot, bp_tensor *dx)
-{
-    bp_tensor *sum = dx;
-    if (*slot && !(w->flags & BP_CREATE_GRAPH) && bpi_at(*slot)->storage->refs == 1 &&
-        bpi_layout_fits(bpi_view_of(*slot), BPI_MATRIX)) {
-        bp_tensor *in[2] = {*slot, dx}; /* nobody else sees it, nothing overlaps: add in place */
-        return bpi_dispatch(ctx, BPI_OP_add, BPI_FORWARD, in, 2, slot, 1, NULL, 0);
-    }
-    if (*slot) {
-        sum = bpi_apply2(ctx->add, *slot, dx, NULL);
-        if (!sum)
-            return ctx->pending;
-    }
-    bp_tensor *mine = bpi_clone(sum);
-    if (!mine)
-        return ctx->pending;
-    bpi_kill(*slot);
-    *slot = mine;
-    return BP_OK;
-}
-
-bp_tensor *bpi_grad_sink(bpi_grad_call *g, int i, int32_t *add)
-{
-    const bpi_place *p = &g->node->in[i];
-    bpi_node *leaf = p->serial ? bpi_node_at(g->call.ctx, p->node) : NULL;
-    if (!g->walk->to_store || !leaf || leaf->op || !leaf->store)
-        return NULL;
-    bpi_segment *seg = &leaf->store->segment[leaf->segment];
-    *add = seg->window == leaf->store->window;
-    return seg->grad;
 }
 
 bpi_node *bpi_sole_producer(bpi_grad_call *g, int i)
@@ -80,31 +51,6 @@ bpi_node *bpi_sole_producer(bpi_grad_call *g, int i)
     return node->consumers == 1 ? node : NULL;
 }
 
-/* Sends dx[i] of a rule to where it goes: a store, a wanted value, or the node before. */
-static bp_status deliver(bpi_grad_call *g, int i)
-{
-    bp_context *ctx = g->call.ctx;
-    bp_tensor *dx = g->call.dx[i];
-    const bpi_place *p = &g->node->in[i];
-    int32_t add;
-    bp_tensor *sink = bpi_grad_sink(g, i, &add);
-    if (sink) {
-        bpi_node *leaf = bpi_node_at(ctx, p->node);
-        leaf->store->segment[leaf->segment].window = leaf->store->window;
-        if (dx == sink)
-            return BP_OK;
-        bp_tensor *in[2] = {add ? sink : dx, dx};
-        return bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1,
-                            &sink, 1, NULL, 0);
-    }
-    if (p->node >= g->walk->first)
-        return add_gradient(ctx, g->walk, &bpi_node_at(ctx, p->node)->pending[p->out], dx);
-    for (int k = 0; k < g->walk->n_targets; k++) /* a composition's input: outside the walk */
-        if (g->walk->place[k].serial == p->serial && g->walk->place[k].out == p->out)
-            return add_gradient(ctx, g->walk, &g->walk->result[k], dx);
-    return BP_OK;
-}
-
 static bp_status check_saved(bp_context *ctx, const bpi_node *node, const bpi_saved *s,
                              const char *what, int i)
 {
@@ -113,6 +59,18 @@ static bp_status check_saved(bp_context *ctx, const bpi_node *node, const bpi_sa
     return bpi_fail(ctx, BP_ERR_STATE,
                     "%s: its %s %d was changed by %s after it was saved for the gradient",
                     node->op->def.name, what, i, bpi_at(s->t)->storage->writer);
+}
+
+static bool needs(bp_context *ctx, const bpi_walk *w, const bpi_place *p)
+{
+    return p->serial && bpi_node_at(ctx, p->node)->needed == w->id;
+}
+
+/* A program will see it: its handle must not be given out again. */
+static void lend(bp_tensor *t)
+{
+    if (t)
+        bpi_at(t)->owner = BPI_OWNER_OBJECT;
 }
 
 /* Fills what a rule sees; finds out what it must compute. */
@@ -127,22 +85,70 @@ static bp_status open_call(bpi_grad_call *g, bp_context *ctx, bpi_walk *w, bpi_n
     g->walk = w;
     g->node = node;
     g->aux = node->aux.t;
+    g->begin = ctx->tape_length;
+    g->delivered = 0;
     for (int i = 0; i < def->n_in; i++) {
-        const bpi_place *p = &node->in[i];
         BPI_TRY(check_saved(ctx, node, &node->saved_in[i], "input", i));
         g->call.in[i] = node->saved_in[i].t;
         g->call.in_shape[i] = node->in_shape[i];
-        g->call.need[i] = p->serial && bpi_node_at(ctx, p->node)->needed == w->id;
+        g->call.need[i] = needs(ctx, w, &node->in[i]);
     }
     for (int i = 0; i < def->n_out; i++) {
         BPI_TRY(check_saved(ctx, node, &node->saved_out[i], "output", i));
         g->call.out[i] = node->saved_out[i].t;
         g->call.dout[i] = node->pending[i];
     }
+    for (int i = 0; i < BP_MAX_IO && node->op->id < 0; i++) { /* lent to a program's own rule */
+        lend(g->call.in[i]);
+        lend(g->call.out[i]);
+        lend(g->call.dout[i]);
+    }
     return BP_OK;
 }
 
-/* One rule, and the delivery of what it computed. Temporaries of the rule end here. */
+/* A rule of a program's own may return anything. */
+static bp_status check_dx(bp_context *ctx, const bpi_node *node, int i, bp_tensor *dx)
+{
+    const char *name = node->op->def.name;
+    char what[] = "its gradient rule's dx[0]";
+    what[sizeof what - 3] = (char)('0' + i);
+    BPI_TRY(bpi_usable(ctx, dx, name, what));
+    const bp_view *v = bpi_view_of(dx);
+    bool fits = bpi_same_shape(&v->shape, &node->in_shape[i]);
+    if (fits && v->dtype == node->in_dtype[i])
+        return BP_OK;
+    return bpi_fail(ctx, fits ? BP_ERR_DTYPE : BP_ERR_SHAPE,
+                    "%s: its gradient rule gives input %d %s %s, and %s %s is wanted", name, i,
+                    bp_dtype_name(v->dtype), bpi_shape_str(&v->shape).s,
+                    bp_dtype_name(node->in_dtype[i]), bpi_shape_str(&node->in_shape[i]).s);
+}
+
+/* The rule, and the delivery of what it computed; scopes that it left open are ended. */
+static bp_status run_rule(bp_context *ctx, bpi_grad_call *g)
+{
+    const bp_op *op = g->node->op;
+    int32_t depth = ctx->depth;
+    bool composed = op->compose && (g->walk->flags & BP_CREATE_GRAPH || !op->def.gradient);
+    bp_status st = composed ? bpi_compose_gradient(g) : op->def.gradient(&g->call);
+    if (ctx->depth > depth)
+        st = bpi_fail(ctx, BP_ERR_STATE, "%s: its gradient rule left a scope open", op->def.name);
+    while (ctx->depth > depth)
+        (void)!bp_scope_end(ctx);
+    if (st == BP_OK)
+        st = ctx->pending;
+    for (int i = 0; i < op->def.n_in && st == BP_OK; i++) {
+        bp_tensor *dx = g->call.dx[i];
+        if (!dx || g->delivered >> i & 1 || !needs(ctx, g->walk, &g->node->in[i]))
+            continue;
+        st = check_dx(ctx, g->node, i, dx);
+        if (st == BP_OK)
+            st = bpi_deliver(ctx, g->walk, &g->node->in[i], dx);
+    }
+    return st;
+}
+
+/* Runs the rule of a node where only what it makes itself is recorded, unless the gradient must be
+ * differentiable: then all is. Temporaries of the rule end here, and with them its tape. */
 static bp_status visit(bp_context *ctx, bpi_walk *w, bpi_node *node)
 {
     if (node->used)
@@ -151,16 +157,19 @@ static bp_status visit(bp_context *ctx, bpi_walk *w, bpi_node *node)
                         "bp_backward_keep or BP_KEEP_GRAPH", node->op->def.name);
     bpi_grad_call g;
     BPI_TRY(open_call(&g, ctx, w, node));
+    BPI_TRY(bpi_rule_scope_begin(ctx));
+    const bpi_grad_call *outer = ctx->rule;
+    int32_t live_from = ctx->live_from;
     bool graph = w->flags & BP_CREATE_GRAPH;
-    bool composed = node->op->compose && (graph || !node->op->def.gradient);
-    BPI_TRY(bpi_rule_scope_begin(ctx, !graph));
-    bp_status st = composed ? bpi_compose_gradient(&g) : node->op->def.gradient(&g.call);
-    if (st == BP_OK)
-        st = ctx->pending;
-    for (int i = 0; i < g.call.n_in && st == BP_OK; i++)
-        if (g.call.need[i] && g.call.dx[i])
-            st = deliver(&g, i);
+    ctx->rule = &g;
+    if (!graph)
+        ctx->live_from = g.begin;
+    bp_status st = run_rule(ctx, &g);
+    ctx->live_from = live_from;
+    ctx->rule = outer;
     bpi_rule_scope_end(ctx);
+    if (!graph)
+        bpi_tape_cut(ctx, g.begin);
     return st != BP_OK ? bpi_fail(ctx, st, "%s: its gradient failed: %s", node->op->def.name,
                                   bp_status_name(st))
                        : BP_OK;
@@ -182,7 +191,7 @@ static bp_status collect(bp_context *ctx, bpi_walk *w, int32_t n)
     for (int k = 0; k < w->n_targets && st == BP_OK; k++) {
         bpi_place *p = &w->place[k];
         if (p->serial && p->node == n && bpi_node_at(ctx, n)->pending[p->out])
-            st = add_gradient(ctx, w, &w->result[k], bpi_node_at(ctx, n)->pending[p->out]);
+            st = bpi_add_gradient(ctx, w, &w->result[k], bpi_node_at(ctx, n)->pending[p->out]);
     }
     return st;
 }
@@ -200,7 +209,7 @@ static bp_status walk(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tenso
         node->handed = false;
         memset(node->pending, 0, sizeof node->pending);
     }
-    st = add_gradient(ctx, w, &bpi_node_at(ctx, last)->pending[y->out], dy);
+    st = bpi_deliver(ctx, w, y, dy);
     for (int32_t n = last; n >= w->first; n--) {
         bpi_node *node = bpi_node_at(ctx, n);
         bool arrived = false;
@@ -209,9 +218,9 @@ static bp_status walk(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tenso
             arrived |= node->pending[i] != NULL;
         if (st == BP_OK && arrived && node->needed == w->id) {
             st = collect(ctx, w, n);
-            if (st == BP_OK && node->op)
+            if (st == BP_OK && node->leads)
                 st = visit(ctx, w, node);
-            if (st == BP_OK && !(w->flags & (BP_KEEP_GRAPH | BP_CREATE_GRAPH)))
+            if (st == BP_OK && node->leads && !(w->flags & (BP_KEEP_GRAPH | BP_CREATE_GRAPH)))
                 bpi_node_release(node);
         }
         clear_pending(node);
@@ -222,32 +231,23 @@ static bp_status walk(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tenso
 bp_status bpi_compose_gradient(bpi_grad_call *g)
 {
     bp_context *ctx = g->call.ctx;
-    bool no_grad = ctx->no_grad, graph = g->walk->flags & BP_CREATE_GRAPH;
-    bp_tensor *in[BP_MAX_IO], *y[BP_MAX_IO] = {NULL}, *result[BP_MAX_IO] = {NULL};
-    bpi_walk w = {.flags = graph ? BP_CREATE_GRAPH : 0, .result = result};
-    w.n_targets = g->call.n_in;
+    bp_tensor *in[BP_MAX_IO], *y[BP_MAX_IO] = {NULL};
+    bpi_walk w = {.flags = g->walk->flags & BP_CREATE_GRAPH, .result = g->call.dx,
+                  .first = ctx->tape_length, .n_targets = g->call.n_in};
     for (int i = 0; i < g->call.n_in; i++) {
-        in[i] = g->call.in[i]; /* clones: they carry the place of the original input */
-        if (g->call.need[i])
+        in[i] = g->call.need[i] ? bp_require_grad(g->call.in[i]) : g->call.in[i];
+        if (!in[i])
+            return ctx->pending;
+        if (g->call.need[i]) /* its own, where one tensor is two inputs */
             w.place[i] = bpi_at(in[i])->place;
     }
-    w.first = ctx->tape_length;
-    ctx->no_grad = false;
     bp_status st = g->node->op->compose(ctx, in, g->call.params, y);
-    ctx->no_grad = !graph;
     for (int k = 0; k < g->call.n_out && st == BP_OK; k++) /* y and the op have equal outputs */
         if (g->call.dout[k] && y[k] && bpi_at(y[k])->place.serial)
             st = walk(ctx, &w, &bpi_at(y[k])->place, g->call.dout[k]);
-    ctx->no_grad = no_grad;
-    for (int i = 0; i < g->call.n_in; i++) {
-        g->call.dx[i] = result[i];
-        if (result[i])
-            bpi_give_to_scope(result[i]);
-        if (g->call.need[i]) /* the inner walk marked it as its own */
-            bpi_node_at(ctx, bpi_at(in[i])->place.node)->needed = g->walk->id;
-    }
-    if (!graph)
-        bpi_tape_cut(ctx, w.first);
+    for (int i = 0; i < g->call.n_in; i++)
+        if (g->call.dx[i])
+            bpi_give_to_scope(g->call.dx[i]);
     return st;
 }
 
@@ -272,8 +272,9 @@ static bp_status walkable(bp_context *ctx, bp_tensor *y, const char *who)
 static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
 {
     BPI_TRY(walkable(ctx, loss, "backward"));
-    if (ctx->walking)
-        return bpi_fail(ctx, BP_ERR_STATE, "backward: called from a gradient rule");
+    if (ctx->rule)
+        return bpi_fail(ctx, BP_ERR_STATE, "backward: called from the gradient rule of %s",
+                        ctx->rule->node->op->def.name);
     if (bp_shape_count(bpi_view_of(loss)->shape) != 1)
         return bpi_fail(ctx, BP_ERR_SHAPE, "backward: the loss has shape %s, not one element",
                         bpi_shape_str(&bpi_view_of(loss)->shape).s);
@@ -288,13 +289,10 @@ static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
     if (!seed)
         return ctx->pending;
     bpi_walk w = {.to_store = true, .flags = flags};
-    ctx->walking++;
     bp_status st = walk(ctx, &w, &bpi_at(loss)->place, seed);
-    ctx->walking--;
     bpi_kill(seed);
-    for (int32_t n = 0; n < ctx->tape_length && st != BP_OK; n++)
-        if (bpi_node_at(ctx, n)->store)
-            bpi_node_at(ctx, n)->store->invalid = true;
+    if (st != BP_OK)
+        bpi_take_back(ctx, &w);
     return st;
 }
 
@@ -313,7 +311,7 @@ static bp_tensor *zeros_like(bp_context *ctx, const bp_tensor *t)
 {
     const bp_view *v = bpi_view_of(t);
     bp_tensor *one = ctx->one[v->dtype == BP_F64]; /* broadcasts */
-    bp_tensor *zeros = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_LIBRARY);
+    bp_tensor *zeros = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_SCOPE);
     bpi_scale_params p = {0};
     if (zeros && bpi_dispatch(ctx, BPI_OP_scale, BPI_FORWARD, &one, 1, &zeros, 1, &p, sizeof p)) {
         bpi_kill(zeros);
@@ -322,39 +320,75 @@ static bp_tensor *zeros_like(bp_context *ctx, const bp_tensor *t)
     return zeros;
 }
 
+/* A rule walks over what it has computed itself: the rest is being walked already. */
+static bool rules_own(bp_context *ctx, const bp_tensor *t)
+{
+    const bpi_tensor *slot = bpi_at(t);
+    return !ctx->rule ||
+           (!slot->store && (!slot->place.serial || slot->place.node >= ctx->rule->begin));
+}
+
+/* Fills the walk's places. */
+static bp_status wanted(bp_context *ctx, bpi_walk *w, bp_tensor *const *x)
+{
+    for (int i = 0; i < w->n_targets; i++) {
+        if (x[i] && bpi_is_live(x[i]) && !rules_own(ctx, x[i]))
+            return bpi_fail(ctx, BP_ERR_STATE,
+                            "grad: the gradient rule of %s wants a gradient by x[%d], which it did "
+                            "not make itself: take bp_require_grad() of it",
+                            ctx->rule->node->op->def.name, i);
+        if (!x[i] || bpi_usable(ctx, x[i], "grad", "an x") != BP_OK || !bpi_node_of(ctx, x[i]))
+            return bpi_fail(ctx, BP_ERR_ARG, "grad: x[%d] asks for no gradient", i);
+        w->place[i] = bpi_at(x[i])->place;
+        w->first = w->place[i].node < w->first ? w->place[i].node : w->first;
+    }
+    return BP_OK;
+}
+
+/* What a walk found, as memory of its own that can be written to; zeros where it found nothing. */
+static bp_status made_fresh(bp_context *ctx, const bp_tensor *x, bp_tensor **dx)
+{
+    bp_tensor *found = *dx;
+    if (found && bpi_at(found)->storage->refs == 1 && !bpi_repeats(bpi_view_of(found))) {
+        bpi_give_to_scope(found);
+        return BP_OK;
+    }
+    *dx = found ? bpi_fresh_copy(ctx, found) : zeros_like(ctx, x);
+    bpi_kill(found);
+    return *dx ? BP_OK : ctx->pending;
+}
+
 static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const *x, int32_t n,
                       uint32_t flags, bp_tensor **dx)
 {
+    if (bpi_is_live(y) && !rules_own(ctx, y))
+        return bpi_fail(ctx, BP_ERR_STATE, "grad: the gradient rule of %s wants the gradient of a "
+                        "value that it did not compute itself", ctx->rule->node->op->def.name);
     BPI_TRY(walkable(ctx, y, "grad"));
+    if (ctx->rule)
+        flags |= ctx->rule->walk->flags & BP_CREATE_GRAPH;
     bpi_walk w = {.flags = flags, .result = dx, .n_targets = n, .first = INT32_MAX};
     if (n < 0 || n > (int32_t)(sizeof w.place / sizeof *w.place))
         return bpi_fail(ctx, BP_ERR_ARG, "grad: %d tensors asked for; at most %zu", n,
                         sizeof w.place / sizeof *w.place);
+    if (n > 0 && (!x || !dx))
+        return bpi_fail(ctx, BP_ERR_ARG, "grad: x or dx is NULL");
     const bp_view *from = dy ? bpi_view_of(dy) : NULL, *to = bpi_view_of(y);
     if (!dy || bpi_usable(ctx, dy, "grad", "dy") != BP_OK ||
         !bpi_same_shape(&from->shape, &to->shape) || from->dtype != to->dtype)
         return bpi_fail(ctx, BP_ERR_SHAPE, "grad: dy %s does not have y's shape %s and dtype",
                         dy ? bpi_shape_str(&from->shape).s : "NULL", bpi_shape_str(&to->shape).s);
-    for (int i = 0; i < n; i++) {
-        if (!x[i] || bpi_usable(ctx, x[i], "grad", "an x") != BP_OK || !bpi_node_of(ctx, x[i]))
-            return bpi_fail(ctx, BP_ERR_ARG, "grad: x[%d] asks for no gradient", i);
-        w.place[i] = bpi_at(x[i])->place;
-        w.first = w.place[i].node < w.first ? w.place[i].node : w.first;
-    }
-    ctx->walking++;
+    BPI_TRY(wanted(ctx, &w, x));
+    bool no_grad = ctx->no_grad;
+    ctx->no_grad = !(flags & BP_CREATE_GRAPH); /* for copies of what was found */
     const bpi_place *last = &bpi_at(y)->place;
     bp_status st = n > 0 && w.first <= last->node ? walk(ctx, &w, last, dy) : BP_OK;
-    ctx->walking--;
     for (int i = 0; i < n && st == BP_OK; i++)
-        if (!dx[i] && !(dx[i] = zeros_like(ctx, x[i])))
-            st = ctx->pending;
-    for (int i = 0; i < n; i++) {
-        if (st != BP_OK) {
-            bpi_kill(dx[i]);
-            dx[i] = NULL;
-        } else {
-            bpi_give_to_scope(dx[i]);
-        }
+        st = made_fresh(ctx, x[i], &dx[i]);
+    ctx->no_grad = no_grad;
+    for (int i = 0; i < n && st != BP_OK; i++) {
+        bpi_kill(dx[i]);
+        dx[i] = NULL;
     }
     return st;
 }
@@ -362,7 +396,7 @@ static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *c
 bp_status bp_grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const *x, int32_t n,
                   uint32_t flags, bp_tensor **dx)
 {
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && dx; i++)
         dx[i] = NULL;
     BPI_INSIDE(ctx, grad(ctx, y, dy, x, n, flags, dx));
 }

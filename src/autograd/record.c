@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "autograd/apply.h"
+#include "autograd/walk.h"
 #include "core/context.h"
+#include "core/dispatch.h"
 #include "core/error.h"
 #include "core/params.h"
 #include "core/tensor.h"
@@ -23,19 +25,18 @@ static bpi_node *make_leaf(bp_context *ctx, bp_tensor *t)
 
 bpi_node *bpi_node_of(bp_context *ctx, bp_tensor *t)
 {
-    const bpi_tensor *slot = bpi_at(t);
-    if (bpi_place_valid(ctx, &slot->place))
-        return bpi_node_at(ctx, slot->place.node);
-    if (slot->store && !slot->store->segment[slot->segment].frozen)
-        return make_leaf(ctx, t);
-    return NULL;
+    const bpi_place *p = &bpi_at(t)->place;
+    if (!bpi_asks_grad(ctx, t))
+        return NULL;
+    return bpi_place_valid(ctx, p) ? bpi_node_at(ctx, p->node) : make_leaf(ctx, t);
 }
 
 bool bpi_asks_grad(bp_context *ctx, bp_tensor *t)
 {
     const bpi_tensor *slot = bpi_at(t);
-    return (slot->store && !slot->store->segment[slot->segment].frozen) ||
-           bpi_place_valid(ctx, &slot->place);
+    if (slot->store)
+        return !slot->store->segment[slot->segment].frozen && ctx->live_from == 0;
+    return slot->place.node >= ctx->live_from && bpi_place_valid(ctx, &slot->place);
 }
 
 static bool save(bpi_saved *s, bp_tensor *t, bool wanted)
@@ -81,7 +82,36 @@ bp_status bpi_record(bp_context *ctx, const bp_op *op, bp_tensor *const *in, bp_
     return ok ? BP_OK : ctx->pending;
 }
 
-/* --- views of a tensor with another history ---------------------------------------------- */
+/* --- the same values with another history ------------------------------------------------ */
+
+static bp_status same_gradient(bp_grad_call *c)
+{
+    c->dx[0] = c->dout[0];
+    return BP_OK;
+}
+
+static const bp_op same = {.def = {.name = "same", .n_in = 1, .n_out = 1,
+                                   .gradient = same_gradient}};
+
+bp_tensor *bpi_fresh_copy(bp_context *ctx, bp_tensor *t)
+{
+    const bp_view *v = bpi_view_of(t);
+    bp_tensor *y = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_SCOPE);
+    if (!y || bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, &t, 1, &y, 1, NULL, 0) != BP_OK)
+        return NULL;
+    bool recorded = !ctx->no_grad && bpi_asks_grad(ctx, t);
+    return recorded && bpi_record(ctx, &same, &t, &y, NULL, NULL) != BP_OK ? NULL : y;
+}
+
+/* In a rule whose result will be differentiated, what asks for a gradient keeps its history, and is
+ * yet a value of its own. */
+static bool asks(bp_context *ctx, bp_tensor *t, bp_tensor *y)
+{
+    bool graph = ctx->rule && ctx->rule->walk->flags & BP_CREATE_GRAPH;
+    if (graph && bpi_asks_grad(ctx, t))
+        return bpi_record(ctx, &same, &t, &y, NULL, NULL) == BP_OK;
+    return make_leaf(ctx, y) != NULL;
+}
 
 static bp_tensor *same_view(bp_tensor *t, const char *who, bool leaf)
 {
@@ -98,7 +128,7 @@ static bp_tensor *same_view(bp_tensor *t, const char *who, bool leaf)
                      bp_dtype_name(v->dtype));
         else
             y = bpi_handle(ctx, bpi_at(t)->storage, v, BPI_OWNER_SCOPE);
-        if (y && leaf && !make_leaf(ctx, y)) {
+        if (y && leaf && !asks(ctx, t, y)) {
             bpi_kill(y);
             y = NULL;
         }

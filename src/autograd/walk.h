@@ -9,8 +9,7 @@ typedef struct bpi_walk {
     uint64_t id;
     bool to_store; /* bp_backward: parameters' gradients go to their store */
     uint32_t flags;
-    bp_tensor *const *target; /* bp_grad: wanted values and their results */
-    bp_tensor **result;
+    bp_tensor **result; /* bp_grad: the gradients of the wanted values, and their places */
     bpi_place place[BP_MAX_IO * 16];
     int32_t n_targets;
     int32_t first; /* nodes before this one are not walked */
@@ -21,11 +20,20 @@ typedef struct bpi_grad_call {
     bpi_walk *walk;
     bpi_node *node;
     bp_tensor *aux;
+    int32_t begin;      /* the length of the tape when the rule began: what it made lies behind */
+    uint32_t delivered; /* bit i: the rule writes the gradient of input i into its store itself */
 } bpi_grad_call;
 
-/* The store's gradient of input i, to be written, or added to if *add; NULL where the gradient
- * does not go to a store. A rule that filled it sets dx[i] to it. */
+/* The store's gradient of input i, which the rule must write now, or add to if *add; NULL where the
+ * gradient does not go to a store, or the rule reads that store's gradients. */
 bp_tensor *bpi_grad_sink(bpi_grad_call *g, int i, int32_t *add);
+/* Sends a gradient to where it goes: a store, or the node that made the value. */
+bp_status bpi_deliver(bp_context *ctx, bpi_walk *w, const bpi_place *p, bp_tensor *dx);
+/* *slot += dx, where *slot is NULL or a clone of the walk's own. */
+bp_status bpi_add_gradient(bp_context *ctx, const bpi_walk *w, bp_tensor **slot, bp_tensor *dx);
+/* After a walk that failed: gradients that it began are forgotten, and a store where it added to
+ * what was there is invalid. */
+void bpi_take_back(bp_context *ctx, const bpi_walk *w);
 /* The node of input i, if its gradient may be handed over before its activation. */
 bpi_node *bpi_sole_producer(bpi_grad_call *g, int i);
 /* The rule of an op that has only a composition. */

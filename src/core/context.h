@@ -44,7 +44,8 @@ struct bp_context {
     int64_t n_tape_chunks;
     int32_t tape_length;
     uint64_t serial; /* of nodes and walks */
-    int32_t walking;
+    const struct bpi_grad_call *rule; /* the gradient rule at work, the innermost one, or NULL */
+    int32_t live_from; /* values of nodes before this one count as constants, parameters if > 0 */
 
     bp_params *stores;
     uint32_t n_stores; /* so far */

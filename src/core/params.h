@@ -13,6 +13,7 @@ typedef struct bpi_segment {
     int64_t offset, count; /* elements in the flat buffers, padding included */
     int32_t next;          /* the segment that follows in the flat buffers; -1 after the last */
     uint64_t window;       /* the gradient window that last wrote it */
+    uint64_t walk;         /* the last walk that was the first of a window to write it */
     bool frozen;
 } bpi_segment;
 
@@ -27,7 +28,8 @@ struct bp_params {
     int64_t count;   /* of elements, padding included */
     int32_t first;   /* segment in the flat buffers */
     uint64_t window; /* from 1, grows with each optimiser step or bp_grad_clear */
-    bool invalid;    /* the last backward failed */
+    uint64_t adding; /* the last walk that added to gradients of an earlier one */
+    bool invalid;    /* a backward that added to its gradients failed */
     bool checked;    /* values were finite at this version of their storage */
     uint32_t checked_version;
     bp_params *next; /* stores of the context */

@@ -29,6 +29,9 @@ static bp_status seed(bp_context *ctx, uint64_t seed_value)
 {
     bpi_rng_state rng = {seed_value, 0};
     BPI_TRY(bpi_not_recording(ctx, "seed"));
+    if (ctx->depth > 0 && ctx->site > 0)
+        return bpi_fail(ctx, BP_ERR_STATE, "seed: this scope has drawn already, and its gradients "
+                        "draw the same again");
     BPI_TRY(bpi_upload(ctx, bpi_view_of(ctx->rng)->data, &rng, sizeof rng));
     ctx->seed = seed_value;
     ctx->rng_lag = 0;

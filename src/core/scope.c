@@ -44,8 +44,10 @@ bp_status bp_scope_begin(bp_context *ctx, uint32_t flags)
 bp_status bp_scope_end(bp_context *ctx)
 {
     BPI_TRY(bpi_enter(ctx));
-    if (ctx->depth == 0) {
-        bp_status st = bpi_fail(ctx, BP_ERR_STATE, "scope_end: there is no open scope");
+    if (ctx->depth == 0 || ctx->scope[ctx->depth - 1].of_rule) {
+        bp_status st = bpi_fail(ctx, BP_ERR_STATE, "scope_end: %s", ctx->depth == 0
+                                ? "there is no open scope"
+                                : "a gradient rule has not begun this scope");
         bpi_leave(ctx);
         return st;
     }
@@ -78,12 +80,12 @@ bp_status bp_run(bp_context *ctx, uint32_t flags, bp_step_fn step, void *user)
     return pending != BP_OK ? pending : st != BP_OK ? st : end;
 }
 
-bp_status bpi_rule_scope_begin(bp_context *ctx, bool no_grad)
+bp_status bpi_rule_scope_begin(bp_context *ctx)
 {
     if (!room(ctx))
         return ctx->pending;
-    ctx->scope[ctx->depth++] = (bpi_scope){.no_grad = ctx->no_grad};
-    ctx->no_grad = no_grad;
+    ctx->scope[ctx->depth++] = (bpi_scope){.no_grad = ctx->no_grad, .of_rule = true};
+    ctx->no_grad = false;
     return BP_OK;
 }
 

@@ -32,7 +32,7 @@ bpi_node *bpi_tape_append(bp_context *ctx, const bp_op *op)
     node->op = op;
     node->store = NULL;
     node->consumers = 0;
-    node->used = node->handed = false;
+    node->used = node->handed = node->leads = false;
     node->needed = 0;
     return node;
 }

@@ -20,6 +20,7 @@ typedef struct bpi_node {
     int32_t segment;
     int32_t consumers; /* ops that read an output */
     bool used, handed; /* its saved tensors are gone; dout is already before its activation */
+    bool leads;        /* the last walk needs a node before it: its rule must run */
     uint64_t needed;   /* the last walk that needs this node */
     bpi_place in[BP_MAX_IO];
     bp_shape in_shape[BP_MAX_IO];
