@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Holds the random graphs that `test_graphs --dump` prints to PyTorch in f64: values, first and
+second derivatives.
+
+    BPCUDA_TEST_DEVICE=cpu test_graphs --count=2000 --dump | python3 torch_graphs.py
+
+The tolerance is a part of the largest number of the graph: some dozens of roundings of f64."""
+import sys
+
+import torch
+import torch.nn.functional as F
+
+TOLERANCE = 1e-14
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
+
+
+def numbers(words):
+    return torch.tensor([float.fromhex(w) for w in words])
+
+
+def nll(logp, labels):
+    return F.nll_loss(logp, labels)
+
+
+def spread(s, labels, classes):
+    return -s / len(labels) * F.one_hot(labels, classes)
+
+
+def scatter(x, index, rows):
+    return torch.zeros((rows,) + x.shape[1:]).index_add(0, index, x)
+
+
+def summed(x, axes, keep):
+    dims = [i for i in range(x.dim()) if axes >> i & 1]
+    return x.sum(dims, keepdim=bool(keep)) if dims else x * 1
+
+
+OPS = {
+    "add": lambda o, x, y: x + y,
+    "mul": lambda o, x, y: x * y,
+    "own": lambda o, x, y: x * y,
+    "div": lambda o, x, y: x / y,
+    "scale": lambda o, x: o.x * x,
+    "exp": lambda o, x: x.exp(),
+    "log": lambda o, x: x.log(),
+    "relu": lambda o, x: F.relu(x),
+    "elu": lambda o, x: F.elu(x, o.x),
+    "gate": lambda o, x, g: x * (g > 0) + 0 * g,  # g asks, and gets zeros
+    "dropout": lambda o, x: x * o.mask,
+    "cast": lambda o, x: x * 1,
+    "sum": lambda o, x: summed(x, o.a, o.b),
+    "log_softmax": lambda o, x: F.log_softmax(x, o.a),
+    "matmul": lambda o, x, y: x @ y,
+    "linear": lambda o, x, w, b: F.linear(x, w, b),
+    "linear_relu": lambda o, x, w, b: F.relu(F.linear(x, w, b)) * o.mask,
+    "gather": lambda o, x, i: x[i],
+    "gather_normalized": lambda o, x, i, m, s: (x[i] - m) * s,
+    "scatter_rows": lambda o, x, i: scatter(x, i, o.a),
+    "nll_loss": lambda o, x, i: nll(x, i),
+    "nll_spread": lambda o, s, i: spread(s, i, o.a),
+    "cross_entropy": lambda o, x, i: F.cross_entropy(x, i),
+    "transpose": lambda o, x: x.transpose(o.a, o.b),
+    "reshape": lambda o, x: x.reshape(o.shape),
+    "expand": lambda o, x: x.expand(o.shape),
+}
+
+
+def gradients(y, x):
+    """Zeros where y does not depend on x."""
+    d = torch.autograd.grad(y, x, create_graph=True, allow_unused=True)
+    return [torch.zeros_like(t) if g is None else g for t, g in zip(x, d)]
+
+
+class Value:
+    """A line of the dump, and what follows about it."""
+
+    def __init__(self, words):
+        self.name, self.leaf = words[2], words[2] == "leaf"
+        at = 4 if self.leaf else 7
+        if self.leaf:
+            self.kind = words[3]
+        else:
+            self.inputs = [int(i) for i in words[3].split(",")]
+            self.a, self.b, self.x = int(words[4]), int(words[5]), float.fromhex(words[6])
+        self.shape = [int(d) for d in words[at][1:-1].split(",") if d]
+        self.given = numbers(words[at + 1:]).reshape(self.shape)
+
+
+class Graph:
+    def __init__(self, seed):
+        self.seed, self.values, self.grads, self.seconds = seed, [], {}, {}
+        self.wrong, self.compared, self.worst = [], 0, 0.0
+
+    def line(self, words):
+        if words[0] == "value":
+            self.values.append(Value(words))
+        elif words[0] == "mask":
+            v = self.values[int(words[1])]
+            v.mask = numbers(words[2:]).reshape(v.shape)
+        elif words[0] == "grad":
+            self.grads[int(words[1])] = numbers(words[2:])
+        elif words[0] == "second":
+            half = words.index("/")
+            self.seconds[int(words[1])] = numbers(words[2:half]), numbers(words[half + 1:])
+
+    def compare(self, what, i, got, want):
+        got, want = got.detach().reshape(-1), want.reshape(-1)
+        error = (got - want).abs().max().item() / (TOLERANCE * self.scale) if len(want) else 0
+        self.worst, self.compared = max(self.worst, error), self.compared + len(want)
+        if not error <= 1:
+            self.wrong.append(f"graph {self.seed}: {what} {i}: {want.tolist()}, PyTorch says "
+                              f"{got.tolist()}")
+
+    def run(self):
+        t = []
+        for v in self.values:
+            if v.leaf:
+                integers = v.kind == "index"
+                leaf = v.given.long() if integers else v.given.clone()
+                t.append(leaf.requires_grad_(v.kind in ("param", "wanted")))
+            else:
+                op = OPS[v.name]
+                n = op.__code__.co_argcount - 1
+                t.append(op(v, *[t[i] for i in v.inputs[:n]]))
+        return t
+
+    def check(self):
+        t = self.run()
+        all_numbers = [v.given for v in self.values] + list(self.grads.values())
+        self.scale = max([1.0] + [n.abs().max().item() for n in all_numbers if n.numel()])
+        for i, v in enumerate(self.values):
+            if not v.leaf:
+                self.compare("value", i, t[i], v.given)
+        wanted = list(self.grads)
+        d = gradients(t[-1], [t[i] for i in wanted])
+        for i, g in zip(wanted, d):
+            self.compare("gradient", i, g, self.grads[i])
+        s = 0
+        for i, g in zip(wanted, d):
+            if i in self.seconds:
+                weights = self.seconds[i][0].reshape(t[i].shape)
+                s = s + (g * weights).sum() + (t[i] * t[i]).sum() / 2
+        leaves = list(self.seconds)
+        self.scale = max([self.scale] + [self.seconds[i][1].abs().max().item() for i in leaves])
+        for i, g in zip(leaves, gradients(s, [t[i] for i in leaves])):
+            self.compare("second derivative", i, g, self.seconds[i][1])
+
+
+def main():
+    graphs = compared = wrong = 0
+    worst, used, graph = 0.0, set(), None
+    for line in sys.stdin:
+        words = line.split()
+        if words[0] == "graph":
+            graph = Graph(words[1])
+        elif words[0] == "end":
+            graph.check()
+            used |= {v.name for v in graph.values}
+            for text in graph.wrong:
+                print("FAILED", text)
+            graphs, compared = graphs + 1, compared + graph.compared
+            wrong, worst = wrong + bool(graph.wrong), max(worst, graph.worst)
+        elif words[0] == "failed" or graph is None:
+            print("FAILED", line)
+            wrong += 1
+        else:
+            graph.line(words)
+    forgotten = set(OPS) - used
+    print(f"{graphs} graphs, {compared} numbers against PyTorch {torch.__version__}: at most "
+          f"{worst:.2g} of what is allowed, {wrong} failures; ops without a graph: "
+          f"{sorted(forgotten) or 'none'}")
+    return wrong > 0 or graphs == 0 or bool(forgotten)
+
+
+sys.exit(main())
