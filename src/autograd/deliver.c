@@ -70,9 +70,9 @@ bp_tensor *bpi_grad_sink(bpi_grad_call *g, int i, int32_t *add)
 {
     bpi_node *leaf = leaf_at(g->call.ctx, g->walk, &g->node->in[i]);
     bpi_segment *seg = leaf ? &leaf->store->segment[leaf->segment] : NULL;
-    if (!seg || reads(&g->call, seg->grad))
+    if (!seg || (leaf->store->grads_seen && reads(&g->call, seg->grad)))
         return NULL;
-    g->delivered |= 1u << i;
+    g->wanted &= ~(1u << i);
     *add = open_segment(g->walk, leaf->store, seg);
     return seg->grad;
 }

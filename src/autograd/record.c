@@ -23,20 +23,28 @@ static bpi_node *make_leaf(bp_context *ctx, bp_tensor *t)
     return node;
 }
 
+/* Not a frozen parameter, nor a constant of the rule at work. */
+static bool live(const bp_context *ctx, const bpi_tensor *slot)
+{
+    if (slot->store)
+        return !slot->store->segment[slot->segment].frozen && ctx->live_from == 0;
+    return slot->place.node >= ctx->live_from;
+}
+
 bpi_node *bpi_node_of(bp_context *ctx, bp_tensor *t)
 {
-    const bpi_place *p = &bpi_at(t)->place;
-    if (!bpi_asks_grad(ctx, t))
+    const bpi_tensor *slot = bpi_at(t);
+    if (!live(ctx, slot))
         return NULL;
-    return bpi_place_valid(ctx, p) ? bpi_node_at(ctx, p->node) : make_leaf(ctx, t);
+    if (bpi_place_valid(ctx, &slot->place))
+        return bpi_node_at(ctx, slot->place.node);
+    return slot->store ? make_leaf(ctx, t) : NULL;
 }
 
 bool bpi_asks_grad(bp_context *ctx, bp_tensor *t)
 {
     const bpi_tensor *slot = bpi_at(t);
-    if (slot->store)
-        return !slot->store->segment[slot->segment].frozen && ctx->live_from == 0;
-    return slot->place.node >= ctx->live_from && bpi_place_valid(ctx, &slot->place);
+    return live(ctx, slot) && (slot->store || bpi_place_valid(ctx, &slot->place));
 }
 
 static bool save(bpi_saved *s, bp_tensor *t, bool wanted)

@@ -20,8 +20,8 @@ typedef struct bpi_grad_call {
     bpi_walk *walk;
     bpi_node *node;
     bp_tensor *aux;
-    int32_t begin;      /* the length of the tape when the rule began: what it made lies behind */
-    uint32_t delivered; /* bit i: the rule writes the gradient of input i into its store itself */
+    int32_t begin;   /* the length of the tape when the rule began: what it made lies behind */
+    uint32_t wanted; /* bit i: the gradient of input i, which is still to be delivered */
 } bpi_grad_call;
 
 /* The store's gradient of input i, which the rule must write now, or add to if *add; NULL where the

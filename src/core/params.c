@@ -376,7 +376,10 @@ const char *bp_param_name(const bp_params *p, int32_t i)
 bp_tensor *bp_param_grad(bp_params *p, int32_t i)
 {
     bool valid = p && i >= 0 && i < p->n && !p->invalid && p->segment[i].window == p->window;
-    return valid ? p->segment[i].grad : NULL;
+    if (!valid)
+        return NULL;
+    p->grads_seen = true;
+    return p->segment[i].grad;
 }
 
 bp_status bp_param_freeze(bp_params *p, int32_t i, int32_t frozen)

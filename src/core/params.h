@@ -29,6 +29,7 @@ struct bp_params {
     int32_t first;   /* segment in the flat buffers */
     uint64_t window; /* from 1, grows with each optimiser step or bp_grad_clear */
     uint64_t adding; /* the last walk that added to gradients of an earlier one */
+    bool grads_seen; /* bp_param_grad has handed one out: a graph may read it */
     bool invalid;    /* a backward that added to its gradients failed */
     bool checked;    /* values were finite at this version of their storage */
     uint32_t checked_version;
