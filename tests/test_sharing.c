@@ -167,7 +167,8 @@ CLAIM(a_parameter_may_be_the_loss)
 
 CLAIM(a_gradient_may_be_read_by_the_graph_that_adds_to_it)
 {
-    bp_tensor *init[] = {random_tensor(BP_SHAPE(4, 4), 1), random_tensor(BP_SHAPE(4), 2)}, *w[2];
+    enum { N = 70 }; /* several tiles of a product */
+    bp_tensor *init[] = {random_tensor(BP_SHAPE(N, N), 1), random_tensor(BP_SHAPE(N), 2)}, *w[2];
     bp_tensor *want[2];
     bp_params *p = store_of(2, init, w);
     for (int aliased = 0; aliased < 2; aliased++) {
@@ -175,10 +176,10 @@ CLAIM(a_gradient_may_be_read_by_the_graph_that_adds_to_it)
         begin();
         OK(bp_backward(ctx, squares(bp_mul(w[0], w[0]))));
         bp_tensor *x = aliased ? bp_param_grad(p, 0) : bp_scale(bp_param_grad(p, 0), 1);
-        OK(bp_backward(ctx, squares(bp_linear(bp_transpose(x, 0, 1), w[0], w[1]))));
+        OK(bp_backward(ctx, squares(bp_linear(x, w[0], w[1]))));
         for (int i = 0; i < 2; i++)
             if (aliased)
-                same(bp_param_grad(p, i), want[i], 1e-14);
+                same(bp_param_grad(p, i), want[i], 1e-13);
             else
                 cr_assert(want[i] = bp_keep(bp_scale(bp_param_grad(p, i), 1)));
         end();
