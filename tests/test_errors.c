@@ -146,7 +146,7 @@ CLAIM(what_a_message_quotes_can_be_printed_and_leaves_room_for_the_reason)
     bp_params_free(p);
 }
 
-CLAIM(null_in_null_out_without_an_error_of_its_own)
+CLAIM(null_in_null_out_and_the_first_error_stays)
 {
     bp_tensor *x = NUMBER(1), *correct = x;
     begin();
@@ -167,7 +167,17 @@ CLAIM(null_in_null_out_without_an_error_of_its_own)
     cr_assert_null(bp_detach(NULL));
     cr_assert_null(bp_keep(NULL));
     bp_free(NULL);
+    end_with(BP_ERR_ARG, "add: input 0 is NULL");
+    begin();
+    cr_assert_null(bp_relu(bp_exp(NULL)));
+    TEXT("relu: input 0 is NULL");
     end();
+    begin();
+    cr_assert_null(bp_relu(bp_matmul(x, x)));
+    cr_assert_eq(bp_optimizer_step(NULL), BP_ERR_ARG);
+    cr_assert(!strncmp(bp_error_text(ctx), "matmul: ", 8), "%s", bp_error_text(ctx));
+    cr_assert_eq(bp_scope_end(ctx), BP_ERR_SHAPE);
+    cr_assert(!strncmp(bp_error_text(ctx), "matmul: ", 8), "%s", bp_error_text(ctx));
     cr_assert_eq(bp_shape_of(NULL).ndim, 0);
     cr_assert_eq(bp_dtype_of(NULL), 0);
 }
@@ -357,7 +367,7 @@ CLAIM(what_no_memory_can_hold_is_refused)
 
 Test(errors, names_and_texts_exist_for_everything)
 {
-    cr_assert_str_eq(bp_error_text(NULL), "out of memory");
+    cr_assert_str_eq(bp_error_text(NULL), "there is no context: it is NULL, or memory for it ran out");
     for (bp_status s = 0; s <= BP_ERR_NONFINITE; s++)
         cr_assert(strcmp(bp_status_name(s), "unknown status"), "%d", (int)s);
     cr_assert_str_eq(bp_status_name(BP_ERR_NONFINITE + 1), "unknown status");
@@ -366,4 +376,7 @@ Test(errors, names_and_texts_exist_for_everything)
     cr_assert_eq(bp_dtype_bytes(0), 0);
     cr_assert_str_eq(bp_version(), "0.1.0");
     cr_assert_eq(bp_shape_count(BP_SHAPE(3, 0, 5)), 0);
+    cr_assert_eq(bp_shape_count((bp_shape){.ndim = 99999999}), 0);
+    cr_assert_eq(bp_shape_count((bp_shape){.ndim = -1, .dim = {3}}), 0);
+    cr_assert_eq(bp_shape_count(BP_SHAPE(INT64_MAX, 2)), 0);
 }

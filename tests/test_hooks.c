@@ -99,6 +99,47 @@ Test(hooks, an_older_hosts_shorter_struct_is_read_as_far_as_it_goes)
     bp_close(ctx);
 }
 
+typedef struct newer_hooks {
+    bp_hooks known;
+    void (*unknown)(void);
+} newer_hooks;
+
+Test(hooks, a_newer_hosts_longer_struct_is_taken_if_its_new_fields_are_zero)
+{
+    host h = {.jobs = 0};
+    newer_hooks newer = {.known = {.struct_bytes = sizeof newer, .user = &h, .log = host_log}};
+    cr_assert_eq(bp_open_with("cpu", &newer.known, &ctx), BP_OK);
+    cr_assert_eq(bp_set_threads(ctx, -1), BP_ERR_ARG);
+    cr_assert_eq(h.lines, 1);
+    bp_close(ctx);
+    newer.unknown = abort;
+    cr_assert_eq(bp_open_with("cpu", &newer.known, &ctx), BP_ERR_UNSUPPORTED);
+    cr_assert(strstr(bp_error_text(ctx), "open: a field behind byte "), "%s", bp_error_text(ctx));
+    bp_close(ctx);
+    for (size_t bytes = 0; bytes < offsetof(bp_hooks, alloc); bytes += 8) {
+        newer.known.struct_bytes = bytes;
+        cr_assert_eq(bp_open_with("cpu", &newer.known, &ctx), BP_ERR_ARG);
+        cr_assert(strstr(bp_error_text(ctx), "struct_bytes is "), "%s", bp_error_text(ctx));
+        bp_close(ctx);
+    }
+}
+
+Test(hooks, counters_fill_a_struct_of_any_header, .init = setup, .fini = teardown)
+{
+    struct {
+        bp_stats known;
+        int64_t more, behind;
+    } s = {.more = 5, .behind = 7};
+    bp_stats_of(ctx, &s.known, sizeof s.known + sizeof s.more);
+    cr_assert_gt(s.known.allocations, 0);
+    cr_assert_eq(s.more, 0);
+    cr_assert_eq(s.behind, 7);
+    s.known.kernels = 3;
+    bp_stats_of(ctx, &s.known, sizeof s.known.allocations);
+    cr_assert_gt(s.known.allocations, 0);
+    cr_assert_eq(s.known.kernels, 3);
+}
+
 Test(hooks, set_threads_is_told_in_the_device_text)
 {
     setup();
@@ -241,4 +282,35 @@ Test(hooks, a_context_goes_with_the_last_of_its_objects)
 {
     for (int first = 0; first < 6; first++)
         freed_after_close(first);
+}
+
+typedef struct newer_def {
+    bp_op_def known;
+    int64_t unknown;
+} newer_def;
+
+Test(registered, it_may_come_from_an_older_header_or_a_newer_one, .init = setup, .fini = teardown)
+{
+    bp_op *op;
+    newer_def d = {.known = {.struct_bytes = offsetof(bp_op_def, gradient), .name = "square",
+                             .n_in = 1, .n_out = 1, .params_bytes = sizeof(double),
+                             .infer = square_infer, .forward = square_forward,
+                             .gradient = square_gradient}};
+    double zero = 0;
+    bp_tensor *x = NUMBER(3);
+    OK(bp_op_register(ctx, &d.known, &op));
+    begin();
+    cr_assert_eq(at(bp_op_apply(op, &x, &zero, NULL), 0), 9);
+    x = bp_require_grad(x);
+    cr_assert_null(bp_op_apply(op, &x, &zero, NULL), "an older header has no gradient");
+    end_with(BP_ERR_UNSUPPORTED, "square has no gradient, and an input asks for one");
+    d.known.struct_bytes = sizeof d;
+    OK(bp_op_register(ctx, &d.known, &op));
+    d.unknown = 1;
+    cr_assert_eq(bp_op_register(ctx, &d.known, &op), BP_ERR_UNSUPPORTED);
+    cr_assert_null(op);
+    d.known.struct_bytes = offsetof(bp_op_def, forward);
+    cr_assert_eq(bp_op_register(ctx, &d.known, &op), BP_ERR_ARG);
+    d.known.struct_bytes = SIZE_MAX;
+    cr_assert_eq(bp_op_register(ctx, &d.known, &op), BP_ERR_ARG);
 }

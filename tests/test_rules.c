@@ -302,6 +302,6 @@ CLAIM(a_rule_may_not_reach_into_the_graph_that_is_walked)
                   "make itself: take bp_require_grad() of it");
         forbidden(walks_to_the_store, flags, "backward: called from the gradient rule of product");
         forbidden(ends_too_many, flags, "scope_end: a gradient rule has not begun this scope");
-        forbidden(leaves_one_open, flags, "product: its gradient rule left a scope open");
+        forbidden(leaves_one_open, flags, "product: the function that it called left a scope open");
     }
 }

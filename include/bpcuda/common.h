@@ -1,6 +1,10 @@
 /* Words every other header uses: visibility, status codes, element types, shapes.
  *
  * A function that can fail returns a bp_status that must be used; an op returns a tensor or NULL.
+ * NULL is an error that names the argument (BP_ERR_ARG; from an op, NULL) unless the header says
+ * what it means; it is where the word NULL stands. bp_shape and bp_view never change; a struct that
+ * may grow comes with its size, and a program and a library of different versions understand one
+ * another: what only one of them knows must be zero (BP_ERR_UNSUPPORTED) or reads as zero.
  * Sizes and counts are int64_t, bytes are size_t. Enum values are fixed for ever. */
 #ifndef BPCUDA_COMMON_H
 #define BPCUDA_COMMON_H
@@ -96,7 +100,8 @@ BP_API const char *bp_dtype_name(bp_dtype dtype);
 /* Bytes of one element; 0 for an unknown dtype. */
 BP_API size_t bp_dtype_bytes(bp_dtype dtype);
 
-/* Elements of a shape: the product of its sizes, 1 for a scalar. */
+/* Elements of a shape: the product of its sizes, 1 for a scalar; 0 where there are more than 8
+ * sizes or the product does not fit. */
 BP_API int64_t bp_shape_count(bp_shape shape);
 
 #ifdef __cplusplus

@@ -1,7 +1,20 @@
 /* Contexts, scopes and errors.
  *
  * A context is one device with its memory, its tape, its random stream and its first error. One
- * thread at a time may use it (BP_ERR_BUSY otherwise); a program may have any number of them. */
+ * thread at a time is inside it, in a call or in a scope; calls of others do nothing and return
+ * BP_ERR_BUSY, and what they free is freed when that thread leaves. A program may have any number
+ * of contexts.
+ *
+ * The library computes in a floating-point state of its own (round to nearest, denormals kept, no
+ * traps) and a call puts the thread's own back: rounding, FTZ, DAZ and traps are as they were, and
+ * of the flags of exceptions none is cleared and some may be raised. Functions of the host's that a
+ * call calls see the host's state, but for kernels, which see the library's.
+ *
+ * A function of the host's may be left by a C++ exception: the call it was called from ends, with
+ * the scopes and the plan it had begun. One that is left by longjmp leaves them open: call
+ * bp_scope_end() until it returns BP_ERR_STATE, or bp_close(), from where the longjmp went to or
+ * further out. (Out of a kernel, longjmp also leaves the thread in the library's floating-point
+ * state.) The body of a bp_parallel_for() must return. Hooks call nothing of their context. */
 #ifndef BPCUDA_CONTEXT_H
 #define BPCUDA_CONTEXT_H
 
@@ -15,7 +28,7 @@ typedef void (*bp_block_fn_hook)(void *arg, int64_t block);
 
 /* Services a host may provide instead of ours. A NULL member means ours. */
 typedef struct bp_hooks {
-    size_t struct_bytes; /* sizeof(bp_hooks), so that fields can be added */
+    size_t struct_bytes; /* sizeof(bp_hooks) */
     void *user;          /* handed to every hook */
     void *(*alloc)(void *user, size_t bytes); /* aligned to 64 bytes; NULL when there is none */
     void (*free)(void *user, void *p, size_t bytes);
@@ -28,7 +41,7 @@ typedef struct bp_hooks {
 /* Opens a device: "cpu" (best instruction level), "cpu:generic", "cpu:v3", "cpu:v4" (x86-64),
  * "cuda:0" and on (NVIDIA GPUs by number), or "auto": the first GPU, else the CPU. *ctx is set even
  * on failure, so that bp_error_text(*ctx) can say why (only BP_ERR_NOMEM leaves NULL); close it in
- * every case.
+ * every case. hooks may be NULL.
  *
  * A GPU's device is libbpcuda-cuda.so, which is looked for in the folder BPCUDA_PLUGIN_DIR of the
  * environment, else beside the library or the program that holds it. BPCUDA_DEBUG_SYNC=1 there
@@ -38,16 +51,20 @@ typedef struct bp_hooks {
 BP_API bp_status bp_open(const char *device, bp_context **ctx) BP_USE;
 BP_API bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **ctx) BP_USE;
 
-/* Frees the context and every tensor in it. Stores, optimisers, plans, data sets, models and
- * trainers that are still there may only be freed after it; the context, its device and its tensors
- * then go with the last of them. NULL is fine. */
+/* Frees the context and every tensor in it, and ends its scopes. Stores, optimisers, plans, data
+ * sets, models and trainers that are still there may only be freed after it; the context, its
+ * device and its tensors then go with the last of them. Called while another thread is inside, or
+ * by a function that a call on the context has called, it takes effect when that call, or that
+ * thread's scope, ends. NULL is fine. */
 BP_API void bp_close(bp_context *ctx);
 
 /* The text of the last error: one line, with the op and the shapes; "" if there was none. Valid
- * until the next error in this context. For NULL: the text of "out of memory". */
+ * until the next error in this context. A thread whose last error is in no context (BP_ERR_BUSY, or
+ * a NULL where a context or what belongs to one was wanted) gets the text of that, whatever ctx
+ * is; while another thread is inside, the text says so. ctx may be NULL, as bp_open leaves it. */
 BP_API const char *bp_error_text(const bp_context *ctx);
 
-/* "cpu: x86-64-v3, 2 threads". Owned by the context. */
+/* "cpu: x86-64-v3, 2 threads". Owned by the context. "no device" for NULL. */
 BP_API const char *bp_device_text(const bp_context *ctx);
 
 /* Threads the CPU may use, the caller among them; 0 is the number of processors (the start).
@@ -83,11 +100,12 @@ enum { BP_NO_GRAD = 1 }; /* ops in this scope, and scopes inside it, are not rec
 BP_API bp_status bp_scope_begin(bp_context *ctx, uint32_t flags) BP_USE;
 BP_API bp_status bp_scope_end(bp_context *ctx) BP_USE;
 
-/* step(ctx, user) in a scope of its own. Returns the pending error, else what step returned. */
+/* step(ctx, user) in a scope of its own. Returns the pending error, else what step returned. A step
+ * that ends this scope, or leaves another open, is BP_ERR_STATE. user may be NULL. */
 typedef bp_status (*bp_step_fn)(bp_context *ctx, void *user);
 BP_API bp_status bp_run(bp_context *ctx, uint32_t flags, bp_step_fn step, void *user) BP_USE;
 
-/* Counters since bp_open. */
+/* Counters since bp_open; they may become more, at the end. */
 typedef struct bp_stats {
     int64_t allocations;   /* calls of the host or device allocator */
     int64_t kernels;       /* kernels run, replayed ones among them */
@@ -97,7 +115,13 @@ typedef struct bp_stats {
     int64_t bytes;         /* tensor memory in use now */
     int64_t peak_bytes;    /* most tensor memory in use at once */
 } bp_stats;
-BP_API void bp_get_stats(const bp_context *ctx, bp_stats *stats);
+/* All 0 for NULL and while another thread is inside. For C and C++ the second form says the size;
+ * *stats is as large, and has zeros where the library knows less. stats may be NULL. */
+BP_API void bp_stats_of(const bp_context *ctx, bp_stats *stats, size_t struct_bytes);
+static inline void bp_get_stats(const bp_context *ctx, bp_stats *stats)
+{
+    bp_stats_of(ctx, stats, sizeof *stats);
+}
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* Data sets that live on the device as they came: u8 stays u8, a batch is a gather by index.
  *
- * A set is checked once, when it is made: labels in range, no NaN, no Inf. */
+ * A set is checked once, when it is made: labels in range, no NaN, no Inf. Looking at a set that is
+ * NULL gives 0 or NULL. */
 #ifndef BPCUDA_DATA_H
 #define BPCUDA_DATA_H
 

@@ -1,7 +1,8 @@
 /* Models: named parameters, a normaliser, and a list of layers.
  *
  * A model owns its normaliser, so bp_model_predict() takes raw samples. A saved model is a
- * safetensors file whose metadata hold the architecture; equal models give equal bytes. */
+ * safetensors file whose metadata hold the architecture; equal models give equal bytes. Looking at
+ * a model that is NULL gives 0 or NULL. */
 #ifndef BPCUDA_MODEL_H
 #define BPCUDA_MODEL_H
 

@@ -27,12 +27,14 @@ typedef bp_status (*bp_kernel_fn)(bp_exec *ex, const bp_view *in, const bp_view 
                                   const void *params);
 
 /* Runs body(arg, i) for 0 <= i < blocks on the context's threads, in any order; returns when all
- * are done. The work of a block must not depend on the number of threads. */
+ * are done. The work of a block must not depend on the number of threads. Where ex or body is NULL
+ * nothing is run; arg may be NULL. */
 typedef void (*bp_block_fn)(void *arg, int64_t block);
 BP_API void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg);
 
 /* Notes the first index outside its range: the next waiting call returns BP_ERR_RANGE with the
- * op's name and `value`, and the next optimiser step changes nothing. Safe from any block. */
+ * op's name and `value`, and the next optimiser step changes nothing. Safe from any block. Where ex
+ * is NULL nothing is noted. */
 BP_API void bp_fault_range(bp_exec *ex, int64_t value);
 
 /* What a gradient rule sees. The rule sets dx[i] for every i with need[i]: any tensor of the shape
@@ -58,7 +60,7 @@ typedef struct bp_grad_call {
 } bp_grad_call;
 
 typedef struct bp_op_def {
-    size_t struct_bytes; /* sizeof(bp_op_def), so that fields can be added */
+    size_t struct_bytes; /* sizeof(bp_op_def) */
     const char *name;    /* copied */
     int32_t n_in, n_out; /* 1 .. BP_MAX_IO */
     size_t params_bytes; /* copied with every call; at most 256 */
@@ -76,7 +78,7 @@ typedef struct bp_op_def {
 BP_API bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **op) BP_USE;
 
 /* Applies a registered op. Returns out[0] and, if it has several outputs, fills out[]; out may be
- * NULL for an op with one. NULL on failure, like every op. */
+ * NULL for an op with one, params for an op without. NULL on failure, like every op. */
 BP_API bp_tensor *bp_op_apply(bp_op *op, bp_tensor *const *in, const void *params, bp_tensor **out);
 
 #ifdef __cplusplus

@@ -53,7 +53,7 @@ BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
                                   double value) BP_USE;
 
 /* The rate as a tensor, f64 [], belonging to the optimiser: bp_copy_into() it from a schedule. 0 is
- * fine there. */
+ * fine there. NULL for NULL. */
 BP_API bp_tensor *bp_optimizer_rate(bp_optimizer *opt);
 
 /* Steps done so far: waits for the device. */

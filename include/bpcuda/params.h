@@ -1,7 +1,8 @@
 /* Parameter stores: all parameters of a model in one flat buffer, their gradients in another.
  *
  * Parameters are declared by name and shape; the first use of one allocates and initialises all of
- * them, and closes the store. Matrices keep a row pitch that the library chooses; padding is 0. */
+ * them, and closes the store. Matrices keep a row pitch that the library chooses; padding is 0.
+ * Looking at a store that is NULL gives 0 or NULL. */
 #ifndef BPCUDA_PARAMS_H
 #define BPCUDA_PARAMS_H
 

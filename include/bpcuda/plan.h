@@ -18,9 +18,8 @@ extern "C" {
 typedef struct bp_plan bp_plan;
 
 /* Records step() and runs it once: what is there afterwards is what bp_run(ctx, 0, step, user)
- * would leave. The plan is yours to free; free it before the context. On failure *plan is NULL, and
- * unless a kernel or the device failed nothing has run: the call can be tried again. A step() that
- * is left by longjmp or an exception leaves its scope open; bp_scope_end() ends both. */
+ * would leave. The plan is yours to free. On failure *plan is NULL, and unless a kernel or the
+ * device failed nothing has run: the call can be tried again. user may be NULL. */
 BP_API bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user,
                                 bp_plan **plan) BP_USE;
 
@@ -33,10 +32,11 @@ BP_API bp_status bp_plan_replay(bp_plan *plan, int64_t times) BP_USE;
 
 BP_API void bp_plan_free(bp_plan *plan); /* NULL is fine */
 
-/* Kernels in one replay. */
+/* Kernels in one replay; 0 for NULL. */
 BP_API int64_t bp_plan_kernels(const bp_plan *plan);
 
-/* Nodes of the CUDA graph of one replay; 0 on the CPU, which runs the kernels one by one. */
+/* Nodes of the CUDA graph of one replay; 0 on the CPU, which runs the kernels one by one, and for
+ * NULL. */
 BP_API int64_t bp_plan_nodes(const bp_plan *plan);
 
 #ifdef __cplusplus

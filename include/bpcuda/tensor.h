@@ -2,7 +2,8 @@
  *
  * Ownership: what you create you free; what an op makes belongs to the innermost scope. Freeing
  * early is always allowed, whoever else still reads the memory. A handle used after its scope
- * ended or after bp_free is reported as BP_ERR_ARG, not followed. */
+ * ended or after bp_free is reported as BP_ERR_ARG, not followed, for ever (until bp_close): a
+ * bp_tensor * is a name, not an address that may be read, and is not given to another tensor. */
 #ifndef BPCUDA_TENSOR_H
 #define BPCUDA_TENSOR_H
 
@@ -15,7 +16,8 @@ extern "C" {
 /* A tensor of zeros, yours to bp_free. NULL on failure (bp_error_text says why). */
 BP_API bp_tensor *bp_tensor_create(bp_context *ctx, bp_dtype dtype, bp_shape shape);
 
-/* Ends a handle: one of yours, or a scope's before its time. NULL is fine. */
+/* Ends a handle: one of yours, or a scope's before its time. One that belongs to a store, a data
+ * set or another object stays as it is, and so does a stale one. NULL is fine. */
 BP_API void bp_free(bp_tensor *t);
 
 /* Makes a scope's tensor yours: it outlives the scope, without its history. Returns t, or NULL.

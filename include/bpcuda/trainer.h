@@ -41,7 +41,8 @@ BP_API bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, dou
 BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,
                                 int32_t *done) BP_USE;
 
-/* From any thread: the run returns after its current step; without a run, the next one at once. */
+/* From any thread: the run returns after its current step; without a run, the next one at once.
+ * NULL is fine. */
 BP_API void bp_trainer_stop(bp_trainer *trainer);
 
 typedef struct bp_progress {
@@ -53,8 +54,13 @@ typedef struct bp_progress {
     double seconds;  /* spent in bp_trainer_run so far */
 } bp_progress;
 
-/* Where the loop is; waits for nothing. */
-BP_API void bp_trainer_progress(const bp_trainer *trainer, bp_progress *progress);
+/* Where the loop is; waits for nothing. All 0 for NULL. For C and C++ the second form says the
+ * size; *progress is as large, and has zeros where the library knows less. progress may be NULL. */
+BP_API void bp_progress_of(const bp_trainer *trainer, bp_progress *progress, size_t struct_bytes);
+static inline void bp_trainer_progress(const bp_trainer *trainer, bp_progress *progress)
+{
+    bp_progress_of(trainer, progress, sizeof *progress);
+}
 
 #ifdef __cplusplus
 }

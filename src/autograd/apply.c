@@ -10,19 +10,36 @@
 #include "core/tensor.h"
 #include "core/view.h"
 
-/* The context of the first input, entered and in a scope; NULL if the op must return NULL. */
+static const char *const no_input[] = {
+#define BPI_OP(name) #name ": input 0 is NULL",
+#define BPI_VIEW(name) #name ": input 0 is NULL",
+#include "door/ops.def"
+};
+
+/* The context of the inputs, entered and in a scope; NULL if the op must return NULL. A NULL was
+ * made by an op that failed, whose error is pending, or else is an error. */
 static bp_context *begin(const bp_op *op, bp_tensor *const *in)
 {
-    for (int i = 0; i < op->def.n_in; i++)
-        if (!in[i])
-            return NULL; /* made by an op that failed; its error is pending */
-    bp_context *ctx = bpi_at(in[0])->ctx;
-    if (bpi_enter(ctx) != BP_OK)
+    bp_context *ctx = NULL;
+    int null = -1;
+    for (int i = op->def.n_in - 1; i >= 0; i--) {
+        if (in[i])
+            ctx = bpi_at(in[i])->ctx;
+        else
+            null = i;
+    }
+    if (!ctx && op->id < 0)
+        ctx = op->ctx;
+    if (!ctx)
+        bpi_tell_thread(BP_ERR_ARG, no_input[op->id]);
+    if (!ctx || bpi_enter(ctx) != BP_OK)
         return NULL;
     if (ctx->depth == 0)
         bpi_fail(ctx, BP_ERR_STATE,
                  "%s: an op outside any scope: call it in bp_run, or after bp_scope_begin",
                  op->def.name);
+    else if (null >= 0)
+        bpi_fail(ctx, BP_ERR_ARG, "%s: input %d is NULL", op->def.name, null);
     else if (ctx->pending == BP_OK) {
         for (int i = 0; i < op->def.n_in; i++) {
             static const char *const name[] = {"input 0", "input 1", "input 2", "input 3"};
@@ -36,13 +53,28 @@ static bp_context *begin(const bp_op *op, bp_tensor *const *in)
     return NULL;
 }
 
+enum { WHY = 160 }; /* room for the reason of a shape rule */
+
+/* The host's shape rule. */
+static bp_status call_infer(bp_context *ctx, const bp_op *op, const bp_view *in, const void *params,
+                            bp_view *out, char *why)
+{
+    BPI_CALLBACK(callback);
+    bpi_callback_begin(&callback, ctx, false);
+    bp_status st = op->def.infer(in, out, params, why);
+    bp_status told = bpi_callback_over(&callback, op->def.name);
+    why[WHY - 1] = '\0';
+    return told != BP_OK ? told : st;
+}
+
 static bool infer(bp_context *ctx, const bp_op *op, const bp_view *in, const void *params,
                   bp_view *out)
 {
-    char why[160] = "";
+    char why[WHY] = "";
     for (int i = 0; i < op->def.n_out; i++)
         out[i].dtype = 0;
-    bp_status st = op->def.infer(in, out, params, why);
+    bp_status st = op->id < 0 ? call_infer(ctx, op, in, params, out, why)
+                              : op->def.infer(in, out, params, why);
     if (st != BP_OK)
         bpi_fail(ctx, st, "%s: %s", op->def.name, why);
     for (int i = 0; i < op->def.n_out && st == BP_OK; i++) {
@@ -166,17 +198,21 @@ bp_tensor *bpi_apply2(const bp_op *op, bp_tensor *a, bp_tensor *b, const void *p
 
 /* --- registered ops ---------------------------------------------------------------------- */
 
-bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **out)
+static bp_status registered(bp_context *ctx, const bp_op_def *given, bp_op **out)
 {
-    *out = NULL;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = BP_OK;
+    BPI_TRY(bpi_given(ctx, given, "op_register: def"));
+    BPI_TRY(bpi_given(ctx, out, "op_register: op"));
+    bp_op_def known = {0}, *def = &known;
+    char why[160];
+    bp_status st = bpi_take_struct(&known, sizeof known, given, given->struct_bytes,
+                                   offsetof(bp_op_def, forward) + sizeof known.forward, why);
+    if (st != BP_OK)
+        return bpi_fail(ctx, st, "op_register: %s", why);
     bp_op *op = NULL;
     char *name = NULL;
-    if (def->struct_bytes != sizeof *def || !def->name || !def->infer || !def->forward)
-        st = bpi_fail(ctx, BP_ERR_ARG,
-                      "op_register: needs struct_bytes, a name, a shape rule and a kernel");
-    else if (def->n_in < 1 || def->n_in > BP_MAX_IO || def->n_out < 1 || def->n_out > BP_MAX_IO ||
+    if (!def->name || !def->infer || !def->forward)
+        return bpi_fail(ctx, BP_ERR_ARG, "op_register: needs a name, a shape rule and a kernel");
+    if (def->n_in < 1 || def->n_in > BP_MAX_IO || def->n_out < 1 || def->n_out > BP_MAX_IO ||
              def->params_bytes > BPI_PARAMS_MAX)
         st = bpi_fail(ctx, BP_ERR_ARG,
                       "op_register %s: %d inputs, %d outputs, %zu bytes of params; at most "
@@ -192,6 +228,7 @@ bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **out)
     if (st == BP_OK) {
         op->def = *def;
         op->def.name = strcpy(name, def->name);
+        op->ctx = ctx;
         op->id = -(int32_t)++ctx->n_registered;
         op->kernels.slot[BPI_FORWARD] = (bpi_kernel){.fn = def->forward, .layout = BPI_PACKED};
         op->next = ctx->registered;
@@ -200,11 +237,29 @@ bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **out)
         bpi_host_free(ctx, op, sizeof *op);
         bpi_host_free(ctx, name, name ? strlen(def->name) + 1 : 0);
     }
-    bpi_leave(ctx);
     return st;
+}
+
+bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **op)
+{
+    if (op)
+        *op = NULL;
+    BPI_INSIDE(ctx, registered(ctx, def, op));
 }
 
 bp_tensor *bp_op_apply(bp_op *op, bp_tensor *const *in, const void *params, bp_tensor **out)
 {
-    return op ? bpi_apply(op, in, params, out) : NULL;
+    if (!op) {
+        bpi_tell_thread(BP_ERR_ARG, "op_apply: op is NULL");
+        return NULL;
+    }
+    const char *null = !in ? "in" : !params && op->def.params_bytes ? "params"
+                     : !out && op->def.n_out > 1 ? "out" : NULL;
+    if (!null)
+        return bpi_apply(op, in, params, out);
+    if (bpi_enter(op->ctx) == BP_OK) {
+        bpi_fail(op->ctx, BP_ERR_ARG, "op_apply: %s: %s is NULL", op->def.name, null);
+        bpi_leave(op->ctx);
+    }
+    return NULL;
 }

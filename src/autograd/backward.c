@@ -120,17 +120,23 @@ static bp_status check_dx(bp_context *ctx, const bpi_node *node, int i, bp_tenso
                     bp_dtype_name(node->in_dtype[i]), bpi_shape_str(&node->in_shape[i]).s);
 }
 
-/* The rule, and the delivery of what it computed; scopes that it left open are ended. */
+static bp_status call_host_rule(bpi_grad_call *g, const bp_op *op)
+{
+    BPI_CALLBACK(callback);
+    bpi_callback_begin(&callback, g->call.ctx, false);
+    bp_status st = op->def.gradient(&g->call);
+    bp_status told = bpi_callback_over(&callback, op->def.name);
+    return told != BP_OK ? told : st;
+}
+
+/* The rule, and the delivery of what it computed. */
 static bp_status run_rule(bp_context *ctx, bpi_grad_call *g)
 {
     const bp_op *op = g->node->op;
-    int32_t depth = ctx->depth;
     bool composed = op->compose && (g->walk->flags & BP_CREATE_GRAPH || !op->def.gradient);
-    bp_status st = composed ? bpi_compose_gradient(g) : op->def.gradient(&g->call);
-    if (ctx->depth > depth)
-        st = bpi_fail(ctx, BP_ERR_STATE, "%s: its gradient rule left a scope open", op->def.name);
-    while (ctx->depth > depth)
-        (void)!bp_scope_end(ctx);
+    bp_status st = composed     ? bpi_compose_gradient(g)
+                   : op->id < 0 ? call_host_rule(g, op)
+                                : op->def.gradient(&g->call);
     if (st == BP_OK)
         st = ctx->pending;
     for (int i = 0; i < op->def.n_in && st == BP_OK; i++) {
@@ -251,14 +257,14 @@ bp_status bpi_compose_gradient(bpi_grad_call *g)
 
 /* --- public ------------------------------------------------------------------------------ */
 
-static bp_status walkable(bp_context *ctx, bp_tensor *y, const char *who)
+static bp_status walkable(bp_context *ctx, bp_tensor *y, const char *who, const char *what)
 {
     if (ctx->pending != BP_OK)
         return ctx->pending;
     if (ctx->depth == 0)
         return bpi_fail(ctx, BP_ERR_STATE, "%s: outside any scope: call it in bp_run", who);
     if (!y)
-        return bpi_fail(ctx, BP_ERR_ARG, "%s: the value to differentiate is NULL", who);
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", who, what);
     BPI_TRY(bpi_usable(ctx, y, who, "the value"));
     if (!bpi_node_of(ctx, y))
         return bpi_fail(ctx, BP_ERR_STATE,
@@ -269,7 +275,7 @@ static bp_status walkable(bp_context *ctx, bp_tensor *y, const char *who)
 
 static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
 {
-    BPI_TRY(walkable(ctx, loss, "backward"));
+    BPI_TRY(walkable(ctx, loss, "backward", "loss"));
     if (ctx->rule)
         return bpi_fail(ctx, BP_ERR_STATE, "backward: called from the gradient rule of %s",
                         ctx->rule->node->op->def.name);
@@ -359,23 +365,27 @@ static bp_status made_fresh(bp_context *ctx, const bp_tensor *x, bp_tensor **dx)
 static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const *x, int32_t n,
                       uint32_t flags, bp_tensor **dx)
 {
+    if (y && n > 0 && ctx->depth > 0) {
+        BPI_TRY(bpi_given(ctx, dy, "grad: dy"));
+        BPI_TRY(bpi_given(ctx, x, "grad: x"));
+        BPI_TRY(bpi_given(ctx, dx, "grad: dx"));
+    }
     if (bpi_is_live(y) && !rules_own(ctx, y))
         return bpi_fail(ctx, BP_ERR_STATE, "grad: the gradient rule of %s wants the gradient of a "
                         "value that it did not compute itself", ctx->rule->node->op->def.name);
-    BPI_TRY(walkable(ctx, y, "grad"));
+    BPI_TRY(walkable(ctx, y, "grad", "y"));
     if (ctx->rule)
         flags |= ctx->rule->walk->flags & BP_CREATE_GRAPH;
     bpi_walk w = {.flags = flags, .result = dx, .n_targets = n, .first = INT32_MAX};
     if (n < 0 || n > (int32_t)(sizeof w.place / sizeof *w.place))
         return bpi_fail(ctx, BP_ERR_ARG, "grad: %d tensors asked for; at most %zu", n,
                         sizeof w.place / sizeof *w.place);
-    if (n > 0 && (!x || !dx))
-        return bpi_fail(ctx, BP_ERR_ARG, "grad: x or dx is NULL");
-    const bp_view *from = dy ? bpi_view_of(dy) : NULL, *to = bpi_view_of(y);
-    if (!dy || bpi_usable(ctx, dy, "grad", "dy") != BP_OK ||
+    BPI_TRY(bpi_given(ctx, dy, "grad: dy"));
+    const bp_view *from = bpi_view_of(dy), *to = bpi_view_of(y);
+    if (bpi_usable(ctx, dy, "grad", "dy") != BP_OK ||
         !bpi_same_shape(&from->shape, &to->shape) || from->dtype != to->dtype)
         return bpi_fail(ctx, BP_ERR_SHAPE, "grad: dy %s does not have y's shape %s and dtype",
-                        dy ? bpi_shape_str(&from->shape).s : "NULL", bpi_shape_str(&to->shape).s);
+                        bpi_shape_str(&from->shape).s, bpi_shape_str(&to->shape).s);
     BPI_TRY(wanted(ctx, &w, x));
     bool no_grad = ctx->no_grad;
     ctx->no_grad = !(flags & BP_CREATE_GRAPH); /* for copies of what was found */

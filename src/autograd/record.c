@@ -123,6 +123,8 @@ static bool asks(bp_context *ctx, bp_tensor *t, bp_tensor *y)
 
 static bp_tensor *same_view(bp_tensor *t, const char *who, bool leaf)
 {
+    if (!t)
+        bpi_tell_thread(BP_ERR_ARG, leaf ? "require_grad: t is NULL" : "detach: t is NULL");
     if (!t || bpi_enter(bpi_at(t)->ctx) != BP_OK)
         return NULL;
     bp_context *ctx = bpi_at(t)->ctx;

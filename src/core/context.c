@@ -40,9 +40,14 @@ bp_status bp_set_precision(bp_context *ctx, bp_precision precision)
     BPI_INSIDE(ctx, set_precision(ctx, precision));
 }
 
-void bp_get_stats(const bp_context *ctx, bp_stats *stats)
+void bp_stats_of(const bp_context *ctx, bp_stats *stats, size_t struct_bytes)
 {
-    *stats = ctx ? ctx->stats : (bp_stats){0};
-    if (ctx && ctx->device)
-        ctx->device->calls->count(ctx->device, stats);
+    bp_stats now = {0};
+    bp_context *c = (bp_context *)ctx; /* whose turn it is changes; nothing else does */
+    if (c && bpi_enter(c) == BP_OK) {
+        now = c->stats;
+        c->device->calls->count(c->device, &now);
+        bpi_leave(c);
+    }
+    bpi_give_struct(stats, struct_bytes, &now, sizeof now);
 }

@@ -8,14 +8,20 @@
 #include "core/recorder.h"
 #include "core/scope.h"
 #include "core/tape.h"
+#include "core/turn.h"
 
 struct bp_context {
-    _Atomic(uintptr_t) owner; /* the thread inside, 0 when none */
-    int32_t entries;          /* its nesting of public calls and scopes */
-    int32_t objects;          /* stores, plans, models, ... that are not freed yet */
-    bool closing;             /* bp_close was called: `end` follows the last of them */
-    void (*end)(bp_context *ctx);
+    _Atomic(uintptr_t) owner; /* the thread inside, 0 when none: turn.c */
+    int32_t calls, callbacks; /* its nesting: public calls, and functions of the host's */
+    int32_t base;             /* scopes open when the host made the outermost of its calls */
+    int32_t objects; /* stores, plans, models, ... that are not freed yet */
+    bool closed;     /* it goes with the last of them */
     bp_status pending;
+    bpi_fp_state host_fp;     /* what that call found */
+    uintptr_t first_callback; /* where the frame of the outermost is */
+    _Atomic(bpi_late *) late;
+    bpi_late closing;
+    bool closes; /* when the calls of this thread that are under way have returned */
     char text[512];
     bp_hooks hooks;
     bpi_device *device;
@@ -35,6 +41,7 @@ struct bp_context {
     bool no_grad;
 
     bpi_storage *free_storage[2][BPI_SIZE_CLASSES]; /* eager, plans */
+    bpi_storage *spare_storage; /* without memory, which did not come */
     void **slot_chunk;
     int64_t n_slot_chunks, slot_chunk_capacity;
     bpi_tensor *free_slot;
@@ -43,7 +50,7 @@ struct bp_context {
     int64_t tape_capacity; /* chunks */
     int64_t n_tape_chunks;
     int32_t tape_length;
-    uint64_t serial; /* of nodes and walks */
+    uint64_t serial; /* of nodes, walks and scopes */
     const struct bpi_grad_call *rule; /* the gradient rule at work, the innermost one, or NULL */
     int32_t live_from; /* values of nodes before this one count as constants, parameters if > 0 */
 
@@ -51,6 +58,7 @@ struct bp_context {
     uint32_t n_stores; /* so far */
     int32_t orphans; /* of them: freed, nobody names them, but the tape may */
     const bp_op *add; /* sums the gradients of a walk */
+    void (*unwind)(bp_context *ctx, int32_t depth); /* ends the scopes above so many */
     bp_op *registered;
     int64_t n_registered;
     bpi_recording *recording;

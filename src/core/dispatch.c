@@ -4,7 +4,6 @@
 #include "core/context.h"
 #include "core/error.h"
 #include "core/view.h"
-#include "door/fpstate.h"
 
 static const char *const op_name[] = {
 #define BPI_OP(name) #name,
@@ -56,14 +55,27 @@ static bp_tensor *packed_copy(bp_context *ctx, bp_tensor *t)
     return NULL;
 }
 
-static bp_status run(bp_context *ctx, int32_t number, const bpi_kernel *kernel, const bp_view *in,
-                     const bp_view *out, const void *params)
+/* A kernel of the host's, or one that the host's threads run: in the library's floating-point state
+ * like all of them. */
+static bp_status run_with_host(bp_context *ctx, int32_t number, const bpi_kernel *kernel,
+                               const bp_view *in, const bp_view *out, const void *params)
+{
+    BPI_CALLBACK(callback);
+    bpi_callback_begin(&callback, ctx, true);
+    bp_status st = kernel->fn(&ctx->exec, in, out, params);
+    bp_status told = bpi_callback_over(&callback, bpi_kernel_name(ctx, number));
+    return told != BP_OK ? told : st;
+}
+
+bp_status bpi_run_kernel(bp_context *ctx, int32_t number, const bpi_kernel *kernel,
+                         const bp_view *in, const bp_view *out, const void *params)
 {
     ctx->exec.kernel = number;
-    ctx->stats.kernels++;
-    bpi_fp_state own = bpi_fp_enter();
-    bp_status st = kernel->fn(&ctx->exec, in, out, params);
-    bpi_fp_leave(own);
+    bp_status st;
+    if (number < 0 || ctx->hooks.parallel_for)
+        st = run_with_host(ctx, number, kernel, in, out, params);
+    else
+        st = kernel->fn(&ctx->exec, in, out, params);
     return st == BP_OK ? BP_OK : bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));
 }
 
@@ -102,8 +114,10 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
     if (st == BP_OK && ctx->recording)
         st = bpi_recorder_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out, params,
                                params_bytes);
-    else if (st == BP_OK)
-        st = run(ctx, number, kernel, view, out_view, params);
+    else if (st == BP_OK) {
+        ctx->stats.kernels++;
+        st = bpi_run_kernel(ctx, number, kernel, view, out_view, params);
+    }
     while (n_copies > 0)
         bpi_kill(copy[--n_copies]);
     return st;

@@ -1,5 +1,4 @@
-/* Errors and turns: the first error of a scope stays, and one thread at a time has the context. */
-#include <pthread.h>
+/* Errors: the first of a scope stays. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +28,7 @@ const char *bp_status_name(bp_status status)
 
 bp_status bpi_fail(bp_context *ctx, bp_status status, const char *format, ...)
 {
+    bpi_tell_thread(status, NULL);
     if (ctx->pending != BP_OK)
         return ctx->pending;
     char text[TEXT_MAX];
@@ -39,8 +39,12 @@ bp_status bpi_fail(bp_context *ctx, bp_status status, const char *format, ...)
     bpi_printable(ctx->text, sizeof ctx->text, text);
     if (ctx->depth > 0)
         ctx->pending = status;
-    if (ctx->hooks.log)
+    if (ctx->hooks.log) {
+        BPI_CALLBACK(callback);
+        bpi_callback_begin(&callback, ctx, false);
         ctx->hooks.log(ctx->hooks.user, ctx->text);
+        bpi_callback_end(&callback);
+    }
     return status;
 }
 
@@ -60,39 +64,49 @@ bp_status bpi_why(char *why, bp_status status, const char *format, ...)
     return status;
 }
 
-const char *bp_error_text(const bp_context *ctx)
+bp_status bpi_given(bp_context *ctx, const void *argument, const char *what)
 {
-    return ctx ? ctx->text : bp_status_name(BP_ERR_NOMEM);
+    return argument ? BP_OK : bpi_fail(ctx, BP_ERR_ARG, "%s is NULL", what);
 }
 
-bp_status bpi_enter(bp_context *ctx)
+bp_status bpi_callback_over(bpi_callback *c, const char *who)
 {
-    uintptr_t self = (uintptr_t)pthread_self(), nobody = 0;
-    if (!ctx)
-        return BP_ERR_ARG;
-    if (atomic_load_explicit(&ctx->owner, memory_order_relaxed) != self &&
-        !atomic_compare_exchange_strong_explicit(&ctx->owner, &nobody, self, memory_order_acquire,
-                                                 memory_order_relaxed))
-        return BP_ERR_BUSY; /* the text belongs to the thread inside */
-    if (!ctx->device) { /* bp_open failed; its text stays */
-        if (ctx->entries == 0)
-            atomic_store_explicit(&ctx->owner, 0, memory_order_release);
-        return BP_ERR_DEVICE;
-    }
-    ctx->entries++;
-    if (ctx->device->calls->turn)
-        ctx->device->calls->turn(ctx->device, ctx->entries == 1 ? BPI_COMES : BPI_STAYS);
+    bp_context *ctx = c->ctx;
+    const char *why = bpi_callback_end(c);
+    return why ? bpi_fail(ctx, BP_ERR_STATE, "%s: %s", who, why) : BP_OK;
+}
+
+bp_status bpi_take_struct(void *ours, size_t our_bytes, const void *theirs, size_t their_bytes,
+                          size_t least, char *why)
+{
+    enum { NO_STRUCT = 1 << 16 }; /* nor is any struct of a later version as long */
+    if (their_bytes < least || their_bytes >= NO_STRUCT)
+        return bpi_why(why, BP_ERR_ARG, "struct_bytes is %zu, not the size of the struct",
+                       their_bytes);
+    const unsigned char *byte = theirs;
+    for (size_t i = our_bytes; i < their_bytes; i++)
+        if (byte[i])
+            return bpi_why(why, BP_ERR_UNSUPPORTED,
+                           "a field behind byte %zu of the struct is not known to version %s", i,
+                           bp_version());
+    memcpy(ours, theirs, their_bytes < our_bytes ? their_bytes : our_bytes);
     return BP_OK;
 }
 
-void bpi_leave(bp_context *ctx)
+void bpi_give_struct(void *theirs, size_t their_bytes, const void *ours, size_t our_bytes)
 {
-    if (--ctx->entries > 0)
+    if (!theirs)
         return;
-    bool last = ctx->closing && ctx->objects == 0;
-    if (ctx->device->calls->turn)
-        ctx->device->calls->turn(ctx->device, BPI_LEAVES);
-    atomic_store_explicit(&ctx->owner, 0, memory_order_release);
-    if (last)
-        ctx->end(ctx);
+    memset(theirs, 0, their_bytes);
+    memcpy(theirs, ours, their_bytes < our_bytes ? their_bytes : our_bytes);
+}
+
+const char *bp_error_text(const bp_context *ctx)
+{
+    const char *told = bpi_told_thread();
+    if (told && !(ctx && bpi_own_turn(ctx) && ctx->pending != BP_OK))
+        return told;
+    if (!ctx)
+        return "there is no context: it is NULL, or memory for it ran out";
+    return bpi_others_turn(ctx) ? bpi_busy_text : ctx->text;
 }

@@ -1,8 +1,8 @@
-/* Errors and turns: the first error of a scope stays, and one thread at a time has the context. */
+/* Errors: the first of a scope stays. */
 #ifndef BPI_CORE_ERROR_H
 #define BPI_CORE_ERROR_H
 
-#include "door/backend.h"
+#include "core/turn.h"
 
 /* Sets the context's error, unless one is pending; returns `status`, or the one pending. Texts of
  * others may be of any length and hold any byte: core/text.h makes them fit to be read. */
@@ -14,17 +14,18 @@ bp_status bpi_why(char *why, bp_status status, const char *format, ...)
 /* The error of a device call that returned `st`, with the device's own words; returns `st`. */
 bp_status bpi_device_failed(bp_context *ctx, bp_status st, const char *what);
 
-/* Every public call on a context begins and ends with these. */
-bp_status bpi_enter(bp_context *ctx);
-void bpi_leave(bp_context *ctx);
-/* The body of a public call that is one inner call. */
-#define BPI_INSIDE(ctx, call)                \
-    do {                                     \
-        bp_context *inside_ = (ctx);         \
-        BPI_TRY(bpi_enter(inside_));         \
-        bp_status status_ = (call);          \
-        bpi_leave(inside_);                  \
-        return status_;                      \
-    } while (0)
+/* The argument `what` ("params_create: params") is not NULL; else the error. */
+bp_status bpi_given(bp_context *ctx, const void *argument, const char *what);
+
+/* bpi_callback_end; BP_ERR_STATE, in the name of `who`, where the function did something wrong. */
+bp_status bpi_callback_over(bpi_callback *c, const char *who);
+
+/* A struct of the host's, which may be of an older header, and so shorter, or of a newer one: takes
+ * what both know into `ours`, which is zero. BP_ERR_ARG where it is shorter than `least`,
+ * BP_ERR_UNSUPPORTED where a field that only the host knows is not zero; `why` has the reason. */
+bp_status bpi_take_struct(void *ours, size_t our_bytes, const void *theirs, size_t their_bytes,
+                          size_t least, char *why);
+/* The other way: what both know, and zeros behind it; nothing where `theirs` is NULL. */
+void bpi_give_struct(void *theirs, size_t their_bytes, const void *ours, size_t our_bytes);
 
 #endif

@@ -103,6 +103,12 @@ void bpi_take_from_scope(bp_tensor *t)
     slot->prev = slot->next = NULL;
 }
 
+void bpi_lend(bp_tensor *t)
+{
+    if (t)
+        bpi_at(t)->owner = BPI_OWNER_OBJECT;
+}
+
 void bpi_kill(bp_tensor *t)
 {
     if (!bpi_is_live(t))

@@ -11,6 +11,7 @@
 
 #include "bpcuda/params.h"
 #include "core/memory.h"
+#include "core/turn.h"
 
 typedef struct bpi_place { /* where on the tape a value was made; valid while the serials match */
     int32_t node, out;
@@ -36,6 +37,8 @@ typedef struct bpi_tensor {
     int32_t owner;
     bp_view view;
     struct bpi_tensor *prev, *next; /* in the list of its scope; next: in the list of free slots */
+    bpi_late late; /* freed by another thread while one is inside: this handle */
+    _Atomic(bp_tensor *) late_handle;
 } bpi_tensor;
 
 enum { BPI_SLOT_CHUNK = 128, BPI_SLOT_BYTES = 256, BPI_GENERATIONS = 1 << 24 };
@@ -73,6 +76,7 @@ void bpi_kill(bp_tensor *t);        /* NULL and a stale one are fine */
 void bpi_give_to_scope(bp_tensor *t);
 void bpi_take_from_scope(bp_tensor *t); /* the caller sets the owner */
 void bpi_handles_free(bp_context *ctx); /* at bp_close */
+void bpi_lend(bp_tensor *t); /* its owner, the user, is an object from now on: bpi_kill ends it */
 /* Fresh memory for a view whose dtype, shape and strides are set; for a packed one; for a packed
  * one filled from the host (NULL: zeros), which is NULL on failure. */
 bp_tensor *bpi_fresh(bp_context *ctx, bp_view *view, int owner);

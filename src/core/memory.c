@@ -15,7 +15,15 @@ void *bpi_host_alloc(bp_context *ctx, size_t bytes)
     bytes = (bytes + 63) / 64 * 64;
     ctx->stats.allocations++;
     const bp_hooks *h = &ctx->hooks;
-    void *p = h->alloc ? h->alloc(h->user, bytes) : aligned_alloc(64, bytes);
+    void *p;
+    if (h->alloc) {
+        BPI_CALLBACK(callback);
+        bpi_callback_begin(&callback, ctx, false);
+        p = h->alloc(h->user, bytes);
+        bpi_callback_end(&callback);
+    } else {
+        p = aligned_alloc(64, bytes);
+    }
     return p ? memset(p, 0, bytes) : NULL;
 }
 
@@ -92,18 +100,30 @@ static void trim(bp_context *ctx)
         }
 }
 
+/* The device's may be the host's. */
+static void *device_alloc(bp_context *ctx, size_t bytes)
+{
+    BPI_CALLBACK(callback);
+    if (ctx->hooks.alloc)
+        bpi_callback_begin(&callback, ctx, false);
+    void *p = ctx->device->calls->alloc(ctx->device, bytes);
+    bpi_callback_end(&callback);
+    return p;
+}
+
 static bpi_storage *allocate(bp_context *ctx, size_t bytes)
 {
-    bpi_storage *s = bpi_host_alloc(ctx, sizeof *s);
+    bpi_storage *s = ctx->spare_storage ? ctx->spare_storage : bpi_host_alloc(ctx, sizeof *s);
+    ctx->spare_storage = s; /* the next call may not return */
     if (!s)
         return NULL;
     s->bytes = bytes;
     ctx->stats.allocations++;
-    s->data = ctx->device->calls->alloc(ctx->device, bytes);
-    if (s->data)
-        return s;
-    bpi_host_free(ctx, s, sizeof *s);
-    return NULL;
+    s->data = device_alloc(ctx, bytes);
+    if (!s->data)
+        return NULL;
+    ctx->spare_storage = NULL;
+    return s;
 }
 
 bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes)
@@ -184,6 +204,7 @@ void bpi_storage_written(bpi_storage *s, const char *writer)
 
 void bpi_memory_free(bp_context *ctx)
 {
+    bpi_host_free(ctx, ctx->spare_storage, sizeof *ctx->spare_storage);
     trim(ctx);
     memcpy(ctx->free_storage[0], ctx->free_storage[1], sizeof ctx->free_storage[0]);
     trim(ctx);

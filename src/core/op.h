@@ -21,7 +21,8 @@ struct bp_op {
     /* A fused op as primitives: where the device has no kernel, and for second derivatives. */
     bp_status (*compose)(bp_context *ctx, bp_tensor *const *in, const void *params,
                          bp_tensor **out);
-    bpi_op_kernels kernels; /* of a registered op */
+    bp_context *ctx;        /* of a registered op, and its kernels: */
+    bpi_op_kernels kernels;
     struct bp_op *next;     /* registered ops of a context */
 };
 

@@ -13,25 +13,32 @@
 #include "core/view.h"
 #include "door/philox.h"
 
-bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **out)
+static bp_status create(bp_context *ctx, bp_dtype dtype, bp_params **out)
 {
-    *out = NULL;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = BP_OK;
-    bp_params *p = NULL;
+    BPI_TRY(bpi_given(ctx, out, "params_create: params"));
     if (!bpi_is_real(dtype))
-        st = bpi_fail(ctx, BP_ERR_DTYPE, "params_create: %s is not f32 or f64",
-                      bp_dtype_name(dtype));
-    else if (!(p = bpi_object_alloc(ctx, sizeof *p)))
-        st = bpi_fail(ctx, BP_ERR_NOMEM, "params_create: out of memory");
-    if (st == BP_OK) {
-        uint32_t serial = ctx->n_stores < 0xffffff ? ++ctx->n_stores : 0;
-        *p = (bp_params){.counted.refs = 1, .ctx = ctx, .serial = serial, .dtype = dtype,
-                         .window = 1, .next = ctx->stores};
-        ctx->stores = *out = p;
-    }
-    bpi_leave(ctx);
-    return st;
+        return bpi_fail(ctx, BP_ERR_DTYPE, "params_create: %s is not f32 or f64",
+                        bp_dtype_name(dtype));
+    bp_params *p = bpi_object_alloc(ctx, sizeof *p);
+    if (!p)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "params_create: out of memory");
+    uint32_t serial = ctx->n_stores < 0xffffff ? ++ctx->n_stores : 0;
+    *p = (bp_params){.counted.refs = 1, .ctx = ctx, .serial = serial, .dtype = dtype, .window = 1,
+                     .next = ctx->stores};
+    ctx->stores = *out = p;
+    return BP_OK;
+}
+
+bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **params)
+{
+    if (params)
+        *params = NULL;
+    BPI_INSIDE(ctx, create(ctx, dtype, params));
+}
+
+static void free_late(bpi_late *late)
+{
+    bp_params_free((bp_params *)((char *)late - offsetof(bp_params, late)));
 }
 
 static void destroy(bp_params **link)
@@ -69,7 +76,7 @@ void bpi_params_release(bp_params *p)
 /* Its tensors end; names and flags stay while somebody may ask for them. */
 void bp_params_free(bp_params *p)
 {
-    if (!p || bpi_enter(p->ctx) != BP_OK)
+    if (!p || !bpi_enter_to_free(p->ctx, &p->late, free_late))
         return;
     bp_context *ctx = p->ctx;
     for (int64_t i = 0; i < p->n; i++) {
@@ -88,7 +95,8 @@ void bp_params_free(bp_params *p)
 static bp_status declarable(bp_params *p, const char *name, const bp_shape *shape, bp_init init)
 {
     bp_context *ctx = p->ctx;
-    if (!name || !*name)
+    BPI_TRY(bpi_given(ctx, name, "param: name"));
+    if (!*name)
         return bpi_fail(ctx, BP_ERR_ARG, "param: a parameter needs a name");
     BPI_TRY(bpi_not_recording(ctx, "param"));
     if (p->values)
@@ -151,6 +159,8 @@ static bp_tensor *declare(bp_params *p, const char *name, bp_shape shape, bp_ini
 
 bp_tensor *bp_param(bp_params *p, const char *name, bp_shape shape, bp_init init)
 {
+    if (!p)
+        bpi_tell_thread(BP_ERR_ARG, "param: params is NULL");
     if (!p || bpi_enter(p->ctx) != BP_OK)
         return NULL;
     bp_tensor *t = declare(p, name, shape, init);
@@ -325,7 +335,8 @@ bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s)
 
 bp_status bp_grad_clear(bp_params *p)
 {
-    BPI_TRY(bpi_enter(p ? p->ctx : NULL));
+    BPI_LEADS(p, "grad_clear: params");
+    BPI_TRY(bpi_enter(p->ctx));
     p->window++;
     p->invalid = false;
     bpi_leave(p->ctx);
@@ -384,7 +395,8 @@ bp_tensor *bp_param_grad(bp_params *p, int32_t i)
 
 bp_status bp_param_freeze(bp_params *p, int32_t i, int32_t frozen)
 {
-    BPI_TRY(bpi_enter(p ? p->ctx : NULL));
+    BPI_LEADS(p, "param_freeze: params");
+    BPI_TRY(bpi_enter(p->ctx));
     bp_status st = BP_OK;
     if (i < 0 || i >= p->n)
         st = bpi_fail(p->ctx, BP_ERR_ARG, "param_freeze: no parameter %d among %lld", i,

@@ -21,6 +21,7 @@ struct bp_params {
     bpi_counted counted; /* named by optimisers and plans; by the tape, which is not counted */
     bp_context *ctx;
     uint32_t serial; /* among the stores of the context, from 1; 0: there were too many to tell */
+    bpi_late late;
     bp_dtype dtype;
     bpi_segment *segment;
     int64_t n, capacity;

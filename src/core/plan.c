@@ -15,7 +15,7 @@
 #include "core/error.h"
 #include "core/params.h"
 #include "core/rng.h"
-#include "door/fpstate.h"
+#include "core/scope.h"
 
 /* What a step found in a segment of a store, and left: writing or adding a gradient, asking for one
  * and the runs of the optimiser are baked into the calls. */
@@ -31,7 +31,8 @@ typedef struct store_state {
 enum { ONE, MANY, STEPS_OF_MANY = 8 };
 
 struct bp_plan {
-    bpi_recording list;  /* first, so that one pointer serves both */
+    bpi_recording list; /* first, so that one pointer serves both */
+    bpi_late late;
     bpi_graph *graph[2]; /* of one step, of STEPS_OF_MANY; NULL where the list itself is run */
     int64_t nodes;       /* of the first */
     bool draws;          /* from the random stream */
@@ -161,11 +162,9 @@ static bp_status run_calls(bp_plan *plan)
     bp_context *ctx = plan->list.ctx;
     for (int64_t i = 0; i < plan->list.n_calls; i++) {
         const bpi_call *c = &plan->list.call[i];
-        ctx->exec.kernel = c->number;
         const bp_view *in = plan->list.view + c->view;
-        bp_status st = c->kernel.fn(&ctx->exec, in, in + c->n_in, plan->list.params + c->params);
-        if (st != BP_OK)
-            return bpi_device_failed(ctx, st, bpi_kernel_name(ctx, c->number));
+        BPI_TRY(bpi_run_kernel(ctx, c->number, &c->kernel, in, in + c->n_in,
+                               plan->list.params + c->params));
     }
     return BP_OK;
 }
@@ -221,7 +220,6 @@ static bp_status run_times(bp_plan *plan, int64_t times, const char *who)
 {
     bp_status st = BP_OK;
     char why[160];
-    bpi_fp_state own = bpi_fp_enter();
     for (int64_t left = times, steps; left > 0 && st == BP_OK; left -= steps) {
         int size = plan->graph[MANY] && left >= STEPS_OF_MANY ? MANY : ONE;
         steps = size == MANY ? STEPS_OF_MANY : 1;
@@ -229,7 +227,6 @@ static bp_status run_times(bp_plan *plan, int64_t times, const char *who)
         st = st == BP_OK ? run(plan, plan->graph[size], steps)
                          : bpi_fail(plan->list.ctx, st, "%s: %s", who, why);
     }
-    bpi_fp_leave(own);
     return st;
 }
 
@@ -247,8 +244,7 @@ static bp_status replay(bp_plan *plan, int64_t times)
 
 bp_status bp_plan_replay(bp_plan *plan, int64_t times)
 {
-    if (!plan)
-        return BP_ERR_ARG;
+    BPI_LEADS(plan, "plan_replay: plan");
     BPI_INSIDE(plan->list.ctx, replay(plan, times));
 }
 
@@ -268,24 +264,28 @@ static void destroy(bp_plan *plan)
     bpi_object_free(ctx, plan, sizeof *plan);
 }
 
+static void free_late(bpi_late *late)
+{
+    bp_plan_free((bp_plan *)((char *)late - offsetof(bp_plan, late)));
+}
+
 void bp_plan_free(bp_plan *plan)
 {
-    if (!plan || bpi_enter(plan->list.ctx) != BP_OK)
+    if (!plan || !bpi_enter_to_free(plan->list.ctx, &plan->late, free_late))
         return;
     bp_context *ctx = plan->list.ctx;
     destroy(plan);
     bpi_leave(ctx);
 }
 
-static void abandon(bpi_recording *list)
+/* The step's scope ended before the step did. */
+static void give_up(bpi_recording *list)
 {
     bp_plan *plan = (bp_plan *)list;
-    list->ctx->recording = NULL;
     put_back(plan);
     destroy(plan);
 }
 
-/* Opens the scope of the step, which holds the thread's turn until it ends. */
 static bp_status begin(bp_context *ctx, bp_plan **out)
 {
     BPI_TRY(bpi_not_recording(ctx, "plan_record"));
@@ -297,32 +297,14 @@ static bp_status begin(bp_context *ctx, bp_plan **out)
         return bpi_fail(ctx, BP_ERR_NOMEM, "plan_record: out of memory");
     plan->list.ctx = ctx;
     plan->list.serial = ++ctx->serial;
-    plan->list.abandon = abandon;
+    plan->list.give_up = give_up;
     plan->tf32 = ctx->tf32;
     bp_status st = stores_before(plan);
-    if (st == BP_OK)
-        st = bp_scope_begin(ctx, 0);
     if (st == BP_OK)
         ctx->recording = &(*out = plan)->list;
     else
         destroy(plan);
     return st;
-}
-
-/* Ends the scope, with what the step left open in it. */
-static bp_status end(bp_plan *plan, bp_status returned)
-{
-    bp_context *ctx = plan->list.ctx;
-    if (ctx->depth > 1)
-        bpi_fail(ctx, BP_ERR_STATE, "plan_record: the step left %d of its scopes open",
-                 (int)ctx->depth - 1);
-    while (ctx->depth > 1)
-        (void)!bp_scope_end(ctx);
-    plan->list.returned = true;
-    bp_status st = bp_scope_end(ctx);
-    ctx->recording = NULL;
-    plan->draws = ctx->site > 0;
-    return st != BP_OK ? st : returned;
 }
 
 /* What has been noted becomes a plan, and is run once. */
@@ -338,24 +320,17 @@ static bp_status complete(bp_plan *plan)
     return run_times(plan, 1, "plan_record");
 }
 
-bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **out)
+static bp_status record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **out)
 {
     bp_plan *plan = NULL;
-    *out = NULL;
-    BPI_TRY(bpi_enter(ctx));
-    bp_status st = begin(ctx, &plan);
-    bpi_leave(ctx);
-    if (st != BP_OK)
-        return st;
-    uint64_t serial = plan->list.serial; /* the step may end the plan */
-    st = step(ctx, user);
-    BPI_TRY(bpi_enter(ctx));
-    if (!ctx->recording || ctx->recording->serial != serial) {
-        st = bpi_fail(ctx, BP_ERR_STATE, "plan_record: the step ended the scope it was called in");
-        bpi_leave(ctx);
-        return st;
-    }
-    st = end(plan, st);
+    BPI_TRY(bpi_given(ctx, out, "plan_record: plan"));
+    BPI_TRY(begin(ctx, &plan));
+    uint64_t serial = plan->list.serial;
+    bp_status st = bpi_run_step(ctx, 0, step, user, "plan_record");
+    if (!ctx->recording || ctx->recording->serial != serial)
+        return st; /* the step ended its scope: the plan is gone */
+    ctx->recording = NULL;
+    plan->draws = ctx->site > 0;
     if (st == BP_OK)
         stores_after(plan);
     put_back(plan);
@@ -365,8 +340,14 @@ bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan *
         *out = plan;
     else
         destroy(plan);
-    bpi_leave(ctx);
     return st;
+}
+
+bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **plan)
+{
+    if (plan)
+        *plan = NULL;
+    BPI_INSIDE(ctx, record(ctx, step, user, plan));
 }
 
 int64_t bp_plan_kernels(const bp_plan *plan)

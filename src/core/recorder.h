@@ -41,8 +41,7 @@ typedef struct bpi_watch { /* refers to the object */
 typedef struct bpi_recording {
     bp_context *ctx;
     uint64_t serial;
-    bool returned; /* the step did */
-    void (*abandon)(struct bpi_recording *r); /* its scope ends, and the step has not returned */
+    void (*give_up)(struct bpi_recording *); /* frees the plan that it is for */
     bpi_call *call;
     bp_view *view;
     unsigned char *params;

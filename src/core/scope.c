@@ -12,87 +12,149 @@ static bool room(bp_context *ctx)
                     sizeof *ctx->scope);
 }
 
-static void end_tensors(bpi_scope *scope)
+static bp_status begin(bp_context *ctx, bool no_grad, int32_t tape_length)
 {
-    while (scope->tensors)
-        bpi_kill(bpi_handle_of(scope->tensors));
-}
-
-bp_status bp_scope_begin(bp_context *ctx, uint32_t flags)
-{
-    BPI_TRY(bpi_enter(ctx)); /* left by bp_scope_end */
-    bp_status st = BP_OK;
-    if (flags & ~(uint32_t)BP_NO_GRAD || !ctx->device)
-        st = bpi_fail(ctx, BP_ERR_ARG, "scope_begin: %s",
-                      ctx->device ? "unknown flags" : "the context has no device");
-    else if (!room(ctx))
-        st = BP_ERR_NOMEM;
-    if (st != BP_OK) {
-        bpi_leave(ctx);
-        return st;
-    }
+    if (!room(ctx))
+        return BP_ERR_NOMEM;
     if (ctx->depth == 0) {
         ctx->site = 0;
         ctx->pending = BP_OK;
     }
-    ctx->scope[ctx->depth++] =
-        (bpi_scope){.tape_length = ctx->tape_length, .no_grad = ctx->no_grad};
-    ctx->no_grad |= (flags & BP_NO_GRAD) != 0;
+    ctx->scope[ctx->depth++] = (bpi_scope){.serial = ++ctx->serial, .tape_length = tape_length,
+                                           .rule = ctx->rule, .live_from = ctx->live_from,
+                                           .no_grad = ctx->no_grad};
+    ctx->no_grad = no_grad;
     return BP_OK;
+}
+
+/* Gradients that were on their way in a walk that nobody will finish. */
+static void drop_walk(bp_context *ctx, const bpi_scope *scope)
+{
+    if (ctx->rule == scope->rule)
+        return;
+    for (int32_t n = 0; n < ctx->tape_length; n++)
+        for (int i = 0; i < BP_MAX_IO; i++) {
+            bpi_kill(bpi_node_at(ctx, n)->pending[i]);
+            bpi_node_at(ctx, n)->pending[i] = NULL;
+        }
+    ctx->rule = scope->rule;
+    ctx->live_from = scope->live_from;
+    if (ctx->rule) /* the walk around it has lost gradients too */
+        bpi_fail(ctx, BP_ERR_STATE, "a walk back was left by an exception in a gradient rule");
+}
+
+static void end(bp_context *ctx)
+{
+    bpi_scope *scope = &ctx->scope[ctx->depth - 1];
+    drop_walk(ctx, scope);
+    bpi_tape_cut(ctx, scope->tape_length);
+    while (scope->tensors)
+        bpi_kill(bpi_handle_of(scope->tensors));
+    ctx->no_grad = scope->no_grad;
+    if (--ctx->depth == 0)
+        bpi_params_collect(ctx);
+}
+
+static bp_status end_told(bp_context *ctx)
+{
+    bool outermost = ctx->depth == 1;
+    if (outermost && !ctx->no_grad && ctx->pending == BP_OK)
+        (void)!bpi_rng_step_ends(ctx); /* a failure is pending */
+    end(ctx);
+    if (!outermost || ctx->pending == BP_OK)
+        return BP_OK;
+    bp_status st = bpi_tell_thread(ctx->pending, NULL);
+    ctx->pending = BP_OK;
+    return st;
+}
+
+static bp_status scope_begin(bp_context *ctx, uint32_t flags, const char *who)
+{
+    if (flags & ~(uint32_t)BP_NO_GRAD)
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: unknown flags", who);
+    return begin(ctx, ctx->no_grad || flags & BP_NO_GRAD, ctx->tape_length);
+}
+
+bp_status bp_scope_begin(bp_context *ctx, uint32_t flags)
+{
+    BPI_INSIDE(ctx, scope_begin(ctx, flags, "scope_begin"));
+}
+
+/* A plan whose step has lost its outermost scope is not recorded any more. */
+static void give_up_recording(bp_context *ctx)
+{
+    bpi_recording *r = ctx->recording;
+    if (ctx->depth > 0 || !r)
+        return;
+    ctx->recording = NULL;
+    r->give_up(r);
+}
+
+static bp_status scope_end(bp_context *ctx, const void *here)
+{
+    bp_status st = BP_OK;
+    bpi_forget_abandoned(ctx, here);
+    if (ctx->depth > 0 && ctx->scope[ctx->depth - 1].of_rule && ctx->callbacks > 0)
+        st = bpi_fail(ctx, BP_ERR_STATE, "scope_end: a gradient rule has not begun this scope");
+    else if (ctx->depth > 0)
+        st = end_told(ctx);
+    else
+        st = bpi_fail(ctx, BP_ERR_STATE, "scope_end: there is no open scope");
+    give_up_recording(ctx);
+    return st;
 }
 
 bp_status bp_scope_end(bp_context *ctx)
 {
-    BPI_TRY(bpi_enter(ctx));
-    if (ctx->depth == 0 || ctx->scope[ctx->depth - 1].of_rule) {
-        bp_status st = bpi_fail(ctx, BP_ERR_STATE, "scope_end: %s", ctx->depth == 0
-                                ? "there is no open scope"
-                                : "a gradient rule has not begun this scope");
-        bpi_leave(ctx);
-        return st;
-    }
-    bool outermost = ctx->depth == 1;
-    if (outermost && ctx->recording && !ctx->recording->returned)
-        ctx->recording->abandon(ctx->recording); /* step() was left by a jump, or ended it */
-    else if (outermost && !ctx->no_grad && ctx->pending == BP_OK)
-        (void)!bpi_rng_step_ends(ctx); /* a failure is pending */
-    bpi_scope *scope = &ctx->scope[ctx->depth - 1];
-    bpi_tape_cut(ctx, scope->tape_length);
-    end_tensors(scope);
-    ctx->no_grad = scope->no_grad;
-    ctx->depth--;
-    bp_status st = outermost ? ctx->pending : BP_OK;
-    if (outermost) {
+    BPI_INSIDE(ctx, scope_end(ctx, __builtin_frame_address(0)));
+}
+
+void bpi_scopes_unwind(bp_context *ctx, int32_t depth)
+{
+    while (ctx->depth > depth)
+        end(ctx);
+    if (depth == 0)
         ctx->pending = BP_OK;
-        bpi_params_collect(ctx);
+    give_up_recording(ctx);
+}
+
+bp_status bpi_run_step(bp_context *ctx, uint32_t flags, bp_step_fn step, void *user,
+                       const char *who)
+{
+    if (!step)
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: step is NULL", who);
+    BPI_TRY(scope_begin(ctx, flags, who));
+    bp_status st, told = BP_OK;
+    uint64_t serial = ctx->serial;
+    int32_t depth = ctx->depth;
+    if (ctx->calls > 1) {
+        st = step(ctx, user);
+    } else {
+        BPI_CALLBACK(callback);
+        bpi_callback_begin(&callback, ctx, false);
+        st = step(ctx, user);
+        told = bpi_callback_over(&callback, who);
     }
-    bpi_leave(ctx);
-    bpi_leave(ctx); /* what bp_scope_begin entered */
-    return st;
+    if (ctx->depth < depth || ctx->scope[depth - 1].serial != serial)
+        return told; /* the step has ended it */
+    bp_status pending = ctx->pending, end = end_told(ctx);
+    return pending != BP_OK ? pending : st != BP_OK ? st : end;
 }
 
 bp_status bp_run(bp_context *ctx, uint32_t flags, bp_step_fn step, void *user)
 {
-    BPI_TRY(bp_scope_begin(ctx, flags));
-    bp_status st = step(ctx, user);
-    bp_status pending = ctx->pending;
-    bp_status end = bp_scope_end(ctx);
-    return pending != BP_OK ? pending : st != BP_OK ? st : end;
+    BPI_INSIDE(ctx, bpi_run_step(ctx, flags, step, user, "run"));
 }
 
 bp_status bpi_rule_scope_begin(bp_context *ctx)
 {
-    if (!room(ctx))
+    if (begin(ctx, false, INT32_MAX) != BP_OK)
         return ctx->pending;
-    ctx->scope[ctx->depth++] = (bpi_scope){.no_grad = ctx->no_grad, .of_rule = true};
-    ctx->no_grad = false;
+    ctx->scope[ctx->depth - 1].of_rule = true;
     return BP_OK;
 }
 
 void bpi_rule_scope_end(bp_context *ctx)
 {
-    bpi_scope *scope = &ctx->scope[ctx->depth - 1];
-    end_tensors(scope);
-    ctx->no_grad = scope->no_grad;
-    ctx->depth--;
+    end(ctx);
 }

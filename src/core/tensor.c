@@ -25,7 +25,7 @@ bp_status bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char 
 
 bp_tensor *bp_tensor_create(bp_context *ctx, bp_dtype dtype, bp_shape shape)
 {
-    if (!ctx || bpi_enter(ctx) != BP_OK)
+    if (bpi_enter(ctx) != BP_OK)
         return NULL;
     bp_tensor *t = NULL;
     if (!bp_dtype_bytes(dtype))
@@ -39,18 +39,32 @@ bp_tensor *bp_tensor_create(bp_context *ctx, bp_dtype dtype, bp_shape shape)
     return t;
 }
 
+static void free_late(bpi_late *late)
+{
+    bpi_tensor *slot = (bpi_tensor *)((char *)late - offsetof(bpi_tensor, late));
+    bp_tensor *t = atomic_exchange(&slot->late_handle, NULL);
+    bp_free(t);
+}
+
 void bp_free(bp_tensor *t)
 {
-    if (!t || bpi_enter(bpi_at(t)->ctx) != BP_OK)
+    bp_tensor *none = NULL;
+    if (!t)
         return;
     bp_context *ctx = bpi_at(t)->ctx;
-    if (bpi_at(t)->owner == BPI_OWNER_USER || bpi_at(t)->owner == BPI_OWNER_SCOPE)
-        bpi_kill(t);
-    bpi_leave(ctx);
+    if (bpi_enter_quietly(ctx)) {
+        if (bpi_at(t)->owner == BPI_OWNER_USER || bpi_at(t)->owner == BPI_OWNER_SCOPE)
+            bpi_kill(t);
+        bpi_leave(ctx);
+    } else if (atomic_compare_exchange_strong(&bpi_at(t)->late_handle, &none, t)) {
+        bpi_leave_to_others(ctx, &bpi_at(t)->late, free_late); /* once */
+    }
 }
 
 bp_tensor *bp_keep(bp_tensor *t)
 {
+    if (!t)
+        bpi_tell_thread(BP_ERR_ARG, "keep: t is NULL");
     if (!t || bpi_enter(bpi_at(t)->ctx) != BP_OK)
         return NULL;
     bpi_tensor *slot = bpi_at(t);
@@ -110,7 +124,7 @@ static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, cons
         return bpi_fail(ctx, BP_ERR_ARG, "%s: %zu bytes for %s %s, which holds %zu", who, bytes,
                         bp_dtype_name(v->dtype), bpi_shape_str(&v->shape).s, want);
     if (!host && bytes)
-        return bpi_fail(ctx, BP_ERR_ARG, "%s: the host pointer is NULL", who);
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", who, writes ? "src" : "dst");
     return BP_OK;
 }
 
@@ -157,15 +171,13 @@ static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
 
 bp_status bp_write(bp_tensor *t, const void *src, size_t bytes)
 {
-    if (!t)
-        return BP_ERR_ARG;
+    BPI_LEADS(t, "write: t");
     BPI_INSIDE(bpi_at(t)->ctx, write_tensor(t, src, bytes));
 }
 
 bp_status bp_read(bp_tensor *t, void *dst, size_t bytes)
 {
-    if (!t)
-        return BP_ERR_ARG;
+    BPI_LEADS(t, "read: t");
     BPI_INSIDE(bpi_at(t)->ctx, read_tensor(t, dst, bytes));
 }
 
@@ -186,7 +198,8 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
 {
     const char *who = add ? "add_into" : "copy_into";
     if (!dst || !src) /* if an op that failed made the NULL, its error is pending */
-        return bpi_fail(ctx, BP_ERR_ARG, "%s: an operand is NULL", who);
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", who,
+                        dst ? add ? "x" : "src" : add ? "acc" : "dst");
     if (ctx->pending != BP_OK)
         return ctx->pending;
     BPI_TRY(bpi_usable(ctx, dst, who, "the target"));
@@ -223,14 +236,12 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
 
 bp_status bp_copy_into(bp_tensor *dst, bp_tensor *src)
 {
-    if (!dst && !src)
-        return BP_ERR_ARG;
+    BPI_LEADS(dst || src, "copy_into: dst");
     BPI_INSIDE(bpi_at(dst ? dst : src)->ctx, write_into(inside_, dst, src, false));
 }
 
 bp_status bp_add_into(bp_tensor *acc, bp_tensor *x)
 {
-    if (!acc && !x)
-        return BP_ERR_ARG;
+    BPI_LEADS(acc || x, "add_into: acc");
     BPI_INSIDE(bpi_at(acc ? acc : x)->ctx, write_into(inside_, acc, x, true));
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/error.h"
+#include "core/handle.h"
 #include "core/memory.h"
 #include "core/view.h"
 #include "data/data.h"
@@ -10,6 +11,7 @@
 
 struct bp_data {
     bp_context *ctx;
+    bpi_late late;
     int64_t rows, cols;
     int32_t classes;
     bool images;
@@ -20,8 +22,8 @@ static bp_status check(bp_context *ctx, bp_dtype dtype, const void *x, const int
                        int64_t rows, int64_t cols, int32_t classes)
 {
     int64_t count;
-    if (!x || !labels)
-        return bpi_fail(ctx, BP_ERR_ARG, "data_create: the %s are NULL", x ? "labels" : "samples");
+    BPI_TRY(bpi_given(ctx, x, "data_create: x"));
+    BPI_TRY(bpi_given(ctx, labels, "data_create: labels"));
     if (dtype != BP_U8 && dtype != BP_F32)
         return bpi_fail(ctx, BP_ERR_DTYPE, "data_create: samples of %s; u8 or f32 are wanted",
                         bp_dtype_name(dtype));
@@ -47,6 +49,7 @@ static bp_status check(bp_context *ctx, bp_dtype dtype, const void *x, const int
 static bp_status create(bp_context *ctx, bp_dtype dtype, const void *x, const int32_t *labels,
                         int64_t rows, int64_t cols, int32_t classes, bp_data **out)
 {
+    BPI_TRY(bpi_given(ctx, out, "data_create: data"));
     BPI_TRY(check(ctx, dtype, x, labels, rows, cols, classes));
     bp_data *d = bpi_object_alloc(ctx, sizeof *d);
     if (!d)
@@ -54,6 +57,8 @@ static bp_status create(bp_context *ctx, bp_dtype dtype, const void *x, const in
     *d = (bp_data){.ctx = ctx, .rows = rows, .cols = cols, .classes = classes};
     d->samples = bp_tensor_create(ctx, dtype, BP_SHAPE(rows, cols));
     d->labels = bp_tensor_create(ctx, BP_I32, BP_SHAPE(rows));
+    bpi_lend(d->samples);
+    bpi_lend(d->labels);
     bp_status st = d->samples && d->labels ? BP_OK : BP_ERR_NOMEM;
     if (st == BP_OK)
         st = bp_write(d->samples, x, (size_t)rows * (size_t)cols * bp_dtype_bytes(dtype));
@@ -69,17 +74,23 @@ static bp_status create(bp_context *ctx, bp_dtype dtype, const void *x, const in
 bp_status bp_data_create(bp_context *ctx, bp_dtype dtype, const void *x, const int32_t *labels,
                          int64_t rows, int64_t cols, int32_t classes, bp_data **data)
 {
-    *data = NULL;
+    if (data)
+        *data = NULL;
     BPI_INSIDE(ctx, create(ctx, dtype, x, labels, rows, cols, classes, data));
+}
+
+static void free_late(bpi_late *late)
+{
+    bp_data_free((bp_data *)((char *)late - offsetof(bp_data, late)));
 }
 
 void bp_data_free(bp_data *d)
 {
-    if (!d || bpi_enter(d->ctx) != BP_OK)
+    if (!d || !bpi_enter_to_free(d->ctx, &d->late, free_late))
         return;
     bp_context *ctx = d->ctx;
-    bp_free(d->samples);
-    bp_free(d->labels);
+    bpi_kill(d->samples);
+    bpi_kill(d->labels);
     bpi_object_free(ctx, d, sizeof *d);
     bpi_leave(ctx);
 }
@@ -136,6 +147,8 @@ static bp_status subset(const bp_data *d, const int32_t *row, int64_t n, bp_data
     if (st == BP_OK && (st = bp_scope_begin(ctx, BP_NO_GRAD)) == BP_OK) {
         part->samples = bp_keep(bp_gather(d->samples, index));
         part->labels = bp_keep(bp_gather(d->labels, index));
+        bpi_lend(part->samples);
+        bpi_lend(part->labels);
         bp_status end = bp_scope_end(ctx);
         st = part->samples && part->labels ? end : end ? end : BP_ERR_NOMEM;
     }
@@ -199,6 +212,8 @@ static bp_status split_set(const bp_data *d, double fraction, uint64_t seed, bp_
                            bp_data **second)
 {
     bp_context *ctx = d->ctx;
+    BPI_TRY(bpi_given(ctx, first, "data_split: first"));
+    BPI_TRY(bpi_given(ctx, second, "data_split: second"));
     if (!(fraction > 0 && fraction < 1))
         return bpi_fail(ctx, BP_ERR_ARG, "data_split: the fraction %g is not in (0, 1)", fraction);
     size_t row_bytes = (size_t)d->rows * sizeof(int32_t);
@@ -216,8 +231,10 @@ static bp_status split_set(const bp_data *d, double fraction, uint64_t seed, bp_
 bp_status bp_data_split(const bp_data *d, double fraction, uint64_t seed, bp_data **first,
                         bp_data **second)
 {
-    *first = *second = NULL;
-    if (!d)
-        return BP_ERR_ARG;
+    if (first)
+        *first = NULL;
+    if (second)
+        *second = NULL;
+    BPI_LEADS(d, "data_split: data");
     BPI_INSIDE(d->ctx, split_set(d, fraction, seed, first, second));
 }

@@ -16,6 +16,7 @@ typedef struct digits {
 
 static bp_status create(bp_context *ctx, bp_data **data)
 {
+    BPI_TRY(bpi_given(ctx, data, "data_digits: data"));
     digits *d = bpi_host_alloc(ctx, sizeof *d);
     if (!d)
         return bpi_fail(ctx, BP_ERR_NOMEM, "data_digits: out of memory");
@@ -32,6 +33,7 @@ static bp_status create(bp_context *ctx, bp_data **data)
 
 bp_status bp_data_digits(bp_context *ctx, bp_data **data)
 {
-    *data = NULL;
+    if (data)
+        *data = NULL;
     BPI_INSIDE(ctx, create(ctx, data));
 }

@@ -70,6 +70,9 @@ static bp_status make(bp_context *ctx, const idx *x, const idx *y, bp_data **dat
 
 static bp_status read_pair(bp_context *ctx, const char *images, const char *labels, bp_data **data)
 {
+    BPI_TRY(bpi_given(ctx, images, "data_idx: images"));
+    BPI_TRY(bpi_given(ctx, labels, "data_idx: labels"));
+    BPI_TRY(bpi_given(ctx, data, "data_idx: data"));
     idx x = {0}, y = {0};
     bp_status st = read_idx(ctx, images, 3, &x);
     if (st == BP_OK)
@@ -86,6 +89,7 @@ static bp_status read_pair(bp_context *ctx, const char *images, const char *labe
 
 bp_status bp_data_idx(bp_context *ctx, const char *images, const char *labels, bp_data **data)
 {
-    *data = NULL;
+    if (data)
+        *data = NULL;
     BPI_INSIDE(ctx, read_pair(ctx, images, labels, data));
 }

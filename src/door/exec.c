@@ -5,6 +5,8 @@
 
 void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg)
 {
+    if (!ex || !body)
+        return;
     if (blocks == 1)
         body(arg, 0);
     else if (blocks > 1)
@@ -30,6 +32,8 @@ bp_status bpi_reserve(bp_exec *ex, size_t bytes)
 void bp_fault_range(bp_exec *ex, int64_t value)
 {
     uint32_t none = 0;
+    if (!ex)
+        return;
     if (__atomic_compare_exchange_n(&ex->fault->found_by, &none, BPI_FOUND_BY(ex->kernel), false,
                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ex->fault->index = BPI_FAULT_INDEX(0, value);

@@ -7,7 +7,7 @@
 #ifndef BPI_FPSTATE_H
 #define BPI_FPSTATE_H
 
-#if defined(__SSE__)
+#if defined(__SSE2_MATH__)
 
 #include <xmmintrin.h>
 

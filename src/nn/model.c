@@ -70,8 +70,8 @@ static bp_status build(bp_model *m, const char *layers)
 static bp_status create(bp_context *ctx, int64_t inputs, const char *layers, int32_t classes,
                         bp_model **out)
 {
-    if (!layers)
-        return bpi_fail(ctx, BP_ERR_ARG, "model_create: the text of layers is NULL");
+    BPI_TRY(bpi_given(ctx, layers, "model_create: layers"));
+    BPI_TRY(bpi_given(ctx, out, "model_create: model"));
     if (inputs < 1 || inputs > BPI_WIDTH_MAX || classes < 1 || classes > BPI_WIDTH_MAX)
         return bpi_fail(ctx, BP_ERR_ARG,
                         "model_create: %lld inputs, %d classes: 1 to %d are wanted",
@@ -93,13 +93,19 @@ static bp_status create(bp_context *ctx, int64_t inputs, const char *layers, int
 bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers, int32_t classes,
                           bp_model **model)
 {
-    *model = NULL;
+    if (model)
+        *model = NULL;
     BPI_INSIDE(ctx, create(ctx, inputs, layers, classes, model));
+}
+
+static void free_late(bpi_late *late)
+{
+    bp_model_free((bp_model *)((char *)late - offsetof(bp_model, late)));
 }
 
 void bp_model_free(bp_model *m)
 {
-    if (!m || bpi_enter(m->ctx) != BP_OK)
+    if (!m || !bpi_enter_to_free(m->ctx, &m->late, free_late))
         return;
     bp_context *ctx = m->ctx;
     bp_free(m->shift);
@@ -149,9 +155,17 @@ static bp_tensor *normal(bp_model *m, bp_tensor *samples, bp_tensor *index)
 
 bp_tensor *bp_model_logits(bp_model *m, bp_data *data, bp_tensor *index, int32_t training)
 {
-    if (!m || !data)
-        return NULL;
-    return forward(m, normal(m, bp_data_samples(data), index), training != 0);
+    const char *who = "model_logits";
+    bp_context *ctx = m ? m->ctx : bp_context_of(data ? bp_data_labels(data) : index);
+    if (m && data && index)
+        return forward(m, normal(m, bp_data_samples(data), index), training != 0);
+    if (!ctx) {
+        bpi_tell_thread(BP_ERR_ARG, "model_logits: model is NULL");
+    } else if (bpi_enter(ctx) == BP_OK) {
+        bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", who, !m ? "model" : !data ? "data" : "index");
+        bpi_leave(ctx);
+    }
+    return NULL;
 }
 
 /* Up to ROWS rows of predict or evaluate, in a scope without gradients. */
@@ -207,9 +221,12 @@ static bp_status samples_finite(const bp_model *m, const float *x, int64_t n)
 
 static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
 {
-    if (n < 0 || (n > 0 && (!x || !p)))
-        return bpi_fail(m->ctx, BP_ERR_ARG, "model_predict: %lld samples, x %s, p %s", (long long)n,
-                        x ? "given" : "NULL", p ? "given" : "NULL");
+    if (n < 0)
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_predict: %lld samples", (long long)n);
+    if (n > 0)
+        BPI_TRY(bpi_given(m->ctx, x, "model_predict: x"));
+    if (n > 0)
+        BPI_TRY(bpi_given(m->ctx, p, "model_predict: p"));
     BPI_TRY(samples_finite(m, x, n));
     BPI_TRY(bpi_params_finite(m->params, "model_predict"));
     for (int64_t i = 0; i < n; i += ROWS) {
@@ -222,8 +239,7 @@ static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
 
 bp_status bp_model_predict(bp_model *m, const float *x, int64_t n, float *p)
 {
-    if (!m)
-        return BP_ERR_ARG;
+    BPI_LEADS(m, "model_predict: model");
     BPI_INSIDE(m->ctx, predict(m, x, n, p));
 }
 
@@ -246,6 +262,8 @@ static bp_status evaluate_rows(bp_context *ctx, void *user)
 
 static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)
 {
+    BPI_TRY(bpi_given(m->ctx, loss, "model_evaluate: loss"));
+    BPI_TRY(bpi_given(m->ctx, accuracy, "model_evaluate: accuracy"));
     BPI_TRY(bpi_model_fits(m, data, "model_evaluate"));
     BPI_TRY(bpi_params_finite(m->params, "model_evaluate"));
     int64_t rows = bp_data_rows(data);
@@ -273,9 +291,11 @@ static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accu
 
 bp_status bp_model_evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)
 {
-    *loss = *accuracy = 0;
-    if (!m)
-        return BP_ERR_ARG;
+    if (loss)
+        *loss = 0;
+    if (accuracy)
+        *accuracy = 0;
+    BPI_LEADS(m, "model_evaluate: model");
     BPI_INSIDE(m->ctx, evaluate(m, data, loss, accuracy));
 }
 

@@ -27,8 +27,7 @@ static int32_t tensors_of(bp_model *m, const char **name, bp_tensor **tensor)
 
 static bp_status save(bp_model *m, const char *path, bool only_try)
 {
-    if (!path)
-        return bpi_fail(m->ctx, BP_ERR_ARG, "model_save: the path is NULL");
+    BPI_TRY(bpi_given(m->ctx, path, only_try ? "model_save_check: path" : "model_save: path"));
     const char *name[TENSORS_MAX];
     bp_tensor *tensor[TENSORS_MAX];
     char inputs[24], classes[24];
@@ -43,15 +42,13 @@ static bp_status save(bp_model *m, const char *path, bool only_try)
 
 bp_status bp_model_save(bp_model *m, const char *path)
 {
-    if (!m)
-        return BP_ERR_ARG;
+    BPI_LEADS(m, "model_save: model");
     BPI_INSIDE(m->ctx, save(m, path, false));
 }
 
 bp_status bp_model_save_check(bp_model *m, const char *path)
 {
-    if (!m)
-        return BP_ERR_ARG;
+    BPI_LEADS(m, "model_save_check: model");
     BPI_INSIDE(m->ctx, save(m, path, true));
 }
 
@@ -169,10 +166,10 @@ static bp_status fill(bp_model *m, const char *path, const bpi_safetensors *f)
     return BP_OK;
 }
 
-bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model)
+static bp_status load(bp_context *ctx, const char *path, bp_model **model)
 {
-    *model = NULL;
-    BPI_TRY(bpi_enter(ctx));
+    BPI_TRY(bpi_given(ctx, path, "model_load: path"));
+    BPI_TRY(bpi_given(ctx, model, "model_load: model"));
     bpi_safetensors f;
     bp_model *m = NULL;
     bp_status st = bpi_safetensors_read(ctx, path, &f);
@@ -185,6 +182,12 @@ bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model)
         *model = m;
     else
         bp_model_free(m);
-    bpi_leave(ctx);
     return st;
+}
+
+bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model)
+{
+    if (model)
+        *model = NULL;
+    BPI_INSIDE(ctx, load(ctx, path, model));
 }

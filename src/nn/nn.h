@@ -25,6 +25,7 @@ bp_status bpi_layers_parse(bp_context *ctx, const char *text, int32_t classes, b
 
 struct bp_model {
     bp_context *ctx;
+    bpi_late late;
     bp_params *params;
     bp_tensor *shift, *scale; /* the normaliser: f64 [inputs] each */
     bp_normalize how;         /* it was set; BP_NORMALIZE_DEFAULT: its file does not say */

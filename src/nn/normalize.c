@@ -134,8 +134,7 @@ static bp_status normalize(bp_model *m, bp_data *data, bp_normalize how)
 
 bp_status bp_model_normalize_as(bp_model *m, const bp_data *data, bp_normalize how)
 {
-    if (!m)
-        return BP_ERR_ARG;
+    BPI_LEADS(m, "model_normalize: model");
     BPI_INSIDE(m->ctx, normalize(m, (bp_data *)data, how)); /* which only reads it */
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/context.h"
 #include "core/error.h"
+#include "core/scope.h"
 #include "door/kernel_params.h"
 #include "open/open.h"
 #include "ops/rule.h"
@@ -14,7 +15,7 @@ static bp_status open_device(const char *name, const bp_hooks *hooks, bpi_device
                              char *why)
 {
     if (!name)
-        return bpi_why(why, BP_ERR_ARG, "the device name is NULL");
+        return bpi_why(why, BP_ERR_ARG, "device is NULL");
     if (!strcmp(name, "auto") && bpi_plugin_device("cuda", 0, hooks, device, why) == BP_OK)
         return BP_OK;
     if (!strcmp(name, "cpu") || !strcmp(name, "auto"))
@@ -57,27 +58,36 @@ static bp_status set_up(bp_context *ctx)
     return bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof rng), &rng, BPI_OWNER_LIBRARY, &ctx->rng);
 }
 
-bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **out)
+/* The hooks as we know them; what is wrong with them, in `why`. */
+static bp_status take_hooks(bp_hooks *ours, const bp_hooks *hooks, char *why)
 {
-    *out = NULL;
+    if (!hooks)
+        return BP_OK;
+    bp_status st = bpi_take_struct(ours, sizeof *ours, hooks, hooks->struct_bytes,
+                                   offsetof(bp_hooks, alloc), why);
+    if (st == BP_OK && (ours->alloc == NULL) != (ours->free == NULL))
+        st = bpi_why(why, BP_ERR_ARG, "hooks need both alloc and free, or neither");
+    if (st != BP_OK) /* the context that says so comes from, and goes back to, our own heap */
+        *ours = (bp_hooks){0};
+    return st;
+}
+
+static bp_status open_with(const char *device, const bp_hooks *hooks, bp_context **out)
+{
+    char why[160] = "";
     bp_hooks given = {0};
-    if (hooks) /* an older host's struct is shorter: what it does not know stays NULL */
-        memcpy(&given, hooks,
-               hooks->struct_bytes < sizeof given ? hooks->struct_bytes : sizeof given);
-    bool one_heap = (given.alloc == NULL) == (given.free == NULL);
-    if (!one_heap) /* the context that says so comes from, and goes back to, our own */
-        given.alloc = NULL, given.free = NULL;
+    bp_status st = take_hooks(&given, hooks, why);
     bp_context boot = {.hooks = given};
     bp_context *ctx = bpi_host_alloc(&boot, sizeof *ctx);
     if (!ctx)
         return BP_ERR_NOMEM;
     ctx->hooks = given;
     ctx->stats = boot.stats;
+    ctx->unwind = bpi_scopes_unwind;
     *out = ctx;
-    char why[160] = "";
-    if (!one_heap)
-        return bpi_fail(ctx, BP_ERR_ARG, "open: hooks need both alloc and free, or neither");
-    bp_status st = open_device(device, &ctx->hooks, &ctx->device, why);
+    if (st != BP_OK)
+        return bpi_fail(ctx, st, "open: %s", why);
+    st = open_device(device, &ctx->hooks, &ctx->device, why);
     if (st == BP_OK) {
         turn(ctx, BPI_COMES);
         st = set_up(ctx);
@@ -92,15 +102,24 @@ bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **o
     return st;
 }
 
+bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **ctx)
+{
+    BPI_LEADS(ctx, "open: ctx");
+    *ctx = NULL;
+    bpi_fp_state host = bpi_fp_enter();
+    bp_status st = open_with(device, hooks, ctx);
+    bpi_fp_leave(host);
+    return st == BP_ERR_NOMEM && !*ctx ? bpi_tell_thread(st, "open: out of memory") : st;
+}
+
 bp_status bp_open(const char *device, bp_context **ctx)
 {
     return bp_open_with(device, NULL, ctx);
 }
 
-static void end(bp_context *ctx)
+static void close_context(bp_context *ctx)
 {
-    if (ctx->device)
-        turn(ctx, BPI_COMES);
+    bpi_scopes_unwind(ctx, 0);
     bpi_tape_free(ctx);
     while (ctx->registered) {
         bp_op *op = ctx->registered;
@@ -121,14 +140,23 @@ static void end(bp_context *ctx)
     bpi_host_free(ctx, ctx, sizeof *ctx);
 }
 
+static void close_late(bpi_late *late)
+{
+    close_context((bp_context *)((char *)late - offsetof(bp_context, closing)));
+}
+
 void bp_close(bp_context *ctx)
 {
     if (!ctx)
         return;
-    while (ctx->depth > 0 && bp_scope_end(ctx) != BP_ERR_BUSY)
-        continue;
-    ctx->end = end;
-    ctx->closing = true;
-    if (ctx->objects == 0)
-        end(ctx);
+    if (!ctx->device) { /* nobody has ever been inside */
+        close_context(ctx);
+        return;
+    }
+    if (!bpi_enter_to_free(ctx, &ctx->closing, close_late))
+        return;
+    bpi_forget_abandoned(ctx, __builtin_frame_address(0));
+    ctx->closes = true;
+    bpi_free_at_end(ctx, &ctx->closing, close_late);
+    bpi_leave(ctx);
 }

@@ -47,9 +47,18 @@ const bp_op bpi_op_cross_entropy = {
 
 bp_tensor *bp_cross_entropy_correct(bp_tensor *logits, bp_tensor *labels, bp_tensor **correct)
 {
-    bp_tensor *out[BP_MAX_IO];
+    bp_tensor *out[BP_MAX_IO], *some = logits ? logits : labels;
+    if (correct)
+        *correct = NULL;
+    if (!correct && some && bpi_enter(bpi_at(some)->ctx) == BP_OK) {
+        bp_context *ctx = bpi_at(some)->ctx;
+        bpi_fail(ctx, BP_ERR_ARG, "cross_entropy_correct: correct is NULL");
+        bpi_leave(ctx);
+        return NULL;
+    }
     bp_tensor *loss = bpi_apply(&bpi_op_cross_entropy, (bp_tensor *[]){logits, labels}, NULL, out);
-    *correct = loss ? bp_detach(out[1]) : NULL;
+    if (loss && correct)
+        *correct = bp_detach(out[1]);
     return loss;
 }
 

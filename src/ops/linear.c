@@ -133,8 +133,9 @@ bp_tensor *bp_linear(bp_tensor *x, bp_tensor *w, bp_tensor *b)
 
 bp_tensor *bp_linear_relu(bp_tensor *x, bp_tensor *w, bp_tensor *b, double p)
 {
-    bpi_dropout_params drop;
-    if (!x || bpi_dropout_draw(bpi_at(x)->ctx, "linear_relu", p, &drop) != BP_OK)
+    bpi_dropout_params drop = {0};
+    bp_tensor *some = x ? x : w ? w : b;
+    if (some && bpi_dropout_draw(bpi_at(some)->ctx, "linear_relu", p, &drop) != BP_OK)
         return NULL;
     bpi_linear_params params = {.relu = 1, .keep = drop.keep, .site = drop.site};
     return bpi_apply(&bpi_op_linear_relu, (bp_tensor *[]){x, w, b}, &params, NULL);

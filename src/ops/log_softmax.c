@@ -36,8 +36,6 @@ const bp_op bpi_op_log_softmax = {
 
 bp_tensor *bp_log_softmax(bp_tensor *x, int32_t axis)
 {
-    if (!x)
-        return NULL;
     int32_t last = bp_shape_of(x).ndim - 1;
     if (axis == last || last < 0)
         return bpi_apply1(&bpi_op_log_softmax, x, NULL);

@@ -48,7 +48,7 @@ bp_tensor *bp_sum_axes(bp_tensor *x, uint32_t axes, int32_t keep)
 
 bp_tensor *bp_sum(bp_tensor *x)
 {
-    return x ? bp_sum_axes(x, (1u << bp_shape_of(x).ndim) - 1, 0) : NULL;
+    return bp_sum_axes(x, (1u << bp_shape_of(x).ndim) - 1, 0);
 }
 
 bp_tensor *bpi_sum_to(bp_tensor *x, const bp_shape *shape)

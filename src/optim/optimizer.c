@@ -15,6 +15,7 @@
 struct bp_optimizer {
     bpi_watched watched; /* by plans: `numbers` */
     bp_params *params;
+    bpi_late late;
     bpi_op_id kernel;          /* BPI_OP_adam or BPI_OP_sgd */
     int n_moments;             /* flat buffers beside the values */
     bp_tensor *moment[2];      /* m and v; or u */
@@ -129,6 +130,7 @@ static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr
                         bpi_update_params numbers, bp_optimizer **out)
 {
     bp_context *ctx = p->ctx;
+    BPI_TRY(bpi_given(ctx, out, "optimizer_create: opt"));
     const bp_optimizer made = {
         .params = p, .kernel = kernel, .n_moments = n_moments, .numbers = numbers};
     if (!fades(p->dtype, numbers.beta1))
@@ -149,7 +151,7 @@ static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr
     bp_status st = bpi_uploaded(ctx, BP_U8, BP_SHAPE(sizeof state), &state, BPI_OWNER_LIBRARY,
                                 &o->state);
     if (st == BP_OK) {
-        o->rate = bpi_window(o->state, 0, BP_F64, BP_SCALAR, BPI_OWNER_LIBRARY);
+        o->rate = bpi_window(o->state, 0, BP_F64, BP_SCALAR, BPI_OWNER_OBJECT);
         st = o->rate ? BP_OK : BP_ERR_NOMEM;
     }
     for (int i = 0; i < n_moments && st == BP_OK; i++)
@@ -167,16 +169,25 @@ static bp_status create(bp_params *p, bpi_op_id kernel, int n_moments, double lr
 
 bp_status bp_adam_create(bp_params *p, double lr, bp_optimizer **out)
 {
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    BPI_LEADS(p, "adam_create: params");
     bpi_update_params numbers = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay_from = 1};
-    BPI_INSIDE(p ? p->ctx : NULL, create(p, BPI_OP_adam, 2, lr, numbers, out));
+    BPI_INSIDE(p->ctx, create(p, BPI_OP_adam, 2, lr, numbers, out));
 }
 
 bp_status bp_sgd_create(bp_params *p, double lr, double momentum, bp_optimizer **out)
 {
-    *out = NULL;
+    if (out)
+        *out = NULL;
+    BPI_LEADS(p, "sgd_create: params");
     bpi_update_params numbers = {.beta1 = momentum, .decay_from = 1};
-    BPI_INSIDE(p ? p->ctx : NULL, create(p, BPI_OP_sgd, 1, lr, numbers, out));
+    BPI_INSIDE(p->ctx, create(p, BPI_OP_sgd, 1, lr, numbers, out));
+}
+
+static void free_late(bpi_late *late)
+{
+    bp_optimizer_free((bp_optimizer *)((char *)late - offsetof(bp_optimizer, late)));
 }
 
 void bp_optimizer_free(bp_optimizer *o)
@@ -184,7 +195,7 @@ void bp_optimizer_free(bp_optimizer *o)
     if (!o)
         return;
     bp_context *ctx = o->params->ctx;
-    if (bpi_enter(ctx) != BP_OK)
+    if (!bpi_enter_to_free(ctx, &o->late, free_late))
         return;
     release(o);
     bpi_leave(ctx);
@@ -212,7 +223,8 @@ static bp_status set(bp_optimizer *o, bp_optimizer_option option, double value)
 
 bp_status bp_optimizer_set(bp_optimizer *o, bp_optimizer_option option, double value)
 {
-    BPI_INSIDE(o ? o->params->ctx : NULL, set(o, option, value));
+    BPI_LEADS(o, "optimizer_set: opt");
+    BPI_INSIDE(o->params->ctx, set(o, option, value));
 }
 
 bp_tensor *bp_optimizer_rate(bp_optimizer *o)
@@ -220,15 +232,21 @@ bp_tensor *bp_optimizer_rate(bp_optimizer *o)
     return o ? o->rate : NULL;
 }
 
-bp_status bp_optimizer_steps(bp_optimizer *o, int64_t *steps)
+static bp_status steps_done(bp_optimizer *o, int64_t *steps)
 {
     bpi_optimizer_state state = {0};
-    *steps = 0;
-    if (!o)
-        return BP_ERR_ARG;
+    BPI_TRY(bpi_given(o->params->ctx, steps, "optimizer_steps: steps"));
     BPI_TRY(bp_read(o->state, &state, sizeof state));
     *steps = (int64_t)state.step;
     return BP_OK;
+}
+
+bp_status bp_optimizer_steps(bp_optimizer *o, int64_t *steps)
+{
+    if (steps)
+        *steps = 0;
+    BPI_LEADS(o, "optimizer_steps: opt");
+    BPI_INSIDE(o->params->ctx, steps_done(o, steps));
 }
 
 static bp_tensor *slice(bp_tensor *flat, const bpi_run *run)
@@ -319,5 +337,6 @@ static bp_status step(bp_optimizer *o)
 
 bp_status bp_optimizer_step(bp_optimizer *o)
 {
-    BPI_INSIDE(o ? o->params->ctx : NULL, step(o));
+    BPI_LEADS(o, "optimizer_step: opt");
+    BPI_INSIDE(o->params->ctx, step(o));
 }

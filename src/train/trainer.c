@@ -14,6 +14,7 @@ enum { OPTIONS = 8, STEPS_AHEAD = 8 }; /* steps given to the device before a loo
 
 struct bp_trainer {
     bp_context *ctx;
+    bpi_late late;
     bp_model *model;
     bp_data *data;
     double option[OPTIONS]; /* by number */
@@ -46,6 +47,7 @@ static const struct option {
 static bp_status create(bp_model *model, bp_data *data, bp_trainer **out)
 {
     bp_context *ctx = bp_model_context(model);
+    BPI_TRY(bpi_given(ctx, out, "trainer_create: trainer"));
     BPI_TRY(bpi_model_fits(model, data, "trainer_create"));
     bp_trainer *t = bpi_object_alloc(ctx, sizeof *t);
     if (!t)
@@ -62,9 +64,9 @@ static bp_status create(bp_model *model, bp_data *data, bp_trainer **out)
 
 bp_status bp_trainer_create(bp_model *model, bp_data *data, bp_trainer **trainer)
 {
-    *trainer = NULL;
-    if (!model)
-        return BP_ERR_ARG;
+    if (trainer)
+        *trainer = NULL;
+    BPI_LEADS(model, "trainer_create: model");
     BPI_INSIDE(bp_model_context(model), create(model, data, trainer));
 }
 
@@ -85,8 +87,7 @@ static bp_status set(bp_trainer *t, bp_train_option option, double value)
 
 bp_status bp_trainer_set(bp_trainer *t, bp_train_option option, double value)
 {
-    if (!t)
-        return BP_ERR_ARG;
+    BPI_LEADS(t, "trainer_set: trainer");
     BPI_INSIDE(t->ctx, set(t, option, value));
 }
 
@@ -114,9 +115,14 @@ static void release(bp_trainer *t)
     t->ready = false;
 }
 
+static void free_late(bpi_late *late)
+{
+    bp_trainer_free((bp_trainer *)((char *)late - offsetof(bp_trainer, late)));
+}
+
 void bp_trainer_free(bp_trainer *t)
 {
-    if (!t || bpi_enter(t->ctx) != BP_OK)
+    if (!t || !bpi_enter_to_free(t->ctx, &t->late, free_late))
         return;
     bp_context *ctx = t->ctx;
     release(t);
@@ -290,12 +296,14 @@ static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int3
 
 bp_status bp_trainer_run(bp_trainer *t, int64_t max_steps, double max_seconds, int32_t *done)
 {
-    *done = 0;
-    if (!t)
-        return BP_ERR_ARG;
+    if (done)
+        *done = 0;
+    BPI_LEADS(t, "trainer_run: trainer");
     BPI_TRY(bpi_enter(t->ctx));
     double start = now();
-    bp_status st = loop(t, max_steps, max_seconds, done);
+    bp_status st = bpi_given(t->ctx, done, "trainer_run: done");
+    if (st == BP_OK)
+        st = loop(t, max_steps, max_seconds, done);
     t->progress.seconds += now() - start;
     bpi_leave(t->ctx);
     return st;
@@ -307,11 +315,13 @@ void bp_trainer_stop(bp_trainer *t)
         atomic_store(&t->stop, true);
 }
 
-void bp_trainer_progress(const bp_trainer *t, bp_progress *progress)
+void bp_progress_of(const bp_trainer *t, bp_progress *progress, size_t struct_bytes)
 {
-    *progress = t ? t->progress : (bp_progress){0};
-    if (!t)
-        return;
-    bpi_epoch cut = bpi_epoch_cut(bp_data_rows(t->data), (int64_t)t->option[BP_TRAIN_BATCH]);
-    progress->epoch_steps = bpi_epoch_steps(&cut);
+    bp_progress now_at = {0};
+    if (t) {
+        bpi_epoch cut = bpi_epoch_cut(bp_data_rows(t->data), (int64_t)t->option[BP_TRAIN_BATCH]);
+        now_at = t->progress;
+        now_at.epoch_steps = bpi_epoch_steps(&cut);
+    }
+    bpi_give_struct(progress, struct_bytes, &now_at, sizeof now_at);
 }

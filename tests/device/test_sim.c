@@ -168,6 +168,8 @@ static void again(void)
     }
     sim->expect_error(0);
     sim->reset();
+}
+
 /* --- retries: whatever cuBLASLt says to an epilogue, the product is taken without ------------- */
 
 /* Lives in each of which one of these calls fails, with one status after the other from `first` on.

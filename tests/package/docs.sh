@@ -29,7 +29,8 @@ for block in "$work"/*.c "$work"/*.cu; do
     grep -q '^#include' "$block" || sed -i '1i #include <bpcuda/bpcuda.h>' "$block"
     if [ "${block##*.}" = cu ]; then
         [ -z "$cxx" ] && echo "not compiled, there is no C++ compiler: $block" && continue
-        "$cxx" -std=c++17 -xc++ -Wall -Wextra -Werror -Wno-unknown-pragmas -DBPI_SIM -Itests/sim \
+        "$cxx" -std=c++17 -xc++ -Wall -Wextra -Werror -Wno-unknown-pragmas \
+            -Wno-missing-field-initializers -DBPI_SIM -Itests/sim \
             -Itests/sim/include -Ikernels -Isrc -Iinclude -c "$block" -o "$block.o" || fail "$block"
     elif grep -qE '^int main\(' "$block"; then
         ran=$((ran + 1))
