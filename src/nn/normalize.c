@@ -13,7 +13,7 @@
 bp_status bpi_model_fits(const bp_model *m, bp_data *data, const char *who)
 {
     if (!data)
-        return bpi_fail(m->ctx, BP_ERR_ARG, "%s: the data set is NULL", who);
+        return bpi_fail(m->ctx, BP_ERR_ARG, "%s: data is NULL", who);
     if (bp_context_of(bp_data_labels(data)) != m->ctx)
         return bpi_fail(m->ctx, BP_ERR_DEVICE, "%s: the data set belongs to another context", who);
     if (bp_data_cols(data) == m->inputs && bp_data_classes(data) <= m->classes)
