@@ -152,8 +152,9 @@ CLAIM(a_recording_that_fails_has_done_nothing)
         {MAKES_OPTIMISER, BP_ERR_STATE, "optimizer_create: not while a plan is recorded"},
         {FREEZES, BP_ERR_STATE, "param_freeze: not while a plan is recorded"},
         {FAILS, BP_ERR_IO, NULL},
-        {ENDS, BP_ERR_STATE, "plan_record: the step ended the scope it was called in"},
-        {BEGINS, BP_ERR_STATE, "plan_record: the step left 1 of its scopes open"}};
+        {ENDS, BP_ERR_STATE,
+         "plan_record: the function that it called ended a scope that it had not begun"},
+        {BEGINS, BP_ERR_STATE, "plan_record: the function that it called left a scope open"}};
     net n, clean;
     bp_plan *p;
     int64_t steps;

@@ -51,7 +51,7 @@ bp_tensor *bpi_dropout_at(bp_tensor *x, bpi_dropout_params params)
 
 bp_tensor *bp_dropout(bp_tensor *x, double p)
 {
-    bpi_dropout_params params;
+    bpi_dropout_params params = {0};
     if (x && bpi_dropout_draw(bpi_at(x)->ctx, "dropout", p, &params) != BP_OK)
         return NULL;
     return bpi_dropout_at(x, params);
