@@ -1,0 +1,69 @@
+# Planted bugs.
+#
+# planted/<name>/<file>: a copy of a file of src with `from` turned into `to`. It is compiled into a
+# build of the tests ahead of the library's, and they must report it.
+function(bpcuda_bad_copy name file from to)
+    set(source ${PROJECT_SOURCE_DIR}/src/${file})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(READ ${source} text)
+    string(REPLACE "${from}" "${to}" bad "${text}")
+    if(bad STREQUAL text)
+        message(FATAL_ERROR "planted bug ${name}: ${file} has no \"${from}\" any more")
+    endif()
+    set(copy ${CMAKE_CURRENT_BINARY_DIR}/planted/${name}/${file})
+    file(CONFIGURE OUTPUT ${copy} CONTENT "${bad}" @ONLY)
+endfunction()
+
+# In a file of src/cpu: a reader of the table of cases reports the op whose kernel file holds it.
+function(bpcuda_planted name op file from to)
+    bpcuda_bad_copy(${name} cpu/${file} "${from}" "${to}")
+    set(dir ${CMAKE_CURRENT_BINARY_DIR}/planted/${name})
+    set(kernel ${PROJECT_SOURCE_DIR}/src/cpu/${op}.c)
+    if(file STREQUAL "${op}.c")
+        set(kernel ${dir}/cpu/${file})
+    endif()
+    add_executable(planted_${name} plain/test_cases.c)
+    foreach(level ${cpu_levels})
+        foreach(f64 0 1)
+            set(object planted_${name}_${level}_f64_${f64})
+            add_library(${object} OBJECT ${kernel})
+            target_link_libraries(${object} PRIVATE bpcuda_flags)
+            target_include_directories(${object} BEFORE PRIVATE ${dir})
+            target_include_directories(${object} PRIVATE
+                ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+            bpcuda_level_flags(${object} ${level} ${f64})
+            target_sources(planted_${name} PRIVATE $<TARGET_OBJECTS:${object}>)
+        endforeach()
+    endforeach()
+    target_link_libraries(planted_${name} PRIVATE bpcuda_test_support)
+    foreach(reader ${ARGN})
+        bpcuda_test(planted_${name}_${reader} planted planted_${name} --must-catch=${op} ${reader})
+    endforeach()
+endfunction()
+
+bpcuda_planted(wrong_sign log_softmax log_softmax.c
+    "dy[i] - bpi_exp(y[i]) * sum" "dy[i] + bpi_exp(y[i]) * sum" gradients golden)
+bpcuda_planted(missing_mean cross_entropy cross_entropy.c
+    "n = (double)w->x.n" "n = 1" gradients second fused golden)
+bpcuda_planted(last_block exp elementwise.h
+    "(l->pieces + l->per_block - 1) / l->per_block" "l->pieces / l->per_block" truth)
+
+# In a file of src/autograd or src/ops: random graphs report it.
+function(bpcuda_planted_graphs name file from to)
+    bpcuda_bad_copy(${name} ${file} "${from}" "${to}")
+    add_executable(planted_${name} ${graph_sources}
+        ${CMAKE_CURRENT_BINARY_DIR}/planted/${name}/${file})
+    target_link_libraries(planted_${name} PRIVATE bpcuda_test_support)
+    bpcuda_test(planted_${name} planted planted_${name} --count=300 --must-catch)
+endfunction()
+
+bpcuda_planted_graphs(sink_overwrites autograd/deliver.c
+    "*add = open_segment(g->walk, leaf->store, seg)"
+    "*add = 0, open_segment(g->walk, leaf->store, seg)")
+bpcuda_planted_graphs(composed_twice autograd/backward.c
+    "bp_require_grad(g->call.in[i])"
+    "i && bpi_at(g->call.in[i])->storage == bpi_at(g->call.in[i - 1])->storage
+         ? in[i - 1] : bp_require_grad(g->call.in[i])")
+bpcuda_planted_graphs(handed_too_often autograd/backward.c
+    "node->consumers == 1 ? node : NULL" "node")
+bpcuda_planted_graphs(not_taken_back autograd/deliver.c "p->segment[i].window = 0" "(void)0")
