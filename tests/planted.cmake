@@ -60,10 +60,10 @@ endfunction()
 bpcuda_planted_graphs(sink_overwrites autograd/deliver.c
     "*add = open_segment(g->walk, leaf->store, seg)"
     "*add = 0, open_segment(g->walk, leaf->store, seg)")
-bpcuda_planted_graphs(composed_twice autograd/backward.c
+bpcuda_planted_graphs(composed_twice autograd/walk.c
     "bp_require_grad(g->call.in[i])"
     "i && bpi_at(g->call.in[i])->storage == bpi_at(g->call.in[i - 1])->storage
          ? in[i - 1] : bp_require_grad(g->call.in[i])")
-bpcuda_planted_graphs(handed_too_often autograd/backward.c
+bpcuda_planted_graphs(handed_too_often autograd/walk.c
     "node->consumers == 1 ? node : NULL" "node")
 bpcuda_planted_graphs(not_taken_back autograd/deliver.c "p->segment[i].window = 0" "(void)0")

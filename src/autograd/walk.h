@@ -34,6 +34,8 @@ bp_status bpi_add_gradient(bp_context *ctx, const bpi_walk *w, bp_tensor **slot,
 /* After a walk that failed: gradients that it began are forgotten, and a store where it added to
  * what was there is invalid. */
 void bpi_take_back(bp_context *ctx, const bpi_walk *w);
+/* From y's place down to w->first, with dy pending there. */
+bp_status bpi_walk_back(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tensor *dy);
 /* The node of input i, if its gradient may be handed over before its activation. */
 bpi_node *bpi_sole_producer(bpi_grad_call *g, int i);
 /* The rule of an op that has only a composition. */

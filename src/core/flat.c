@@ -1,0 +1,186 @@
+/* The flat buffers of a store: where its parameters lie in them, their initial values, and which of
+ * their gradients a step finds in the window.
+ *
+ * The weights (rank 2 and more: those that take weight decay) come first, then the rest, each group
+ * in order of declaration: an optimiser launches once, or twice with decay. */
+#include <math.h>
+#include <string.h>
+
+#include "core/context.h"
+#include "core/error.h"
+#include "core/params.h"
+#include "core/view.h"
+#include "door/philox.h"
+
+static bool takes_decay(const bpi_segment *s)
+{
+    return s->shape.ndim >= 2;
+}
+
+/* Initial values as a store keeps them, in `host`. The draw for an element depends on its logical
+ * index, not on the pitch. */
+static void initialise(const bp_params *p, int64_t i, unsigned char *host)
+{
+    const bpi_segment *s = &p->segment[i];
+    if (s->init == BP_INIT_ZERO)
+        return;
+    int64_t count = bp_shape_count(s->shape);
+    int64_t cols = s->shape.ndim ? s->shape.dim[s->shape.ndim - 1] : 1;
+    int64_t pitch = s->shape.ndim == 2 ? bpi_view_of(s->value)->stride[0] : cols;
+    int64_t fan_in = s->shape.ndim ? count / s->shape.dim[0] : 1;
+    double bound = sqrt((s->init == BP_INIT_HE ? 6.0 : 3.0) / (double)fan_in);
+    bpi_stream stream = {p->ctx->seed, p->ctx->drawn_stores,
+                         bpi_purpose_site(BPI_PURPOSE_INIT, (uint32_t)i)};
+    uint32_t word[4] = {0};
+    for (int64_t e = 0; e < count; e++) {
+        if (e % 4 == 0)
+            bpi_philox_block(&stream, (uint64_t)e / 4, word);
+        double u = ((double)word[e % 4] + 0.5) / 4294967296.0; /* in (0, 1) */
+        double x = s->init == BP_INIT_ONE ? 1 : bound * (2 * u - 1);
+        int64_t at = s->offset + e / cols * pitch + e % cols;
+        if (p->dtype == BP_F32)
+            ((float *)host)[at] = (float)x;
+        else
+            ((double *)host)[at] = x;
+    }
+}
+
+static bool draws(const bp_params *p)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->segment[i].init == BP_INIT_LECUN || p->segment[i].init == BP_INIT_HE)
+            return true;
+    return false;
+}
+
+/* The part of a flat buffer that is segment i's. */
+static bpi_storage *part_of(const bp_params *p, bp_tensor *flat, int64_t i)
+{
+    size_t at = (size_t)p->segment[i].offset * bp_dtype_bytes(p->dtype);
+    return bpi_storage_part(p->ctx, bpi_at(flat)->storage, (char *)bpi_view_of(flat)->data + at,
+                            (int32_t)i);
+}
+
+/* Points a segment's handles into the flat buffers. */
+static bool attach(bp_params *p, int64_t i)
+{
+    bpi_segment *s = &p->segment[i];
+    bpi_tensor *value = bpi_at(s->value);
+    bpi_storage *grad = part_of(p, p->grads, i);
+    value->storage = part_of(p, p->values, i);
+    if (grad && value->storage) {
+        value->view.data = grad->data;
+        s->grad = bpi_handle(p->ctx, grad, &value->view, BPI_OWNER_OBJECT);
+        value->view.data = value->storage->data;
+    }
+    bpi_storage_release(p->ctx, grad); /* the handle holds it now */
+    return s->grad != NULL;
+}
+
+static bp_status allocate(bp_params *p, unsigned char *host)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        initialise(p, i, host);
+    bp_shape flat = BP_SHAPE(p->count);
+    BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, host, BPI_OWNER_LIBRARY, &p->values));
+    BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, NULL, BPI_OWNER_LIBRARY, &p->grads));
+    bool ok = true;
+    for (int64_t i = 0; i < p->n && ok; i++)
+        ok = attach(p, i);
+    return ok ? BP_OK : BP_ERR_NOMEM;
+}
+
+bp_status bpi_params_materialize(bp_params *p)
+{
+    bp_context *ctx = p->ctx;
+    if (p->values)
+        return BP_OK;
+    BPI_TRY(bpi_not_recording(ctx, "the first use of a parameter store"));
+    p->count = 0;
+    int32_t *link = &p->first;
+    for (int decay = 1; decay >= 0; decay--)
+        for (int64_t i = 0; i < p->n; i++) {
+            bpi_segment *s = &p->segment[i];
+            if (takes_decay(s) != (bool)decay)
+                continue;
+            s->offset = p->count;
+            p->count += s->count;
+            *link = (int32_t)i;
+            link = &s->next;
+        }
+    *link = -1;
+    size_t bytes = (size_t)p->count * bp_dtype_bytes(p->dtype);
+    unsigned char *host = bpi_host_alloc(ctx, bytes ? bytes : 1);
+    bp_status st = host ? allocate(p, host) : BP_ERR_NOMEM;
+    bpi_host_free(ctx, host, bytes ? bytes : 1);
+    if (st == BP_OK) {
+        ctx->drawn_stores += draws(p);
+        return BP_OK;
+    }
+    for (int64_t i = 0; i < p->n; i++) { /* as before the call: it can be tried again */
+        bpi_segment *s = &p->segment[i];
+        bpi_kill(s->grad);
+        s->grad = NULL;
+        bpi_storage_release(ctx, bpi_at(s->value)->storage);
+        bpi_at(s->value)->storage = NULL;
+    }
+    bpi_kill(p->values);
+    bpi_kill(p->grads);
+    p->values = p->grads = NULL;
+    if (st != BP_ERR_NOMEM)
+        return st;
+    return bpi_fail(ctx, st, "params: no memory for %lld parameters", (long long)p->count);
+}
+
+/* --- the gradient window ----------------------------------------------------------------- */
+
+static bool reached(const bp_params *p, const bpi_segment *s)
+{
+    return s->window == p->window && !s->frozen;
+}
+
+bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
+{
+    while (from >= 0 && !reached(p, &p->segment[from]))
+        from = p->segment[from].next;
+    if (from < 0)
+        return false;
+    run->begin = p->segment[from].offset;
+    run->decays = takes_decay(&p->segment[from]);
+    while (from >= 0 && reached(p, &p->segment[from]) &&
+           (merge || takes_decay(&p->segment[from]) == run->decays)) {
+        run->end = p->segment[from].offset + p->segment[from].count;
+        from = p->segment[from].next;
+    }
+    run->next = from;
+    return true;
+}
+
+bp_status bpi_params_written(bp_params *p, const char *writer)
+{
+    for (int64_t i = 0; i < p->n; i++) {
+        if (!reached(p, &p->segment[i]))
+            continue;
+        bpi_storage *s = bpi_at(p->segment[i].value)->storage;
+        BPI_TRY(bpi_recorder_writes(p->ctx, s));
+        bpi_storage_written(s, writer);
+    }
+    return BP_OK;
+}
+
+bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s)
+{
+    bool mine = p->values && s->whole && (s->whole == bpi_at(p->values)->storage ||
+                                          s->whole == bpi_at(p->grads)->storage);
+    return mine ? &p->segment[s->part_number] : NULL;
+}
+
+bp_status bp_grad_clear(bp_params *p)
+{
+    BPI_LEADS(p, "grad_clear: params");
+    BPI_TRY(bpi_enter(p->ctx));
+    p->window++;
+    p->invalid = false;
+    bpi_leave(p->ctx);
+    return BP_OK;
+}
