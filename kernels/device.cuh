@@ -46,16 +46,18 @@ static inline unsigned grid_of(int64_t blocks)
 }
 
 /* Launches on the stream of ex and returns the status; no blocks, no launch. */
-#define BPI_LAUNCH(ex, blocks, threads, shared_bytes, kernel, ...)                                \
+#define BPI_LAUNCH(ex, blocks, ...)                                                               \
     ((blocks) == 0                 ? (bp_status)BP_OK                                             \
      : bpi_cuda_flush(ex) != BP_OK ? (bp_status)BP_ERR_DEVICE                                     \
-                                   : bpi_cuda_launched(                                           \
-                                         ex,                                                      \
-                                         bpi::launch(__FILE__, __LINE__, #kernel, kernel,         \
-                                                     dim3(bpi::grid_of(blocks)),                  \
-                                                     dim3((unsigned)(threads)), shared_bytes,     \
-                                                     bpi_cuda_of(ex)->stream, __VA_ARGS__),       \
-                                         #kernel))
+                                   : BPI_LAUNCH_FIRST(ex, blocks, __VA_ARGS__))
+
+/* The same, ahead of the small calls that have gathered: it is they that are launched. */
+#define BPI_LAUNCH_FIRST(ex, blocks, threads, shared_bytes, kernel, ...)                          \
+    bpi_cuda_launched(ex,                                                                         \
+                      bpi::launch(__FILE__, __LINE__, #kernel, kernel,                            \
+                                  dim3(bpi::grid_of(blocks)), dim3((unsigned)(threads)),          \
+                                  shared_bytes, bpi_cuda_of(ex)->stream, __VA_ARGS__),            \
+                      #kernel)
 
 enum { WARP = 32 };
 static constexpr unsigned ALL_LANES = 0xffffffffu;

@@ -13,5 +13,5 @@ __global__ void __launch_bounds__(256) small_kernel(const bpi_small_list list, b
 
 bp_status bpi_cuda_run_small(bp_exec *ex, const bpi_small_list *list)
 {
-    return BPI_LAUNCH(ex, 1, 256, 0, (bpi::small_kernel), *list, ex->fault);
+    return BPI_LAUNCH_FIRST(ex, 1, 256, 0, (bpi::small_kernel), *list, ex->fault);
 }

@@ -84,6 +84,8 @@ bp_status bpi_cuda_take_small(bp_exec *ex, const bp_view *reads, const bp_view *
                               bpi_small_list *list);
 bp_status bpi_cuda_run_small(bp_exec *ex, const bpi_small_list *list); /* kernels/small.cu */
 
+/* --- errors (error.c) ------------------------------------------------------------------------ */
+
 /* The status of a CUDA call; on failure the device's `why` says which failed and how. */
 bp_status bpi_cuda_check(bpi_cuda *d, cudaError_t error, const char *call);
 
@@ -91,9 +93,11 @@ bp_status bpi_cuda_check(bpi_cuda *d, cudaError_t error, const char *call);
  * a fault that would otherwise show up later. */
 bp_status bpi_cuda_launched(bp_exec *ex, cudaError_t error, const char *kernel);
 
+/* --- after a product (kernels/linear_finish.cu) ---------------------------------------------- */
+
 /* What a library's product leaves to do, in place on y [rows, cols], in this order: add bias[j];
  * ReLU (NaN passes); dropout, element i * cols + j of the stream (philox.h). Then, for the way
- * back, bit j of row i of mask says !(y <= 0). kernels/linear_finish.cu. */
+ * back, bit j of row i of mask says !(y <= 0). */
 typedef struct bpi_linear_finish {
     bp_dtype dtype;
     void *y;

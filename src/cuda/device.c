@@ -1,162 +1,13 @@
-/* A CUDA device: opening and closing it, errors, whose turn it is, and streams of work as graphs.
- * Memory and transfers: memory.c. Products: lt.c. Kernels: kernels/ and the table at the end.
+/* A CUDA device: opening and closing it. Memory and transfers: memory.c. Work as graphs: graph.c.
+ * Products: lt.c. Whose turn it is: turn.c. Kernels: kernels/ and the table at the end.
  *
  * Compiled a second time it is the simulated device (tests/sim), with our own CUDA below it. */
 #define _GNU_SOURCE /* secure_getenv */
-#include "cuda/cuda.h"
-
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cuda/inside.h"
-
-/* --- errors ------------------------------------------------------------------------------- */
-
-static bp_status failed(bpi_cuda *d, cudaError_t error, const char *kind, const char *name,
-                        int length)
-{
-    (void)cudaGetLastError(); /* said here, so not again by the next call */
-    if (error == cudaErrorMemoryAllocation)
-        return BP_ERR_NOMEM;
-    snprintf(d->base.why, sizeof d->base.why, "%s%.*s: %s (%s)%s", kind, length, name,
-             cudaGetErrorString(error), cudaGetErrorName(error),
-             d->debug_sync ? "" : "; BPCUDA_DEBUG_SYNC=1 names the kernel it began in");
-    return BP_ERR_DEVICE;
-}
-
-bp_status bpi_cuda_check(bpi_cuda *d, cudaError_t error, const char *call)
-{
-    return error == cudaSuccess ? BP_OK : failed(d, error, "", call, (int)strcspn(call, "("));
-}
-
-bp_status bpi_cuda_launched(bp_exec *ex, cudaError_t error, const char *kernel)
-{
-    bpi_cuda *d = bpi_cuda_of(ex);
-    if (error == cudaSuccess && d->debug_sync && !d->capturing)
-        error = cudaStreamSynchronize(d->stream);
-    if (error == cudaSuccess)
-        return BP_OK;
-    int brackets = kernel[0] == '('; /* around a template's parameters, for a macro's sake */
-    return failed(d, error, "kernel ", kernel + brackets, (int)strlen(kernel) - 2 * brackets);
-}
-
-/* --- turns --------------------------------------------------------------------------------- */
-
-/* The driver's own calls, because the runtime's cannot put back "no device": the current context of
- * the thread. NULL on the simulated device. */
-static int (*get_context)(void **context);
-static int (*set_context)(void *context);
-
-static void find_driver(void)
-{
-    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!driver)
-        return;
-    *(void **)&get_context = dlsym(driver, "cuCtxGetCurrent");
-    *(void **)&set_context = dlsym(driver, "cuCtxSetCurrent");
-}
-
-/* The host's own captures, in whatever thread, must not forbid what we call, nor be spoilt by it. */
-static void cuda_turn(bpi_device *device, int32_t turn)
-{
-    bpi_cuda *d = (bpi_cuda *)device;
-    if (turn == BPI_LEAVES) {
-        (void)cudaThreadExchangeStreamCaptureMode(&d->host_mode);
-        if (set_context)
-            set_context(d->host_context);
-        return;
-    }
-    if (turn == BPI_COMES) {
-        d->host_context = NULL;
-        if (get_context)
-            get_context(&d->host_context);
-    }
-    (void)cudaSetDevice(d->number); /* first, or the runtime takes device 0 for another call */
-    if (turn == BPI_COMES) {
-        d->host_mode = cudaStreamCaptureModeRelaxed;
-        (void)cudaThreadExchangeStreamCaptureMode(&d->host_mode);
-    }
-}
-
-/* A capture and a heuristic can both make the driver or cuBLAS load code, wait for it or allocate,
- * and neither says that it may do so in one thread while another captures. The lock is the
- * process's, as those are; both are rare, and nobody's code runs inside. */
-static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER;
-
-void bpi_cuda_lock(void)
-{
-    pthread_mutex_lock(&alone);
-}
-
-void bpi_cuda_unlock(void)
-{
-    pthread_mutex_unlock(&alone);
-}
-
-/* --- graphs -------------------------------------------------------------------------------- */
-
-static bp_status cuda_capture(bpi_device *device)
-{
-    bpi_cuda *d = (bpi_cuda *)device;
-    d->small.n = 0;
-    bpi_cuda_lock();
-    cudaError_t error = cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeRelaxed);
-    d->capturing = error == cudaSuccess;
-    if (!d->capturing)
-        bpi_cuda_unlock();
-    return bpi_cuda_check(d, error, "cudaStreamBeginCapture");
-}
-
-static bp_status cuda_captured(bpi_device *device, bpi_graph **out, int64_t *nodes)
-{
-    bpi_cuda *d = (bpi_cuda *)device;
-    cudaGraph_t graph = NULL;
-    cudaGraphExec_t exec = NULL;
-    size_t count = 0;
-    bp_exec ex = {.device = device, .fault = d->fault};
-    bp_status flushed = bpi_cuda_flush(&ex);
-    d->capturing = 0;
-    cudaError_t ended = cudaStreamEndCapture(d->stream, &graph);
-    bpi_cuda_unlock();
-    bp_status st = bpi_cuda_check(d, ended, "cudaStreamEndCapture");
-    if (flushed != BP_OK)
-        st = flushed;
-    if (st == BP_OK)
-        st = bpi_cuda_check(d, cudaGraphGetNodes(graph, NULL, &count), "cudaGraphGetNodes");
-    if (st == BP_OK)
-        st = bpi_cuda_check(d, cudaGraphInstantiateWithFlags(&exec, graph, 0),
-                            "cudaGraphInstantiate");
-    if (st == BP_OK)
-        st = bpi_cuda_check(d, cudaGraphUpload(exec, d->stream), "cudaGraphUpload");
-    if (graph)
-        (void)cudaGraphDestroy(graph);
-    if (st != BP_OK && exec)
-        (void)cudaGraphExecDestroy(exec);
-    *out = st == BP_OK ? (bpi_graph *)exec : NULL;
-    *nodes = (int64_t)count;
-    return st;
-}
-
-static bp_status cuda_launch(bpi_device *device, bpi_graph *graph)
-{
-    bpi_cuda *d = (bpi_cuda *)device;
-    cudaError_t error = cudaGraphLaunch((cudaGraphExec_t)graph, d->stream);
-    if (error == cudaSuccess && d->debug_sync)
-        error = cudaStreamSynchronize(d->stream);
-    return bpi_cuda_check(d, error, "cudaGraphLaunch");
-}
-
-static void cuda_drop(bpi_device *device, bpi_graph *graph)
-{
-    bpi_cuda *d = (bpi_cuda *)device;
-    (void)cudaStreamSynchronize(d->stream);
-    (void)cudaGraphExecDestroy((cudaGraphExec_t)graph);
-}
-
-/* --- opening and closing ------------------------------------------------------------------- */
 
 static bp_status cuda_set_threads(bpi_device *device, int32_t threads)
 {
@@ -172,7 +23,7 @@ static void cuda_count(bpi_device *device, bp_stats *stats)
 static void cuda_close(bpi_device *device)
 {
     bpi_cuda *d = (bpi_cuda *)device;
-    cuda_turn(device, BPI_COMES);
+    bpi_cuda_turn(device, BPI_COMES);
     if (d->stream)
         (void)cudaStreamSynchronize(d->stream);
     bpi_lt_close(d->lt);
@@ -188,7 +39,7 @@ static void cuda_close(bpi_device *device)
     if (d->pool)
         (void)cudaMemPoolDestroy(d->pool);
     (void)cudaGetLastError();
-    cuda_turn(device, BPI_LEAVES);
+    bpi_cuda_turn(device, BPI_LEAVES);
     free(d);
 }
 
@@ -196,8 +47,8 @@ static const bpi_device_calls calls = {
     .alloc = bpi_cuda_alloc, .free = bpi_cuda_free, .upload = bpi_cuda_upload,
     .download = bpi_cuda_download, .set_threads = cuda_set_threads,
     .set_precision = bpi_lt_set_precision, .count = cuda_count, .close = cuda_close,
-    .capture = cuda_capture, .captured = cuda_captured, .launch = cuda_launch, .drop = cuda_drop,
-    .turn = cuda_turn};
+    .capture = bpi_cuda_capture, .captured = bpi_cuda_captured, .launch = bpi_cuda_launch,
+    .drop = bpi_cuda_drop, .turn = bpi_cuda_turn};
 
 /* Whether the device is there, in words a user can act on. */
 static bp_status find_device(int32_t number, char *why)
@@ -271,7 +122,7 @@ bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hook
         snprintf(why, 160, "the library of this device belongs to another build of bpcuda");
         return BP_ERR_DEVICE;
     }
-    find_driver();
+    bpi_cuda_find_driver();
     bp_status st = find_device(number, why);
     bpi_cuda *d = st == BP_OK ? calloc(1, sizeof *d) : NULL;
     if (!d)
@@ -279,9 +130,9 @@ bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hook
     d->base.calls = &calls;
     d->number = number;
     fill_tables(d);
-    cuda_turn(&d->base, BPI_COMES);
+    bpi_cuda_turn(&d->base, BPI_COMES);
     st = set_up(d);
-    cuda_turn(&d->base, BPI_LEAVES);
+    bpi_cuda_turn(&d->base, BPI_LEAVES);
     if (st == BP_OK) {
         *device = &d->base;
         return BP_OK;

@@ -16,6 +16,10 @@
             return bpi_cuda_check(d, try_error_, #call); \
     } while (0)
 
+/* --- turn.c: a thread of the host lends itself to the device ------------------------------- */
+
+void bpi_cuda_find_driver(void); /* before the first turn */
+void bpi_cuda_turn(bpi_device *device, int32_t turn);
 /* One thread at a time in the process, for what libraries do behind a heuristic or a capture. */
 void bpi_cuda_lock(void);
 void bpi_cuda_unlock(void);
@@ -29,6 +33,13 @@ void *bpi_cuda_alloc(bpi_device *device, size_t bytes);
 void bpi_cuda_free(bpi_device *device, void *p, size_t bytes);
 bp_status bpi_cuda_upload(bpi_device *device, void *dst, const void *src, size_t bytes);
 bp_status bpi_cuda_download(bpi_device *device, void *dst, const void *src, size_t bytes);
+
+/* --- graph.c: streams of work as graphs ---------------------------------------------------- */
+
+bp_status bpi_cuda_capture(bpi_device *device);
+bp_status bpi_cuda_captured(bpi_device *device, bpi_graph **out, int64_t *nodes);
+bp_status bpi_cuda_launch(bpi_device *device, bpi_graph *graph);
+void bpi_cuda_drop(bpi_device *device, bpi_graph *graph);
 
 /* --- lt.c: one matrix product for every layer, by cuBLASLt --------------------------------- */
 
