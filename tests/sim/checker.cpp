@@ -1,37 +1,24 @@
-/* The checker: kernels are compiled with -fsanitize=thread,alignment, and the calls which that puts
- * before each access come here. Only a build with BPI_SIM_CHECK has it.
+/* The checker: kernels are compiled with -fsanitize=thread,alignment, and the calls which that
+ * puts before each access come here. Only a build with BPI_SIM_CHECK has it.
  *
  * Each 4 bytes of device and shared memory have a Cell: who wrote them last, who read them since.
- * Time is one counter, which steps at every event that orders threads; as blocks run one after the
- * other, a time also says in which block it was. An earlier access is ordered before one of now if
- *   - it was in an earlier launch, or by the same thread,
- *   - or in this block before its last barrier, or in this warp before its last __syncwarp (votes
- *     and shuffles order no memory),
- *   - or in a block whose release this one has acquired. A release is a __threadfence() and then an
- *     atomic operation, by one thread: of what it did before the fence, and of what its block did
- *     before the barrier before the fence. An atomic operation on the same word and then a
- *     __threadfence() acquire it, for that thread, and for its block from the next barrier on.
- * Anything else is a race, unless both are reads or both are atomic. What a cell cannot hold (more
- * than one reader at a time) is widened or forgotten so that no report is false; some races are
- * missed. */
+ * An access that order.h does not put after an earlier one is a race, unless both are reads or
+ * both are atomic. What a cell cannot hold (more than one reader at a time) is widened or
+ * forgotten so that no report is false; some races are missed. */
 #ifdef BPI_SIM_CHECK
-#include "simt_internal.h"
+#include "order.h"
 
 #include <dlfcn.h>
-#include <map>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <vector>
 
 namespace sim {
 
 enum { CELL_BYTES = 4, TIME_BITS = 44, THREAD_BITS = 10 };
 
-/* Readers of a cell that are not known to be ordered: one, some of a warp, some of a block. */
-enum Spread { ALONE, OF_WARP, OF_BLOCK };
-
-/* Masks: which of the bytes. `visitor` is the last reader in a block before that of `reader`. */
+/* Masks: which of the bytes. `spread` is that of the readers that are not known to be ordered;
+ * `visitor` is the last reader in a block before that of `reader`. */
 struct Cell {
     uint64_t write_time : TIME_BITS, writer : THREAD_BITS, write_mask : 4, write_atomic : 1;
     uint64_t read_time : TIME_BITS, reader : THREAD_BITS, read_mask : 4, spread : 2;
@@ -44,132 +31,6 @@ struct Shadow {
     char *initialised; /* of each byte */
 };
 static Shadow device_shadow, shared_shadow;
-
-/* --- time ---------------------------------------------------------------------------------- */
-
-static uint64_t now = 1;
-static uint64_t launch_time, block_time, barrier_time;
-static uint64_t warp_time[BLOCK_THREADS / WARP_LANES];
-
-struct BlockStart {
-    uint64_t time;
-    unsigned block;
-};
-static std::vector<BlockStart> &starts = *new std::vector<BlockStart>; /* of this launch */
-
-/* Which of `starts` a time of this launch belongs to. */
-static size_t turn_of(uint64_t time)
-{
-    size_t low = 0;
-    size_t high = starts.size();
-    while (high - low > 1) {
-        const size_t middle = (low + high) / 2;
-        if (starts[middle].time <= time)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* --- release and acquire ------------------------------------------------------------------- */
-
-struct Release {
-    uint64_t time, fence, barrier; /* of the operation; what lies before these is released */
-    unsigned thread;
-};
-/* A word that atomic operations were made on. */
-struct Word {
-    std::map<size_t, std::vector<Release>> releases; /* by turn */
-    std::map<const void *, uint64_t> carried;        /* what those who released had acquired */
-};
-static std::map<const void *, Word> &words = *new std::map<const void *, Word>;
-
-/* This block's: the releases through a word up to a time. */
-struct Acquired {
-    const void *word;
-    uint64_t time;
-    unsigned thread;
-    enum { UNFENCED, BY_THREAD, BY_BLOCK } state;
-};
-static std::vector<Acquired> &acquired = *new std::vector<Acquired>;
-
-struct Fence {
-    uint64_t time, barrier; /* of the last fence of a thread, and of the barrier before it */
-};
-static Fence fences[BLOCK_THREADS];
-
-static bool has_acquired(const Acquired &a)
-{
-    return a.state == Acquired::BY_BLOCK ||
-           (a.state == Acquired::BY_THREAD && a.thread == position.thread.x);
-}
-
-/* Whether an access in an earlier block has been released to the running thread. */
-static bool is_acquired(uint64_t time, unsigned thread, Spread spread)
-{
-    const size_t turn = turn_of(time);
-    for (const Acquired &a : acquired) {
-        if (!has_acquired(a))
-            continue;
-        const Word &word = words[a.word];
-        const auto found = word.releases.find(turn);
-        if (found == word.releases.end())
-            continue;
-        for (const Release &r : found->second) {
-            const bool own = time < r.fence && (thread == r.thread || spread != ALONE);
-            if (r.time < a.time && (own || time < r.barrier))
-                return true;
-        }
-    }
-    return false;
-}
-
-static void acquire_up_to(const void *word, uint64_t time)
-{
-    const unsigned me = position.thread.x;
-    for (Acquired &a : acquired) {
-        if (a.word == word && a.thread == me && a.state == Acquired::UNFENCED) {
-            a.time = time;
-            return;
-        }
-    }
-    acquired.push_back(Acquired{word, time, me, Acquired::UNFENCED});
-}
-
-static void acquire(Word &word, const void *address)
-{
-    if (word.releases.empty())
-        return;
-    acquire_up_to(address, now);
-    for (const auto &c : word.carried)
-        acquire_up_to(c.first, c.second);
-}
-
-static void release(Word &word, const void *address)
-{
-    const unsigned me = position.thread.x;
-    const Fence fence = fences[me];
-    if (fence.time < block_time)
-        return;
-    for (const Acquired &a : acquired)
-        if (has_acquired(a) && a.word != address && word.carried[a.word] < a.time)
-            word.carried[a.word] = a.time;
-    std::vector<Release> &ours = word.releases[starts.size() - 1];
-    if (ours.empty() || ours.back().thread != me)
-        ours.push_back(Release());
-    ours.back() = Release{now, fence.time, fence.barrier, me};
-}
-
-void note_fence()
-{
-    const unsigned me = position.thread.x;
-    now++;
-    fences[me] = Fence{now, barrier_time};
-    for (Acquired &a : acquired)
-        if (a.thread == me && a.state == Acquired::UNFENCED)
-            a.state = Acquired::BY_THREAD;
-}
 
 /* --- what the engine says ------------------------------------------------------------------ */
 
@@ -197,32 +58,7 @@ void check_launch()
 {
     cover(&device_shadow, arena, arena_bytes);
     cover(&shared_shadow, shared_memory, SHARED_BYTES);
-    launch_time = ++now;
-    starts.clear();
-    words.clear();
-}
-
-void check_block()
-{
-    block_time = ++now;
-    barrier_time = now;
-    for (uint64_t &time : warp_time)
-        time = now;
-    starts.push_back(BlockStart{now, position.block.x});
-    acquired.clear();
-}
-
-void check_barrier()
-{
-    barrier_time = ++now;
-    for (Acquired &a : acquired)
-        if (a.state == Acquired::BY_THREAD)
-            a.state = Acquired::BY_BLOCK;
-}
-
-void check_warp(int warp)
-{
-    warp_time[warp] = ++now;
+    begin_launch();
 }
 
 void check_shared(size_t offset, size_t bytes)
@@ -299,26 +135,11 @@ static void describe_place(const Access &a, char *text, size_t bytes)
 {
     char more[160];
     snprintf(more, sizeof more, "; thread %u%s of block %u %s it, and nothing orders the two",
-             thread, spread == ALONE ? "" : " and others", starts[turn_of(time)].block, did);
+             thread, spread == ALONE ? "" : " and others", block_at(time), did);
     refuse(kind, a, more);
 }
 
 /* --- accesses ------------------------------------------------------------------------------ */
-
-/* Whether an earlier access comes before what the running thread does now; `floor`: the time from
- * which the memory was in use. */
-static bool is_ordered(uint64_t time, unsigned thread, Spread spread, uint64_t floor)
-{
-    const unsigned me = position.thread.x;
-    if (time < floor)
-        return true;
-    if (time < block_time)
-        return is_acquired(time, thread, spread);
-    if (time < barrier_time || (spread == ALONE && thread == me))
-        return true;
-    const bool one_warp = spread != OF_BLOCK && thread / WARP_LANES == me / WARP_LANES;
-    return one_warp && time < warp_time[me / WARP_LANES];
-}
 
 static void read_cell(Cell *c, unsigned mask, uint64_t floor)
 {
@@ -430,10 +251,7 @@ void note_atomic(const void *p, size_t bytes, Where where)
 {
     if (is_watched(p))
         check_access(Access{(const char *)p, bytes, Access::ATOMIC, NULL, where, NULL});
-    Word &word = words[p];
-    acquire(word, p);
-    release(word, p);
-    now++;
+    order_atomic(p);
 }
 
 } // namespace sim
@@ -490,4 +308,17 @@ void __ubsan_handle_type_mismatch_v1(const AlignedAccess *a, void *p)
                   1 << a->log_alignment, sim::base_name(a->file), a->line);
 }
 }
+#else
+#include "simt_internal.h"
+
+namespace sim {
+
+void note_atomic(const void *, size_t, Where) {}
+void note_fence() {}
+bool checks_accesses()
+{
+    return false;
+}
+
+} // namespace sim
 #endif

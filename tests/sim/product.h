@@ -1,4 +1,4 @@
-/* One matrix product of the fake cuBLASLt, from its descriptors: made in cublaslt.cpp, run in
+/* One matrix product of the fake cuBLASLt, from its descriptors: made in matmul.cpp, run in
  * product.cpp. Matrices are column-major. */
 #ifndef BPI_SIM_PRODUCT_H
 #define BPI_SIM_PRODUCT_H

@@ -1,6 +1,6 @@
 /* The fake CUDA runtime: how its calls begin and end, devices, errors, and what a test controls.
- * Memory: arena.cpp, memory.cpp. Streams and graphs: streams.cpp. cuBLASLt on top: cublaslt.cpp,
- * product.cpp.
+ * Memory: arena.cpp, memory.cpp. Work: streams.cpp, events.cpp, graphs.cpp. cuBLASLt on top:
+ * cublaslt.h.
  *
  * All of it compiles against the toolkit's own headers as well, so the prototypes are right. */
 #include "runtime.h"

@@ -1,5 +1,6 @@
 /* What the files of the fake CUDA runtime share, and the fake cuBLASLt builds on: how a call begins
- * and ends (runtime.cpp), handles, memory (arena.cpp, memory.cpp), work in a stream (streams.cpp).
+ * and ends (runtime.cpp), handles, memory (arena.cpp, memory.cpp), work in a stream (streams.cpp),
+ * events (events.cpp), captures and graphs (graphs.cpp).
  *
  * Where real hardware leaves a mistake of the host unseen, the simulation is the stricter one. */
 #ifndef BPI_SIM_RUNTIME_H
@@ -137,12 +138,28 @@ struct Stream : Object {
     std::vector<Work> nodes;
 };
 
+template <typename Body> void for_each_stream(Body body)
+{
+    for (Object *object : objects)
+        if (Stream *stream = dynamic_cast<Stream *>(object))
+            body(stream);
+}
+
+static inline bool is_capturing(const Stream *stream)
+{
+    return stream->status != cudaStreamCaptureStatusNone;
+}
+
 /* Puts work in, or makes it a node. Unless lazy it runs at once, and its error is returned. */
 cudaError_t submit(Stream *stream, Work work, Kind kind = WORK);
+/* Runs the head of the queue. */
+void step(Stream *stream);
 void drain(Stream *stream);
 void drain_device(int device);
 void drain_everything();
 void forget_kernels();
+
+/* --- captures ------------------------------------------------------------------------------ */
 
 /* While one lives, its thread is in a heuristic, and others may come. Complains of a thread that
  * comes while another is in one, or captures: CUDA forbids neither, but nothing says it works. */
@@ -158,6 +175,8 @@ cudaError_t refuse_captured(Stream *stream);
 /* Refuses a call that may wait: in a thread that captures, unless it does so relaxed, and in all
  * threads while one captures globally. The capture is spoiled. */
 cudaError_t refuse_while_capturing();
+
+/* --- calls about a stream ------------------------------------------------------------------ */
 
 /* The stream, if it is of the current device. Hardware would forgive a copy for which it is not;
  * we always have our device current. The legacy stream is the host's, and no stream here. */

@@ -1,4 +1,4 @@
-/* What the parts of the simulated device know of each other: the engine (engine.cpp) runs a kernel,
+/* What the parts of the simulated device know of each other: the engine (engine.h) runs a kernel,
  * the checker (checker.cpp) watches its accesses, the fake runtime (runtime.h) has memory, streams
  * and faults. Kernels see simt.h only, tests see control.h only.
  *
@@ -25,7 +25,7 @@
 
 namespace sim {
 
-/* --- for all: engine.cpp ------------------------------------------------------------------- */
+/* --- for all: config.cpp ------------------------------------------------------------------- */
 
 struct Config {
     sim_order order;
@@ -37,7 +37,6 @@ struct Config {
     int devices;
     size_t memory_bytes;
 };
-extern int64_t arrivals;       /* of threads where they wait for others, ever */
 extern Config config;          /* the environment's start values */
 extern std::string last_error; /* "": none */
 
@@ -51,8 +50,12 @@ static inline int unwritten() { return config.undocumented ? 0x5b : 0xff; }
 /* Keeps a text in last_error if an error is expected, or prints it and aborts. */
 void report_error(const char *text);
 
-/* Runs all blocks of a launch, now. False: it failed, and last_error says how. */
-bool run_kernel(const Launch &launch);
+/* Without directories. */
+static inline const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
 
 /* --- device memory: arena.cpp ---------------------------------------------------------------- */
 
@@ -77,6 +80,10 @@ enum { STACK_BYTES = 256 << 10 };
 enum { STACK_BYTES = 64 << 10 };
 #endif
 
+/* Runs all blocks of a launch, now. False: it failed, and last_error says how. */
+bool run_kernel(const Launch &launch);
+
+extern int64_t arrivals;          /* of threads where they wait for others, ever */
 extern const Launch *running;     /* NULL between kernels */
 extern const char *running_stack; /* [STACK_BYTES], of the thread that runs */
 extern char shared_memory[SHARED_BYTES];
@@ -87,9 +94,6 @@ bool shared_holds(size_t offset, size_t bytes);
 /* Ends the running kernel with this error. */
 [[noreturn]] void fail(const char *kind, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-
-/* Without directories. */
-const char *base_name(const char *path);
 
 #ifdef BPI_SIM_CHECK
 void check_launch();

@@ -1,13 +1,13 @@
-/* The fake cuBLASLt: its handles, descriptors and heuristic. The arithmetic is in product.cpp.
+/* The two calls of the fake cuBLASLt about a product: the heuristic, which chooses an algorithm for
+ * it, and the product. The arithmetic is in product.cpp.
  *
- * Descriptors are read when they are used. What the real library leaves to luck is an error here:
- * memory that is not the device's or has no value, pointers less aligned than was promised, an
- * algorithm that was chosen for another problem, heuristics or captures of two threads at a time.
- * BPCUDA_SIM_NO_EPILOGUES=1: no algorithm has an epilogue. What NVIDIA does not document has two
- * answers (config.undocumented): how a heuristic says that there is no algorithm, whether an
- * algorithm it found serves an epilogue on one row or one term, how much workspace one wants, and
- * what a product that failed leaves behind. */
-#include "product.h"
+ * What the real library leaves to luck is an error here: memory that is not the device's or has no
+ * value, pointers less aligned than was promised, an algorithm that was chosen for another problem,
+ * heuristics or captures of two threads at a time. BPCUDA_SIM_NO_EPILOGUES=1: no algorithm has an
+ * epilogue. What NVIDIA does not document has two answers (config.undocumented): how a heuristic
+ * says that there is no algorithm, whether an algorithm it found serves an epilogue on one row or
+ * one term, how much workspace one wants, and what a product that failed leaves behind. */
+#include "cublaslt.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -17,14 +17,6 @@ namespace sim {
 namespace {
 
 enum { WORKSPACE_WANTED = 64 << 10, WORKSPACE_ALIGNMENT = 256, AUX_LD_MULTIPLE = 128 };
-
-struct Context {};
-
-struct Preference {
-    uint64_t workspace_bytes;
-    uint32_t reductions;
-    uint32_t alignments[4]; /* bytes: of A, B, C, D */
-};
 
 enum Pointer { OF_A, OF_B, OF_C, OF_D, OF_BIAS, OF_AUX, POINTERS };
 
@@ -38,65 +30,6 @@ struct Algorithm {
     uint32_t workspace_bytes;
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t), "it travels in one");
-
-/* --- handles --------------------------------------------------------------------------------- */
-
-template <typename T> struct Held : Object {
-    T value;
-    explicit Held(const T &value_) : value(value_) {}
-};
-
-template <typename Body> cublasStatus_t library(const char *name, Kind kind, Body body)
-{
-    std::lock_guard<std::recursive_mutex> lock(mutex);
-    const Injected fault = injected(name, kind);
-    if (!fault.error)
-        return body();
-    if (!fault.any)
-        return static_cast<cublasStatus_t>(fault.error);
-    return fault.error == cudaErrorMemoryAllocation ? CUBLAS_STATUS_ALLOC_FAILED
-                                                    : CUBLAS_STATUS_EXECUTION_FAILED;
-}
-
-template <typename T, typename Handle>
-cublasStatus_t create(const char *name, Handle *handle, const T &value)
-{
-    return library(name, WORK, [&] {
-        publish(handle, new Held<T>(value));
-        return CUBLAS_STATUS_SUCCESS;
-    });
-}
-
-template <typename T, typename Handle> cublasStatus_t destroy(const char *name, Handle handle)
-{
-    return library(name, RELEASE, [=] {
-        Object *object = find<Held<T>>(handle);
-        if (!object)
-            return CUBLAS_STATUS_INVALID_VALUE;
-        discard(object);
-        return CUBLAS_STATUS_SUCCESS;
-    });
-}
-
-/* Whether a product goes by the second name, under which a test can make it fail. */
-bool has_epilogue(cublasLtMatmulDesc_t desc)
-{
-    std::lock_guard<std::recursive_mutex> lock(mutex);
-    Object *object = reinterpret_cast<Object *>(desc);
-    auto *held = objects.count(object) ? dynamic_cast<Held<Description> *>(object) : nullptr;
-    return held && held->value.epilogue != CUBLASLT_EPILOGUE_DEFAULT;
-}
-#define NAME_OF(call, desc) (has_epilogue(desc) ? call ":epilogue" : call)
-
-template <typename T> cublasStatus_t set(T *field, const void *value, size_t bytes)
-{
-    if (!value || bytes != sizeof(T))
-        return CUBLAS_STATUS_INVALID_VALUE;
-    memcpy(field, value, bytes);
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-/* --- problems -------------------------------------------------------------------------------- */
 
 bool agrees(const Layout &layout, bool transposed, int64_t rows, int64_t cols, cudaDataType type)
 {
@@ -226,135 +159,6 @@ void spoil(void *matrix, cublasLtMatrixLayout_t layout, cudaStream_t stream)
 using namespace sim;
 
 extern "C" {
-
-cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
-{
-    return create("cublasLtCreate", handle, Context());
-}
-
-cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
-{
-    return destroy<Context>("cublasLtDestroy", handle);
-}
-
-const char *cublasLtGetStatusName(cublasStatus_t status)
-{
-    switch (status) {
-    case CUBLAS_STATUS_SUCCESS:
-        return "CUBLAS_STATUS_SUCCESS";
-    case CUBLAS_STATUS_NOT_INITIALIZED:
-        return "CUBLAS_STATUS_NOT_INITIALIZED";
-    case CUBLAS_STATUS_ALLOC_FAILED:
-        return "CUBLAS_STATUS_ALLOC_FAILED";
-    case CUBLAS_STATUS_INVALID_VALUE:
-        return "CUBLAS_STATUS_INVALID_VALUE";
-    case CUBLAS_STATUS_EXECUTION_FAILED:
-        return "CUBLAS_STATUS_EXECUTION_FAILED";
-    case CUBLAS_STATUS_INTERNAL_ERROR:
-        return "CUBLAS_STATUS_INTERNAL_ERROR";
-    case CUBLAS_STATUS_NOT_SUPPORTED:
-        return "CUBLAS_STATUS_NOT_SUPPORTED";
-    default:
-        return "CUBLAS_STATUS_UNKNOWN";
-    }
-}
-
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
-                                        cudaDataType_t scale)
-{
-    Description description = {};
-    description.compute = compute;
-    description.scale = scale;
-    description.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-    description.bias_type = scale;
-    return create("cublasLtMatmulDescCreate", desc, description);
-}
-
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc)
-{
-    return destroy<Description>("cublasLtMatmulDescDestroy", desc);
-}
-
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
-                                              cublasLtMatmulDescAttributes_t attr,
-                                              const void *value, size_t bytes)
-{
-    return library(NAME_OF("cublasLtMatmulDescSetAttribute", desc), WORK, [=] {
-        auto *held = find<Held<Description>>(desc);
-        if (!held)
-            return CUBLAS_STATUS_INVALID_VALUE;
-        Description *d = &held->value;
-        switch (attr) {
-        case CUBLASLT_MATMUL_DESC_TRANSA:
-            return set(&d->transa, value, bytes);
-        case CUBLASLT_MATMUL_DESC_TRANSB:
-            return set(&d->transb, value, bytes);
-        case CUBLASLT_MATMUL_DESC_EPILOGUE:
-            return set(&d->epilogue, value, bytes);
-        case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
-            return set(&d->bias, value, bytes);
-        case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
-            return set(&d->bias_type, value, bytes);
-        case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
-            return set(&d->aux, value, bytes);
-        case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
-            return set(&d->aux_ld, value, bytes);
-        default:
-            return CUBLAS_STATUS_NOT_SUPPORTED;
-        }
-    });
-}
-
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDataType type,
-                                          uint64_t rows, uint64_t cols, int64_t ld)
-{
-    return create("cublasLtMatrixLayoutCreate", layout,
-                  Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(cols), ld});
-}
-
-cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout)
-{
-    return destroy<Layout>("cublasLtMatrixLayoutDestroy", layout);
-}
-
-cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference)
-{
-    return create("cublasLtMatmulPreferenceCreate", preference,
-                  Preference{0, CUBLASLT_REDUCTION_SCHEME_MASK, {256, 256, 256, 256}});
-}
-
-cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference)
-{
-    return destroy<Preference>("cublasLtMatmulPreferenceDestroy", preference);
-}
-
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
-                                                    cublasLtMatmulPreferenceAttributes_t attr,
-                                                    const void *value, size_t bytes)
-{
-    return library("cublasLtMatmulPreferenceSetAttribute", WORK, [=] {
-        auto *held = find<Held<Preference>>(preference);
-        if (!held)
-            return CUBLAS_STATUS_INVALID_VALUE;
-        Preference *p = &held->value;
-        switch (attr) {
-        case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
-            return set(&p->workspace_bytes, value, bytes);
-        case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
-            return set(&p->reductions, value, bytes);
-        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
-            return set(&p->alignments[0], value, bytes);
-        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
-            return set(&p->alignments[1], value, bytes);
-        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
-            return set(&p->alignments[2], value, bytes);
-        case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
-            return set(&p->alignments[3], value, bytes);
-        default:
-            return CUBLAS_STATUS_NOT_SUPPORTED;
-        }
-    });
-}
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
