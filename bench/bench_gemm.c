@@ -19,12 +19,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/view.h"
 #include "cpu/gemm.h"
 
 #include "kernel_exec.h"
+#include "timing.h"
 #ifdef BPI_HAVE_OPENBLAS
 #include <cblas.h>
 #endif
@@ -57,13 +57,6 @@ static double peak; /* GFLOP/s of all threads */
 static FILE *json;
 static double log_ratio[GROUPS], log_peak[GROUPS];
 static int rows[GROUPS], libraries;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void pause_ms(int ms)
 {
@@ -137,27 +130,21 @@ static void call(int who, const bpi_gemm *g)
 #endif
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Seconds a call of one turn: warm, then about a millisecond or three calls. */
 static double turn(int who, const bpi_gemm *g)
 {
     call(who, g);
-    double start = now();
+    double start = seconds();
     call(who, g);
-    double one = now() - start;
+    double one = seconds() - start;
     int calls = one > 4e-4 ? 3 : (int)(1.2e-3 / (one > 5e-8 ? one : 5e-8));
     if (one < 4e-4) /* the pool and the clock of the processor settle */
         for (int i = 0; i < calls / 4; i++)
             call(who, g);
-    start = now();
+    start = seconds();
     for (int i = 0; i < calls; i++)
         call(who, g);
-    double t = (now() - start) / calls;
+    double t = (seconds() - start) / calls;
     pause_ms(who == OPENBLAS ? 30 : who == DNNL ? 10 : 1);
     return t;
 }
@@ -191,9 +178,9 @@ static double measure_peak(void)
     double best = 0, lanes = BPI_VECTOR_BYTES / (double)sizeof(real);
     real sink[1];
     for (int round = 0; round < 7; round++) {
-        double start = now();
+        double start = seconds();
         peak_chain(sink);
-        double rate = 2.0 * PEAK_CHAINS * PEAK_STEPS * lanes * threads / (now() - start) * 1e-9;
+        double rate = 2.0 * PEAK_CHAINS * PEAK_STEPS * lanes * threads / (seconds() - start) * 1e-9;
         if (rate > best)
             best = rate;
     }

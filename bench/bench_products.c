@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cuda/inside.h"
+#include "timing.h"
 
 bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hooks,
                           bpi_device **device, char *why);
@@ -36,19 +36,6 @@ typedef struct problem {
 static bpi_device *device;
 static bp_exec ex;
 static int quick;
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* --- a problem ------------------------------------------------------------------------------- */
 
