@@ -66,4 +66,4 @@ bpcuda_planted_graphs(composed_twice autograd/walk.c
          ? in[i - 1] : bp_require_grad(g->call.in[i])")
 bpcuda_planted_graphs(handed_too_often autograd/walk.c
     "node->consumers == 1 ? node : NULL" "node")
-bpcuda_planted_graphs(not_taken_back autograd/deliver.c "p->segment[i].window = 0" "(void)0")
+bpcuda_planted_graphs(not_taken_back core/flat.c "p->segment[i].window = 0" "(void)0")

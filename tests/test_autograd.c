@@ -337,3 +337,12 @@ CLAIM(an_f32_loss_and_an_f64_path_meet_in_a_cast)
     end();
     bp_params_free(p);
 }
+
+CLAIM(flags_that_nobody_knows_are_refused)
+{
+    bp_tensor *x = NUMBER(3), *dx = NULL;
+    begin();
+    bp_tensor *leaf = bp_require_grad(x), *y = bp_scale(leaf, 3);
+    cr_assert_eq(bp_grad(ctx, y, NUMBER(1), &leaf, 1, 8, &dx), BP_ERR_ARG);
+    end_with(BP_ERR_ARG, "grad: unknown flags");
+}

@@ -180,3 +180,16 @@ CLAIM(every_cut_and_every_bent_header_byte_of_idx_is_safe)
     remove(images);
     remove(labels_path);
 }
+
+CLAIM(labels_that_a_program_has_written_are_checked_by_a_split)
+{
+    const uint8_t x[4] = {0};
+    int32_t label[4] = {0, 1, 0, 1};
+    bp_data *d, *first, *second;
+    OK(bp_data_create(ctx, BP_U8, x, label, 4, 1, 2, &d));
+    label[2] = 1000000;
+    OK(bp_write(bp_data_labels(d), label, sizeof label));
+    cr_assert_eq(bp_data_split(d, 0.5, 0, &first, &second), BP_ERR_RANGE);
+    TEXT("data_split: label 2 is 1000000 of 2 classes");
+    bp_data_free(d);
+}

@@ -339,3 +339,22 @@ CLAIM(parameters_are_looked_at_once_a_change)
     cr_assert_eq(kernels[3], kernels[1] + 1);
     bp_model_free(m);
 }
+
+CLAIM(numbers_that_leave_the_range_on_the_way_are_told)
+{
+    const float weight[] = {10, 10, -10, 10}, x[] = {3e38f, -3e38f};
+    const int32_t label[] = {0};
+    float p[2];
+    double loss, accuracy;
+    bp_model *m;
+    bp_data *d;
+    OK(bp_model_create(ctx, 2, "", 2, &m));
+    OK(bp_write(bp_param_at(bp_model_params(m), 0), weight, sizeof weight));
+    OK(bp_data_create(ctx, BP_F32, x, label, 1, 2, 2, &d));
+    cr_assert_eq(bp_model_predict(m, x, 1, p), BP_ERR_NONFINITE);
+    TEXT("model_predict: row 0: numbers leave the range of f32 on the way");
+    cr_assert_eq(bp_model_evaluate(m, d, &loss, &accuracy), BP_ERR_NONFINITE);
+    cr_assert_eq(bp_model_predict(m, x, INT64_MAX / 2, p), BP_ERR_ARG);
+    bp_data_free(d);
+    bp_model_free(m);
+}

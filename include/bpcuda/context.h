@@ -14,7 +14,9 @@
  * the scopes and the plan it had begun. One that is left by longjmp leaves them open: call
  * bp_scope_end() until it returns BP_ERR_STATE, or bp_close(), from where the longjmp went to or
  * further out. (Out of a kernel, longjmp also leaves the thread in the library's floating-point
- * state.) The body of a bp_parallel_for() must return. Hooks call nothing of their context. */
+ * state.) What a kernel had written when it was left is written. Where the alloc hook is left so, the
+ * context can only be closed (BP_ERR_STATE); NULL is its way to say no. The body of a
+ * bp_parallel_for() must return. Hooks call nothing of their context. */
 #ifndef BPCUDA_CONTEXT_H
 #define BPCUDA_CONTEXT_H
 
@@ -80,8 +82,8 @@ enum { BP_PRECISION_F32 = 1, BP_PRECISION_TF32 = 2 };
 BP_API bp_status bp_set_precision(bp_context *ctx, bp_precision precision) BP_USE;
 
 /* Restarts the context's random stream: seed, and step 0; the next store that is drawn is the first
- * again. A context starts with seed 0. Outermost scopes without BP_NO_GRAD advance the step as they
- * end; nothing else does. BP_ERR_STATE in a scope that has drawn: its gradients draw the same
+ * again. A context starts with seed 0. Outermost scopes without BP_NO_GRAD and without a
+ * pending error advance the step as they end; nothing else does. BP_ERR_STATE in a scope that has drawn: its gradients draw the same
  * again. */
 BP_API bp_status bp_seed(bp_context *ctx, uint64_t seed) BP_USE;
 

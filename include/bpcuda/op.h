@@ -33,7 +33,7 @@ typedef void (*bp_block_fn)(void *arg, int64_t block);
 BP_API void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg);
 
 /* Notes the first index outside its range: the next waiting call returns BP_ERR_RANGE with the
- * op's name and `value`, and the next optimiser step changes nothing. Safe from any block. Where ex
+ * op's name and `value`, and an optimiser step before that changes nothing. Safe from any block. Where ex
  * is NULL nothing is noted. */
 BP_API void bp_fault_range(bp_exec *ex, int64_t value);
 

@@ -2,7 +2,7 @@
  *
  * A step updates every parameter that a gradient reached, then opens a new gradient window. What is
  * stored stays finite. A step is refused, and changes nothing, when a kernel met a bad index since
- * the step before (BP_ERR_RANGE), when a gradient is NaN, infinite or too large (for Adam in f32
+ * the step before, or the waiting call that told it (BP_ERR_RANGE), when a gradient is NaN, infinite or too large (for Adam in f32
  * from 1.3e19 on: v could not hold its square), or when the rate is not from 0 to what the dtype
  * holds (BP_ERR_NONFINITE). A weight that would leave the range of its dtype stays, and a gradient
  * with L1 and L2 that does is cut off, while the others move (BP_ERR_NONFINITE too). The next
@@ -45,7 +45,7 @@ enum {
     BP_OPT_MOMENTUM = 5,   /* SGD, [0, 1) */
     BP_OPT_L1 = 6,         /* adds l1 sign(w) to the gradient of weights; >= 0, 0 at the start */
     BP_OPT_L2 = 7,         /* adds l2 w to the gradient of weights; >= 0, 0 at the start */
-    BP_OPT_DECAY_FROM = 8  /* L1 and L2 act from this step on, counted from 1; 1 at the start */
+    BP_OPT_DECAY_FROM = 8  /* L1 and L2 act from this step on, counted from 1; infinity: never */
 };
 /* Weights are parameters of rank 2 and more: biases and gains take no L1 or L2. A plan was
  * recorded with all but BP_OPT_LR: its replay names one that is another now. */

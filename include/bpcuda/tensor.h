@@ -31,8 +31,8 @@ BP_API bp_status bp_write(bp_tensor *t, const void *src, size_t bytes) BP_USE;
 BP_API bp_status bp_read(bp_tensor *t, void *dst, size_t bytes) BP_USE;
 
 /* dst = src (equal shapes; float dtypes are converted), acc += x (x broadcasts to acc, same
- * dtype). Not recorded: src and x count as constants. A target that bp_expand() made cannot be
- * written to, here or by bp_write (BP_ERR_ARG). */
+ * dtype). Not recorded: src and x count as constants. A target whose elements share memory,
+ * as bp_expand() makes them, cannot be written to, here or by bp_write (BP_ERR_ARG). */
 BP_API bp_status bp_copy_into(bp_tensor *dst, bp_tensor *src) BP_USE;
 BP_API bp_status bp_add_into(bp_tensor *acc, bp_tensor *x) BP_USE;
 

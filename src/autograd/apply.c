@@ -72,11 +72,11 @@ static bool infer(bp_context *ctx, const bp_op *op, const bp_view *in, const voi
 {
     char why[WHY] = "";
     for (int i = 0; i < op->def.n_out; i++)
-        out[i].dtype = 0;
+        out[i].dtype = out[i].shape.ndim = 0;
     bp_status st = op->id < 0 ? call_infer(ctx, op, in, params, out, why)
                               : op->def.infer(in, out, params, why);
     if (st != BP_OK)
-        bpi_fail(ctx, st, "%s: %s", op->def.name, why);
+        bpi_fail(ctx, st, "%s: %s", op->def.name, why[0] ? why : bp_status_name(st));
     for (int i = 0; i < op->def.n_out && st == BP_OK; i++) {
         if (!bp_dtype_bytes(out[i].dtype) || !bpi_shape_valid(&out[i].shape))
             st = bpi_fail(ctx, BP_ERR_SHAPE, "%s: output %d would be %s %s: no valid shape",

@@ -48,8 +48,9 @@ static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
     bpi_walk w = {.to_store = true, .flags = flags};
     bp_status st = bpi_walk_back(ctx, &w, &bpi_at(loss)->place, seed);
     bpi_kill(seed);
+    ctx->storing = 0;
     if (st != BP_OK)
-        bpi_take_back(ctx, &w);
+        bpi_params_take_back(ctx, w.id);
     return st;
 }
 
@@ -129,6 +130,8 @@ static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *c
     BPI_TRY(walkable(ctx, y, "grad", "y"));
     if (ctx->rule)
         flags |= ctx->rule->walk->flags & BP_CREATE_GRAPH;
+    if (flags & ~(uint32_t)(BP_KEEP_GRAPH | BP_CREATE_GRAPH))
+        return bpi_fail(ctx, BP_ERR_ARG, "grad: unknown flags");
     bpi_walk w = {.flags = flags, .result = dx, .n_targets = n, .first = INT32_MAX};
     if (n < 0 || n > (int32_t)(sizeof w.place / sizeof *w.place))
         return bpi_fail(ctx, BP_ERR_ARG, "grad: %d tensors asked for; at most %zu", n,

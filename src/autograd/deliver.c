@@ -90,13 +90,3 @@ bp_status bpi_deliver(bp_context *ctx, bpi_walk *w, const bpi_place *p, bp_tenso
     return bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1,
                         &seg->grad, 1, NULL, 0);
 }
-
-void bpi_take_back(bp_context *ctx, const bpi_walk *w)
-{
-    for (bp_params *p = ctx->stores; p; p = p->next) {
-        p->invalid |= p->adding == w->id;
-        for (int64_t i = 0; i < p->n; i++)
-            if (p->segment[i].walk == w->id)
-                p->segment[i].window = 0;
-    }
-}

@@ -203,6 +203,8 @@ bp_status bpi_walk_back(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_ten
     bp_status st = BP_OK;
     int32_t last = y->node;
     w->id = ++ctx->serial;
+    if (w->to_store)
+        ctx->storing = w->id;
     if (!mark(ctx, w, last))
         return BP_OK; /* y depends on nothing wanted */
     for (int32_t n = w->first; n <= last; n++) {

@@ -31,9 +31,6 @@ bp_tensor *bpi_grad_sink(bpi_grad_call *g, int i, int32_t *add);
 bp_status bpi_deliver(bp_context *ctx, bpi_walk *w, const bpi_place *p, bp_tensor *dx);
 /* *slot += dx, where *slot is NULL or a clone of the walk's own. */
 bp_status bpi_add_gradient(bp_context *ctx, const bpi_walk *w, bp_tensor **slot, bp_tensor *dx);
-/* After a walk that failed: gradients that it began are forgotten, and a store where it added to
- * what was there is invalid. */
-void bpi_take_back(bp_context *ctx, const bpi_walk *w);
 /* From y's place down to w->first, with dy pending there. */
 bp_status bpi_walk_back(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tensor *dy);
 /* The node of input i, if its gradient may be handed over before its activation. */

@@ -21,6 +21,7 @@ struct bp_context {
     uintptr_t first_callback; /* where the frame of the outermost is */
     _Atomic(bpi_late *) late;
     bpi_late closing;
+    bool allocating; /* the host's function is at work, or was left by an exception or a jump */
     bool closes; /* when the calls of this thread that are under way have returned */
     char text[512];
     bp_hooks hooks;
@@ -52,6 +53,7 @@ struct bp_context {
     int32_t tape_length;
     uint64_t serial; /* of nodes, walks and scopes */
     const struct bpi_grad_call *rule; /* the gradient rule at work, the innermost one, or NULL */
+    uint64_t storing; /* the walk that brings gradients to the stores now; 0: none */
     int32_t live_from; /* values of nodes before this one count as constants, parameters if > 0 */
 
     bp_params *stores;

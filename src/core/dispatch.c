@@ -109,7 +109,7 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
             out_view[i].data = NULL;
     }
     if (st == BP_OK && kernel->workspace_bytes &&
-        (st = bpi_reserve(&ctx->exec, kernel->workspace_bytes(view, params))) != BP_OK)
+        (st = bpi_reserve(ctx, kernel->workspace_bytes(view, params))) != BP_OK)
         bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));
     if (st == BP_OK && ctx->recording)
         st = bpi_recorder_note(ctx, number, kernel, in, view, n_in, out, out_view, n_out, params,

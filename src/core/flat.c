@@ -175,6 +175,16 @@ bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s)
     return mine ? &p->segment[s->part_number] : NULL;
 }
 
+void bpi_params_take_back(bp_context *ctx, uint64_t walk)
+{
+    for (bp_params *p = ctx->stores; p; p = p->next) {
+        p->invalid |= p->adding == walk;
+        for (int64_t i = 0; i < p->n; i++)
+            if (p->segment[i].walk == walk)
+                p->segment[i].window = 0;
+    }
+}
+
 bp_status bp_grad_clear(bp_params *p)
 {
     BPI_LEADS(p, "grad_clear: params");

@@ -19,7 +19,10 @@ void *bpi_host_alloc(bp_context *ctx, size_t bytes)
     if (h->alloc) {
         BPI_CALLBACK(callback);
         bpi_callback_begin(&callback, ctx, false);
+        bool left = ctx->allocating; /* an earlier call of it */
+        ctx->allocating = true;
         p = h->alloc(h->user, bytes);
+        ctx->allocating = left;
         bpi_callback_end(&callback);
     } else {
         p = aligned_alloc(64, bytes);
@@ -106,9 +109,28 @@ static void *device_alloc(bp_context *ctx, size_t bytes)
     BPI_CALLBACK(callback);
     if (ctx->hooks.alloc)
         bpi_callback_begin(&callback, ctx, false);
+    bool left = ctx->allocating;
+    ctx->allocating = true;
     void *p = ctx->device->calls->alloc(ctx->device, bytes);
+    ctx->allocating = left;
     bpi_callback_end(&callback);
     return p;
+}
+
+bp_status bpi_reserve(bp_context *ctx, size_t bytes)
+{
+    bp_exec *ex = &ctx->exec;
+    if (bytes <= ex->workspace_bytes)
+        return BP_OK;
+    size_t more = bytes + bytes / 4;
+    void *p = device_alloc(ctx, more);
+    if (!p)
+        return BP_ERR_NOMEM;
+    if (ex->workspace)
+        ctx->device->calls->free(ctx->device, ex->workspace, ex->workspace_bytes);
+    ex->workspace = p;
+    ex->workspace_bytes = more;
+    return BP_OK;
 }
 
 static bpi_storage *allocate(bp_context *ctx, size_t bytes)

@@ -27,6 +27,8 @@ bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes); /* pending error
 bpi_storage *bpi_storage_part(bp_context *ctx, bpi_storage *whole, void *data, int32_t number);
 void bpi_storage_release(bp_context *ctx, bpi_storage *s);
 void bpi_storage_written(bpi_storage *s, const char *writer);
+/* Makes the workspace at least so large; BP_ERR_NOMEM leaves it as it was. */
+bp_status bpi_reserve(bp_context *ctx, size_t bytes);
 void bpi_memory_free(bp_context *ctx); /* at bp_close */
 
 void *bpi_host_alloc(bp_context *ctx, size_t bytes); /* zeroed; no error is set */

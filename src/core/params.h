@@ -38,6 +38,9 @@ struct bp_params {
 };
 
 bp_status bpi_params_materialize(bp_params *p);
+/* After a walk that failed, or that nobody will finish: gradients that it began are forgotten, and
+ * a store where it added to what was there is invalid. */
+void bpi_params_take_back(bp_context *ctx, uint64_t walk);
 /* "layer2.weight [3,5]", the element at a place in a store; "a parameter" of one that is gone. */
 typedef struct bpi_element_text { char s[160]; } bpi_element_text;
 bpi_element_text bpi_element_str(const bp_context *ctx, uint32_t store, int64_t place);

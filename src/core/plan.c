@@ -189,15 +189,29 @@ static bp_status make_graph(bp_plan *plan, int steps, bpi_graph **graph, int64_t
     return st;
 }
 
+/* A kernel has failed, or was left by an exception: what the step adds to, it may have added to. */
+static void spoil(bp_plan **running)
+{
+    const bp_plan *plan = *running;
+    for (int64_t k = 0; plan && k < plan->n_stores; k++) {
+        const store_state *s = &plan->store[k];
+        for (int64_t i = 0; i < s->store->n; i++)
+            s->store->invalid |= plan->segment[s->segment + i] & REACHED &&
+                                 plan->segment[s->segment + i] & USED;
+    }
+}
+
 /* One step, or as many as `graph` has. */
 static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
 {
     bp_context *ctx = plan->list.ctx;
     if (plan->draws)
         BPI_TRY(bpi_rng_catch_up(ctx));
+    __attribute__((cleanup(spoil))) bp_plan *running = plan;
     bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph) : run_calls(plan);
     if (st != BP_OK)
         return graph ? bpi_device_failed(ctx, st, "plan_replay") : st;
+    running = NULL;
     if (!plan->draws)
         ctx->rng_lag += (uint64_t)steps;
     ctx->stats.kernels += steps * plan->list.n_calls;

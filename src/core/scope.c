@@ -39,8 +39,12 @@ static void drop_walk(bp_context *ctx, const bpi_scope *scope)
         }
     ctx->rule = scope->rule;
     ctx->live_from = scope->live_from;
-    if (ctx->rule) /* the walk around it has lost gradients too */
+    if (ctx->rule) { /* the walk around it has lost gradients too */
         bpi_fail(ctx, BP_ERR_STATE, "a walk back was left by an exception in a gradient rule");
+        return;
+    }
+    bpi_params_take_back(ctx, ctx->storing);
+    ctx->storing = 0;
 }
 
 static void end(bp_context *ctx)

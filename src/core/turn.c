@@ -50,7 +50,7 @@ static bool is_outermost(const bp_context *ctx)
     return ctx->callbacks == 0 && (ctx->depth == 0 || ctx->closes);
 }
 
-bp_status bpi_enter(bp_context *ctx)
+static bp_status enter(bp_context *ctx, bool frees)
 {
     uintptr_t self = this_thread(), nobody = 0;
     if (!ctx)
@@ -74,7 +74,16 @@ bp_status bpi_enter(bp_context *ctx)
         told = NULL;
     if (ctx->device->calls->turn)
         ctx->device->calls->turn(ctx->device, comes ? BPI_COMES : BPI_STAYS);
-    return BP_OK;
+    if (!ctx->allocating || frees || ctx->calls > 1)
+        return BP_OK;
+    bpi_leave(ctx);
+    return bpi_tell_thread(BP_ERR_STATE, "the host's allocator was left by an exception or a jump, "
+                           "or calls the library: the context can only be closed");
+}
+
+bp_status bpi_enter(bp_context *ctx)
+{
+    return enter(ctx, false);
 }
 
 /* Frees what is in the list; true where the context went with it. A context that was closed while
@@ -111,7 +120,7 @@ static bool free_late(bp_context *ctx)
 /* Something has come into the list; the turn is over but for that. */
 static void end_turn_late(bp_context *ctx)
 {
-    (void)!bpi_enter(ctx);
+    (void)!enter(ctx, true);
     bpi_fp_state host = ctx->host_fp;
     atomic_fetch_and(&ctx->owner, ~LATE);
     if (free_late(ctx))
@@ -158,7 +167,7 @@ void bpi_free_at_end(bp_context *ctx, bpi_late *late, void (*give_back)(bpi_late
 bool bpi_enter_quietly(bp_context *ctx)
 {
     const char *before = told;
-    bool inside = bpi_enter(ctx) == BP_OK;
+    bool inside = enter(ctx, true) == BP_OK;
     told = before; /* a free has no error to tell */
     return inside;
 }
@@ -232,6 +241,8 @@ const char *bpi_callback_end(bpi_callback *c)
     if (ctx->depth > depth)
         ctx->unwind(ctx, depth);
     bool ended = ctx->depth < depth || innermost(ctx) != c->scope;
+    if (ended && ctx->depth == depth) /* it began another in its place */
+        ctx->unwind(ctx, depth - 1);
     return ended ? "the function that it called ended a scope that it had not begun"
                  : "the function that it called left a scope open";
 }

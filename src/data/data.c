@@ -195,6 +195,10 @@ static bp_status two_sets(const bp_data *d, double fraction, uint64_t seed, spli
         return bpi_fail(d->ctx, BP_ERR_NOMEM, "data_split: no memory for %lld rows",
                         (long long)d->rows);
     BPI_TRY(bp_read(d->labels, s->label, (size_t)d->rows * sizeof *s->label));
+    for (int64_t i = 0; i < d->rows; i++) /* a program may have written to them */
+        if (s->label[i] < 0 || s->label[i] >= d->classes)
+            return bpi_fail(d->ctx, BP_ERR_RANGE, "data_split: label %lld is %d of %d classes",
+                            (long long)i, (int)s->label[i], (int)d->classes);
     divide(d, fraction, seed, s);
     if (s->n_first == 0 || s->n_first == d->rows)
         return bpi_fail(d->ctx, BP_ERR_ARG, "data_split: %g of %lld rows leaves one set empty",

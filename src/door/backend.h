@@ -106,11 +106,7 @@ struct bpi_device {
 typedef bp_status (*bpi_plugin_open_fn)(const char *door, int32_t number, const bp_hooks *hooks,
                                         bpi_device **device, char *why);
 
-/* Makes the workspace at least so large; BP_ERR_NOMEM leaves it as it was. */
-bp_status bpi_reserve(bp_exec *ex, size_t bytes);
-
 /* The CPU: bp_open's "cpu" (level NULL: the best of this machine), "cpu:generic", ... */
 bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **device, char *why);
-
 
 #endif

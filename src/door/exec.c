@@ -13,22 +13,6 @@ void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg)
         ex->device->calls->parallel_for(ex->device, blocks, body, arg);
 }
 
-bp_status bpi_reserve(bp_exec *ex, size_t bytes)
-{
-    const bpi_device_calls *calls = ex->device->calls;
-    if (bytes <= ex->workspace_bytes)
-        return BP_OK;
-    size_t more = bytes + bytes / 4;
-    void *p = calls->alloc(ex->device, more);
-    if (!p)
-        return BP_ERR_NOMEM;
-    if (ex->workspace)
-        calls->free(ex->device, ex->workspace, ex->workspace_bytes);
-    ex->workspace = p;
-    ex->workspace_bytes = more;
-    return BP_OK;
-}
-
 void bp_fault_range(bp_exec *ex, int64_t value)
 {
     uint32_t none = 0;

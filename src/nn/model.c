@@ -221,7 +221,7 @@ static bp_status samples_finite(const bp_model *m, const float *x, int64_t n)
 
 static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
 {
-    if (n < 0)
+    if (n < 0 || n > INT64_MAX / 8 / (m->inputs > m->classes ? m->inputs : m->classes))
         return bpi_fail(m->ctx, BP_ERR_ARG, "model_predict: %lld samples", (long long)n);
     if (n > 0)
         BPI_TRY(bpi_given(m->ctx, x, "model_predict: x"));
@@ -234,6 +234,11 @@ static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
                   .p = p + i * m->classes};
         BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, predict_rows, &w));
     }
+    for (int64_t i = 0; i < n * m->classes; i++)
+        if (!isfinite(p[i]))
+            return bpi_fail(m->ctx, BP_ERR_NONFINITE,
+                            "model_predict: row %lld: numbers leave the range of f32 on the way",
+                            (long long)(i / m->classes));
     return BP_OK;
 }
 
@@ -280,6 +285,10 @@ static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accu
         st = bp_read(w.loss, &sum[0], sizeof sum[0]);
     if (st == BP_OK)
         st = bp_read(w.correct, &sum[1], sizeof sum[1]);
+    if (st == BP_OK && !isfinite(sum[0]))
+        st = bpi_fail(m->ctx, BP_ERR_NONFINITE,
+                      "model_evaluate: numbers leave the range of f32 on the way: the loss is %g",
+                      sum[0]);
     if (st == BP_OK) {
         *loss = sum[0] / (double)rows;
         *accuracy = sum[1] / (double)rows;

@@ -273,6 +273,8 @@ static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int3
 {
     double start = now();
     bool stopped = false;
+    if (isnan(max_seconds))
+        return bpi_fail(t->ctx, BP_ERR_ARG, "trainer_run: max_seconds is NaN");
     if (!t->ready)
         BPI_TRY(prepare(t));
     BPI_TRY(bp_grad_clear(bp_model_params(t->model)));
