@@ -42,7 +42,7 @@ def not_run(options, why):
 
 
 def kernel_rows(quick):
-    """The sizes are those of bench_device.c, --quick as well."""
+    """The sizes are those of device_rows.c, --quick as well."""
     def shrunk(n):
         return max(1, n // 128) if quick else n
 
