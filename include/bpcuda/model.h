@@ -86,7 +86,9 @@ BP_API const char *bp_model_layers(const bp_model *model);
  * that cannot be replaced: a mounted one, one whose folder may not be written, whose owner cannot
  * be kept, or that has an access list. The model is complete in memory and room on the disk is
  * taken before such a file is touched, and its first 8 bytes are written last: after a cut, it is
- * no model file. Who reads meanwhile may see a part.
+ * no model file. Savers in place and bp_model_load wait for each other by an advisory lock of the
+ * file (fcntl), where the file system has locks: each load sees one whole model. Other readers may
+ * see a part. Where another process keeps the file locked for ten seconds it is BP_ERR_IO.
  *
  * BP_ERR_IO has the system's reason, a file-size limit or a reader that went away too: no signal
  * reaches the host. A model that holds NaN is saved, but not loaded. */
@@ -98,7 +100,8 @@ BP_API bp_status bp_model_save_check(bp_model *model, const char *path) BP_USE;
 
 /* A model from a file. BP_ERR_FORMAT where it is damaged or not a model, with the place; so is a
  * weight, or a number of the normaliser, that is NaN or infinite: the tensor and the element are
- * named. No memory is taken for what the file only claims. */
+ * named. No memory is taken for what the file only claims. BP_ERR_IO where it cannot be read, or
+ * another process keeps it locked for writing for ten seconds. */
 BP_API bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model) BP_USE;
 
 #ifdef __cplusplus

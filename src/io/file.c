@@ -1,7 +1,12 @@
-/* Files that are read from front to back, plain or gzipped. */
+/* Files that are read from front to back, plain or gzipped; and the lock of a file. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* F_OFD_SETLK */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/file.h"
@@ -10,6 +15,7 @@
 #endif
 
 enum { CHUNK = 1 << 20 }; /* bytes of one read */
+enum { LOCK_SECONDS = 10, LOCK_PAUSE = 1000000 }; /* nanoseconds between two tries */
 
 int bpi_open_file(int folder, const char *name, int flags, unsigned mode)
 {
@@ -23,6 +29,24 @@ int bpi_open_file(int folder, const char *name, int flags, unsigned mode)
     close(fd);
     errno = error;
     return above;
+}
+
+/* Not F_OFD_SETLKW, which would wait for a stranger for ever. */
+int bpi_lock_file(int fd, short kind)
+{
+    struct flock all = {.l_type = kind, .l_whence = SEEK_SET};
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    time_t last = now.tv_sec + LOCK_SECONDS;
+    while (fcntl(fd, F_OFD_SETLK, &all) != 0) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return 0;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec > last)
+            return ENOLCK;
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE}, NULL);
+    }
+    return 0;
 }
 
 /* As many of n bytes as the file still has. */
@@ -133,6 +157,16 @@ bp_status bpi_file_open(bp_context *ctx, const char *path, bool unzip, bpi_file 
     memcpy(f->ahead + sizeof first - got, first, got);
     f->n_ahead = got;
     return got == 2 && first[0] == 0x1f && first[1] == 0x8b ? begin_unzip(f) : BP_OK;
+}
+
+bp_status bpi_file_lock(bpi_file *f)
+{
+    struct stat s;
+    if (fstat(f->fd, &s) != 0)
+        return bpi_fail(f->ctx, BP_ERR_IO, "%s: cannot be read: %s", f->path, strerror(errno));
+    if (S_ISREG(s.st_mode) && bpi_lock_file(f->fd, F_RDLCK) != 0)
+        return bpi_fail(f->ctx, BP_ERR_IO, "%s: is locked by another process", f->path);
+    return BP_OK;
 }
 
 void bpi_file_close(bpi_file *f)

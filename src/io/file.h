@@ -12,6 +12,10 @@
 /* As openat, on a descriptor above 2 that is closed on exec; -1 and errno. */
 int bpi_open_file(int folder, const char *name, int flags, unsigned mode);
 
+/* Locks a whole file, `kind` F_RDLCK or F_WRLCK, until the descriptor is closed: 0, also where the
+ * file system has no locks; ENOLCK where others kept it locked for ten seconds. */
+int bpi_lock_file(int fd, short kind);
+
 /* --- reading, from front to back (file.c): no memory is taken for bytes that are not there ---- */
 
 typedef struct bpi_gzip bpi_gzip;
@@ -27,6 +31,8 @@ typedef struct bpi_file {
 /* `unzip`: a file that begins as gzip does is read as what it holds, or is BP_ERR_UNSUPPORTED where
  * there is no zlib. Opened once; close it after a failure too. */
 bp_status bpi_file_open(bp_context *ctx, const char *path, bool unzip, bpi_file *file);
+/* Shuts out savers in place until the file is closed; what is no plain file needs no lock. */
+bp_status bpi_file_lock(bpi_file *file);
 void bpi_file_close(bpi_file *file);
 
 /* Up to `want` more bytes, as a buffer of the caller's: fewer in *got at the end of the file. */

@@ -4,7 +4,7 @@
  * replaced so (a device, a pipe, a mounted file, a file in a folder that may not be written, one
  * whose owner cannot be kept) is written in place. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* O_PATH, F_OFD_SETLKW, fallocate */
+#define _GNU_SOURCE /* O_PATH, fallocate */
 #endif
 #include <errno.h>
 #include <fcntl.h>
@@ -206,16 +206,15 @@ static int replace(const target *t, const char *bytes, size_t n, bool only_try)
 }
 
 /* Room first, so that a full disk spoils nothing; then all but the first bytes, which were made
- * zero: what is cut short cannot be taken for a whole file. One saver at a time, where the file
- * system has locks. */
+ * zero: what is cut short cannot be taken for a whole file. One saver at a time, and no loader
+ * meanwhile, where the file system has locks. */
 static int overwrite_file(const target *t, const char *bytes, size_t n)
 {
-    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat before;
     size_t head = n < HEAD ? n : HEAD;
     int fd = t->there;
-    while (fcntl(fd, F_OFD_SETLKW, &all) != 0 && errno == EINTR)
-        ;
+    if (bpi_lock_file(fd, F_WRLCK) != 0)
+        return ENOLCK;
     if (fstat(fd, &before) != 0)
         return errno;
     while (fallocate(fd, 0, 0, (off_t)n) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
@@ -286,5 +285,6 @@ bp_status bpi_file_write(bp_context *ctx, const char *path, const void *bytes, s
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!error)
         return BP_OK;
-    return bpi_fail(ctx, BP_ERR_IO, "%s: cannot be written: %s", path, strerror(error));
+    return bpi_fail(ctx, BP_ERR_IO, "%s: cannot be written: %s", path,
+                    error == ENOLCK ? "it is locked by another process" : strerror(error));
 }

@@ -217,6 +217,8 @@ bp_status bpi_safetensors_read(bp_context *ctx, const char *path, bpi_safetensor
     reader r = {.file = file};
     bp_status st = bpi_file_open(ctx, path, false, &in);
     if (st == BP_OK)
+        st = bpi_file_lock(&in);
+    if (st == BP_OK)
         st = read_header(&r, &in);
     if (st == BP_OK)
         st = read_data(file, &in);

@@ -5,6 +5,7 @@
 #endif
 #include <errno.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include "files.h"
 
@@ -13,6 +14,7 @@ enum { OLD = 1, NEW = 2, WIDTH = 8 };
 static int fail_at, calls;  /* the call that fails, from 1; 0: none. calls so far */
 static bool interrupt;      /* each call that may be interrupted is, once */
 static bool never_renames;  /* as over a mounted file */
+static bool hurries;        /* the clock: a minute passes between two looks at it */
 static int unlocked;        /* times that a file was written in place without a lock */
 
 static bool fails(void)
@@ -60,6 +62,8 @@ int __real_close(int fd);
 int __wrap_close(int fd);
 int __real_fallocate(int fd, int mode, off_t at, off_t n);
 int __wrap_fallocate(int fd, int mode, off_t at, off_t n);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __real_renameat(int from, const char *a, int to, const char *b);
 int __wrap_renameat(int from, const char *a, int to, const char *b);
 
@@ -101,6 +105,14 @@ int __wrap_fallocate(int fd, int mode, off_t at, off_t n)
     unlocked += fcntl(other, F_OFD_SETLK, &all) == 0;
     __real_close(other);
     return fails() || is_interrupted() ? -1 : __real_fallocate(fd, mode, at, n);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static time_t ahead;
+    int failed = __real_clock_gettime(clock, now);
+    now->tv_sec += hurries ? ahead += 60 : 0;
+    return failed;
 }
 
 int __wrap_renameat(int from, const char *a, int to, const char *b)
@@ -156,6 +168,30 @@ static void loading_fails(void)
           "loading says which call failed");
 }
 
+/* Another's lock, held through a descriptor of its own: a saver in place and a loader are shut out
+ * by one for writing, a saver by one for reading too. */
+static void a_lock_of_others(void)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool good = save_to("model", OLD, WIDTH) == BP_OK;
+    int other = open("model", O_RDWR | O_CLOEXEC);
+    good &= fcntl(other, F_OFD_SETLK, &all) == 0;
+    hurries = true;
+    check(good && value_of("model") == -1 &&
+              strstr(bp_error_text(ctx), "model: is locked by another process"),
+          "a loader does not wait for ever");
+    check(save_to("model", NEW, WIDTH) == BP_ERR_IO &&
+              strstr(bp_error_text(ctx), "model: cannot be written: it is locked by another"),
+          "nor does a saver in place");
+    all.l_type = F_RDLCK;
+    good = fcntl(other, F_OFD_SETLK, &all) == 0;
+    check(good && save_to("model", NEW, WIDTH) == BP_ERR_IO && value_of("model") == OLD,
+          "readers share the lock, and the file is as it was");
+    hurries = false;
+    __real_close(other);
+    check(save_to("model", NEW, WIDTH) == BP_OK && value_of("model") == NEW, "and then it is free");
+}
+
 int main(void)
 {
     enter_work();
@@ -167,6 +203,7 @@ int main(void)
     never_renames = true;
     each_fails("a failure in place leaves a whole file or none that loads", true, false);
     check(unlocked == 0, "in place one saver at a time");
+    a_lock_of_others();
     loading_fails();
     for (int k = 0; k < 2; k++, never_renames = false) {
         interrupt = true;
