@@ -47,7 +47,9 @@ CLAIM(a_set_is_checked_when_it_is_made)
     cr_assert_neq(bp_data_create(ctx, BP_F32, NULL, good, 3, 2, 2, &d), BP_OK);
     cr_assert_neq(bp_data_create(ctx, BP_F32, x, NULL, 3, 2, 2, &d), BP_OK);
     cr_assert_neq(bp_data_create(ctx, BP_F32, x, good, -3, 2, 2, &d), BP_OK);
-    cr_assert_neq(bp_data_create(ctx, BP_F32, x, good, INT64_MAX, 2, 2, &d), BP_OK);
+    cr_assert_eq(bp_data_create(ctx, BP_F32, x, good, INT64_MAX, 2, 2, &d), BP_ERR_SHAPE);
+    cr_assert_eq(bp_data_create(ctx, BP_F32, x, good, 1LL << 40, 1LL << 40, 2, &d), BP_ERR_SHAPE);
+    cr_assert(strstr(bp_error_text(ctx), "too large"), "%s", bp_error_text(ctx));
 }
 
 CLAIM(a_split_takes_its_share_of_each_class_and_loses_no_row)

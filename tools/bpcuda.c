@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bpcuda/bpcuda.h"
 #include "check/case_run.h"
@@ -104,6 +105,20 @@ static bp_status train_epochs(job *j, bp_progress *p)
     return BP_OK;
 }
 
+/* Said before the training, not after it. The results would be lost in a model, or it in them. */
+static bp_status check_out(job *j)
+{
+    struct stat out, shown;
+    if (!j->set->out)
+        return BP_OK;
+    if (stat(j->set->out, &out) == 0 && fstat(1, &shown) == 0 && out.st_dev == shown.st_dev &&
+        out.st_ino == shown.st_ino && !S_ISCHR(out.st_mode)) {
+        snprintf(j->text, sizeof j->text, "--out is the standard output, where the results go");
+        return BP_ERR_ARG;
+    }
+    return bp_model_save_check(j->model, j->set->out);
+}
+
 static bp_status train(job *j)
 {
     double loss, accuracy, rate;
@@ -113,8 +128,7 @@ static bp_status train(job *j)
     TRY(bp_model_create(j->ctx, bp_data_cols(j->train), j->set->layers, bp_data_classes(j->train),
                         &j->model));
     TRY(bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->how));
-    if (j->set->out) /* said before the training, not after it */
-        TRY(bp_model_save_check(j->model, j->set->out));
+    TRY(check_out(j));
     TRY(train_epochs(j, &p));
     TRY(bp_model_evaluate(j->model, j->test, &loss, &accuracy));
     if (j->set->out)

@@ -76,7 +76,7 @@ static void print_help(const struct command *c)
             *p = *p == '_' ? '-' : *p;
         printf("  %-24s %s", left, o->text);
         if (o->kind == NUMBER)
-            printf(" [%g]", o->start);
+            printf(" [%.16g]", o->start);
         printf("\n");
     }
 }
@@ -125,7 +125,7 @@ static bool take(const struct option *o, const char *shown, const char *value, s
     char *end;
     double x = strtod(value, &end);
     if (end == value || *end || !(x >= o->min && x <= o->max) || (o->integer && x != floor(x))) {
-        say("%s: \"%s\" is not %s from %g to %g", shown, value,
+        say("%s: \"%s\" is not %s from %.16g to %.16g", shown, value,
             o->integer ? "an integer" : "a number", o->min, o->max);
         return false;
     }

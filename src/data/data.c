@@ -21,17 +21,20 @@ struct bp_data {
 static bp_status check(bp_context *ctx, bp_dtype dtype, const void *x, const int32_t *labels,
                        int64_t rows, int64_t cols, int32_t classes)
 {
-    int64_t count;
     BPI_TRY(bpi_given(ctx, x, "data_create: x"));
     BPI_TRY(bpi_given(ctx, labels, "data_create: labels"));
     if (dtype != BP_U8 && dtype != BP_F32)
         return bpi_fail(ctx, BP_ERR_DTYPE, "data_create: samples of %s; u8 or f32 are wanted",
                         bp_dtype_name(dtype));
-    if (rows < 1 || rows > INT32_MAX || cols < 1 || cols > INT32_MAX || classes < 1 ||
-        __builtin_mul_overflow(rows, cols, &count))
+    if (rows < 1 || cols < 1 || classes < 1)
         return bpi_fail(ctx, BP_ERR_SHAPE,
                         "data_create: %lld rows, %lld columns, %d classes: each must be 1 or more",
                         (long long)rows, (long long)cols, (int)classes);
+    if (rows > INT32_MAX || cols > INT32_MAX)
+        return bpi_fail(ctx, BP_ERR_SHAPE,
+                        "data_create: %lld rows of %lld columns: the set is too large; at most %d "
+                        "of each", (long long)rows, (long long)cols, INT32_MAX);
+    int64_t count = rows * cols;
     for (int64_t i = 0; i < rows; i++)
         if (labels[i] < 0 || labels[i] >= classes)
             return bpi_fail(ctx, BP_ERR_RANGE,

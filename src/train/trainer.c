@@ -79,8 +79,8 @@ static bp_status set(bp_trainer *t, bp_train_option option, double value)
         return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_set: %s after the first run", o->name);
     if (!(value >= o->min && value <= o->max) || (o->integer && value != floor(value)))
         return bpi_fail(t->ctx, BP_ERR_ARG,
-                        "trainer_set: %s cannot be %.9g; %s from %.9g to %.9g is wanted", o->name,
-                        value, o->integer ? "an integer" : "a number", o->min, o->max);
+                        "trainer_set: %s cannot be %.16g; %s from %.16g to %.16g is wanted",
+                        o->name, value, o->integer ? "an integer" : "a number", o->min, o->max);
     t->option[option] = value;
     return BP_OK;
 }

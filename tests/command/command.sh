@@ -49,6 +49,8 @@ run 0 train --epochs 1 --layers "$(printf '16\r\nrelu\f\vdropout=.5\r\n')"
 claim "line ends of Windows are white space"
 run 1 train --data nowhere && quiet out && grep -q nowhere err
 claim "unknown data is status 1"
+run 2 train --batch 99999999 && grep -q 'an integer from 1 to 16777215 ' err
+claim "a limit is printed in all its digits"
 run 1 train --layers "8 tanh" --epochs 1 && quiet out && grep -q tanh err
 claim "an unknown layer is status 1"
 run 1 train --device abacus && quiet out && grep -q abacus err
@@ -71,6 +73,16 @@ run 0 train --epochs 1 --out pipe && wait $! && [ -p pipe ] && run 0 eval --mode
 claim "a pipe stays one, and its reader gets the model"
 run 0 train --epochs 1 --out link && [ -L link ] && run 0 eval --model behind
 claim "a link stays one, and the file behind it is written"
+for path in /dev/stdout /proc/self/fd/1 out; do
+    run 1 train --epochs 1 --out $path && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
+        grep -q 'is the standard output' err
+    claim "a model is not mixed with the results: --out $path"
+done
+{ "$bpcuda" train --epochs 1 --out /dev/stdout 2> err; echo $? > status; } | cat > out
+quiet out && grep -q 'is the standard output' err && [ "$(cat status)" -eq 1 ]
+claim "nor in a pipe"
+"$bpcuda" train --epochs 1 --out /dev/null > /dev/null 2> err
+claim "a device takes both"
 [ -z "$(find . -name '.*.tmp')" ]
 claim "no temporary file is left"
 if [ -w /dev/full ]; then
