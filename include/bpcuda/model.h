@@ -83,12 +83,13 @@ BP_API const char *bp_model_layers(const bp_model *model);
  * that is killed meanwhile can leave the temporary file.
  *
  * Written in place are devices and pipes (a pipe waits for its reader), /dev/stdout, and a file
- * that cannot be replaced: a mounted one, one whose folder may not be written, whose owner cannot
- * be kept, or that has an access list. The model is complete in memory and room on the disk is
- * taken before such a file is touched, and its first 8 bytes are written last: after a cut, it is
- * no model file. Savers in place and bp_model_load wait for each other by an advisory lock of the
- * file (fcntl), where the file system has locks: each load sees one whole model. Other readers may
- * see a part. Where another process keeps the file locked for ten seconds it is BP_ERR_IO.
+ * that cannot be replaced: a mounted one, one whose folder may not be written or is append-only,
+ * whose owner cannot be kept, or that has an access list; and a new one in an append-only folder.
+ * The model is complete in memory and room on the disk is taken before such a file is touched, and
+ * its first 8 bytes are written last: after a cut, it is no model file. Savers in place and
+ * bp_model_load wait for each other by an advisory lock of the file (fcntl), where the file system
+ * has locks: each load sees one whole model. Other readers may see a part. Where another process
+ * keeps the file locked for ten seconds it is BP_ERR_IO.
  *
  * BP_ERR_IO has the system's reason, a file-size limit or a reader that went away too: no signal
  * reaches the host. A model that holds NaN is saved, but not loaded. */

@@ -1,19 +1,21 @@
 /* Writing a file. What the path names is looked at first. A plain file is made whole under a name
  * of its own in the same folder, with owner and mode of the one it replaces, synced, and renamed: a
  * reader sees one whole file or the other, and a failure leaves what was there. What cannot be
- * replaced so (a device, a pipe, a mounted file, a file in a folder that may not be written, one
- * whose owner cannot be kept) is written in place. */
+ * replaced so (a device, a pipe, a mounted file, a file in a folder that may not be written or
+ * only appended to, one whose owner cannot be kept) is written in place. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* O_PATH, fallocate */
 #endif
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -246,10 +248,36 @@ static int overwrite(const target *t, const char *bytes, size_t n)
     return error ? error : sync_file(t->there);
 }
 
+/* What is made in a folder that is append-only can be neither renamed nor removed. */
+static bool only_grows(const target *t)
+{
+    int flags = 0, fd = bpi_open_file(t->folder, ".", O_RDONLY | O_DIRECTORY, 0);
+    bool grows = fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_APPEND_FL;
+    if (fd >= 0)
+        close(fd);
+    return grows;
+}
+
+/* The file that is not there yet, made where it stays. */
+static int create(const target *t, const char *bytes, size_t n, bool only_try)
+{
+    target made = *t;
+    if (only_try)
+        return faccessat(t->folder, ".", W_OK, AT_EACCESS) == 0 ? 0 : errno;
+    made.there = bpi_open_file(t->folder, t->name, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (made.there < 0)
+        return errno;
+    int error = overwrite_file(&made, bytes, n);
+    return close(made.there) != 0 && !error && errno != EINTR ? errno : error;
+}
+
 static int write_target(const target *t, const char *bytes, size_t n, bool only_try)
 {
     int error = EBUSY; /* as a mounted file is */
-    if (t->folder >= 0)
+    bool grows = t->folder >= 0 && only_grows(t);
+    if (grows && t->there < 0)
+        error = create(t, bytes, n, only_try);
+    else if (t->folder >= 0 && !grows)
         error = replace(t, bytes, n, only_try);
     bool in_place = error == EBUSY || error == EPERM || error == EACCES || error == EROFS;
     if (t->there < 0 || !in_place)

@@ -1,10 +1,13 @@
 /* Saving and loading while the system fails: the n-th of its calls, for every n, gives EIO; or each
- * is interrupted once, and moves only a part. Linked with --wrap for those calls. */
+ * is interrupted once, and moves only a part; or others hold a lock; or the folder is append-only.
+ * Linked with --wrap for those calls. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #endif
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "files.h"
@@ -192,6 +195,33 @@ static void a_lock_of_others(void)
     check(save_to("model", NEW, WIDTH) == BP_OK && value_of("model") == NEW, "and then it is free");
 }
 
+static bool append_only(const char *folder, bool on)
+{
+    int flags = 0, fd = open(folder, O_RDONLY | O_DIRECTORY);
+    bool done = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0;
+    flags = on ? flags | FS_APPEND_FL : flags & ~FS_APPEND_FL;
+    done = done && ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+    close(fd);
+    return done;
+}
+
+static void a_folder_that_only_grows(void)
+{
+    mkdir("grows", 0755);
+    put("grows/model", "old", 3, 0644);
+    if (!append_only("grows", true)) {
+        skip("a folder that is append-only", strerror(errno));
+        return;
+    }
+    check(try_to("grows/model", WIDTH) == BP_OK && try_to("grows/new", WIDTH) == BP_OK &&
+              look("grows/model").st_size == 3 && entries("grows") == 1,
+          "a try leaves nothing in a folder that is append-only");
+    check(save_to("grows/model", 3, 512) == BP_OK && save_to("grows/model", 4, WIDTH) == BP_OK &&
+              save_to("grows/new", 5, WIDTH) == BP_OK && value_of("grows/model") == 4 &&
+              value_of("grows/new") == 5 && entries("grows") == 2, "and a save is in place");
+    append_only("grows", false);
+}
+
 int main(void)
 {
     enter_work();
@@ -204,6 +234,7 @@ int main(void)
     each_fails("a failure in place leaves a whole file or none that loads", true, false);
     check(unlocked == 0, "in place one saver at a time");
     a_lock_of_others();
+    a_folder_that_only_grows();
     loading_fails();
     for (int k = 0; k < 2; k++, never_renames = false) {
         interrupt = true;
