@@ -1,5 +1,5 @@
-/* The public calls that walk back: the gradients of the stores, and those of any values by any others.
- * The walk itself: walk.c. */
+/* The public calls that walk back: the gradients of the stores, and those of any values by any
+ * others. The walk itself: walk.c. */
 #include "autograd/apply.h"
 #include "autograd/walk.h"
 #include "core/context.h"

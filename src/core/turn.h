@@ -29,7 +29,8 @@ void bpi_leave(bp_context *ctx);
  * until it meets another error. Returns `status`. */
 bp_status bpi_tell_thread(bp_status status, const char *sentence);
 const char *bpi_told_thread(void); /* NULL: nothing newer than what the contexts hold */
-/* For public calls that are given a NULL which should lead to a context: "optimizer_step: opt is NULL". */
+/* For public calls that are given a NULL which should lead to a context: "optimizer_step: opt is
+ * NULL". */
 #define BPI_LEADS(pointer, what)                                      \
     do {                                                              \
         if (!(pointer))                                               \

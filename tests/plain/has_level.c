@@ -1,5 +1,5 @@
-/* has_level DEVICE PROGRAM [ARGUMENT]: runs a program that is compiled for one instruction level where that
- * device can be opened; elsewhere says why not and ends with 77, "skipped". */
+/* has_level DEVICE PROGRAM [ARGUMENT]: runs a program that is compiled for one instruction level
+ * where that device can be opened; elsewhere says why not and ends with 77, "skipped". */
 #include <stdio.h>
 #include <unistd.h>
 

@@ -189,7 +189,8 @@ tried tried_run(const char *device, const bp_hooks *hooks, int which)
 {
     tried result = {.digest = 14695981039346656037u};
     run all = {.result = &result}, *r = &all;
-    AGAIN((bp_close(r->ctx), bp_open_with(device, hooks, &r->ctx))); /* a failed one is closed too */
+    /* one that could not be opened is closed too */
+    AGAIN((bp_close(r->ctx), bp_open_with(device, hooks, &r->ctx)));
     AGAIN(bp_set_threads(r->ctx, 1));
     if (which == TRIED_LAYER)
         layer(r);
