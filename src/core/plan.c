@@ -237,7 +237,8 @@ static bp_status run_times(bp_plan *plan, int64_t times, const char *who)
     for (int64_t left = times, steps; left > 0 && st == BP_OK; left -= steps) {
         int size = plan->graph[MANY] && left >= STEPS_OF_MANY ? MANY : ONE;
         steps = size == MANY ? STEPS_OF_MANY : 1;
-        st = holds(plan, why);
+        if (left == times || !plan->repeats) /* else it is as it was: nothing else has run */
+            st = holds(plan, why);
         st = st == BP_OK ? run(plan, plan->graph[size], steps)
                          : bpi_fail(plan->list.ctx, st, "%s: %s", who, why);
     }

@@ -247,8 +247,8 @@ const char *bpi_callback_end(bpi_callback *c)
                  : "the function that it called left a scope open";
 }
 
-/* The exception will pass through the library up to the host's code that made the outermost call, so
- * that call, with all it opened, is over now. */
+/* The exception will pass through the library up to the host's code that made the outermost call,
+ * so that call, with all it opened, is over now. */
 void bpi_callback_left(bpi_callback *c)
 {
     bp_context *ctx = c->ctx;
