@@ -345,6 +345,35 @@ CLAIM(a_walk_that_a_rule_has_left_by_a_jump_is_taken_back)
     bp_params_free(p);
 }
 
+/* bp_grad over a graph whose rule leaves. */
+static bp_status asks_for_gradient(bp_context *c, void *user)
+{
+    bp_tensor *x = bp_require_grad(user), *dx;
+    return bp_grad(c, product(x, x), user, &x, 1, 0, &dx);
+}
+
+CLAIM(a_walk_of_bp_grad_that_is_left_touches_no_store)
+{
+    bp_tensor *init[] = {NUMBER(3), NUMBER(5)}, *w[2];
+    bp_params *p = store_of(2, init, w);
+    rule = may_leave;
+    leaves = false;
+    OK(bp_run(ctx, 0, product_step, w));
+    bp_params *untouched = store_of(1, init, w); /* no walk has reached it */
+    bp_optimizer *o;
+    OK(bp_sgd_create(untouched, 0.5, 0, &o));
+    leaves = true;
+    if (!setjmp(away))
+        (void)!bp_run(ctx, 0, asks_for_gradient, init[0]);
+    while (bp_scope_end(ctx) != BP_ERR_STATE)
+        continue;
+    cr_assert_eq(at(bp_param_grad(p, 1), 0), 9);
+    OK(bp_optimizer_step(o));
+    bp_optimizer_free(o);
+    bp_params_free(untouched);
+    bp_params_free(p);
+}
+
 static bool fails;
 
 static bp_status may_fail(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)

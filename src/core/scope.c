@@ -43,7 +43,8 @@ static void drop_walk(bp_context *ctx, const bpi_scope *scope)
         bpi_fail(ctx, BP_ERR_STATE, "a walk back was left by an exception in a gradient rule");
         return;
     }
-    bpi_params_take_back(ctx, ctx->storing);
+    if (ctx->storing)
+        bpi_params_take_back(ctx, ctx->storing);
     ctx->storing = 0;
 }
 
