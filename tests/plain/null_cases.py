@@ -38,7 +38,8 @@ RECIPES = {
 }
 FUNCTIONS = {"bp_step_fn", "bp_block_fn"}  # pointers whose type does not say so
 CLOSING = {"bp_close", "bp_free"}
-IN_SCOPE = {"ops.h", "autograd.h"}
+IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h",
+            "autograd.h"}
 IN_SCOPE_TOO = {"bp_model_logits", "bp_op_apply"}
 
 

@@ -1,5 +1,5 @@
-/* Golden values: tests/golden/golden.txt, written by make_golden.py beside it, which also says what
- * its lines mean. Outputs and gradients of ops, a three-layer net through bp_backward, and
+/* Golden values: tests/golden/golden.txt and those of ops/, written by make_golden.py, which says
+ * what their lines mean. Outputs and gradients of ops, a three-layer net through bp_backward, and
  * trajectories of the optimisers; f64 to a few eps, f32 to what PyTorch's own roundings allow. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,13 +274,11 @@ static void read_trajectory(bp_context *ctx)
     (void)next_word();
 }
 
-void read_golden(void)
+static void read_file(bp_context *ctx, const char *path)
 {
-    bp_context *ctx;
-    const char *path = getenv("BPCUDA_GOLDEN");
-    file = fopen(path ? path : BPI_GOLDEN, "r");
-    if (!file || bp_open(test_device(), &ctx) != BP_OK) {
-        check_failed_case("golden", &op_cases[0], "cannot be read");
+    file = fopen(path, "r");
+    if (!file) {
+        check_failed_case("golden", &op_cases[0], "%s cannot be read", path);
         return;
     }
     (void)next_word();
@@ -290,7 +288,21 @@ void read_golden(void)
         else
             read_trajectory(ctx);
     if (!feof(file))
-        check_failed_case("golden", &op_cases[0], "stopped at \"%s\"", word);
-    bp_close(ctx);
+        check_failed_case("golden", &op_cases[0], "%s: stopped at \"%s\"", path, word);
     fclose(file);
+}
+
+void read_golden(void)
+{
+    bp_context *ctx;
+    const char *only = getenv("BPCUDA_GOLDEN");
+    static const char *const files[] = {BPI_GOLDEN};
+    if (bp_open(test_device(), &ctx) != BP_OK)
+        check_failed_case("golden", &op_cases[0], "%s", bp_error_text(ctx));
+    else if (only)
+        read_file(ctx, only);
+    else
+        for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+            read_file(ctx, files[i]);
+    bp_close(ctx);
 }

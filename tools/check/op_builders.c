@@ -4,44 +4,6 @@
 
 #include "op_cases.h"
 
-#define BUILDER(name, expr)                                                                \
-    static int build_##name(const op_case *c, bp_dtype real, bp_tensor *const *in,         \
-                            bp_tensor **out)                                               \
-    {                                                                                      \
-        (void)c, (void)real;                                                               \
-        out[0] = (expr);                                                                   \
-        return out[0] != NULL;                                                             \
-    }
-
-BUILDER(add, bp_add(in[0], in[1]))
-BUILDER(mul, bp_mul(in[0], in[1]))
-BUILDER(div, bp_div(in[0], in[1]))
-BUILDER(scale, bp_scale(in[0], c->x))
-BUILDER(exp, bp_exp(in[0]))
-BUILDER(log, bp_log(in[0]))
-BUILDER(relu, bp_relu(in[0]))
-BUILDER(elu, bp_elu(in[0], c->x))
-BUILDER(gate, bp_gate(in[0], in[1]))
-BUILDER(dropout, bp_dropout(in[0], c->x))
-BUILDER(copy, bp_cast(in[0], real))
-BUILDER(cast_other, bp_cast(in[0], real == BP_F32 ? BP_F64 : BP_F32))
-BUILDER(sum, bp_sum(in[0]))
-BUILDER(sum_axes, bp_sum_axes(in[0], (uint32_t)c->a, (int32_t)c->b))
-BUILDER(log_softmax, bp_log_softmax(in[0], (int32_t)c->a))
-BUILDER(matmul, bp_matmul(in[0], in[1]))
-BUILDER(linear, bp_linear(in[0], in[1], in[2]))
-BUILDER(linear_relu, bp_linear_relu(in[0], in[1], in[2], c->x))
-BUILDER(gather, bp_gather(in[0], in[1]))
-BUILDER(gather_normalized, bp_gather_normalized(in[0], in[1], bp_cast(in[2], BP_F64),
-                                                bp_cast(in[3], BP_F64), real))
-BUILDER(scatter_rows, bp_scatter_rows(in[0], in[1], c->a))
-BUILDER(nll_loss, bp_nll_loss(in[0], in[1]))
-BUILDER(nll_spread, bp_nll_spread(in[0], in[1], c->a))
-BUILDER(transpose, bp_transpose(in[0], (int32_t)c->a, (int32_t)c->b))
-BUILDER(reshape, bp_reshape(in[0], c->shape))
-BUILDER(expand, bp_expand(in[0], c->shape))
-BUILDER(twice, bp_matmul(in[0], in[0])) /* one tensor as both inputs */
-
 static int build_cross_entropy(const op_case *c, bp_dtype real, bp_tensor *const *in,
                                bp_tensor **out)
 {
@@ -71,11 +33,6 @@ static bp_tensor *normalized(bp_dtype real, bp_tensor *const *in)
     return bp_mul(bp_add(rows, bp_scale(in[2], -1)), in[3]);
 }
 
-BUILDER(linear_composed, product(in))
-BUILDER(linear_relu_composed, bp_dropout(bp_relu(product(in)), c->x))
-BUILDER(cross_entropy_composed, bp_nll_loss(bp_log_softmax(in[0], 1), in[1]))
-BUILDER(gather_normalized_composed, normalized(real, in))
-
 static int build_stack_composed(const op_case *c, bp_dtype real, bp_tensor *const *in,
                                 bp_tensor **out)
 {
@@ -86,19 +43,24 @@ static int build_stack_composed(const op_case *c, bp_dtype real, bp_tensor *cons
     return out[0] != NULL;
 }
 
-#define NAMED(name) {#name, build_##name}
+#define BUILDER(name, expr)                                                                \
+    static int build_##name(const op_case *c, bp_dtype real, bp_tensor *const *in,         \
+                            bp_tensor **out)                                               \
+    {                                                                                      \
+        (void)c, (void)real;                                                               \
+        out[0] = (expr);                                                                   \
+        return out[0] != NULL;                                                             \
+    }
+#define BUILT(name)
+#include "builders.def"
+
 static const struct {
     const char *name;
     op_build build;
 } builders[] = {
-    NAMED(add), NAMED(mul), NAMED(div), NAMED(scale), NAMED(exp), NAMED(log), NAMED(relu),
-    NAMED(elu), NAMED(gate), NAMED(dropout), NAMED(copy), NAMED(cast_other), NAMED(sum),
-    NAMED(sum_axes), NAMED(log_softmax), NAMED(matmul), NAMED(twice), NAMED(linear),
-    NAMED(linear_relu), NAMED(stack), NAMED(gather), NAMED(gather_normalized),
-    NAMED(scatter_rows), NAMED(nll_loss), NAMED(nll_spread), NAMED(cross_entropy),
-    NAMED(transpose), NAMED(reshape), NAMED(expand), NAMED(linear_composed),
-    NAMED(linear_relu_composed), NAMED(stack_composed), NAMED(cross_entropy_composed),
-    NAMED(gather_normalized_composed),
+#define BUILDER(name, ...) {#name, build_##name},
+#define BUILT(name) {#name, build_##name},
+#include "builders.def"
 };
 
 op_build op_builder(const char *name)

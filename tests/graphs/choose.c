@@ -1,0 +1,244 @@
+/* What a recipe takes of the values that are there. */
+#include <math.h>
+#include <string.h>
+
+#include "choose.h"
+
+enum { MOST = 36 }; /* elements of a value */
+
+static bool real_value(const graph_value *v)
+{
+    return v->kind != INDEX && v->kind != BYTES;
+}
+
+bool has(const graph_value *v, int rank, int64_t rows, int64_t cols)
+{
+    return real_value(v) && (rank < 0 || v->shape.ndim == rank) &&
+           (rows < 0 || v->shape.dim[0] == rows) && (cols < 0 || v->shape.dim[1] == cols);
+}
+
+/* A value of this rank with these sizes (-1: any), often one of the last; -1: none. */
+int pick(graph *g, int rank, int64_t rows, int64_t cols)
+{
+    int from = graph_chance(g, 0.5) && g->n > 5 ? g->n - 1 - graph_int(g, 5) : graph_int(g, g->n);
+    for (int k = 0; k < g->n; k++) {
+        int i = (from + k) % g->n;
+        if (has(&g->value[i], rank, rows, cols))
+            return i;
+    }
+    return -1;
+}
+
+/* The same again, where that fits, or another. */
+int again(graph *g, int i, int rank, int64_t rows, int64_t cols)
+{
+    return has(&g->value[i], rank, rows, cols) && graph_chance(g, 0.35) ? i
+           : pick(g, rank, rows, cols);
+}
+
+bool any(graph *g, graph_value *v)
+{
+    v->in[0] = pick(g, -1, -1, -1);
+    v->x = graph_real(g, 0.25, 1.5) * (graph_chance(g, 0.5) ? 1 : -1);
+    return true;
+}
+
+bool broadcasts(const bp_shape *a, const bp_shape *b)
+{
+    int64_t count = 1;
+    for (int i = 1; i <= a->ndim || i <= b->ndim; i++) {
+        int64_t m = i <= a->ndim ? a->dim[a->ndim - i] : 1;
+        int64_t n = i <= b->ndim ? b->dim[b->ndim - i] : 1;
+        if (m != n && m != 1 && n != 1)
+            return false;
+        count *= m > n ? m : n;
+    }
+    return count <= MOST;
+}
+
+bool two(graph *g, graph_value *v)
+{
+    int a = v->in[0] = v->in[1] = pick(g, -1, -1, -1), from = graph_int(g, g->n);
+    for (int k = 0; k < g->n && !graph_chance(g, 0.2); k++) {
+        int i = (from + k) % g->n;
+        if (real_value(&g->value[i]) && broadcasts(&g->value[a].shape, &g->value[i].shape)) {
+            v->in[1] = i;
+            return true;
+        }
+    }
+    return true;
+}
+
+bool equal_shapes(const bp_shape *a, const bp_shape *b)
+{
+    return a->ndim == b->ndim && !memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->ndim);
+}
+
+bool two_alike(graph *g, graph_value *v)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        v->in[0] = pick(g, -1, -1, -1);
+        v->in[1] = graph_chance(g, 0.2) ? v->in[0] : pick(g, -1, -1, -1);
+        if (equal_shapes(&g->value[v->in[0]].shape, &g->value[v->in[1]].shape))
+            return true;
+    }
+    return false;
+}
+
+/* All elements of input k lie in [lo, hi]. */
+bool within(const graph *g, const graph_value *v, int k, double lo, double hi)
+{
+    const values *in = &g->value[v->in[k]].v;
+    for (int64_t i = 0; i < in->n; i++)
+        if (!(in->v[i] >= lo && in->v[i] <= hi))
+            return false;
+    return true;
+}
+
+bool small(graph *g, graph_value *v)
+{
+    return any(g, v) && within(g, v, 0, -4, 2);
+}
+
+bool positive(graph *g, graph_value *v)
+{
+    return any(g, v) && within(g, v, 0, 0.2, 50);
+}
+
+bool quotient(graph *g, graph_value *v)
+{
+    return two(g, v) && (within(g, v, 1, 0.3, 50) || within(g, v, 1, -50, -0.3));
+}
+
+bool elu_of(graph *g, graph_value *v)
+{
+    any(g, v);
+    v->x = graph_real(g, 0.3, 1.5);
+    return true;
+}
+
+bool dropped(graph *g, graph_value *v)
+{
+    any(g, v);
+    v->x = graph_chance(g, 0.5) ? 0.25 : 0.5;
+    return true;
+}
+
+bool some_axes(graph *g, graph_value *v)
+{
+    any(g, v);
+    v->a = graph_int(g, 1 << g->value[v->in[0]].shape.ndim);
+    v->b = graph_chance(g, 0.5);
+    return true;
+}
+
+bool an_axis(graph *g, graph_value *v)
+{
+    any(g, v);
+    int rank = g->value[v->in[0]].shape.ndim;
+    v->a = rank ? graph_int(g, rank) : 0;
+    v->b = rank ? graph_int(g, rank) : 0;
+    return rank > 0;
+}
+
+bool factors(graph *g, graph_value *v)
+{
+    v->in[0] = pick(g, 2, -1, -1);
+    if (v->in[0] >= 0)
+        v->in[1] = again(g, v->in[0], 2, g->value[v->in[0]].shape.dim[1], -1);
+    return v->in[0] >= 0 && v->in[1] >= 0;
+}
+
+/* Often on the last layer with a ReLU: two of them hand over gradients. */
+bool layer(graph *g, graph_value *v)
+{
+    v->in[0] = pick(g, 2, -1, -1);
+    for (int i = g->n - 1; i >= 0 && graph_chance(g, 0.9); i--)
+        if (g->value[i].kind == OPERATION && !strcmp(g->value[i].recipe->name, "linear_relu")) {
+            v->in[0] = i;
+            break;
+        }
+    v->in[1] = v->in[0] >= 0 ? again(g, v->in[0], 2, -1, g->value[v->in[0]].shape.dim[1]) : -1;
+    v->in[2] = v->in[1] >= 0 ? pick(g, 1, g->value[v->in[1]].shape.dim[0], -1) : -1;
+    v->x = graph_chance(g, 0.4) ? 0.25 : 0;
+    return v->in[2] >= 0;
+}
+
+bool rows_of(graph *g, graph_value *v)
+{
+    if (!an_axis(g, v))
+        return false;
+    int64_t rows = g->value[v->in[0]].shape.dim[0];
+    v->in[1] = graph_indices(g, INDEX, BP_SHAPE(1 + graph_int(g, 4)), (int)rows);
+    return v->in[1] >= 0;
+}
+
+bool rows_normalized(graph *g, graph_value *v)
+{
+    v->in[2] = pick(g, 1, -1, -1);
+    int64_t cols = v->in[2] < 0 ? 0 : g->value[v->in[2]].shape.dim[0];
+    v->in[3] = cols ? again(g, v->in[2], 1, cols, -1) : -1;
+    v->in[0] = !cols ? -1
+               : graph_chance(g, 0.4) ? graph_indices(g, BYTES, BP_SHAPE(3, cols), 4)
+                                      : pick(g, 2, -1, cols);
+    if (v->in[0] < 0 || v->in[3] < 0)
+        return false;
+    int rows = (int)g->value[v->in[0]].shape.dim[0];
+    v->in[1] = graph_indices(g, INDEX, BP_SHAPE(1 + graph_int(g, 4)), rows);
+    return v->in[1] >= 0;
+}
+
+bool rows_to(graph *g, graph_value *v)
+{
+    if (!an_axis(g, v))
+        return false;
+    v->a = 1 + graph_int(g, 4);
+    v->in[1] = graph_indices(g, INDEX, BP_SHAPE(g->value[v->in[0]].shape.dim[0]), v->a);
+    return v->in[1] >= 0;
+}
+
+bool labelled(graph *g, graph_value *v)
+{
+    v->in[0] = pick(g, 2, -1, -1);
+    const bp_shape *s = v->in[0] < 0 ? NULL : &g->value[v->in[0]].shape;
+    v->in[1] = s ? graph_indices(g, INDEX, BP_SHAPE(s->dim[0]), (int)s->dim[1]) : -1;
+    return v->in[1] >= 0;
+}
+
+bool spread(graph *g, graph_value *v)
+{
+    v->in[0] = pick(g, 0, -1, -1);
+    v->a = 1 + graph_int(g, 3);
+    v->in[1] = v->in[0] < 0 ? -1 : graph_indices(g, INDEX, BP_SHAPE(1 + graph_int(g, 4)), v->a);
+    return v->in[1] >= 0;
+}
+
+/* Another shape of as many elements: flat, or with its sizes moved on, or with a 1 more. */
+bool reshaped(graph *g, graph_value *v)
+{
+    any(g, v);
+    const bp_shape *s = &g->value[v->in[0]].shape;
+    v->to = BP_SHAPE(bp_shape_count(*s));
+    if (graph_chance(g, 0.7) && s->ndim > 0) {
+        v->to = *s;
+        for (int i = 0; i < s->ndim; i++)
+            v->to.dim[i] = s->dim[(i + 1) % s->ndim];
+        if (graph_chance(g, 0.5) && s->ndim < 4)
+            v->to.dim[v->to.ndim++] = 1;
+    }
+    return true;
+}
+
+bool expanded(graph *g, graph_value *v)
+{
+    any(g, v);
+    v->to = g->value[v->in[0]].shape;
+    for (int i = 0; i < v->to.ndim; i++)
+        if (v->to.dim[i] == 1 && graph_chance(g, 0.7))
+            v->to.dim[i] = 3;
+    if (v->to.ndim < 3 && graph_chance(g, 0.5)) {
+        memmove(v->to.dim + 1, v->to.dim, sizeof *v->to.dim * (size_t)v->to.ndim++);
+        v->to.dim[0] = 2;
+    }
+    return bp_shape_count(v->to) <= MOST;
+}

@@ -1,0 +1,33 @@
+/* What a recipe takes of the values that are there: the inputs of v, and its arguments. */
+#ifndef GRAPHS_CHOOSE_H
+#define GRAPHS_CHOOSE_H
+
+#include "graphs.h"
+
+bool has(const graph_value *v, int rank, int64_t rows, int64_t cols);
+int pick(graph *g, int rank, int64_t rows, int64_t cols);
+int again(graph *g, int i, int rank, int64_t rows, int64_t cols);
+bool any(graph *g, graph_value *v);
+bool broadcasts(const bp_shape *a, const bp_shape *b);
+bool two(graph *g, graph_value *v);
+bool equal_shapes(const bp_shape *a, const bp_shape *b);
+bool two_alike(graph *g, graph_value *v);
+bool within(const graph *g, const graph_value *v, int k, double lo, double hi);
+bool small(graph *g, graph_value *v);
+bool positive(graph *g, graph_value *v);
+bool quotient(graph *g, graph_value *v);
+bool elu_of(graph *g, graph_value *v);
+bool dropped(graph *g, graph_value *v);
+bool some_axes(graph *g, graph_value *v);
+bool an_axis(graph *g, graph_value *v);
+bool factors(graph *g, graph_value *v);
+bool layer(graph *g, graph_value *v);
+bool rows_of(graph *g, graph_value *v);
+bool rows_normalized(graph *g, graph_value *v);
+bool rows_to(graph *g, graph_value *v);
+bool labelled(graph *g, graph_value *v);
+bool spread(graph *g, graph_value *v);
+bool reshaped(graph *g, graph_value *v);
+bool expanded(graph *g, graph_value *v);
+
+#endif
