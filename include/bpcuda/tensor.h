@@ -30,6 +30,16 @@ BP_API bp_tensor *bp_keep(bp_tensor *t);
 BP_API bp_status bp_write(bp_tensor *t, const void *src, size_t bytes) BP_USE;
 BP_API bp_status bp_read(bp_tensor *t, void *dst, size_t bytes) BP_USE;
 
+/* The elements of t, row-major, as float or double, whatever its dtype: i32 and f64 are rounded
+ * where a float has no room. count is bp_shape_count(). Else as bp_read. */
+BP_API bp_status bp_read_f32(bp_tensor *t, float *dst, int64_t count) BP_USE;
+BP_API bp_status bp_read_f64(bp_tensor *t, double *dst, int64_t count) BP_USE;
+
+/* Several at once, one behind the other, with one transfer and one wait: a loss and the number of
+ * correct rows, say. count is that of all; n may be 0. */
+BP_API bp_status bp_read_all(bp_context *ctx, bp_tensor *const *t, int32_t n, double *dst,
+                             int64_t count) BP_USE;
+
 /* dst = src (equal shapes; float dtypes are converted), acc += x (x broadcasts to acc, same
  * dtype). Not recorded: src and x count as constants. A target whose elements share memory,
  * as bp_expand() makes them, cannot be written to, here or by bp_write (BP_ERR_ARG). */

@@ -33,7 +33,8 @@ RECIPES = {
     "uint32_t": "0", "uint64_t": "0", "size_t": "4", "double": "0.5",
     "bp_optimizer_option": "BP_OPT_LR", "bp_train_option": "BP_TRAIN_LR",
     "bp_stats_of.struct_bytes": "sizeof w->stats",
-    "bp_progress_of.struct_bytes": "sizeof w->progress", "bp_read.bytes": "24",
+    "bp_progress_of.struct_bytes": "sizeof w->progress", "bp_read.bytes": "24", "bp_read_f32.count": "6", "bp_read_f64.count": "6",
+    "bp_read_f64.dst": "w->f64", "bp_read_all.dst": "w->f64", "bp_read_all.count": "6",
     "bp_write.bytes": "24",
 }
 FUNCTIONS = {"bp_step_fn", "bp_block_fn"}  # pointers whose type does not say so

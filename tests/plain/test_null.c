@@ -27,7 +27,7 @@ typedef struct world {
     float f[64];
     int32_t i[64];
     int64_t n;
-    double d;
+    double d, f64[8];
 } world;
 
 typedef struct null_case {
