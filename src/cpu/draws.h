@@ -1,0 +1,100 @@
+/* Runs of consecutive blocks of a random stream (philox.h), the same words wherever a run begins.
+ *
+ * Philox multiplies 32-bit words into 64 bits. A word sits in a 64-bit lane of a vector, whose
+ * upper half the multiplication does not read, so that a round of as many blocks as there are
+ * lanes is two multiplications, two shifts and four exclusive ors. No plain C becomes that
+ * multiplication. Two vectors are under way at once, as one would wait for itself. */
+#ifndef BPI_CPU_DRAWS_H
+#define BPI_CPU_DRAWS_H
+
+#include <string.h>
+
+#include "cpu/kernel.h"
+#include "door/kernel_params.h"
+#include "door/philox.h"
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+enum {
+    BPI_DRAW_LANES = BPI_VECTOR_BYTES / 8,
+    BPI_DRAW_BLOCKS = 2 * BPI_DRAW_LANES,
+    BPI_DRAW_WORDS = 4 * BPI_DRAW_BLOCKS,
+    BPI_HIGH_FIRST = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ /* of the halves of a word in memory */
+};
+
+typedef uint64_t bpi_words __attribute__((vector_size(BPI_VECTOR_BYTES)));
+
+/* The lower halves of the lanes of a times m. */
+static inline bpi_words bpi_times(bpi_words a, uint32_t m)
+{
+#if defined(__SSE2__) && BPI_VECTOR_BYTES == 64
+    return (bpi_words)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(m));
+#elif defined(__SSE2__) && BPI_VECTOR_BYTES == 32
+    return (bpi_words)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(m));
+#elif defined(__SSE2__)
+    return (bpi_words)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(m));
+#else
+    return (a & 0xFFFFFFFF) * m;
+#endif
+}
+
+/* The lower halves of first and second, as two words in memory. */
+static inline bpi_words bpi_word_pair(bpi_words first, bpi_words second)
+{
+    return (first & 0xFFFFFFFF) << 32 * BPI_HIGH_FIRST |
+           (second & 0xFFFFFFFF) << 32 * !BPI_HIGH_FIRST;
+}
+
+/* word[4 b + k] = word k of block `block` + b of the stream. */
+static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, uint64_t block)
+{
+    static const uint64_t numbers[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    bpi_words c[2][4], number;
+    memcpy(&number, numbers, sizeof number);
+    uint32_t k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
+    for (int v = 0; v < 2; v++) {
+        bpi_words b = number + (block + (uint64_t)v * BPI_DRAW_LANES);
+        c[v][0] = b;
+        c[v][1] = b >> 32 << 16 | (s->step >> 32 & 0xFFFF);
+        c[v][2] = (bpi_words){0} + (s->step & 0xFFFFFFFF);
+        c[v][3] = (bpi_words){0} + s->purpose_site;
+    }
+    for (int round = 0; round < 10; round++) {
+        for (int v = 0; v < 2; v++) {
+            bpi_words p0 = bpi_times(c[v][0], 0xD2511F53), p1 = bpi_times(c[v][2], 0xCD9E8D57);
+            c[v][0] = p1 >> 32 ^ c[v][1] ^ k0;
+            c[v][1] = p1;
+            c[v][2] = p0 >> 32 ^ c[v][3] ^ k1;
+            c[v][3] = p0;
+        }
+        k0 += 0x9E3779B9;
+        k1 += 0xBB67AE85;
+    }
+    for (int v = 0; v < 2; v++) {
+        bpi_words a = bpi_word_pair(c[v][0], c[v][1]), b = bpi_word_pair(c[v][2], c[v][3]);
+        bpi_words low, high; /* a0 b0 a1 b1 ... */
+#if BPI_VECTOR_BYTES == 64
+        low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+        high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#elif BPI_VECTOR_BYTES == 32
+        low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+        high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#else
+        low = __builtin_shufflevector(a, b, 0, 2);
+        high = __builtin_shufflevector(a, b, 1, 3);
+#endif
+        memcpy(word + v * BPI_DRAW_WORDS / 2, &low, sizeof low);
+        memcpy(word + v * BPI_DRAW_WORDS / 2 + BPI_DRAW_WORDS / 4, &high, sizeof high);
+    }
+}
+
+/* What a kernel draws with: its `rng` and params. */
+static inline bpi_stream bpi_stream_of(const bp_view *rng, uint32_t purpose, uint32_t site)
+{
+    bpi_rng_state s;
+    memcpy(&s, rng->data, sizeof s);
+    return (bpi_stream){s.seed, s.step, bpi_purpose_site(purpose, site)};
+}
+
+#endif
