@@ -120,11 +120,13 @@ bool bpi_layout_fits(const bp_view *v, int layout)
 {
     if (layout == BPI_ANY || !v->data || bpi_is_packed(v))
         return true;
-    if (layout == BPI_PACKED || v->shape.ndim != 2)
+    int n = v->shape.ndim;
+    if (layout == BPI_PACKED || n < 2 || (n > 2 && layout != BPI_MATRICES))
         return false;
-    bool rows = v->stride[1] == 1 && v->stride[0] >= v->shape.dim[1];
-    bool cols = v->stride[0] == 1 && v->stride[1] >= v->shape.dim[0];
-    return rows || (cols && layout == BPI_MATRIX);
+    const int64_t *dim = v->shape.dim + n - 2, *stride = v->stride + n - 2;
+    bool rows = stride[1] == 1 && stride[0] >= dim[1];
+    bool cols = stride[0] == 1 && stride[1] >= dim[0];
+    return rows || (cols && layout >= BPI_MATRIX);
 }
 
 size_t bpi_view_span(const bp_view *v)

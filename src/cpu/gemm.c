@@ -31,6 +31,8 @@ typedef struct plan {
     int64_t across;                    /* blocks side by side */
     int64_t chunk;                     /* steps of K, in all chunks but the last */
     int pack;                          /* whether panels of B are packed */
+    int dots;                          /* dot tiles, which have no panels */
+    int64_t blocks;                    /* 1: the caller's */
 } plan;
 
 static int64_t tile_row(const plan *w, int64_t tile)
@@ -117,40 +119,19 @@ static void dot_block(void *arg, int64_t block)
 }
 
 /* A product of dot tiles, in blocks along its longer side. */
-static void multiply_dots(bp_exec *ex, plan *w)
+static void cut_dots(plan *w)
 {
     const bpi_gemm *g = w->g;
     int64_t blocks = w->work < INLINE_WORK ? 1 : (int64_t)(w->work / BLOCK_WORK);
     w->block_rows = g->m < g->n ? g->m : parts(parts(g->m, blocks), DOT_ROWS) * DOT_ROWS;
     w->block_cols = g->m < g->n ? parts(parts(g->n, blocks), DOT_COLS) * DOT_COLS : g->n;
     w->across = parts(g->n, w->block_cols);
-    if (blocks == 1)
-        dot_block(w, 0);
-    else
-        bp_parallel_for(ex, parts(g->m, w->block_rows) * w->across, dot_block, w);
-}
-
-static void plan_tiles(plan *w)
-{
-    const bpi_gemm *g = w->g;
-    w->tiles = parts(g->m, TILE_ROWS);
-    w->panels = parts(g->n, TILE_COLS);
-    w->height = g->m / w->tiles;
-    w->taller = g->m - w->height * w->tiles;
-    w->chunk = g->k <= CHUNK ? g->k : parts(g->k, parts(g->k, CHUNK));
-    w->pack = g->b_col != 1 && g->k > 0;
-}
-
-/* A small product: no blocks, and no division that can be done without. */
-static void multiply_inline(const plan *w)
-{
-    real packed[INLINE_CHUNK * TILE_COLS] __attribute__((aligned(64)));
-    multiply_range(w, 0, w->tiles, 0, w->panels, packed);
+    w->blocks = blocks == 1 ? 1 : parts(g->m, w->block_rows) * w->across;
 }
 
 /* Blocks of about BLOCK_WORK, tall, so that few of them bring the same panel of B; shorter where
  * there are few panels to share out. */
-static void multiply_blocks(bp_exec *ex, plan *w)
+static void cut_tiles(plan *w)
 {
     const bpi_gemm *g = w->g;
     int64_t down = at_most((int64_t)(w->work / BLOCK_WORK), 16);
@@ -162,23 +143,162 @@ static void multiply_blocks(bp_exec *ex, plan *w)
     w->block_panels = parts(w->panels, parts(w->panels, wide));
     w->across = parts(w->panels, w->block_panels);
     w->pack |= w->block_tiles * TILE_ROWS >= COPY_ROWS;
-    bp_parallel_for(ex, parts(w->tiles, w->block_tiles) * w->across, multiply_block, w);
+    w->blocks = parts(w->tiles, w->block_tiles) * w->across;
+}
+
+/* What is known before anything is cut. */
+static plan plan_of(const bpi_gemm *g)
+{
+    plan w = {.g = g, .work = (double)g->m * (double)g->n * (double)g->k};
+    int along_k = g->a_col == 1 && g->b_row == 1 && g->b_col != 1 && g->k >= 2 * LANES;
+    w.dots = along_k && (4 * g->n <= 3 * LANES || g->m <= LANES);
+    if (w.dots)
+        return w;
+    w.tiles = parts(g->m, TILE_ROWS);
+    w.panels = parts(g->n, TILE_COLS);
+    w.height = g->m / w.tiles;
+    w.taller = g->m - w.height * w.tiles;
+    w.chunk = g->k <= CHUNK ? g->k : parts(g->k, parts(g->k, CHUNK));
+    w.pack = g->b_col != 1 && g->k > 0;
+    return w;
+}
+
+static int is_small(const plan *w)
+{
+    return w->work < INLINE_WORK && (w->dots || !w->pack || w->chunk <= INLINE_CHUNK);
+}
+
+/* A small product: no blocks, and no division that can be done without. */
+static void multiply_inline(const plan *w)
+{
+    real packed[INLINE_CHUNK * TILE_COLS] __attribute__((aligned(64)));
+    multiply_range(w, 0, w->tiles, 0, w->panels, packed);
+}
+
+static void cut(plan *w)
+{
+    if (w->dots)
+        cut_dots(w);
+    else
+        cut_tiles(w);
+}
+
+static void multiply_part(plan *w, int64_t block)
+{
+    if (w->dots)
+        dot_block(w, block);
+    else
+        multiply_block(w, block);
+}
+
+/* All of it, by the calling thread. */
+static void multiply_whole(plan *w)
+{
+    const bpi_gemm *g = w->g;
+    w->block_rows = g->m;
+    w->block_cols = g->n;
+    w->block_tiles = w->tiles;
+    w->block_panels = w->panels;
+    w->across = 1;
+    w->pack |= g->m >= COPY_ROWS;
+    if (!w->dots && is_small(w))
+        multiply_inline(w);
+    else
+        multiply_part(w, 0);
+}
+
+void BPI_CPU(gemm_alone)(const bpi_gemm *g)
+{
+    plan w = plan_of(g);
+    if (g->m > 0 && g->n > 0)
+        multiply_whole(&w);
 }
 
 bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
 {
     if (g->m <= 0 || g->n <= 0)
         return BP_OK;
-    plan w = {.g = g, .work = (double)g->m * (double)g->n * (double)g->k};
-    int along_k = g->a_col == 1 && g->b_row == 1 && g->b_col != 1 && g->k >= 2 * LANES;
-    if (along_k && (4 * g->n <= 3 * LANES || g->m <= LANES)) {
-        multiply_dots(ex, &w);
+    plan w = plan_of(g);
+    if (!w.dots && is_small(&w)) {
+        multiply_inline(&w);
         return BP_OK;
     }
-    plan_tiles(&w);
-    if (w.work < INLINE_WORK && (!w.pack || w.chunk <= INLINE_CHUNK))
-        multiply_inline(&w);
+    cut(&w);
+    if (w.dots && w.blocks == 1)
+        dot_block(&w, 0);
     else
-        multiply_blocks(ex, &w);
+        bp_parallel_for(ex, w.blocks, w.dots ? dot_block : multiply_block, &w);
+    return BP_OK;
+}
+
+/* --- many products of one size -------------------------------------------------------------- */
+
+typedef struct many {
+    const bpi_gemm *first;
+    const bpi_gemm_batch *batch;
+    plan w; /* of each */
+    int64_t count, per_block; /* products; those that share a block, 0 where each is cut */
+} many;
+
+/* Product i of the batch: g, and w of it. */
+static void number(const many *all, int64_t i, bpi_gemm *g, plan *w)
+{
+    const bpi_gemm_batch *batch = all->batch;
+    int64_t offset[3] = {0};
+    for (int axis = 0; axis < batch->axes; axis++) {
+        int64_t next = i / batch->size[axis], at = i - next * batch->size[axis];
+        for (int x = 0; x < 3; x++)
+            offset[x] += at * batch->stride[x][axis];
+        i = next;
+    }
+    *g = *all->first;
+    g->a += offset[0];
+    g->b += offset[1];
+    g->c += offset[2];
+    *w = all->w;
+    w->g = g;
+}
+
+static void many_block(void *arg, int64_t block)
+{
+    const many *all = arg;
+    bpi_gemm g;
+    plan w;
+    if (all->per_block == 0) {
+        number(all, block / all->w.blocks, &g, &w);
+        multiply_part(&w, block % all->w.blocks);
+        return;
+    }
+    int64_t end = at_most((block + 1) * all->per_block, all->count);
+    for (int64_t i = block * all->per_block; i < end; i++) {
+        number(all, i, &g, &w);
+        multiply_whole(&w);
+    }
+}
+
+bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_gemm_batch *batch)
+{
+    int64_t count = 1;
+    for (int axis = 0; axis < batch->axes; axis++)
+        count *= batch->size[axis];
+    if (count == 1)
+        return BPI_CPU(gemm)(ex, g);
+    if (g->m <= 0 || g->n <= 0 || count == 0)
+        return BP_OK;
+    many all = {.first = g, .batch = batch, .w = plan_of(g), .count = count};
+    double one = all.w.work;
+    int64_t blocks;
+    if (one < INLINE_WORK) {
+        double share = one * (double)count < INLINE_WORK ? (double)count : BLOCK_WORK / (one + 1);
+        all.per_block = at_least((int64_t)share, 1);
+        blocks = parts(count, all.per_block);
+    } else {
+        cut(&all.w);
+        blocks = count * all.w.blocks;
+    }
+    if (blocks == 1)
+        many_block(&all, 0);
+    else
+        bp_parallel_for(ex, blocks, many_block, &all);
     return BP_OK;
 }

@@ -68,6 +68,8 @@ typedef struct bpi_product {
     void *bias;
     void *aux;         /* bit j of row i: byte (i * aux_pitch + j) / 8 */
     int64_t aux_pitch; /* bits, a multiple of 128 */
+    /* More than 1: so many products without an epilogue, so many elements apart, which are not 0 */
+    int64_t count, a_next, b_next, c_next;
 } bpi_product;
 
 bp_status bpi_lt_open(bpi_cuda *d);

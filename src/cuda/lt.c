@@ -16,9 +16,11 @@
 /* All that a plan depends on; compared as bytes. */
 typedef struct plan_key {
     int64_t m, n, k, a_pitch, b_pitch, c_pitch, aux_pitch;
+    int64_t a_next, b_next, c_next; /* of a batch; 0 for one product */
     int32_t dtype, precision, epilogue;
     int32_t a_transposed, b_transposed, accumulate;
-    uint32_t a_align, b_align, c_align, bias_align, aux_align, unused; /* bytes, up to 16 */
+    uint32_t a_align, b_align, c_align, bias_align, aux_align; /* bytes, up to 16 */
+    int32_t count; /* of products */
 } plan_key;
 
 typedef struct plan {
@@ -130,12 +132,19 @@ static bp_status describe_product(bpi_cuda *d, plan *p)
     return BP_OK;
 }
 
-/* A row-major [rows, cols] with a pitch is a column-major [cols, rows] with that leading size. */
-static bp_status describe_matrix(bpi_cuda *d, cublasLtMatrixLayout_t *layout, int32_t dtype,
-                                 int64_t rows, int64_t cols, int64_t pitch)
+/* A row-major [rows, cols] with a pitch is a column-major [cols, rows] with that leading size;
+ * `next` elements from one to the next of a batch. */
+static bp_status describe_matrix(bpi_cuda *d, cublasLtMatrixLayout_t *layout, const plan_key *key,
+                                 int64_t rows, int64_t cols, int64_t pitch, int64_t next)
 {
-    LT_TRY(d, cublasLtMatrixLayoutCreate(layout, type_of(dtype), (uint64_t)cols, (uint64_t)rows,
-                                         pitch));
+    LT_TRY(d, cublasLtMatrixLayoutCreate(layout, type_of(key->dtype), (uint64_t)cols,
+                                         (uint64_t)rows, pitch));
+    if (key->count == 1)
+        return BP_OK;
+    LT_TRY(d, cublasLtMatrixLayoutSetAttribute(*layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                                               &key->count, sizeof key->count));
+    LT_TRY(d, cublasLtMatrixLayoutSetAttribute(*layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                               &next, sizeof next));
     return BP_OK;
 }
 
@@ -206,11 +215,11 @@ static bp_status make_plan(bpi_lt *lt, plan *p, const bpi_product *w)
     const plan_key *key = &p->key;
     bool at = key->a_transposed, bt = key->b_transposed;
     BPI_TRY(describe_product(d, p));
-    BPI_TRY(describe_matrix(d, &p->a, key->dtype, at ? key->k : key->m, at ? key->m : key->k,
-                            key->a_pitch));
-    BPI_TRY(describe_matrix(d, &p->b, key->dtype, bt ? key->n : key->k, bt ? key->k : key->n,
-                            key->b_pitch));
-    BPI_TRY(describe_matrix(d, &p->c, key->dtype, key->m, key->n, key->c_pitch));
+    BPI_TRY(describe_matrix(d, &p->a, key, at ? key->k : key->m, at ? key->m : key->k,
+                            key->a_pitch, key->a_next));
+    BPI_TRY(describe_matrix(d, &p->b, key, bt ? key->n : key->k, bt ? key->k : key->n,
+                            key->b_pitch, key->b_next));
+    BPI_TRY(describe_matrix(d, &p->c, key, key->m, key->n, key->c_pitch, key->c_next));
     char *place = d->workspace; /* aligned to more than 16 */
     BPI_TRY(set_pointers(d, p, w->bias ? place + key->bias_align : NULL,
                          w->aux ? place + key->aux_align : NULL));
@@ -223,6 +232,25 @@ static uint32_t alignment(const void *p)
 {
     uintptr_t bits = (uintptr_t)p | 16;
     return (uint32_t)(bits & -bits);
+}
+
+/* Of all matrices of a batch. */
+static uint32_t alignment_of(const bpi_product *w, const void *first, int64_t next)
+{
+    int64_t bytes = w->count > 1 ? next * (w->dtype == BP_F64 ? 8 : 4) : 0;
+    return alignment((const void *)((uintptr_t)first | (uintptr_t)bytes));
+}
+
+/* C = 0 where nothing is summed; gaps between rows are the output's own. */
+static bp_status clear(bpi_cuda *d, const bpi_product *w)
+{
+    size_t size = w->dtype == BP_F64 ? 8 : 4;
+    size_t bytes = (size_t)((w->m - 1) * w->c_pitch + w->n) * size;
+    for (int64_t i = 0; i < (w->count > 1 ? w->count : 1); i++) {
+        char *c = (char *)w->c + (size_t)(i * w->c_next) * size;
+        BPI_CUDA_TRY(d, cudaMemsetAsync(c, 0, bytes, d->stream));
+    }
+    return BP_OK;
 }
 
 static bp_status find_plan(bpi_lt *lt, const plan_key *key, const bpi_product *w, plan **out)
@@ -276,18 +304,19 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
     if (w->m == 0 || w->n == 0 || (w->k == 0 && w->accumulate))
         return BP_OK;
     BPI_TRY(bpi_cuda_flush(ex));
-    if (w->k == 0) { /* gaps between rows are the output's own */
-        size_t bytes = (size_t)((w->m - 1) * w->c_pitch + w->n) * (w->dtype == BP_F64 ? 8 : 4);
-        BPI_CUDA_TRY(d, cudaMemsetAsync(w->c, 0, bytes, d->stream));
-        return BP_OK;
-    }
+    if (w->k == 0)
+        return clear(d, w);
+    bool batch = w->count > 1;
     plan_key key = {.m = w->m, .n = w->n, .k = w->k, .a_pitch = w->a_pitch, .b_pitch = w->b_pitch,
                     .c_pitch = w->c_pitch, .aux_pitch = w->aux ? w->aux_pitch : 0,
                     .dtype = w->dtype, .precision = lt->precision,
                     .epilogue = (int32_t)w->epilogue, .a_transposed = w->a_transposed,
                     .b_transposed = w->b_transposed, .accumulate = w->accumulate,
-                    .a_align = alignment(w->a), .b_align = alignment(w->b),
-                    .c_align = alignment(w->c), .bias_align = alignment(w->bias),
+                    .count = batch ? (int32_t)w->count : 1, .a_next = batch ? w->a_next : 0,
+                    .b_next = batch ? w->b_next : 0, .c_next = batch ? w->c_next : 0,
+                    .a_align = alignment_of(w, w->a, w->a_next),
+                    .b_align = alignment_of(w, w->b, w->b_next),
+                    .c_align = alignment_of(w, w->c, w->c_next), .bias_align = alignment(w->bias),
                     .aux_align = alignment(w->aux)};
     BPI_TRY(find_plan(lt, &key, w, &p));
     bp_status st = p->supported ? run_plan(lt, p, w) : BP_ERR_UNSUPPORTED;

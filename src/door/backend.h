@@ -22,6 +22,7 @@ enum {
     BPI_PACKED, /* row-major, no gaps */
     BPI_ROWS,   /* packed, or rank 2 with a last stride of 1 and any row pitch */
     BPI_MATRIX, /* rank 2, either stride 1: rows or a transposed view of rows */
+    BPI_MATRICES, /* so in the last two axes, with any strides of those before */
     BPI_ANY     /* any strides, 0 and negative among them */
 };
 

@@ -41,7 +41,7 @@ typedef struct bpi_sum_params {
 #define BPI_SUM_ADD (1u << 31) /* in axes, for linear's db: y += the sum */
 
 /* log_softmax      forward: x -> y along the last axis; backward: dy, y -> dx.
- * matmul           forward: a, b -> c; inputs BPI_MATRIX.
+ * matmul           forward: a, b -> c; inputs BPI_MATRICES, their first axes broadcast to c's.
  * linear           forward: x, w, b, rng -> y; relu and keep < 65536 as asked. aux, if the device
  *                  wants one: where y is not cut.
  *                  backward: dz, w, gate, aux -> dx = dz W, and with a gate (the previous layer's

@@ -1,30 +1,68 @@
-/* C = A B; dA = dC B^T, dB = A^T dC, read through transposed views. Kernel: src/cpu/matmul.c. */
+/* matmul, dot, outer. C = A B of the last two axes, the axes before them broadcast; dA = dC B^T, dB = A^T dC, read
+ * through transposed views and summed over what was broadcast. Of an A with more axes than B, a
+ * batch of sequences and a weight say, dB is one product of all rows. Kernel: src/cpu/matmul.c. */
 #include "ops/rule.h"
+
+/* The axes before the last two. */
+static bp_shape batch_of(const bp_shape *s)
+{
+    bp_shape batch = *s;
+    batch.ndim -= 2;
+    return batch;
+}
 
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
 {
     (void)params;
     const bp_shape *a = &in[0].shape, *b = &in[1].shape;
+    bp_shape c;
     if (in[0].dtype != in[1].dtype || !bpi_is_real(in[0].dtype))
         return bpi_why(why, BP_ERR_DTYPE, "a is %s and b is %s: equal and real dtypes are wanted",
                        bp_dtype_name(in[0].dtype), bp_dtype_name(in[1].dtype));
-    if (a->ndim != 2 || b->ndim != 2)
+    if (a->ndim < 2 || b->ndim < 2)
         return bpi_why(why, BP_ERR_SHAPE, "a %s and b %s: two matrices are wanted",
                        bpi_shape_str(a).s, bpi_shape_str(b).s);
-    if (a->dim[1] != b->dim[0])
+    int64_t m = a->dim[a->ndim - 2], inner = a->dim[a->ndim - 1], n = b->dim[b->ndim - 1];
+    if (inner != b->dim[b->ndim - 2])
         return bpi_why(why, BP_ERR_SHAPE, "a %s and b %s: inner sizes %lld and %lld differ",
-                       bpi_shape_str(a).s, bpi_shape_str(b).s, (long long)a->dim[1],
-                       (long long)b->dim[0]);
-    bpi_view_rows(&out[0], in[0].dtype, BP_SHAPE(a->dim[0], b->dim[1]));
+                       bpi_shape_str(a).s, bpi_shape_str(b).s, (long long)inner,
+                       (long long)b->dim[b->ndim - 2]);
+    bp_shape batch_a = batch_of(a), batch_b = batch_of(b);
+    if (!bpi_broadcast(&batch_a, &batch_b, &c))
+        return bpi_why(why, BP_ERR_SHAPE, "a %s and b %s: the axes before the last two do not "
+                       "broadcast", bpi_shape_str(a).s, bpi_shape_str(b).s);
+    c.dim[c.ndim++] = m;
+    c.dim[c.ndim++] = n;
+    bpi_view_rows(&out[0], in[0].dtype, c);
     return BP_OK;
+}
+
+/* The last two axes swapped: a view. */
+static bp_tensor *swapped(bp_tensor *x)
+{
+    int32_t n = bp_shape_of(x).ndim;
+    return bp_transpose(x, n - 2, n - 1);
+}
+
+/* All rows of x as one matrix: a view where x is packed. */
+static bp_tensor *all_rows(bp_tensor *x)
+{
+    bp_shape s = bp_shape_of(x);
+    int64_t rows = 1;
+    for (int i = 0; i < s.ndim - 1; i++)
+        rows *= s.dim[i];
+    return s.ndim == 2 ? x : bp_reshape(x, BP_SHAPE(rows, s.dim[s.ndim - 1]));
 }
 
 static bp_status gradient(bp_grad_call *c)
 {
+    bp_tensor *dc = c->dout[0];
     if (c->need[0])
-        c->dx[0] = bp_matmul(c->dout[0], bp_transpose(c->in[1], 0, 1));
-    if (c->need[1])
-        c->dx[1] = bp_matmul(bp_transpose(c->in[0], 0, 1), c->dout[0]);
+        c->dx[0] = bpi_sum_to(bp_matmul(dc, swapped(c->in[1])), &c->in_shape[0]);
+    if (c->need[1] && c->in_shape[1].ndim == 2)
+        c->dx[1] = bp_matmul(swapped(all_rows(c->in[0])), all_rows(dc));
+    else if (c->need[1])
+        c->dx[1] = bpi_sum_to(bp_matmul(swapped(c->in[0]), dc), &c->in_shape[1]);
     return BP_OK;
 }
 
@@ -36,5 +74,52 @@ const bp_op bpi_op_matmul = {
 
 bp_tensor *bp_matmul(bp_tensor *a, bp_tensor *b)
 {
-    return bpi_apply2(&bpi_op_matmul, a, b, NULL);
+    bp_shape sa = bp_shape_of(a), sb = bp_shape_of(b);
+    if (sa.ndim != 1 && sb.ndim != 1)
+        return bpi_apply2(&bpi_op_matmul, a, b, NULL);
+    /* a vector is a row before a matrix, a column behind one, and its axis goes again */
+    if (sa.ndim == 1)
+        a = bp_reshape(a, BP_SHAPE(1, sa.dim[0]));
+    if (sb.ndim == 1)
+        b = bp_reshape(b, BP_SHAPE(sb.dim[0], 1));
+    bp_tensor *y = bpi_apply2(&bpi_op_matmul, a, b, NULL);
+    bp_shape s = bp_shape_of(y);
+    if (y && sa.ndim == 1 && sb.ndim == 1)
+        return bp_reshape(y, BP_SCALAR);
+    if (sa.ndim == 1)
+        s.dim[s.ndim - 2] = s.dim[s.ndim - 1];
+    s.ndim--;
+    return y ? bp_reshape(y, s) : NULL;
+}
+
+/* Whether a and b are vectors, of one length if `alike`; if not, the error is told. A NULL or stale
+ * handle is left to the op. */
+static bool vectors(const char *who, bp_tensor *a, bp_tensor *b, bool alike)
+{
+    bp_shape sa = bp_shape_of(a), sb = bp_shape_of(b);
+    if (!bp_context_of(a) || !bp_context_of(b) ||
+        (sa.ndim == 1 && sb.ndim == 1 && (!alike || sa.dim[0] == sb.dim[0])))
+        return true;
+    bp_context *ctx = bp_context_of(a);
+    if (bpi_enter(ctx) == BP_OK) {
+        bpi_fail(ctx, BP_ERR_SHAPE, "%s: a %s and b %s: two vectors%s are wanted", who,
+                 bpi_shape_str(&sa).s, bpi_shape_str(&sb).s, alike ? " of one length" : "");
+        bpi_leave(ctx);
+    }
+    return false;
+}
+
+bp_tensor *bp_dot(bp_tensor *a, bp_tensor *b)
+{
+    return vectors("dot", a, b, true) ? bp_sum(bp_mul(a, b)) : NULL;
+}
+
+bp_tensor *bp_outer(bp_tensor *a, bp_tensor *b)
+{
+    if (!a || !b)
+        return bp_matmul(a, b);
+    if (!vectors("outer", a, b, false))
+        return NULL;
+    return bp_matmul(bp_reshape(a, BP_SHAPE(bp_shape_of(a).dim[0], 1)),
+                     bp_reshape(b, BP_SHAPE(1, bp_shape_of(b).dim[0])));
 }

@@ -149,6 +149,24 @@ bool factors(graph *g, graph_value *v)
     return v->in[0] >= 0 && v->in[1] >= 0;
 }
 
+/* A batch of matrices and another whose swapped ones fit and broadcast; itself, if there is none. */
+bool factors_each(graph *g, graph_value *v)
+{
+    int a = v->in[0] = v->in[1] = pick(g, 3, -1, -1), from = graph_int(g, g->n);
+    if (a < 0)
+        return false;
+    const int64_t *x = g->value[a].shape.dim;
+    for (int k = 0; k < g->n && v->in[1] == a && !graph_chance(g, 0.1); k++) {
+        int i = (from + k) % g->n;
+        const int64_t *y = g->value[i].shape.dim;
+        if (has(&g->value[i], 3, -1, -1) && (x[0] == y[0] || x[0] == 1 || y[0] == 1) &&
+            x[2] == y[2])
+            v->in[1] = i;
+    }
+    const int64_t *y = g->value[v->in[1]].shape.dim;
+    return (x[0] > y[0] ? x[0] : y[0]) * x[1] * y[1] <= MOST;
+}
+
 /* Often on the last layer with a ReLU: two of them hand over gradients. */
 bool layer(graph *g, graph_value *v)
 {

@@ -21,6 +21,7 @@ bool dropped(graph *g, graph_value *v);
 bool some_axes(graph *g, graph_value *v);
 bool an_axis(graph *g, graph_value *v);
 bool factors(graph *g, graph_value *v);
+bool factors_each(graph *g, graph_value *v);
 bool layer(graph *g, graph_value *v);
 bool rows_of(graph *g, graph_value *v);
 bool rows_normalized(graph *g, graph_value *v);

@@ -52,6 +52,7 @@ OPS = {
     "sum": lambda o, x: summed(x, o.a, o.b),
     "log_softmax": lambda o, x: F.log_softmax(x, o.a),
     "matmul": lambda o, x, y: x @ y,
+    "matmul_each": lambda o, x, y: x @ y.transpose(1, 2),
     "linear": lambda o, x, w, b: F.linear(x, w, b),
     "linear_relu": lambda o, x, w, b: F.relu(F.linear(x, w, b)) * o.mask,
     "gather": lambda o, x, i: x[i],

@@ -133,7 +133,26 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDa
                                           uint64_t rows, uint64_t cols, int64_t ld)
 {
     return create("cublasLtMatrixLayoutCreate", layout,
-                  Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(cols), ld});
+                  Layout{type, static_cast<int64_t>(rows), static_cast<int64_t>(cols), ld, 1, 0});
+}
+
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
+                                                cublasLtMatrixLayoutAttribute_t attr,
+                                                const void *value, size_t bytes)
+{
+    return library("cublasLtMatrixLayoutSetAttribute", WORK, [=] {
+        auto *held = find<Held<Layout>>(layout);
+        if (!held)
+            return CUBLAS_STATUS_INVALID_VALUE;
+        switch (attr) {
+        case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
+            return set(&held->value.count, value, bytes);
+        case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
+            return set(&held->value.next, value, bytes);
+        default:
+            return CUBLAS_STATUS_NOT_SUPPORTED;
+        }
+    });
 }
 
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout)

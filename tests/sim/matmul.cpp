@@ -24,7 +24,7 @@ enum Pointer { OF_A, OF_B, OF_C, OF_D, OF_BIAS, OF_AUX, POINTERS };
 struct Algorithm {
     struct Key {
         int64_t m, n, k;
-        int32_t compute, transa, transb, epilogue;
+        int32_t compute, transa, transb, epilogue, count, unused;
     } key;
     uint16_t alignments[POINTERS];
     uint32_t workspace_bytes;
@@ -35,6 +35,20 @@ bool agrees(const Layout &layout, bool transposed, int64_t rows, int64_t cols, c
 {
     return layout.rows == (transposed ? cols : rows) && layout.cols == (transposed ? rows : cols) &&
            layout.ld >= layout.rows && layout.type == type;
+}
+
+/* Whether the batch of each matrix has as many as D's. That inputs may repeat, by a distance of 0,
+ * is nowhere documented; outputs must not overlap. */
+bool has_batch(const Problem &p)
+{
+    const int32_t count = p.d.count;
+    if (count < 1 || p.a.count != count || p.b.count != count || p.c.count != count)
+        return false;
+    if (count == 1)
+        return true;
+    if (p.a.next == 0 || p.b.next == 0)
+        return complain("cublasLt: a batch of %d reads one matrix for each", count);
+    return p.d.next >= p.d.ld * (p.d.cols - 1) + p.d.rows && p.c.next == p.d.next;
 }
 
 /* False: no such problem. */
@@ -53,12 +67,14 @@ bool read_problem(cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtM
     p->k = transa ? p->a.rows : p->a.cols;
     return m > 0 && n > 0 && p->k > 0 && p->desc.scale == type &&
            agrees(p->a, transa, m, p->k, type) && agrees(p->b, transb, p->k, n, type) &&
-           agrees(p->c, false, m, n, type) && agrees(p->d, false, m, n, type);
+           agrees(p->c, false, m, n, type) && agrees(p->d, false, m, n, type) && has_batch(*p);
 }
 
 bool is_supported(const Problem &p)
 {
     const char *none = getenv("BPCUDA_SIM_NO_EPILOGUES");
+    if (p.d.count > 1)
+        return p.desc.epilogue == CUBLASLT_EPILOGUE_DEFAULT; /* we use no other */
     switch (p.desc.epilogue) {
     case CUBLASLT_EPILOGUE_DEFAULT:
         return true;
@@ -82,7 +98,8 @@ bool is_aux_valid(const Problem &p)
 Algorithm::Key key_of(const Problem &p)
 {
     const Description &desc = p.desc;
-    return {p.d.rows, p.d.cols, p.k, desc.compute, desc.transa, desc.transb, desc.epilogue};
+    return {p.d.rows,    p.d.cols,    p.k,           desc.compute,
+            desc.transa, desc.transb, desc.epilogue, p.d.count,    0};
 }
 
 uint16_t alignment_of(const void *p)
@@ -118,6 +135,12 @@ bool is_refused(const Problem &p)
            (p.d.rows == 1 || p.d.cols == 1 || p.k == 1);
 }
 
+/* As far as the distance of a batch's matrices goes. */
+bool keeps_alignment(const Layout &layout, size_t bytes)
+{
+    return layout.count == 1 || bytes == 0 || layout.next * size_of(layout.type) % bytes == 0;
+}
+
 /* Whether the product is what the algorithm was chosen for. */
 bool fits(const Product &p, const Algorithm &algorithm)
 {
@@ -127,8 +150,10 @@ bool fits(const Product &p, const Algorithm &algorithm)
     const Algorithm::Key key = key_of(p.problem);
     if (memcmp(&key, &algorithm.key, sizeof key))
         return complain("cublasLtMatmul: the algorithm was chosen for another problem");
+    const Layout *const layouts[] = {&p.problem.a, &p.problem.b, &p.problem.c, &p.problem.d};
     for (int i = 0; i < POINTERS; i++)
-        if (!is_aligned(pointers[i], algorithm.alignments[i]))
+        if (!is_aligned(pointers[i], algorithm.alignments[i]) ||
+            (i <= OF_D && !keeps_alignment(*layouts[i], algorithm.alignments[i])))
             return complain("cublasLtMatmul: %s at %p is not aligned to %u bytes, as promised",
                             names[i], pointers[i], algorithm.alignments[i]);
     if (p.workspace_bytes && !is_aligned(p.workspace, WORKSPACE_ALIGNMENT))

@@ -176,9 +176,23 @@ template <typename T> void multiply(const Product &p)
     sum_bias_gradient<T>(p);
 }
 
-} // namespace
+const void *moved(const void *matrix, const Layout &layout, int64_t i)
+{
+    return static_cast<const char *>(matrix) + i * layout.next * size_of(layout.type);
+}
 
-bool has_memory(const Product &p)
+/* Number i of a batch. */
+Product number(const Product &p, int64_t i)
+{
+    Product one = p;
+    one.a = moved(p.a, p.problem.a, i);
+    one.b = moved(p.b, p.problem.b, i);
+    one.c = moved(p.c, p.problem.c, i);
+    one.d = const_cast<void *>(moved(p.d, p.problem.d, i));
+    return one;
+}
+
+bool one_has_memory(const Product &p)
 {
     for (const Range &r : ranges_of(p))
         if (!in_device(r.first, (r.pieces - 1) * r.step_bytes + r.bytes, p.device, r.name))
@@ -186,15 +200,30 @@ bool has_memory(const Product &p)
     return true;
 }
 
+} // namespace
+
+bool has_memory(const Product &p)
+{
+    for (int64_t i = 0; i < p.problem.d.count; i++)
+        if (!one_has_memory(number(p, i)))
+            return false;
+    return true;
+}
+
 cudaError_t run_product(const Product &p)
 {
-    if (!has_memory(p) || !has_values(p))
+    if (!has_memory(p))
         return cudaErrorIllegalAddress;
-    if (p.problem.d.type == CUDA_R_64F)
-        multiply<double>(p);
-    else
-        multiply<float>(p);
-    mark_written(p);
+    for (int64_t i = 0; i < p.problem.d.count; i++) {
+        const Product one = number(p, i);
+        if (!has_values(one))
+            return cudaErrorIllegalAddress;
+        if (p.problem.d.type == CUDA_R_64F)
+            multiply<double>(one);
+        else
+            multiply<float>(one);
+        mark_written(one);
+    }
     return cudaSuccess;
 }
 

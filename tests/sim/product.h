@@ -26,6 +26,8 @@ struct Description {
 struct Layout {
     cudaDataType type;
     int64_t rows, cols, ld;
+    int32_t count; /* matrices of a batch, and elements from one to the next */
+    int64_t next;
 };
 
 struct Problem {
