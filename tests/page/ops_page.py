@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""ops_page.py check|write SOURCE MEASURE DEVICE...: the support table of docs/ops.md.
+
+Runs MEASURE (measure.c) on the devices, the first of which is the CPU, and makes a table a header
+of ops: every public function that the header declares, and what the rows of the table of cases
+that call it have done. `check` fails where the page says anything else, or where a function has no
+row; `write` mends the page."""
+import difflib
+import os
+import re
+import subprocess
+import sys
+
+ORDER = ["f32", "f64", "i32", "u8"]
+BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
+
+
+def read(*path):
+    return open(os.path.join(*path), encoding="utf-8").read()
+
+
+def functions(text):
+    """(name, names of its arguments) of each function a header declares."""
+    text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+    declared = r"BP_API\s+[^;{(]*?(\w+)\(([^;{]*?)\)(?:\s+BP_USE)?\s*;"
+    for name, arguments in re.findall(declared, text, re.S):
+        yield name, [re.search(r"\w+$", a.strip()).group(0) for a in arguments.split(",")]
+
+
+def arguments_of(call, text):
+    """The arguments of the first call of `call` in a text, as texts."""
+    found = re.search(rf"\b{call}\(", text)
+    if not found:
+        return []
+    depth, part, parts = 0, "", []
+    for letter in text[found.end():]:
+        if depth == 0 and letter in ",)":
+            parts.append(part)
+            part = ""
+            if letter == ")":
+                return parts
+            continue
+        depth += (letter in "([{") - (letter in ")]}")
+        part += letter
+    return parts
+
+
+class Call:
+    """What is known of a public function."""
+
+    def __init__(self, names):
+        self.names, self.operands, self.types = names, {}, {}
+        self.results, self.gradients, self.second = set(), {}, set()
+
+    def add(self, text, name, row):
+        device, kind, operands, results, gradient, second = row
+        passed = arguments_of(name, text)
+        named = {}
+        for k, of in enumerate(operands):
+            at = [i for i, a in enumerate(passed) if re.search(rf"\bin\[{k}\]|\bin\b(?!\[)", a)]
+            named[k] = self.names[at[0]] if at else f"input {k}"
+            self.operands.setdefault(named[k], set()).add(of)
+        if "T" in operands or kind in results:
+            self.types.setdefault(device, set()).add(kind)
+        self.results |= {"T" if r == kind else r for r in results}
+        for k in gradient:
+            self.gradients.setdefault(named[k], set()).add((device, kind))
+        if second and kind == "f64":
+            self.second.add(device)
+
+    def line(self, name, devices):
+        of_t = [" ".join(t for t in ORDER if t in self.types.get(d, ())) or "–" for d in devices]
+        covered = set.intersection(*[self.types.get(d, set()) for d in devices])
+
+        def kinds(found):
+            hidden = covered if "T" in found else set()
+            return " ".join(t for t in ["T"] + ORDER if t in found - hidden)
+
+        def where(seen, wanted):
+            return "" if seen >= wanted else " (CPU)"
+        operands = ", ".join(f"{n} {kinds(f)}" for n, f in self.operands.items())
+        gives = kinds(self.results)
+        arrow = "" if gives == "T" and operands else f" → {gives}"
+        everywhere = {(d, t) for d in devices for t in ("f32", "f64")}
+        gradient = ", ".join(n + where(self.gradients[n], everywhere)
+                             for n in self.operands if n in self.gradients)
+        second = "yes" + where(self.second, set(devices)) if self.second else "–"
+        cells = [f"`{name}`", operands + arrow, *of_t, gradient or "–", second]
+        return f"| {' | '.join(cells)} |\n"
+
+
+def measured(program, devices):
+    got = subprocess.run([program] + devices, stdout=subprocess.PIPE, text=True)
+    if got.returncode:
+        sys.exit("ops_page.py: a row failed, see above")
+    calls, rows = {}, []
+    for line in got.stdout.splitlines():
+        what, *f = line.split("\t")
+        if what == "call":
+            calls[f[0]] = f[1]
+        else:
+            rows.append((f[0], f[1], (f[2], f[3], f[4].split(), f[5].split(),
+                                      [int(k) for k in f[6].split()], f[7])))
+    return calls, rows
+
+
+def of_builder(name, op, text, source, known):
+    """The public functions that a builder is there for: the outer call of an expression; of a
+    function of op_builders.c those that have its name or its op's, else all."""
+    first = re.match(r"\w*", text).group(0)
+    if first in known:
+        return text, [first]
+    body = text or re.search(rf"\bbuild_{name}\(.*?\n}}\n", source, re.S).group(0)
+    inside = [f for f in known if re.search(rf"\b{f}\(", body)]
+    return body, [f for f in inside if f[3:].startswith((op, name))] or inside
+
+
+def page(source, program, devices):
+    folder = os.path.join(source, "include", "bpcuda")
+    topics = re.findall(r'#include "(\w+\.h)"', read(folder, "ops.h"))
+    known = {name: Call(names) for topic in topics
+             for name, names in functions(read(folder, topic))}
+    builders = read(source, "tools", "check", "op_builders.c")
+    calls, rows = measured(program, devices)
+    for builder, op, row in rows:
+        text, names = of_builder(builder, op, calls[builder], builders, known)
+        for name in names:
+            known[name].add(text, name, row)
+    bare = [name for name, call in known.items() if not call.results]
+    if bare:
+        sys.exit(f"ops_page.py: no row of tools/check/cases calls {', '.join(bare)}")
+    out = ""
+    for topic in topics:
+        text = read(folder, topic)
+        head = re.match(r"/\* (.*?)\.( |\n)", text).group(1)
+        out += (f"\n### {topic}: {head[0].lower()}{head[1:]}\n\n"
+                "| call | operands | T on the CPU | T on CUDA | gradient | second |\n"
+                "|---|---|---|---|---|---|\n")
+        out += "".join(known[name].line(name, devices) for name, _ in functions(text))
+    return out + "\n"
+
+
+def main():
+    mode, source, program, *devices = sys.argv[1:]
+    path = os.path.join(source, "docs", "ops.md")
+    have = read(path)
+    head, rest = have.split(BEGIN)
+    want = head + BEGIN + page(source, program, devices) + END + rest.split(END)[1]
+    if mode == "write":
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(want)
+    elif want != have:
+        sys.stdout.writelines(difflib.unified_diff(have.splitlines(True), want.splitlines(True),
+                                                   "docs/ops.md", "measured", n=0))
+        sys.exit("docs/ops.md is stale: build the target ops_page")
+
+
+main()
