@@ -38,8 +38,8 @@ static bp_status add_forward(bp_exec *ex, const bp_view *in, const bp_view *out,
     if (count > 0 && small_count(in[0]) == count && small_count(in[1]) == count)
         return small_add(ex, in, *out, count);
     if (out->dtype == BP_I32)
-        return elementwise<int32_t, int32_t>(ex, AddWrapping{}, *out, in[0], in[1]);
-    return elementwise<T, T>(ex, Add<T>{}, *out, in[0], in[1]);
+        return elementwise<int32_t, int32_t, 2>(ex, AddWrapping{}, *out, in);
+    return elementwise<T, T, 2>(ex, Add<T>{}, *out, in);
 }
 
 } // namespace bpi

@@ -7,13 +7,13 @@
 namespace bpi {
 
 template <typename Y, typename A> struct Cast {
-    __device__ Y operator()(A a, A) const { return (Y)a; }
+    __device__ Y operator()(A a) const { return (Y)a; }
 };
 
 template <typename Y, typename A>
 static bp_status cast(bp_exec *ex, const bp_view &y, const bp_view &x)
 {
-    return elementwise<Y, A>(ex, Cast<Y, A>{}, y, x, x);
+    return elementwise<Y, A, 1>(ex, Cast<Y, A>{}, y, &x);
 }
 
 /* Integers, so that no NaN is changed on the way. */

@@ -155,10 +155,28 @@ __device__ static inline float expm1_of(float x) { return expm1f(x); }
 __device__ static inline double expm1_of(double x) { return expm1(x); }
 __device__ static inline float log_of(float x) { return logf(x); }
 __device__ static inline double log_of(double x) { return log(x); }
+__device__ static inline float log1p_of(float x) { return log1pf(x); }
+__device__ static inline double log1p_of(double x) { return log1p(x); }
+__device__ static inline float tanh_of(float x) { return tanhf(x); }
+__device__ static inline double tanh_of(double x) { return tanh(x); }
+__device__ static inline float normal_cdf_of(float x) { return normcdff(x); }
+__device__ static inline double normal_cdf_of(double x) { return normcdf(x); }
+__device__ static inline float fma_of(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ static inline double fma_of(double a, double b, double c) { return fma(a, b, c); }
 __device__ static inline float sqrt_of(float x) { return sqrtf(x); }
 __device__ static inline double sqrt_of(double x) { return sqrt(x); }
+__device__ static inline float abs_of(float x) { return fabsf(x); }
+__device__ static inline double abs_of(double x) { return fabs(x); }
 __device__ static inline float max_of(float a, float b) { return fmaxf(a, b); }
 __device__ static inline double max_of(double a, double b) { return fmax(a, b); }
+
+/* e^(-x^2 / 2) / sqrt(2 pi); what the square loses would cost e^ of it as many ulp as it is
+ * large. */
+template <typename T> __device__ static inline T normal_pdf_of(T x)
+{
+    const T a = abs_of(x) > 40 ? 40 : abs_of(x), square = a * a, lost = fma_of(a, a, -square);
+    return exp_of(T(-0.5) * square) * (1 - T(0.5) * lost) * T(0.398942280401432677939946);
+}
 
 } // namespace bpi
 

@@ -1,14 +1,14 @@
-/* The one loop behind every elementwise kernel: y = f(a) or y = f(a, b), with broadcasting and any
- * strides; y may be a.
+/* The one loop behind every elementwise kernel: y = f(a), f(a, b) or f(a, b, c), with broadcasting
+ * and any strides; y may be an input.
  *
  * Axes that lie behind each other in every operand become one. An item is N neighbours on the
  * innermost axis: 16 bytes of the widest operand where all of them are packed or repeated there and
  * their rows are aligned, else one element; the last item of a row may be cut. A thread takes
  * several items and has loaded all before it stores one, so that enough bytes are under way.
- * Nothing is hinted as read for the last time: y is read next, and of a and b nobody knows.
+ * Nothing is hinted as read for the last time: y is read next, and of the inputs nobody knows.
  *
- * Its users: add.cu, mul.cu, div.cu, scale.cu, exp.cu, log.cu, relu.cu, elu.cu, gate.cu, copy.cu;
- * load and store also dropout.cu, step_begin.cu and update.cuh. */
+ * Its users: unary.cu, binary.cu, add.cu, scale.cu, gate.cu, copy.cu; load and store also
+ * dropout.cu, step_begin.cu and update.cuh. */
 #ifndef BPI_ELEMENTWISE_CUH
 #define BPI_ELEMENTWISE_CUH
 
@@ -45,28 +45,33 @@ __device__ static inline void store(T *p, const Vector<T, N> &v, int64_t left)
 
 /* --- the loop on the device --------------------------------------------------------------- */
 
-/* The operands are 0: y, 1: a, 2: b. */
-struct Loop {
-    Axes<3> axes;
+/* The operands are y and, from 1 on, the IN inputs. */
+template <int IN> struct Loop {
+    Axes<1 + IN> axes;
     int64_t row_items, items; /* on the innermost axis; all of them */
 };
 
-/* Where an item begins in each operand; the elements from there to the end of the row. */
-struct Place {
-    int64_t offset[3], left;
+template <typename A, int IN> struct Inputs {
+    const A *at[IN];
 };
 
-template <int N, bool FLAT> __device__ static inline Place place_of(const Loop &l, int64_t item)
+/* Where an item begins in each operand; the elements from there to the end of the row. */
+template <int IN> struct Place {
+    int64_t offset[1 + IN], left;
+};
+
+template <int N, int IN>
+__device__ static inline Place<IN> place_of(const Loop<IN> &l, int64_t item)
 {
-    const int64_t row = FLAT ? 0 : item / l.row_items;
+    const int64_t row = l.axes.count == 1 ? 0 : item / l.row_items; /* the division is long */
     const int64_t column = (item - row * l.row_items) * N;
-    Place p;
+    Place<IN> p;
     p.left = l.axes.size[0] - column;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 1 + IN; k++) {
         const int64_t stride = l.axes.stride[k][0];
         p.offset[k] = N == 1 ? column * stride : stride ? column : 0;
     }
-    if (!FLAT)
+    if (l.axes.count > 1)
         add_offsets(p.offset, l.axes, 1, row);
     return p;
 }
@@ -92,30 +97,52 @@ __device__ static inline A element(const Vector<A, N> &v, bool repeats, int j)
 /* Items of a thread. */
 template <int N> static constexpr int items_of = N > 1 ? 2 : 4;
 
-/* A unary f does not look at b, and the compiler drops the loads. */
-template <typename F, typename Y, typename A, int N, bool FLAT>
+template <typename F, typename A> __device__ static inline auto call(const F &f, const A (&a)[1])
+{
+    return f(a[0]);
+}
+template <typename F, typename A> __device__ static inline auto call(const F &f, const A (&a)[2])
+{
+    return f(a[0], a[1]);
+}
+template <typename F, typename A> __device__ static inline auto call(const F &f, const A (&a)[3])
+{
+    return f(a[0], a[1], a[2]);
+}
+
+/* An operand that f does not look at is not loaded: the compiler drops it. */
+template <typename F, typename Y, typename A, int IN, int N>
 static __global__ void __launch_bounds__(THREADS)
-    elementwise_kernel(F f, Loop l, Y *y, const A *a, const A *b)
+    elementwise_kernel(F f, Loop<IN> l, Y *y, Inputs<A, IN> in)
 {
     constexpr int ITEMS = items_of<N>;
     const int64_t first = (int64_t)blockIdx.x * (ITEMS * THREADS) + threadIdx.x;
-    const bool a_repeats = N > 1 && l.axes.stride[1][0] == 0;
-    const bool b_repeats = N > 1 && l.axes.stride[2][0] == 0;
-    Place place[ITEMS];
-    Vector<A, N> u[ITEMS], v[ITEMS];
+    bool repeats[IN];
+    for (int k = 0; k < IN; k++)
+        repeats[k] = N > 1 && l.axes.stride[k + 1][0] == 0;
+    Place<IN> place[ITEMS];
+    Vector<A, N> v[ITEMS][IN];
+#pragma unroll
     for (int i = 0; i < ITEMS; i++) {
         const int64_t item = first + i * THREADS;
         if (item < l.items) {
-            place[i] = place_of<N, FLAT>(l, item);
-            u[i] = load_operand<N>(a + place[i].offset[1], a_repeats, place[i].left);
-            v[i] = load_operand<N>(b + place[i].offset[2], b_repeats, place[i].left);
+            place[i] = place_of<N>(l, item);
+            for (int k = 0; k < IN; k++)
+                v[i][k] = load_operand<N>(in.at[k] + place[i].offset[k + 1], repeats[k],
+                                          place[i].left);
         }
     }
+#pragma unroll /* whatever the size of f: what is indexed by a variable is not in registers */
     for (int i = 0; i < ITEMS; i++)
         if (first + i * THREADS < l.items) {
             Vector<Y, N> out;
-            for (int j = 0; j < N; j++)
-                out.at[j] = f(element(u[i], a_repeats, j), element(v[i], b_repeats, j));
+#pragma unroll
+            for (int j = 0; j < N; j++) {
+                A a[IN];
+                for (int k = 0; k < IN; k++)
+                    a[k] = element(v[i][k], repeats[k], j);
+                out.at[j] = call(f, a);
+            }
             store<N>(y + place[i].offset[0], out, place[i].left);
         }
 }
@@ -129,21 +156,28 @@ static inline int64_t broadcast_stride(const bp_view &v, const bp_view &y, int32
     return i < 0 || v.shape.dim[i] == 1 ? 0 : v.stride[i];
 }
 
-static inline Loop loop_of(const bp_view &y, const bp_view &a, const bp_view &b)
+template <int IN> static inline Loop<IN> loop_of(const bp_view &y, const bp_view *in)
 {
-    Loop l = {};
+    Loop<IN> l = {};
+    int64_t stride[1 + IN];
     for (int32_t i = y.shape.ndim - 1; i >= 0; i--)
-        if (y.shape.dim[i] != 1)
-            add_axis(&l.axes, y.shape.dim[i],
-                     {y.stride[i], broadcast_stride(a, y, i), broadcast_stride(b, y, i)});
-    if (l.axes.count == 0)
-        add_axis(&l.axes, 1, {1, 1, 1});
+        if (y.shape.dim[i] != 1) {
+            stride[0] = y.stride[i];
+            for (int k = 0; k < IN; k++)
+                stride[k + 1] = broadcast_stride(in[k], y, i);
+            add_axis(&l.axes, y.shape.dim[i], stride);
+        }
+    if (l.axes.count == 0) {
+        for (int k = 0; k < 1 + IN; k++)
+            stride[k] = 1;
+        add_axis(&l.axes, 1, stride);
+    }
     return l;
 }
 
 /* Whether N elements of T from any item on are one access, or one element repeated. */
-template <int N, typename T>
-static inline bool fits(const Axes<3> &axes, int operand, const void *data)
+template <int N, typename T, int OPERANDS>
+static inline bool fits(const Axes<OPERANDS> &axes, int operand, const void *data)
 {
     const int64_t *stride = axes.stride[operand];
     if (stride[0] == 0)
@@ -154,30 +188,33 @@ static inline bool fits(const Axes<3> &axes, int operand, const void *data)
     return whole;
 }
 
-template <int N, bool FLAT, typename Y, typename A, typename F>
-static bp_status launch_items(bp_exec *ex, const F &f, Loop &l, const bp_view &y, const bp_view &a,
-                              const bp_view &b)
+template <int N, typename Y, typename A, int IN, typename F>
+static bp_status launch_items(bp_exec *ex, const F &f, Loop<IN> &l, const bp_view &y,
+                              const Inputs<A, IN> &in)
 {
     l.row_items = l.items = parts(l.axes.size[0], N);
     for (int32_t axis = 1; axis < l.axes.count; axis++)
         l.items *= l.axes.size[axis];
     return BPI_LAUNCH(ex, parts(l.items, items_of<N> * THREADS), THREADS, 0,
-                      (elementwise_kernel<F, Y, A, N, FLAT>), f, l, y.data, a.data, b.data);
+                      (elementwise_kernel<F, Y, A, IN, N>), f, l, static_cast<Y *>(y.data),
+                      in);
 }
 
-/* y = f(a, b); a functor of one operand is given a in the place of b. */
-template <typename Y, typename A, typename F>
-static bp_status elementwise(bp_exec *ex, const F &f, const bp_view &y, const bp_view &a,
-                             const bp_view &b)
+/* y = f(in[0], ..., in[IN - 1]) */
+template <typename Y, typename A, int IN, typename F>
+static bp_status elementwise(bp_exec *ex, const F &f, const bp_view &y, const bp_view *in)
 {
     constexpr int N = sizeof(Y) > sizeof(A) ? lanes_of<Y> : lanes_of<A>;
-    Loop l = loop_of(y, a, b);
-    if (!fits<N, Y>(l.axes, 0, y.data) || !fits<N, A>(l.axes, 1, a.data) ||
-        !fits<N, A>(l.axes, 2, b.data))
-        return launch_items<1, false, Y, A>(ex, f, l, y, a, b);
-    if (l.axes.count > 1)
-        return launch_items<N, false, Y, A>(ex, f, l, y, a, b);
-    return launch_items<N, true, Y, A>(ex, f, l, y, a, b);
+    Loop<IN> l = loop_of<IN>(y, in);
+    Inputs<A, IN> inputs;
+    bool fit = fits<N, Y>(l.axes, 0, y.data);
+    for (int k = 0; k < IN; k++) {
+        inputs.at[k] = static_cast<const A *>(in[k].data);
+        fit = fit && fits<N, A>(l.axes, k + 1, in[k].data);
+    }
+    if (!fit)
+        return launch_items<1, Y, A>(ex, f, l, y, inputs);
+    return launch_items<N, Y, A>(ex, f, l, y, inputs);
 }
 
 } // namespace bpi

@@ -15,7 +15,7 @@ static bp_status gate_forward(bp_exec *ex, const bp_view *in, const bp_view *out
                               const void *params)
 {
     const auto *p = static_cast<const bpi_scale_params *>(params);
-    return elementwise<T, T>(ex, Gate<T>{(T)p->factor}, *out, in[0], in[1]);
+    return elementwise<T, T, 2>(ex, Gate<T>{(T)p->factor}, *out, in);
 }
 
 } // namespace bpi

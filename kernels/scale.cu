@@ -7,7 +7,7 @@ namespace bpi {
 
 template <typename T> struct Scale {
     T factor;
-    __device__ T operator()(T a, T) const { return factor * a; }
+    __device__ T operator()(T a) const { return factor * a; }
 };
 
 template <typename T>
@@ -15,7 +15,7 @@ static bp_status scale_forward(bp_exec *ex, const bp_view *in, const bp_view *ou
                                const void *params)
 {
     const auto *p = static_cast<const bpi_scale_params *>(params);
-    return elementwise<T, T>(ex, Scale<T>{(T)p->factor}, *out, in[0], in[0]);
+    return elementwise<T, T, 1>(ex, Scale<T>{(T)p->factor}, *out, in);
 }
 
 } // namespace bpi

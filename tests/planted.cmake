@@ -14,13 +14,16 @@ function(bpcuda_bad_copy name file from to)
     file(CONFIGURE OUTPUT ${copy} CONTENT "${bad}" @ONLY)
 endfunction()
 
-# In a file of src/cpu: a reader of the table of cases reports the op whose kernel file holds it.
-function(bpcuda_planted name op file from to)
-    bpcuda_bad_copy(${name} cpu/${file} "${from}" "${to}")
+# In a file of src that the kernel file of src/cpu is or includes: a reader of the table of cases
+# reports the op.
+function(bpcuda_planted name op kernel file from to)
+    bpcuda_bad_copy(${name} ${file} "${from}" "${to}")
     set(dir ${CMAKE_CURRENT_BINARY_DIR}/planted/${name})
-    set(kernel ${PROJECT_SOURCE_DIR}/src/cpu/${op}.c)
-    if(file STREQUAL "${op}.c")
-        set(kernel ${dir}/cpu/${file})
+    set(kernel cpu/${kernel})
+    if(file STREQUAL kernel)
+        set(kernel ${dir}/${kernel})
+    else()
+        set(kernel ${PROJECT_SOURCE_DIR}/src/${kernel})
     endif()
     add_executable(planted_${name} plain/test_cases.c)
     foreach(level ${cpu_levels})
@@ -41,12 +44,19 @@ function(bpcuda_planted name op file from to)
     endforeach()
 endfunction()
 
-bpcuda_planted(wrong_sign log_softmax log_softmax.c
-    "dy[i] - bpi_exp(y[i]) * sum" "dy[i] + bpi_exp(y[i]) * sum" gradients golden)
-bpcuda_planted(missing_mean cross_entropy cross_entropy.c
+bpcuda_planted(wrong_sign log_softmax log_softmax.c cpu/log_softmax.c
+    "dy[i] - exp_of(y[i]) * sum" "dy[i] + exp_of(y[i]) * sum" gradients golden)
+bpcuda_planted(missing_mean cross_entropy cross_entropy.c cpu/cross_entropy.c
     "n = (double)w->x.n" "n = 1" gradients second fused golden)
-bpcuda_planted(last_block exp elementwise.h
+bpcuda_planted(last_block exp elementwise.c cpu/loop.h
     "(l->pieces + l->per_block - 1) / l->per_block" "l->pieces / l->per_block" truth)
+# A formula that every device shares, wrong on all of them alike.
+bpcuda_planted(wrong_value softplus unary.c door/unary.def
+    "y = softplus_of(x)" "y = softplus_of(2 * x) / 2" gradients golden)
+bpcuda_planted(wrong_slope tanh unary.c door/unary.def
+    "dx = dy * ((1 - y) * (1 + y))" "dx = dy * (1 - y)" gradients second golden)
+bpcuda_planted(far_out sigmoid unary.c door/formulas.h
+    "(x < 0 ? e : 1) / (1 + e)" "x < 0 ? 1 - 1 / (1 + e) : 1 / (1 + e)" truth)
 
 # In a file of src/autograd or src/ops: random graphs report it.
 function(bpcuda_planted_graphs name file from to)

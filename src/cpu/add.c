@@ -3,6 +3,8 @@
  * src/ops/add.c. */
 #include "cpu/elementwise.h"
 
-BPI_MAP(add_real, real, real, a + b)
-BPI_MAP(add_int, int32_t, int32_t, (int32_t)((uint32_t)a + (uint32_t)b))
-BPI_ELEMENTWISE_OP(add, out->dtype == BP_I32 ? add_int : add_real, BPI_GRAIN, &in[1], 0);
+BPI_RUN(add_real, real, real, out[i] = u[i] + v[i])
+BPI_RUN(add_int, int32_t, int32_t, out[i] = (int32_t)((uint32_t)u[i] + (uint32_t)v[i]))
+BPI_ELEMENTWISE(forward, out->dtype == BP_I32 ? add_int : add_real, BPI_GRAIN, 2, NULL)
+
+BPI_CPU_OP(add) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};

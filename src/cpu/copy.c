@@ -13,25 +13,25 @@ typedef double other;
 #define OTHER_DTYPE BP_F64
 #endif
 
-BPI_MAP(copy_1, uint8_t, uint8_t, a)
-BPI_MAP(copy_4, word4, word4, a)
-BPI_MAP(copy_8, word8, word8, a)
-BPI_MAP(from_u8, real, uint8_t, (real)a)
-BPI_MAP(from_i32, real, int32_t, (real)a)
-BPI_MAP(from_other, real, other, (real)a)
+BPI_RUN(copy_1, uint8_t, uint8_t, out[i] = u[i])
+BPI_RUN(copy_4, word4, word4, out[i] = u[i])
+BPI_RUN(copy_8, word8, word8, out[i] = u[i])
+BPI_RUN(from_u8, real, uint8_t, out[i] = (real)u[i])
+BPI_RUN(from_i32, real, int32_t, out[i] = (real)u[i])
+BPI_RUN(from_other, real, other, out[i] = (real)u[i])
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    bp_block_fn block = NULL;
+    bpi_run_fn run = NULL;
     if (in->dtype == out->dtype)
-        block = in->dtype == BP_U8 ? copy_1 : in->dtype == BP_F64 ? copy_8 : copy_4;
+        run = in->dtype == BP_U8 ? copy_1 : in->dtype == BP_F64 ? copy_8 : copy_4;
     else if (out->dtype == BPI_REAL_DTYPE)
-        block = in->dtype == BP_U8          ? from_u8
+        run = in->dtype == BP_U8          ? from_u8
                 : in->dtype == BP_I32       ? from_i32
                 : in->dtype == OTHER_DTYPE ? from_other
                                             : NULL;
-    return block ? bpi_elementwise(ex, block, BPI_GRAIN, out, in, NULL, 0) : BP_ERR_UNSUPPORTED;
+    return run ? bpi_elementwise(ex, run, BPI_GRAIN, out, in, 1, NULL) : BP_ERR_UNSUPPORTED;
 }
 
 BPI_CPU_OP(copy) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};

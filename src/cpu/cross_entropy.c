@@ -47,7 +47,7 @@ static void one_row(job *w, int64_t r, row_sum *s)
     }
     real max = bpi_run_max(x, c);
     double sum = bpi_run_exp(dx, x, c, max);
-    s->loss += (double)bpi_log((real)sum) - (double)(x[label] - max);
+    s->loss += (double)log_of((real)sum) - (double)(x[label] - max);
     s->correct += is_correct(x, label, max);
     if (dx) {
         double n = (double)w->x.n, at_label = ((double)dx[label] / sum - 1) / n;
@@ -100,13 +100,13 @@ static size_t workspace_bytes(const bp_view *in, const void *params)
     return blocks > 1 ? (size_t)blocks * sizeof(row_sum) : 0;
 }
 
-BPI_MAP(backward_block, real, real, a * k)
+BPI_RUN(scale_run, real, real, out[i] = u[i] * (real)k[0])
 
 static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
     double dy = (double)*(const real *)in->data;
-    return dy == 1 ? BP_OK : bpi_elementwise(ex, backward_block, BPI_GRAIN, out, out, NULL, dy);
+    return dy == 1 ? BP_OK : bpi_elementwise(ex, scale_run, BPI_GRAIN, out, out, 1, &dy);
 }
 
 BPI_CPU_OP(cross_entropy) = {

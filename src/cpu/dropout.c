@@ -3,7 +3,7 @@
  * Nothing is stored, the mask is drawn again. The rule: src/ops/dropout.c. */
 #include "cpu/dropout_row.h"
 
-#include "cpu/elementwise.h"
+#include "cpu/loop.h"
 
 typedef struct job {
     bpi_loop loop;
@@ -16,7 +16,8 @@ static void block_fn(void *arg, int64_t block)
     const job *w = arg;
     const bpi_loop *l = &w->loop;
     for (bpi_piece p = bpi_piece_first(l, block); p.left; bpi_piece_next(l, &p))
-        bpi_dropout_row((real *)l->data[0] + p.offset[0], (const real *)l->data[1] + p.offset[1],
+        bpi_dropout_row((real *)l->data[0] + p.offset[0],
+                        (const real *)l->data[1] + p.offset[1],
                         p.n, (uint64_t)(p.row * l->size[0] + p.number / l->rows * l->piece),
                         &w->dropout, w->scale);
 }
@@ -26,7 +27,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     const bpi_dropout_params *p = params;
     job w;
     w.scale = bpi_dropout_init(&w.dropout, &in[1], p->site, p->keep);
-    int64_t blocks = bpi_loop_init(&w.loop, out, in, NULL, BPI_GRAIN_EXP);
+    int64_t blocks = bpi_loop_init(&w.loop, out, in, 1, BPI_GRAIN_EXP);
     if (w.loop.stride[0][0] != 1 || w.loop.stride[1][0] != 1) /* a column with a pitch */
         blocks = bpi_loop_cut(&w.loop, 1, BPI_GRAIN_EXP);
     bp_parallel_for(ex, blocks, block_fn, &w);

@@ -2,7 +2,10 @@
  * what they gave out. Forward: a, g -> y; backward is gate again.
  * Floor: 3 elements of memory traffic an element. The rule: src/ops/gate.c. */
 #include "cpu/elementwise.h"
-#include "door/kernel_params.h"
 
-BPI_MAP(block, real, real, b <= 0 ? 0 : a * k)
-BPI_ELEMENTWISE_OP(gate, block, BPI_GRAIN, &in[1], ((const bpi_scale_params *)params)->factor);
+BPI_RUN(gate_run, real, real,
+        const real factor = (real)k[0];
+        out[i] = v[i] <= 0 ? 0 : u[i] * factor)
+BPI_ELEMENTWISE(forward, gate_run, BPI_GRAIN, 2, &((const bpi_scale_params *)params)->factor)
+
+BPI_CPU_OP(gate) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};

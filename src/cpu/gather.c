@@ -33,7 +33,7 @@ static void block_fn(void *arg, int64_t block)
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    int64_t element = in->dtype == BP_F64 ? 8 : in->dtype == BP_U8 ? 1 : 4;
+    int64_t element = bytes_of(in->dtype);
     job w = {in->data, out->data, BPI_INDICES(in[1], in->shape.dim[0]), bpi_rows_of(in, 1),
              bpi_rows_of(out, 1), (size_t)element};
     if (w.to.size == 0)

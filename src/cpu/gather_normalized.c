@@ -3,7 +3,7 @@
  * zeros of the table, as it does in the composed form, and is noted. Backward is the composed
  * form's.
  * Floor: each row of y once read and once written. The rule: src/ops/gather_normalized.c. */
-#include "cpu/elementwise.h"
+#include "cpu/loop.h"
 #include "cpu/index.h"
 #include "cpu/reduce.h"
 

@@ -27,6 +27,11 @@ typedef float real;
     extern const bpi_op_kernels BPI_CPU(op_##name); \
     const bpi_op_kernels BPI_CPU(op_##name)
 
+static inline int64_t bytes_of(bp_dtype dtype)
+{
+    return dtype == BP_F64 ? 8 : dtype == BP_U8 ? 1 : 4;
+}
+
 static inline int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 static inline int64_t at_least(int64_t n, int64_t least) { return n > least ? n : least; }
 static inline int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }

@@ -5,7 +5,7 @@
  *
  * A row is walked three times while it is in cache. Floor: 2 elements of memory traffic an element,
  * backward 3. The rule: src/ops/log_softmax.c. */
-#include "cpu/elementwise.h"
+#include "cpu/loop.h"
 #include "cpu/reduce.h"
 
 typedef struct job {
@@ -19,7 +19,7 @@ static void forward_block(void *arg, int64_t block)
     for (int64_t r = block * w->x.per_block; r < end; r++) {
         const real *x = bpi_row(&w->x, r);
         real *y = bpi_row(&w->y, r), max = bpi_run_max(x, w->x.size);
-        real log_sum = bpi_log((real)bpi_run_exp(NULL, x, w->x.size, max));
+        real log_sum = log_of((real)bpi_run_exp(NULL, x, w->x.size, max));
         BPI_EACH(w->x.size, y[i] = (x[i] - max) - log_sum)
     }
 }
@@ -31,7 +31,7 @@ static void backward_block(void *arg, int64_t block)
     for (int64_t r = block * w->x.per_block; r < end; r++) {
         const real *dy = bpi_row(&w->x, r), *y = bpi_row(&w->y, r);
         real *dx = bpi_row(&w->dx, r), sum = (real)bpi_run_sum(dy, w->x.size);
-        BPI_EACH(w->x.size, dx[i] = dy[i] - bpi_exp(y[i]) * sum)
+        BPI_EACH(w->x.size, dx[i] = dy[i] - exp_of(y[i]) * sum)
     }
 }
 

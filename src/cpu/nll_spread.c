@@ -3,7 +3,7 @@
  * nll_loss. Floor: y written once. The rule: src/ops/nll_spread.c. */
 #include <string.h>
 
-#include "cpu/elementwise.h"
+#include "cpu/loop.h"
 #include "cpu/index.h"
 #include "cpu/reduce.h"
 

@@ -112,7 +112,7 @@ bpi_run_exp_lanes(const int lanes, real *e, const real *x, int64_t n, real max)
             int64_t at = at_most(i, n - lanes);
             int seen = (int)(i - at);
             for (int j = 0; j < lanes; j++) {
-                term[j] = bpi_exp(x[at + j] - max);
+                term[j] = exp_of(x[at + j] - max);
                 acc[j] += j < seen ? 0 : term[j];
             }
             if (e)
@@ -134,7 +134,7 @@ static inline double bpi_run_exp(real *e, const real *x, int64_t n, real max)
     if (n >= 8)
         return bpi_run_exp_lanes(8, e, x, n, max);
     for (int64_t i = 0; i < n; i++) {
-        real term = bpi_exp(x[i] - max);
+        real term = exp_of(x[i] - max);
         sum += (double)term;
         if (e)
             e[i] = term;

@@ -5,7 +5,7 @@
  * order is that of i. Floor: x read, y written once. The rule: src/ops/scatter_rows.c. */
 #include <string.h>
 
-#include "cpu/elementwise.h"
+#include "cpu/loop.h"
 #include "cpu/index.h"
 #include "cpu/reduce.h"
 

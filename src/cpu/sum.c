@@ -7,7 +7,7 @@
  * Floor: x read once. The rule: src/ops/sum.c. */
 #include <stdlib.h>
 
-#include "cpu/elementwise.h"
+#include "cpu/loop.h"
 #include "cpu/reduce.h"
 #include "door/kernel_params.h"
 
@@ -123,18 +123,19 @@ static void plan(job *w, const bp_view *x, uint32_t axes)
     w->cols = w->runs ? 1 : x->shape.dim[inner];
     w->x_step = w->runs ? 0 : x->stride[inner];
     w->y_step = w->runs ? 0 : y_step[inner];
+    w->reduced.operands = w->kept.operands = 2;
     w->reduced.axes = w->kept.axes = 0;
     if (w->runs)
-        bpi_loop_axis(&w->reduced, inner < 0 ? 1 : x->shape.dim[inner], 0,
-                      inner < 0 ? 1 : x->stride[inner], 0);
+        bpi_loop_axis(&w->reduced, inner < 0 ? 1 : x->shape.dim[inner],
+                      (int64_t[]){0, inner < 0 ? 1 : x->stride[inner]});
     for (int32_t i = x->shape.ndim - 1; i >= 0; i--)
         if (i != inner && x->shape.dim[i] != 1) {
             int goes = axes >> i & 1;
-            bpi_loop_axis(goes ? &w->reduced : &w->kept, x->shape.dim[i], goes ? 0 : y_step[i],
-                          x->stride[i], 0);
+            bpi_loop_axis(goes ? &w->reduced : &w->kept, x->shape.dim[i],
+                          (int64_t[]){goes ? 0 : y_step[i], x->stride[i]});
         }
     if (w->reduced.axes == 0)
-        bpi_loop_axis(&w->reduced, 1, 0, 1, 0);
+        bpi_loop_axis(&w->reduced, 1, (int64_t[]){0, 1});
     w->strips = parts(w->cols, STRIP);
     w->width = at_most(w->cols, STRIP);
     w->outputs = w->strips;

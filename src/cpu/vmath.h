@@ -1,4 +1,5 @@
-/* exp, log and expm1 over `real`, at most 2 ulp, for loops that the compiler vectorises.
+/* exp_of(x) and its kin: functions over `real`, for loops that the compiler vectorises. At most 2
+ * ulp: exp, expm1, log, log1p; at most 3: tanh; at most 5: the normal distribution.
  *
  * Branch-free: each function is arithmetic, integer adds and shifts, and selects, all of which
  * every instruction level has. Right at NaN, infinities, zeros, overflow, and with denormal inputs
@@ -7,9 +8,13 @@
  * exp     x = n ln2 + r, |r| <= ln2 / 2; e^x = 2^n (1 + r + r^2 Q(r))
  * expm1   2^n (r + r^2 Q(r)) + (2^n - 1)
  * log     x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = 2 atanh(s), s = f / (2 + f)
+ * log1p   log u + (x - (u - 1)) / u with u = 1 + x as rounded
+ * tanh    t / (t + 2) = 1 - 2 / (t + 2) with t = expm1(2 |x|), and the sign of x
+ * normal  P(N > x) = e^(-x^2 / 2) F(s) / (1 + x) for x >= 0, s = (x - 4) / (x + 4)
  *
  * Cody and Waite, "Software Manual for the Elementary Functions", 1980 (ln2 in two parts); Tang,
- * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions". Q and L are minimax fits. */
+ * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions"; Shepherd and Laframboise, Math.
+ * Comp. 36 (1981) (the map s). Q and L are minimax fits, F is a Chebyshev one. */
 #ifndef BPI_CPU_VMATH_H
 #define BPI_CPU_VMATH_H
 
@@ -35,6 +40,8 @@ typedef uint64_t bpi_bits;
 #define BPI_EXP_MIN (-746.0)  /* e^-746 is less than half the least denormal */
 #define BPI_EXPM1_MIN (-40.0) /* expm1(-40) rounds to -1 */
 #define BPI_EXPM1_TINY 0x1p-54
+#define BPI_NORMAL_MAX 39.0   /* P(N > 39) is less than half the least denormal */
+#define BPI_HALF_MANTISSA 27  /* bits; what is above them has an exact square */
 
 #else
 
@@ -51,6 +58,8 @@ typedef uint32_t bpi_bits;
 #define BPI_EXP_MIN (-104.5f)
 #define BPI_EXPM1_MIN (-20.0f)
 #define BPI_EXPM1_TINY 0x1p-25f
+#define BPI_NORMAL_MAX 14.5f
+#define BPI_HALF_MANTISSA 12
 
 #endif
 
@@ -127,21 +136,24 @@ static inline real bpi_log_tail(real z)
     return l * z;
 }
 
+/* 2^n e^r, |r| <= ln2 / 2. 2^n itself may lie outside the normal range; its halves do not, and only
+ * the second product can round. */
+static inline real bpi_exp_scaled(real n, real r)
+{
+    real y = 1 + (r + bpi_exp_tail(r, 0)), half = bpi_fma(n, (real)0.5, BPI_SHIFT);
+    return y * bpi_pow2(half) * bpi_pow2(n - (half - BPI_SHIFT) + BPI_SHIFT);
+}
+
 /* Selects are written so that a NaN falls through them. */
-static inline real bpi_exp(real x)
+static inline real exp_of(real x)
 {
     real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
     c = c < BPI_EXP_MIN ? BPI_EXP_MIN : c;
     real n = bpi_fma(c, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
-    real r = bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, c));
-    real y = 1 + (r + bpi_exp_tail(r, 0));
-    /* 2^n itself may lie outside the normal range; its halves do not, and only the second product
-     * can round. */
-    real half = bpi_fma(n, (real)0.5, BPI_SHIFT);
-    return y * bpi_pow2(half) * bpi_pow2(n - (half - BPI_SHIFT) + BPI_SHIFT);
+    return bpi_exp_scaled(n, bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, c)));
 }
 
-static inline real bpi_expm1(real x)
+static inline real expm1_of(real x)
 {
     real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
     c = c < BPI_EXPM1_MIN ? BPI_EXPM1_MIN : c;
@@ -155,7 +167,7 @@ static inline real bpi_expm1(real x)
     return tiny ? x : y; /* keeps the sign of 0 and the last bits of a denormal */
 }
 
-static inline real bpi_log(real x)
+static inline real log_of(real x)
 {
     const bpi_bits one = (bpi_bits)1 << BPI_MANTISSA;
     const real integers = (real)one; /* from here to twice it, a mantissa is an integer */
@@ -173,6 +185,105 @@ static inline real bpi_log(real x)
     result = x < (real)INFINITY ? result : x;
     result = x == 0 ? -(real)INFINITY : result;
     return x < 0 ? (real)NAN : result;
+}
+
+#if BPI_F64
+static inline real sqrt_of(real x) { return __builtin_sqrt(x); }
+static inline real abs_of(real x) { return __builtin_fabs(x); }
+static inline real copysign_of(real x, real sign) { return __builtin_copysign(x, sign); }
+#else
+static inline real sqrt_of(real x) { return __builtin_sqrtf(x); }
+static inline real abs_of(real x) { return __builtin_fabsf(x); }
+static inline real copysign_of(real x, real sign) { return __builtin_copysignf(x, sign); }
+#endif
+
+static inline real log1p_of(real x)
+{
+    real u = 1 + x, lost = (x - (u - 1)) / u; /* what the sum has rounded away */
+    real y = log_of(u) + (u > 0 && u < (real)INFINITY ? lost : 0);
+    return x == 0 ? x : y; /* keeps the sign of 0 */
+}
+
+static inline real tanh_of(real x)
+{
+    real t = expm1_of(2 * abs_of(x));
+    int small = t < 2; /* tanh below 1/2 */
+    real q = (small ? t : 2) / (t + 2);
+    return copysign_of(small ? q : 1 - q, x);
+}
+
+/* --- the normal distribution ----------------------------------------------------------------- */
+
+/* e^(-x^2 / 2), |x| <= BPI_NORMAL_MAX; the square is a sum: a rounded one would cost e^ of it as
+ * many ulp as the exponent is large. */
+static inline real bpi_exp_half_square(real x)
+{
+    real part = bpi_from_bits(bpi_to_bits(x) >> BPI_HALF_MANTISSA << BPI_HALF_MANTISSA);
+    real high = (real)-0.5 * part * part, low = (real)-0.5 * (x - part) * (x + part);
+    real n = bpi_fma(high + low, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
+    return bpi_exp_scaled(n, bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, high) + low));
+}
+
+/* F(s) = (1 + x) e^(x^2 / 2) P(N > x). Error: 2^-59 (f64), 2^-30 (f32), relative. */
+static inline real bpi_normal_tail(real s)
+{
+#if BPI_F64
+    real f = -0x1.27d09cdb8ab3cp-32;
+    f = bpi_fma(f, s, -0x1.79b7299482a66p-30);
+    f = bpi_fma(f, s, -0x1.c44a8a96afb08p-31);
+    f = bpi_fma(f, s, 0x1.23b492a257e71p-27);
+    f = bpi_fma(f, s, 0x1.25b676071a9fbp-26);
+    f = bpi_fma(f, s, -0x1.96be7ba65fdf6p-26);
+    f = bpi_fma(f, s, -0x1.ddd5e9dbd62aap-24);
+    f = bpi_fma(f, s, 0x1.5d9b80e796930p-28);
+    f = bpi_fma(f, s, 0x1.28c14309bea5dp-21);
+    f = bpi_fma(f, s, 0x1.aff2e829d1fb2p-22);
+    f = bpi_fma(f, s, -0x1.5ec7826162312p-19);
+    f = bpi_fma(f, s, -0x1.cc8b3aa38ebcep-19);
+    f = bpi_fma(f, s, 0x1.c9402f0f1ee28p-17);
+    f = bpi_fma(f, s, 0x1.648343e709296p-16);
+    f = bpi_fma(f, s, -0x1.707bb65ad4fb4p-14);
+    f = bpi_fma(f, s, -0x1.8c11ab7ae4335p-14);
+    f = bpi_fma(f, s, 0x1.6c538315921d0p-11);
+    f = bpi_fma(f, s, -0x1.2b7f5e21dc7d5p-12);
+    f = bpi_fma(f, s, -0x1.47d5fc747c5bep-8);
+    f = bpi_fma(f, s, 0x1.25dd720607130p-6);
+    f = bpi_fma(f, s, -0x1.07c3c2582be60p-5);
+    f = bpi_fma(f, s, 0x1.d4969f10dfdbap-6);
+    f = bpi_fma(f, s, 0x1.cabd72a60f8e4p-7);
+    f = bpi_fma(f, s, -0x1.8c18f2086e349p-4);
+    return bpi_fma(f, s, 0x1.e361ea6fba141p-2);
+#else
+    real f = -0x1.82832ap-17f;
+    f = bpi_fma(f, s, -0x1.a2c2a4p-14f);
+    f = bpi_fma(f, s, -0x1.3087bp-14f);
+    f = bpi_fma(f, s, 0x1.74aeep-11f);
+    f = bpi_fma(f, s, -0x1.303e52p-12f);
+    f = bpi_fma(f, s, -0x1.48303p-8f);
+    f = bpi_fma(f, s, 0x1.25de48p-6f);
+    f = bpi_fma(f, s, -0x1.07c24p-5f);
+    f = bpi_fma(f, s, 0x1.d496b4p-6f);
+    f = bpi_fma(f, s, 0x1.cabd2ap-7f);
+    f = bpi_fma(f, s, -0x1.8c18f2p-4f);
+    return bpi_fma(f, s, 0x1.e361eap-2f);
+#endif
+}
+
+/* e^(-x^2 / 2) / sqrt(2 pi). */
+static inline real normal_pdf_of(real x)
+{
+    real a = abs_of(x);
+    a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
+    return bpi_exp_half_square(a) * (real)0.398942280401432677939946;
+}
+
+/* P(N <= x): the smaller tail is computed, so that neither loses its digits. */
+static inline real normal_cdf_of(real x)
+{
+    real a = abs_of(x);
+    a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
+    real tail = bpi_exp_half_square(a) * bpi_normal_tail((a - 4) / (a + 4)) / (1 + a);
+    return x > 0 ? 1 - tail : tail;
 }
 
 #endif

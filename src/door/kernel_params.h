@@ -9,14 +9,20 @@
 
 #include <stdint.h>
 
-/* add, mul, div    forward: a, b -> y. Inputs broadcast to y; any strides everywhere, y may be a.
- *                  add also takes i32.
- * exp, log, relu   forward: x -> y. Any strides everywhere, y may be x.
- * elu              forward: x -> y; factor is alpha; backward: dy, x -> dx. Any strides.
+/* Elementwise kernels take any strides everywhere, inputs that broadcast to y, and y may be one.
+ *
+ * unary.def    forward: x -> y; backward: dy, and x or y -> dx.
+ * binary.def   forward: a, b -> y; backward: dy, a, b -> da, not yet summed over what was
+ *                  broadcast; backward_params: dy, a, b -> db, likewise. */
+typedef struct bpi_elementwise_params {
+    double k[2]; /* of the formula */
+} bpi_elementwise_params;
+
+/* add              forward: a, b -> y; also i32.
  * gate             forward: a, g -> y; y = a scale where !(g <= 0), else 0. Any strides.
  * copy             forward: x -> y, any strides, equal shapes. Same dtype, or any to real. */
 typedef struct bpi_scale_params {
-    double factor; /* scale: y = factor x; elu, gate: see above */
+    double factor; /* scale: y = factor x; gate: see above */
 } bpi_scale_params;
 
 /* The random state: `rng` views it as u8 [16]; kernels that draw read it, rng_advance (-> rng) adds

@@ -7,6 +7,10 @@ lines = []
 
 def number(v):
     v = float(v)
+    if v != v or v in (float("inf"), -float("inf")):
+        return str(v)
+    if v == 0 and str(v) == "-0.0":
+        return "-0"
     if v == int(v) and abs(v) < 1e6:
         return str(int(v))
     mantissa, exponent = v.hex().split("p")
@@ -35,18 +39,19 @@ def weighted(y):
     return (y * w.reshape(y.shape)).sum()
 
 
-def case(builder, f, *inputs, x=0.0, a=0, b=0, shape=(), constant=()):
+def case(builder, f, *inputs, x=0.0, y=0.0, a=0, b=0, shape=(), constant=()):
     sizes = " ".join(str(s) for s in shape)
-    lines.append(" ".join(f"case {builder} {number(x)} {a} {b} {len(shape)} {sizes}".split()))
+    real_arguments = number(x) + (f",{number(y)}" if y else "")
+    lines.append(" ".join(f"case {builder} {real_arguments} {a} {b} {len(shape)} {sizes}".split()))
     for i, t in enumerate(inputs):
         tensor("in", i, t.to(torch.float32) if t.is_floating_point() else t)
     for dtype in (torch.float64, torch.float32):
         leaves = [t.to(dtype).clone().requires_grad_(i not in constant)
                   if t.is_floating_point() else t for i, t in enumerate(inputs)]
-        y = f(*leaves)
-        tensor("out", 0, y)
-        if y.requires_grad:
-            weighted(y).backward()
+        out = f(*leaves)
+        tensor("out", 0, out)
+        if out.requires_grad:
+            weighted(out).backward()
             for i, t in enumerate(leaves):
                 if t.is_floating_point() and i not in constant:
                     tensor("grad", i, t.grad if t.grad is not None else torch.zeros_like(t))

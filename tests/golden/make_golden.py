@@ -4,8 +4,8 @@ ops/NAME.py, a file for each header of ops, and golden.txt of the net and the op
 PyTorch; the tests do not. Run it in this directory after a change of the cases, with the NAMEs that
 changed or with none for all, and commit both.
 
-A case is: `case BUILDER x a b ndim sizes...` (a builder of tools/check/op_builders.c and its arguments),
-then tensors `in|out|grad INDEX TYPE ndim sizes... values...`; inputs are exact in f32, `grad i` is the
+A case is: `case BUILDER x a b ndim sizes...` (a builder of tools/check/op_builders.c and its arguments,
+of which x may be `x,y`), then tensors `in|out|grad INDEX TYPE ndim sizes... values...`; inputs are exact in f32, `grad i` is the
 gradient of sum(out 0 * weights), weight e of a tensor being 1 + (e mod 7) / 8. A trajectory is
 `train adam|sgd rate a b l2`, the initial weights, then for each step gradients and weights."""
 import glob

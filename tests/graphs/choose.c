@@ -95,26 +95,12 @@ bool within(const graph *g, const graph_value *v, int k, double lo, double hi)
     return true;
 }
 
-bool small(graph *g, graph_value *v)
+/* Where a range of tests begins above 0, the op is not defined below. */
+bool in_domain(const graph *g, const graph_value *v, double lo, double hi, double lo_b,
+               double hi_b)
 {
-    return any(g, v) && within(g, v, 0, -4, 2);
-}
-
-bool positive(graph *g, graph_value *v)
-{
-    return any(g, v) && within(g, v, 0, 0.2, 50);
-}
-
-bool quotient(graph *g, graph_value *v)
-{
-    return two(g, v) && (within(g, v, 1, 0.3, 50) || within(g, v, 1, -50, -0.3));
-}
-
-bool elu_of(graph *g, graph_value *v)
-{
-    any(g, v);
-    v->x = graph_real(g, 0.3, 1.5);
-    return true;
+    (void)hi, (void)hi_b;
+    return (lo < 0 || within(g, v, 0, lo, 50)) && (lo_b < 0 || within(g, v, 1, lo_b, 50));
 }
 
 bool dropped(graph *g, graph_value *v)

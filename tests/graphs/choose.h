@@ -13,10 +13,8 @@ bool two(graph *g, graph_value *v);
 bool equal_shapes(const bp_shape *a, const bp_shape *b);
 bool two_alike(graph *g, graph_value *v);
 bool within(const graph *g, const graph_value *v, int k, double lo, double hi);
-bool small(graph *g, graph_value *v);
-bool positive(graph *g, graph_value *v);
-bool quotient(graph *g, graph_value *v);
-bool elu_of(graph *g, graph_value *v);
+bool in_domain(const graph *g, const graph_value *v, double lo, double hi, double lo_b,
+               double hi_b);
 bool dropped(graph *g, graph_value *v);
 bool some_axes(graph *g, graph_value *v);
 bool an_axis(graph *g, graph_value *v);

@@ -32,6 +32,24 @@ static bp_tensor *gather_normalized(const graph_value *v, bp_tensor *const *in)
     return bp_gather_normalized(in[0], in[1], shift, scale, real);
 }
 
+/* What an op of the lists takes: values it is tested with, or such as it is defined for. */
+#define FIRST_TWO(lo, hi, ...) lo, hi
+#define ALL_FOUR(lo, hi, lo_b, hi_b, ...) lo, hi, lo_b, hi_b
+#define APPLY(macro, ...) macro(__VA_ARGS__)
+#define UNPACK(...) __VA_ARGS__
+#define BPI_UNARY_OP(name, p, tp, q, tq, wanted, saved, tested, ...)                \
+    static bool name##_input(graph *g, graph_value *v)                              \
+    {                                                                               \
+        return any(g, v) && within(g, v, 0, APPLY(FIRST_TWO, UNPACK tested));       \
+    }
+#include "door/unary.def"
+#define BPI_BINARY(name, saved, tested, ...)                                        \
+    static bool name##_inputs(graph *g, graph_value *v)                             \
+    {                                                                               \
+        return two(g, v) && in_domain(g, v, APPLY(ALL_FOUR, UNPACK tested));        \
+    }
+#include "door/binary.def"
+
 #define RECIPE(name, op, n, choose, ...) CALL(call_##name, __VA_ARGS__)
 #define RECIPE_OF(name, op, n, choose, call, composed, kink) CALL(call_##name, call)
 #include "recipes.def"

@@ -5,10 +5,14 @@ second derivatives.
     BPCUDA_TEST_DEVICE=cpu test_graphs --count=2000 --dump | python3 torch_graphs.py
 
 The tolerance is a part of the largest number of the graph: some dozens of roundings of f64."""
+import pathlib
 import sys
 
 import torch
 import torch.nn.functional as F
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "golden"))
+from formulas import PYTORCH, entries  # noqa: E402
 
 TOLERANCE = 1e-14
 torch.set_default_dtype(torch.float64)
@@ -36,16 +40,15 @@ def summed(x, axes, keep):
     return x.sum(dims, keepdim=bool(keep)) if dims else x * 1
 
 
-OPS = {
+def listed(name, two, parameters, _):
+    f = PYTORCH[name]
+    return (lambda o, x, y: f(x, y)) if two else lambda o, x: f(x, *parameters)
+
+
+OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "add": lambda o, x, y: x + y,
-    "mul": lambda o, x, y: x * y,
     "own": lambda o, x, y: x * y,
-    "div": lambda o, x, y: x / y,
     "scale": lambda o, x: o.x * x,
-    "exp": lambda o, x: x.exp(),
-    "log": lambda o, x: x.log(),
-    "relu": lambda o, x: F.relu(x),
-    "elu": lambda o, x: F.elu(x, o.x),
     "gate": lambda o, x, g: x * (g > 0) + 0 * g,  # g asks, and gets zeros
     "dropout": lambda o, x: x * o.mask,
     "cast": lambda o, x: x * 1,

@@ -20,6 +20,13 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
+/* Of CUDA's own functions, those that the host's library lacks. */
+static inline double normcdf(double x)
+{
+    return (double)(0.5L * erfcl(x * -0.7071067811865475244L));
+}
+static inline float normcdff(float x) { return (float)normcdf(x); }
+
 namespace sim {
 
 struct Where {

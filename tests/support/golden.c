@@ -147,6 +147,19 @@ static void compute(bp_context *ctx, job *j, const line *in, int n, bp_dtype rea
     j->p = NULL;
 }
 
+/* Every op that stands whole in one entry must have been met: nothing else proves a formula that
+ * all devices share. */
+static struct {
+    const char *op;
+    bool met;
+} wanted[] = {
+#define BPI_UNARY_OP(name, ...) {#name, false},
+#include "door/unary.def"
+#define BPI_BINARY(name, ...) {#name, false},
+#include "door/binary.def"
+};
+enum { WANTED = sizeof wanted / sizeof *wanted };
+
 /* From behind the word `case` up to the next one, which is then in `word`. */
 static void read_case(bp_context *ctx)
 {
@@ -158,11 +171,14 @@ static void read_case(bp_context *ctx)
     snprintf(name, sizeof name, "%s", word);
     op_case c = {.op = name, .name = name, .builder = name};
     c.x = next_number();
+    c.y = strchr(word, ',') ? strtod(strchr(word, ',') + 1, NULL) : 0;
     c.a = (int64_t)next_number();
     c.b = (int64_t)next_number();
     c.shape = next_shape();
     c.constant = !strcmp(name, "gate") ? 2 : 0;
     job j = {.c = &c, .net = !strcmp(name, "net")};
+    for (int i = 0; i < WANTED; i++)
+        wanted[i].met |= !strcmp(wanted[i].op, name);
     if (!j.net && !op_builder(name))
         check_failed_case("golden", &c, "no such builder");
     while (next_word() && strcmp(word, "case") && strcmp(word, "train")) {
@@ -304,5 +320,9 @@ void read_golden(void)
     else
         for (size_t i = 0; i < sizeof files / sizeof *files; i++)
             read_file(ctx, files[i]);
+    for (int i = 0; i < WANTED && !only; i++)
+        if (!wanted[i].met)
+            check_failed_case("golden", &(op_case){.op = wanted[i].op, .name = wanted[i].op},
+                              "no golden value of it in tests/golden/ops");
     bp_close(ctx);
 }

@@ -100,7 +100,7 @@ double op_value(const op_case *c, int input, int64_t i, bool specials)
         static const double special[] = {NAN, INFINITY, -INFINITY, 0.0, -0.0, 1e-40f};
         return special[(int)(op_random(seed + 2, i) * (c->flags & CASE_TINY ? 6 : 5))];
     }
-    if (fabs(v) < 0.02 && in->lo < in->hi) /* away from the kink of ReLU and its kin */
+    if (fabs(v) < 0.02 && in->lo < in->hi && in->hi >= 0.02) /* away from the kink of ReLU and kin */
         v += v < 0 && in->lo < -0.04 ? -0.02 : 0.02;
     return (float)v;
 }

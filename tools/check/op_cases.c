@@ -21,6 +21,8 @@
 #define PRODUCT(k) TOL(4, 2 * (k), "K products of at most 1: at worst K eps, mostly sqrt(K) eps")
 #define SOFTMAX(c) TOL(4, 16 + (c), "2 ulp exp and log, C terms, |x| up to 8")
 
+#include "family_rows.h"
+
 const op_case op_cases[] = {
 #include "cases/elementwise.inc"
 #include "cases/reduce.inc"

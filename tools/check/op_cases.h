@@ -39,7 +39,7 @@ struct op_case {
     const char *op, *name, *builder; /* op as in ops.def; name is "op what-is-special" */
     op_input in[BP_MAX_IO];
     int n_in;
-    double x; /* arguments of the op, as its builder wants them */
+    double x, y; /* arguments of the op, as its builder wants them */
     int64_t a, b;
     bp_shape shape;
     op_tolerance tol;

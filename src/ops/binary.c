@@ -1,0 +1,67 @@
+/* The rules of the elementwise ops of two operands: what binary.def says of each, made a bp_op,
+ * its gradient rule and its public call. Kernels: src/cpu/binary.c, kernels/binary.cu. */
+#include "ops/rule.h"
+
+/* dy where a > b, half of it where they are equal, else 0. */
+static bp_tensor *larger(bp_tensor *dy, bp_tensor *a, bp_tensor *b)
+{
+    bp_tensor *lost = bp_gate(dy, bp_sub(b, a)); /* where a < b */
+    return bp_scale(bp_add(bp_gate(dy, bp_sub(a, b)), bp_sub(dy, lost)), 0.5);
+}
+
+/* --- what rules share ------------------------------------------------------------------------ */
+
+static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
+{
+    (void)params;
+    return bpi_infer_broadcast(in, out, why, false);
+}
+
+/* The gradient of an operand by the op's own kernel, in y's shape; NULL on failure. */
+static bp_tensor *by_kernel(bp_grad_call *c, int slot)
+{
+    bp_tensor *dy = c->dout[0], *in[3] = {dy, c->in[0], c->in[1]};
+    const bp_view *y = bpi_view_of(dy);
+    bp_tensor *d = bpi_fresh_packed(c->ctx, y->dtype, y->shape, BPI_OWNER_SCOPE);
+    if (d && bpi_dispatch(c->ctx, (bpi_op_id)bpi_inside(c)->node->op->id, slot, in, 3, &d, 1, NULL,
+                          0) != BP_OK)
+        return NULL;
+    return d;
+}
+
+/* --- the rules ------------------------------------------------------------------------------- */
+
+enum { none = 0, both = 3 }; /* what is saved */
+
+#define BPI_BINARY(op, saved, tested, value, a_slope, b_slope, a_composed, b_composed)          \
+    static bp_status op##_gradient(bp_grad_call *c)                                             \
+    {                                                                                           \
+        bp_tensor *dy = c->dout[0], *a = c->in[0], *b = c->in[1], *da, *db;                     \
+        const bool composes = saved == none || bpi_creates_graph(c);                            \
+        (void)a, (void)b;                                                                       \
+        if (c->need[0]) {                                                                       \
+            if (composes)                                                                       \
+                a_composed;                                                                     \
+            else                                                                                \
+                da = by_kernel(c, BPI_BACKWARD);                                                \
+            c->dx[0] = bpi_sum_to(da, &c->in_shape[0]);                                         \
+        }                                                                                       \
+        if (c->need[1]) {                                                                       \
+            if (composes)                                                                       \
+                b_composed;                                                                     \
+            else                                                                                \
+                db = by_kernel(c, BPI_BACKWARD_PARAMS);                                         \
+            c->dx[1] = bpi_sum_to(db, &c->in_shape[1]);                                         \
+        }                                                                                       \
+        return BP_OK;                                                                           \
+    }                                                                                           \
+    const bp_op bpi_op_##op = {                                                                 \
+        .def = {.name = #op, .n_in = 2, .n_out = 1, .saves_in = saved, .infer = infer,          \
+                .gradient = op##_gradient},                                                     \
+        .id = BPI_OP_##op,                                                                      \
+    };                                                                                          \
+    bp_tensor *bp_##op(bp_tensor *a, bp_tensor *b)                                              \
+    {                                                                                           \
+        return bpi_apply2(&bpi_op_##op, a, b, NULL);                                            \
+    }
+#include "door/binary.def"
