@@ -75,11 +75,11 @@ static void refused(bp_tensor *dx, bp_status status, const char *text)
 CLAIM(a_dx_that_does_not_fit_is_refused)
 {
     refused(random_tensor(BP_SHAPE(2), 1), BP_ERR_SHAPE,
-            "product: its gradient rule gives input 1 f64 [2], and f64 [3] is wanted");
+            "product: its gradient rule's dx[1] is f64 [2], and f64 [3] is wanted");
     refused(random_tensor(BP_SHAPE(1, 3), 1), BP_ERR_SHAPE,
-            "product: its gradient rule gives input 1 f64 [1,3], and f64 [3] is wanted");
+            "product: its gradient rule's dx[1] is f64 [1,3], and f64 [3] is wanted");
     refused(tensor_in(ctx, BP_F32, BP_SHAPE(3), NULL, 1), BP_ERR_DTYPE,
-            "product: its gradient rule gives input 1 f32 [3], and f64 [3] is wanted");
+            "product: its gradient rule's dx[1] is f32 [3], and f64 [3] is wanted");
     bp_tensor *stale = random_tensor(BP_SHAPE(3), 1);
     bp_free(stale);
     refused(stale, BP_ERR_ARG, "product: its gradient rule's dx[1] is a stale handle: its scope "

@@ -41,9 +41,9 @@ typedef struct bp_hooks {
 } bp_hooks;
 
 /* Opens a device: "cpu" (best instruction level), "cpu:generic", "cpu:v3", "cpu:v4" (x86-64),
- * "cuda:0" and on (NVIDIA GPUs by number), or "auto": the first GPU, else the CPU. *ctx is set even
- * on failure, so that bp_error_text(*ctx) can say why (only BP_ERR_NOMEM leaves NULL); close it in
- * every case. hooks may be NULL.
+ * "cuda:0" and on (NVIDIA GPUs by number), or "auto": the first GPU, else the CPU (an op of your own
+ * must then run on either: op.h). *ctx is set even on failure, so that bp_error_text(*ctx) can say
+ * why (only BP_ERR_NOMEM leaves NULL); close it in every case. hooks may be NULL.
  *
  * A GPU's device is libbpcuda-cuda.so, which is looked for in the folder BPCUDA_PLUGIN_DIR of the
  * environment, else beside the library or the program that holds it. BPCUDA_DEBUG_SYNC=1 there

@@ -2,6 +2,7 @@
  * to the tape. Built-in and registered ops take this one path. */
 #include "autograd/apply.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/context.h"
@@ -118,6 +119,57 @@ static bool forward(bp_context *ctx, const bp_op *op, const bpi_kernel *kernel,
                                op->def.params_bytes) == BP_OK;
 }
 
+bp_status bpi_check_given(bp_context *ctx, const bp_op *op, const char *given, int i, bp_tensor *t,
+                          bp_dtype dtype, const bp_shape *shape)
+{
+    char what[64];
+    snprintf(what, sizeof what, "%s[%d]", given, i);
+    if (!t)
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", op->def.name, what);
+    BPI_TRY(bpi_usable(ctx, t, op->def.name, what));
+    const bp_view *v = bpi_view_of(t);
+    bool fits = bpi_same_shape(&v->shape, shape);
+    if (fits && v->dtype == dtype)
+        return BP_OK;
+    return bpi_fail(ctx, fits ? BP_ERR_DTYPE : BP_ERR_SHAPE, "%s: %s is %s %s, and %s %s is wanted",
+                    op->def.name, what, bp_dtype_name(v->dtype), bpi_shape_str(&v->shape).s,
+                    bp_dtype_name(dtype), bpi_shape_str(shape).s);
+}
+
+/* The host's composition. What it hands out may be anything: the op's outputs are handles of their
+ * own, so that freeing one frees nothing else. */
+static bp_status call_compose(bp_context *ctx, const bp_op *op, bp_tensor *const *in,
+                              const void *params, const bp_view *want, bp_tensor **out)
+{
+    bp_tensor *made[BP_MAX_IO] = {NULL};
+    BPI_CALLBACK(callback);
+    bpi_callback_begin(&callback, ctx, false);
+    bp_status st = op->compose(ctx, in, params, made);
+    bp_status told = bpi_callback_over(&callback, op->def.name);
+    st = told != BP_OK ? told : ctx->pending != BP_OK ? ctx->pending : st;
+    if (st != BP_OK)
+        return bpi_fail(ctx, st, "%s: its composition failed: %s", op->def.name,
+                        bp_status_name(st));
+    for (int i = 0; i < op->def.n_out; i++) {
+        const bp_view *v = want ? &want[i] : made[i] ? bpi_view_of(made[i]) : &(bp_view){0};
+        BPI_TRY(bpi_check_given(ctx, op, "its composition's out", i, made[i], v->dtype,
+                                &v->shape));
+    }
+    for (int i = 0; i < op->def.n_out; i++) {
+        if (!(out[i] = bpi_clone(made[i])))
+            return BP_ERR_NOMEM;
+        bpi_give_to_scope(out[i]);
+    }
+    return BP_OK;
+}
+
+bp_status bpi_compose(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const void *params,
+                      const bp_view *want, bp_tensor **out)
+{
+    return op->id < 0 ? call_compose(ctx, op, in, params, want, out)
+                      : op->compose(ctx, in, params, out);
+}
+
 static bool make_view(bp_context *ctx, bp_tensor *x, bp_view *view, bp_tensor **out)
 {
     out[0] = bpi_handle(ctx, bpi_at(x)->storage, view, BPI_OWNER_SCOPE);
@@ -133,6 +185,8 @@ static bool run(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const vo
         in_view[i] = *bpi_view_of(in[i]);
         record |= bpi_asks_grad(ctx, in[i]);
     }
+    if (!op->def.infer) /* registered, without a kernel */
+        return bpi_compose(ctx, op, in, params, NULL, out) == BP_OK;
     if (!infer(ctx, op, in_view, params, out_view))
         return false;
     record = record && !ctx->no_grad;
@@ -146,7 +200,7 @@ static bool run(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const vo
             compute = bpi_compute_dtype(in, op->def.n_in, NULL, 0);
         const bpi_kernel *kernel = bpi_find_kernel(ctx, op, BPI_FORWARD, compute);
         if (!kernel && op->compose) /* its primitives are recorded instead */
-            return op->compose(ctx, in, params, out) == BP_OK && out[0];
+            return bpi_compose(ctx, op, in, params, out_view, out) == BP_OK && out[0];
         if (!kernel) {
             bpi_fail(ctx, BP_ERR_UNSUPPORTED, "%s: %s has no kernel for %s", op->def.name,
                      ctx->device->name, bp_dtype_name(compute));
@@ -194,72 +248,4 @@ bp_tensor *bpi_apply2(const bp_op *op, bp_tensor *a, bp_tensor *b, const void *p
 {
     bp_tensor *in[2] = {a, b};
     return bpi_apply(op, in, params, NULL);
-}
-
-/* --- registered ops ---------------------------------------------------------------------- */
-
-static bp_status registered(bp_context *ctx, const bp_op_def *given, bp_op **out)
-{
-    BPI_TRY(bpi_given(ctx, given, "op_register: def"));
-    BPI_TRY(bpi_given(ctx, out, "op_register: op"));
-    bp_op_def known = {0}, *def = &known;
-    char why[160];
-    bp_status st = bpi_take_struct(&known, sizeof known, given, given->struct_bytes,
-                                   offsetof(bp_op_def, forward) + sizeof known.forward, why);
-    if (st != BP_OK)
-        return bpi_fail(ctx, st, "op_register: %s", why);
-    bp_op *op = NULL;
-    char *name = NULL;
-    if (!def->name || !def->infer || !def->forward)
-        return bpi_fail(ctx, BP_ERR_ARG, "op_register: needs a name, a shape rule and a kernel");
-    if (def->n_in < 1 || def->n_in > BP_MAX_IO || def->n_out < 1 || def->n_out > BP_MAX_IO ||
-             def->params_bytes > BPI_PARAMS_MAX)
-        st = bpi_fail(ctx, BP_ERR_ARG,
-                      "op_register %s: %d inputs, %d outputs, %zu bytes of params; at most "
-                      "%d, %d, %d",
-                      def->name, def->n_in, def->n_out, def->params_bytes, BP_MAX_IO, BP_MAX_IO,
-                      BPI_PARAMS_MAX);
-    else {
-        op = bpi_host_alloc(ctx, sizeof *op);
-        name = bpi_host_alloc(ctx, strlen(def->name) + 1);
-        if (!op || !name)
-            st = bpi_fail(ctx, BP_ERR_NOMEM, "op_register %s: out of memory", def->name);
-    }
-    if (st == BP_OK) {
-        op->def = *def;
-        op->def.name = strcpy(name, def->name);
-        op->ctx = ctx;
-        op->id = -(int32_t)++ctx->n_registered;
-        op->kernels.slot[BPI_FORWARD] = (bpi_kernel){.fn = def->forward, .layout = BPI_PACKED};
-        op->next = ctx->registered;
-        ctx->registered = *out = op;
-    } else {
-        bpi_host_free(ctx, op, sizeof *op);
-        bpi_host_free(ctx, name, name ? strlen(def->name) + 1 : 0);
-    }
-    return st;
-}
-
-bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **op)
-{
-    if (op)
-        *op = NULL;
-    BPI_INSIDE(ctx, registered(ctx, def, op));
-}
-
-bp_tensor *bp_op_apply(bp_op *op, bp_tensor *const *in, const void *params, bp_tensor **out)
-{
-    if (!op) {
-        bpi_tell_thread(BP_ERR_ARG, "op_apply: op is NULL");
-        return NULL;
-    }
-    const char *null = !in ? "in" : !params && op->def.params_bytes ? "params"
-                     : !out && op->def.n_out > 1 ? "out" : NULL;
-    if (!null)
-        return bpi_apply(op, in, params, out);
-    if (bpi_enter(op->ctx) == BP_OK) {
-        bpi_fail(op->ctx, BP_ERR_ARG, "op_apply: %s: %s is NULL", op->def.name, null);
-        bpi_leave(op->ctx);
-    }
-    return NULL;
 }

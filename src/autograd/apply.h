@@ -10,6 +10,14 @@ bp_tensor *bpi_apply(const bp_op *op, bp_tensor *const *in, const void *params, 
 bp_tensor *bpi_apply1(const bp_op *op, bp_tensor *x, const void *params);
 bp_tensor *bpi_apply2(const bp_op *op, bp_tensor *a, bp_tensor *b, const void *params);
 
+/* The composition of an op; a registered one's outputs are held to `want` unless it is NULL. */
+bp_status bpi_compose(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const void *params,
+                      const bp_view *want, bp_tensor **out);
+/* What a function of the host's gave the op is usable, and has this dtype and shape; else an error
+ * about "its composition's out[1]". */
+bp_status bpi_check_given(bp_context *ctx, const bp_op *op, const char *given, int i, bp_tensor *t,
+                          bp_dtype dtype, const bp_shape *shape);
+
 /* The node a tensor comes from, or NULL: a parameter gets its leaf here. */
 bpi_node *bpi_node_of(bp_context *ctx, bp_tensor *t);
 bool bpi_asks_grad(bp_context *ctx, bp_tensor *t);

@@ -101,23 +101,6 @@ static bp_status open_call(bpi_grad_call *g, bp_context *ctx, bpi_walk *w, bpi_n
     return BP_OK;
 }
 
-/* A rule of a program's own may return anything. */
-static bp_status check_dx(bp_context *ctx, const bpi_node *node, int i, bp_tensor *dx)
-{
-    const char *name = node->op->def.name;
-    char what[] = "its gradient rule's dx[0]";
-    what[sizeof what - 3] = (char)('0' + i);
-    BPI_TRY(bpi_usable(ctx, dx, name, what));
-    const bp_view *v = bpi_view_of(dx);
-    bool fits = bpi_same_shape(&v->shape, &node->in_shape[i]);
-    if (fits && v->dtype == node->in_dtype[i])
-        return BP_OK;
-    return bpi_fail(ctx, fits ? BP_ERR_DTYPE : BP_ERR_SHAPE,
-                    "%s: its gradient rule gives input %d %s %s, and %s %s is wanted", name, i,
-                    bp_dtype_name(v->dtype), bpi_shape_str(&v->shape).s,
-                    bp_dtype_name(node->in_dtype[i]), bpi_shape_str(&node->in_shape[i]).s);
-}
-
 static bp_status call_host_rule(bpi_grad_call *g, const bp_op *op)
 {
     BPI_CALLBACK(callback);
@@ -142,7 +125,8 @@ static bp_status run_rule(bp_context *ctx, bpi_grad_call *g)
         if (!dx || !(g->wanted >> i & 1))
             continue;
         if (op->id < 0) /* the library's own are held to their shapes by tests */
-            st = check_dx(ctx, g->node, i, dx);
+            st = bpi_check_given(ctx, op, "its gradient rule's dx", i, dx, g->node->in_dtype[i],
+                                 &g->node->in_shape[i]);
         if (st == BP_OK)
             st = bpi_deliver(ctx, g->walk, &g->node->in[i], dx);
     }
@@ -244,10 +228,19 @@ bp_status bpi_compose_gradient(bpi_grad_call *g)
         if (g->call.need[i]) /* its own, where one tensor is two inputs */
             w.place[i] = bpi_at(in[i])->place;
     }
-    bp_status st = g->node->op->compose(ctx, in, g->call.params, y);
-    for (int k = 0; k < g->call.n_out && st == BP_OK; k++) /* y and the op have equal outputs */
-        if (g->call.dout[k] && y[k] && bpi_at(y[k])->place.serial)
-            st = bpi_walk_back(ctx, &w, &bpi_at(y[k])->place, g->call.dout[k]);
+    const bp_op *op = g->node->op;
+    bp_status st = bpi_compose(ctx, op, in, g->call.params, NULL, y);
+    for (int k = 0; k < g->call.n_out && st == BP_OK; k++) { /* y and the op have equal outputs */
+        if (!g->call.dout[k] || !y[k])
+            continue;
+        const bp_view *want = bpi_view_of(g->call.dout[k]);
+        const bpi_place *place = &bpi_at(y[k])->place;
+        if (op->id < 0)
+            st = bpi_check_given(ctx, op, "its composition's out", k, y[k], want->dtype,
+                                 &want->shape);
+        if (st == BP_OK && bpi_place_valid(ctx, place) && place->node >= w.first)
+            st = bpi_walk_back(ctx, &w, place, g->call.dout[k]);
+    }
     for (int i = 0; i < g->call.n_in; i++)
         if (g->call.dx[i])
             bpi_give_to_scope(g->call.dx[i]);

@@ -26,6 +26,7 @@ struct bp_context {
     char text[512];
     bp_hooks hooks;
     bpi_device *device;
+    bool any_device; /* it was the library that chose it */
     bp_exec exec;
     bpi_storage *fault_storage;
     bp_tensor *rng;

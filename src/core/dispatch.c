@@ -34,8 +34,6 @@ bp_dtype bpi_compute_dtype(bp_tensor *const *a, int n_a, bp_tensor *const *b, in
 
 const bpi_kernel *bpi_find_kernel(bp_context *ctx, const bp_op *op, int slot, bp_dtype compute)
 {
-    if (op->id < 0 && !ctx->device->calls->parallel_for)
-        return NULL; /* a registered op is host code */
     const bpi_op_kernels *table = compute == BP_F64 ? ctx->device->f64 : ctx->device->f32;
     const bpi_kernel *k = op->id < 0 ? &op->kernels.slot[slot] : &table[op->id].slot[slot];
     return k->fn ? k : NULL;
@@ -55,6 +53,16 @@ static bp_tensor *packed_copy(bp_context *ctx, bp_tensor *t)
     return NULL;
 }
 
+/* A kernel of the host's on a device: work for the device's stream. */
+static bp_status run_lent(bp_context *ctx, const bpi_kernel *kernel, const bp_view *in,
+                          const bp_view *out, const void *params)
+{
+    BPI_TRY(ctx->device->calls->lend(&ctx->exec));
+    bp_status st = kernel->fn(&ctx->exec, in, out, params);
+    bp_status launched = ctx->device->calls->lent(&ctx->exec);
+    return st != BP_OK ? st : launched;
+}
+
 /* A kernel of the host's, or one that the host's threads run: in the library's floating-point state
  * like all of them. */
 static bp_status run_with_host(bp_context *ctx, int32_t number, const bpi_kernel *kernel,
@@ -62,7 +70,9 @@ static bp_status run_with_host(bp_context *ctx, int32_t number, const bpi_kernel
 {
     BPI_CALLBACK(callback);
     bpi_callback_begin(&callback, ctx, true);
-    bp_status st = kernel->fn(&ctx->exec, in, out, params);
+    bp_status st = number < 0 && ctx->device->calls->lend
+                       ? run_lent(ctx, kernel, in, out, params)
+                       : kernel->fn(&ctx->exec, in, out, params);
     bp_status told = bpi_callback_over(&callback, bpi_kernel_name(ctx, number));
     return told != BP_OK ? told : st;
 }

@@ -20,6 +20,20 @@ static void cuda_count(bpi_device *device, bp_stats *stats)
     stats->waits += ((bpi_cuda *)device)->waits;
 }
 
+/* A program's own launches come after the small calls that have gathered. */
+static bp_status cuda_lend(bp_exec *ex)
+{
+    ex->stream = bpi_cuda_of(ex)->stream;
+    ex->device->why[0] = '\0';
+    return bpi_cuda_flush(ex);
+}
+
+static bp_status cuda_lent(bp_exec *ex)
+{
+    ex->stream = NULL;
+    return bpi_cuda_launched(ex, cudaGetLastError(), "of the program's own");
+}
+
 static void cuda_close(bpi_device *device)
 {
     bpi_cuda *d = (bpi_cuda *)device;
@@ -46,7 +60,7 @@ static void cuda_close(bpi_device *device)
 static const bpi_device_calls calls = {
     .alloc = bpi_cuda_alloc, .free = bpi_cuda_free, .upload = bpi_cuda_upload,
     .download = bpi_cuda_download, .set_threads = cuda_set_threads,
-    .set_precision = bpi_lt_set_precision, .count = cuda_count, .close = cuda_close,
+    .lend = cuda_lend, .lent = cuda_lent, .set_precision = bpi_lt_set_precision, .count = cuda_count, .close = cuda_close,
     .capture = bpi_cuda_capture, .captured = bpi_cuda_captured, .launch = bpi_cuda_launch,
     .drop = bpi_cuda_drop, .turn = bpi_cuda_turn};
 

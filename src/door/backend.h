@@ -60,6 +60,7 @@ struct bp_exec {
     int32_t kernel;   /* the kernel that runs now, for what it finds wrong */
     void *workspace;  /* 64-byte aligned; its contents are gone with the next kernel */
     size_t workspace_bytes;
+    void *stream; /* while a program's own kernel runs on a device that has one */
 };
 
 enum { BPI_LEAVES, BPI_COMES, BPI_STAYS };
@@ -76,7 +77,10 @@ typedef struct bpi_device_calls {
     void (*free)(bpi_device *, void *, size_t bytes);
     bp_status (*upload)(bpi_device *, void *dst, const void *src, size_t bytes); /* NULL: zeros */
     bp_status (*download)(bpi_device *, void *dst, const void *src, size_t bytes);
+    /* NULL where kernels are not host code; a program's own then gets ex->stream, between these. */
     void (*parallel_for)(bpi_device *, int64_t blocks, bp_block_fn body, void *arg);
+    bp_status (*lend)(bp_exec *);
+    bp_status (*lent)(bp_exec *); /* the status of what it launched */
     bp_status (*set_threads)(bpi_device *, int32_t threads);
     bp_status (*set_precision)(bpi_device *, bp_precision); /* NULL: always the best */
     void (*count)(bpi_device *, bp_stats *); /* adds what the device has counted itself */

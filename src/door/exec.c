@@ -1,4 +1,4 @@
-/* What a kernel on the CPU may call beside arithmetic. */
+/* What a kernel of a program may call beside arithmetic. */
 #include <stdbool.h>
 
 #include "door/backend.h"
@@ -7,18 +7,26 @@ void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg)
 {
     if (!ex || !body)
         return;
-    if (blocks == 1)
-        body(arg, 0);
-    else if (blocks > 1)
-        ex->device->calls->parallel_for(ex->device, blocks, body, arg);
+    const bpi_device_calls *calls = ex->device->calls;
+    if (blocks > 1 && calls->parallel_for) {
+        calls->parallel_for(ex->device, blocks, body, arg);
+        return;
+    }
+    for (int64_t i = 0; i < blocks; i++)
+        body(arg, i);
 }
 
 void bp_fault_range(bp_exec *ex, int64_t value)
 {
     uint32_t none = 0;
-    if (!ex)
+    if (!ex || !ex->device->calls->parallel_for) /* device memory, which is not the host's */
         return;
     if (__atomic_compare_exchange_n(&ex->fault->found_by, &none, BPI_FOUND_BY(ex->kernel), false,
                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ex->fault->index = BPI_FAULT_INDEX(0, value);
+}
+
+void *bp_cuda_stream(const bp_exec *ex)
+{
+    return ex ? ex->stream : NULL;
 }

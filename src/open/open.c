@@ -88,6 +88,7 @@ static bp_status open_with(const char *device, const bp_hooks *hooks, bp_context
     if (st != BP_OK)
         return bpi_fail(ctx, st, "open: %s", why);
     st = open_device(device, &ctx->hooks, &ctx->device, why);
+    ctx->any_device = device && !strcmp(device, "auto");
     if (st == BP_OK) {
         turn(ctx, BPI_COMES);
         st = set_up(ctx);

@@ -1,5 +1,6 @@
-/* What a user's program does: an op of its own with its own gradient, trained through the public
- * API of an installed library. Fits y = softplus(w x) to data of w = 0.75. */
+/* What a user's program does: an op of its own, with a kernel, a gradient and, for machines with a
+ * GPU, a composition, trained through the public API of an installed library. Fits
+ * y = softplus(w x) to data of w = 0.75. */
 #include <bpcuda/bpcuda.h>
 #include <math.h>
 #include <stdio.h>
@@ -45,6 +46,15 @@ static bp_status softplus_gradient(bp_grad_call *c)
     return c->dx[0] ? BP_OK : BP_ERR_NOMEM;
 }
 
+/* y = ln(1 + e^x), 1 = e^0 */
+static bp_status softplus_compose(bp_context *ctx, bp_tensor *const *x, const void *params,
+                                  bp_tensor **y)
+{
+    (void)ctx, (void)params;
+    y[0] = bp_log(bp_add(bp_exp(bp_scale(x[0], 0)), bp_exp(x[0])));
+    return y[0] ? BP_OK : BP_ERR_NOMEM;
+}
+
 typedef struct fit {
     bp_op *softplus;
     bp_tensor *x, *y, *w, *loss;
@@ -73,7 +83,7 @@ int main(void)
     double w = 0, loss = 1;
     bp_op_def def = {.struct_bytes = sizeof def, .name = "softplus", .n_in = 1, .n_out = 1,
                      .saves_out = 1, .infer = softplus_infer, .forward = softplus_forward,
-                     .gradient = softplus_gradient};
+                     .gradient = softplus_gradient, .compose = softplus_compose};
     for (int i = 0; i < N; i++) {
         x[i] = 4.0 * i / N - 2;
         y[i] = log1p(exp(0.75 * x[i]));

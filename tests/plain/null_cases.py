@@ -23,7 +23,7 @@ RECIPES = {
     "bp_trainer *": "w->trainer", "const bp_trainer *": "w->trainer",
     "bp_trainer **": "&w->new_trainer",
     "bp_op *": "w->op", "bp_op **": "&w->new_op", "const bp_op_def *": "&w->def",
-    "bp_exec *": "NULL", "const bp_hooks *": "&w->hooks", "bp_step_fn": "nothing",
+    "bp_exec *": "NULL", "const bp_exec *": "NULL", "const bp_hooks *": "&w->hooks", "bp_step_fn": "nothing",
     "bp_block_fn": "no_block", "bp_stats *": "&w->stats", "bp_progress *": "&w->progress",
     "const char *": '"4"', "bp_open.device": '"cpu"', "bp_open_with.device": '"cpu"',
     "const void *": "w->room", "void *": "w->room", "const float *": "w->f", "float *": "w->f",
