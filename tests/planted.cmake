@@ -45,7 +45,7 @@ function(bpcuda_planted name op kernel file from to)
 endfunction()
 
 bpcuda_planted(wrong_sign log_softmax log_softmax.c cpu/log_softmax.c
-    "dy[i] - exp_of(y[i]) * sum" "dy[i] + exp_of(y[i]) * sum" gradients golden)
+    "dy[j] - y[j] * sum" "dy[j] + y[j] * sum" gradients golden)
 bpcuda_planted(missing_mean cross_entropy cross_entropy.c cpu/cross_entropy.c
     "n = (double)w->x.n" "n = 1" gradients second fused golden)
 bpcuda_planted(last_block exp elementwise.c cpu/loop.h

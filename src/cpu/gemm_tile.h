@@ -11,101 +11,15 @@
 #define BPI_CPU_GEMM_TILE_H
 
 #include "cpu/gemm.h"
-#if BPI_VECTOR_BYTES > 16
-#include <immintrin.h>
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
+#include "cpu/vec.h"
 
 enum {
-    LANES = BPI_VECTOR_BYTES / (int)sizeof(real),
     TILE_ROWS = BPI_VECTOR_BYTES == 64 ? 12 : BPI_VECTOR_BYTES == 32 ? 6 : 4,
     TILE_COLS = 2 * LANES,
     DOT_ROWS = BPI_VECTOR_BYTES == 64 ? 4 : 2,
     DOT_COLS = 4,
     DOT_REST = DOT_ROWS * DOT_COLS > LANES ? DOT_ROWS * DOT_COLS / LANES : 1
 };
-
-#if BPI_F64
-typedef int64_t lane_int;
-#define MM(name) name##pd
-#else
-typedef int32_t lane_int;
-#define MM(name) name##ps
-#endif
-typedef real vec __attribute__((vector_size(BPI_VECTOR_BYTES)));
-typedef vec vec_at __attribute__((aligned(sizeof(real)), may_alias)); /* anywhere in memory */
-typedef lane_int lane_mask __attribute__((vector_size(BPI_VECTOR_BYTES)));
-
-INLINE vec load(const real *p) { return *(const vec_at *)p; }
-INLINE void store(real *p, vec v) { *(vec_at *)p = v; }
-
-/* The first n lanes, 0 < n <= LANES; memory beyond them is not touched, a loaded vector is 0 there.
- * Intrinsics, because no plain C becomes one masked instruction. */
-#if BPI_VECTOR_BYTES == 64
-INLINE vec load_part(const real *p, int n)
-{
-    return MM(_mm512_maskz_loadu_)((__mmask16)((1u << n) - 1), p);
-}
-INLINE void store_part(real *p, vec v, int n)
-{
-    MM(_mm512_mask_storeu_)(p, (__mmask16)((1u << n) - 1), v);
-}
-#elif BPI_VECTOR_BYTES == 32
-INLINE __m256i first_lanes(int n)
-{
-    static const int64_t edge[8] = {-1, -1, -1, -1};
-    return _mm256_loadu_si256((const __m256i *)((const char *)(edge + 4) - n * (int)sizeof(real)));
-}
-INLINE vec load_part(const real *p, int n) { return MM(_mm256_maskload_)(p, first_lanes(n)); }
-INLINE void store_part(real *p, vec v, int n) { MM(_mm256_maskstore_)(p, first_lanes(n), v); }
-#else
-INLINE vec load_part(const real *p, int n)
-{
-    vec v = {p[0]};
-    UNROLL for (int i = 1; i < LANES; i++)
-        if (i < n)
-            v[i] = p[i];
-    return v;
-}
-INLINE void store_part(real *p, vec v, int n)
-{
-    UNROLL for (int i = 0; i < LANES; i++)
-        if (i < n)
-            p[i] = v[i];
-}
-#endif
-
-/* Two vectors shuffled like a pack of cards: a0 b0 a1 b1 ... of their low or high halves. */
-#define SHUFFLE __builtin_shufflevector
-#if BPI_VECTOR_BYTES == 16 && BPI_F64
-#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 2)
-#define MIX_HIGH(a, b) SHUFFLE(a, b, 1, 3)
-#elif BPI_VECTOR_BYTES == 16 || (BPI_VECTOR_BYTES == 32 && BPI_F64)
-#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
-#define MIX_HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
-#elif BPI_VECTOR_BYTES == 32 || BPI_F64
-#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define MIX_HIGH(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#else
-#define MIX_LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define MIX_HIGH(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#endif
-
-/* log2(LANES) such shuffles of row i with row i + LANES / 2 transpose a square. */
-INLINE void transpose(vec t[LANES])
-{
-    UNROLL for (int step = 1; step < LANES; step *= 2) {
-        vec u[LANES];
-        UNROLL for (int i = 0; i < LANES / 2; i++) {
-            u[2 * i] = MIX_LOW(t[i], t[i + LANES / 2]);
-            u[2 * i + 1] = MIX_HIGH(t[i], t[i + LANES / 2]);
-        }
-        UNROLL for (int i = 0; i < LANES; i++)
-            t[i] = u[i];
-    }
-}
 
 /* Packs a panel of B, [k][TILE_COLS], from `cols` columns that run along K and are `ld` apart.
  * Lanes up to the next vector repeat the last column: they are multiplied and dropped. */

@@ -5,53 +5,62 @@
  *
  * A row is walked three times while it is in cache. Floor: 2 elements of memory traffic an element,
  * backward 3. The rule: src/ops/log_softmax.c. */
-#include "cpu/loop.h"
-#include "cpu/reduce.h"
+#include "cpu/softmax.h"
 
-typedef struct job {
-    bpi_rows x, y, dx; /* backward: x is dy */
-} job;
-
-static void forward_block(void *arg, int64_t block)
+static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
 {
-    const job *w = arg;
-    int64_t end = bpi_rows_end(&w->x, block);
-    for (int64_t r = block * w->x.per_block; r < end; r++) {
-        const real *x = bpi_row(&w->x, r);
-        real *y = bpi_row(&w->y, r), max = bpi_run_max(x, w->x.size);
-        real log_sum = log_of((real)bpi_run_exp(NULL, x, w->x.size, max));
-        BPI_EACH(w->x.size, y[i] = (x[i] - max) - log_sum)
-    }
+    const int64_t n = w->x.size;
+    vec col[COLUMNS], e[COLUMNS];
+    load_columns(col, bpi_row(&w->x, r), w->x.pitch, n, rows);
+    vec m = columns_max(col, n), l;
+    real log_sum[LANES];
+    store(log_sum, columns_exp(e, col, n, m));
+    for (int i = 0; i < LANES; i++)
+        log_sum[i] = log_of(log_sum[i]);
+    l = load(log_sum);
+    for (int64_t j = 0; j < n; j++)
+        col[j] = (col[j] - m) - l;
+    store_columns(bpi_row(&w->y, r), w->y.pitch, col, n, rows);
 }
 
-static void backward_block(void *arg, int64_t block)
+static void forward_row(const softmax_job *w, int64_t r)
 {
-    const job *w = arg;
-    int64_t end = bpi_rows_end(&w->x, block);
-    for (int64_t r = block * w->x.per_block; r < end; r++) {
-        const real *dy = bpi_row(&w->x, r), *y = bpi_row(&w->y, r);
-        real *dx = bpi_row(&w->dx, r), sum = (real)bpi_run_sum(dy, w->x.size);
-        BPI_EACH(w->x.size, dx[i] = dy[i] - exp_of(y[i]) * sum)
-    }
+    const int64_t n = w->x.size;
+    const real *x = bpi_row(&w->x, r);
+    real *y = bpi_row(&w->y, r), max = row_max(x, n);
+    const vec m = splat(max), l = splat(log_of((real)row_exp(0, NULL, x, n, max, y)));
+    ROW_STEPS(0, n, EACH_VEC put(y + i, v, left, (get(x + i, v, left, m) - m) - l))
 }
 
-static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+static void backward_short(const softmax_job *w, int64_t r, int64_t rows)
 {
-    (void)params;
-    const int32_t outer = in->shape.ndim - 1;
-    job w = {.x = bpi_rows_of(in, outer), .y = bpi_rows_of(out, outer)};
-    bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), forward_block, &w);
-    return BP_OK;
+    const int64_t n = w->x.size;
+    vec dy[COLUMNS], y[COLUMNS], sum = splat(0);
+    load_columns(dy, bpi_row(&w->x, r), w->x.pitch, n, rows);
+    load_columns(y, bpi_row(&w->y, r), w->y.pitch, n, rows);
+    for (int64_t j = 0; j < n; j++)
+        sum += dy[j];
+    columns_exp(y, y, n, splat(0));
+    for (int64_t j = 0; j < n; j++)
+        dy[j] = dy[j] - y[j] * sum;
+    store_columns(bpi_row(&w->dx, r), w->dx.pitch, dy, n, rows);
 }
 
-static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+static void backward_row(const softmax_job *w, int64_t r)
 {
-    (void)params;
-    const int32_t outer = in->shape.ndim - 1;
-    job w = {bpi_rows_of(&in[0], outer), bpi_rows_of(&in[1], outer), bpi_rows_of(out, outer)};
-    bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), backward_block, &w);
-    return BP_OK;
+    const int64_t n = w->x.size, ahead = at_least(n, AHEAD);
+    const real *dy = bpi_row(&w->x, r), *y = bpi_row(&w->y, r);
+    real *dx = bpi_row(&w->dx, r);
+    double total[1];
+    ROW_SUMS(1, total, n, EACH_VEC acc[0][v] += get(dy + i, v, left, splat(0)))
+    const vec sum = splat((real)total[0]), zero = splat(0);
+    ROW_STEPS(0, n,
+        vec t[GROUP];
+        UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
+            __builtin_prefetch((const char *)(dy + i + ahead) + v);
+        EACH_VEC t[v] = get(y + i, v, left, zero);
+        exp_group(GROUP, t);
+        EACH_VEC put(dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
 }
 
-BPI_CPU_OP(log_softmax) = {.slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},
-                                    [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS}}};
+SOFTMAX_OP(log_softmax);

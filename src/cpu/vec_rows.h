@@ -1,0 +1,109 @@
+/* Loops over a row in vectors: GROUP of them a step, the last step in part.
+ *
+ *     ROW_STEPS(0, n, EACH_VEC put(y + i, v, left, get(x + i, v, left, fill) * f))
+ *     ROW_SUMS(1, sum, n, EACH_VEC acc[0][v] += get(x + i, v, left, splat(0)))
+ *
+ * i is the element where a step begins, and `left` what there is from it on. A lane sums 16 steps
+ * in real; then lanes go to double. */
+#ifndef BPI_CPU_VEC_ROWS_H
+#define BPI_CPU_VEC_ROWS_H
+
+#include "cpu/reduce.h"
+#include "cpu/vec.h"
+
+enum { GROUP = 4, STEP = GROUP * LANES, SUM_CHUNK = 16 * STEP };
+
+#define EACH_VEC UNROLL for (int v = 0; v < GROUP; v++)
+
+/* Vector v of the group at p, of which there are `left` elements. */
+INLINE vec get(const real *p, int v, int64_t left, vec fill)
+{
+    left -= v * LANES;
+    return left >= LANES ? load(p + v * LANES) : load_fill(p + v * LANES, left, fill);
+}
+INLINE void put(real *p, int v, int64_t left, vec x)
+{
+    left -= v * LANES;
+    if (left >= LANES)
+        store(p + v * LANES, x);
+    else
+        store_below(p + v * LANES, x, left);
+}
+
+#define ROW_STEPS(begin, end, ...)                     \
+    {                                                  \
+        int64_t i = (begin);                           \
+        for (; i + STEP <= (end); i += STEP) {         \
+            const int64_t left = STEP;                 \
+            __VA_ARGS__;                               \
+        }                                              \
+        if (i < (end)) {                               \
+            const int64_t left = (end) - i;            \
+            __VA_ARGS__;                               \
+        }                                              \
+    }
+
+/* sum[k], in double, of what the steps add to acc[k][0 .. GROUP), for K of them. */
+#define ROW_SUMS(K, sum, n, ...)                                                   \
+    {                                                                              \
+        double total_[K][LANES] = {{0}};                                           \
+        for (int64_t first_ = 0; first_ < (n); first_ += SUM_CHUNK) {              \
+            const int64_t end_ = at_most(first_ + SUM_CHUNK, n);                   \
+            vec acc[K][GROUP];                                                     \
+            UNROLL for (int k_ = 0; k_ < (K); k_++)                                \
+                EACH_VEC acc[k_][v] = splat(0);                                    \
+            ROW_STEPS(first_, end_, __VA_ARGS__)                                   \
+            UNROLL for (int k_ = 0; k_ < (K); k_++)                                \
+                add_lanes(total_[k_], acc[k_]);                                    \
+        }                                                                          \
+        UNROLL for (int k_ = 0; k_ < (K); k_++)                                    \
+            (sum)[k_] = fold_lanes(total_[k_]);                                    \
+    }
+
+INLINE void add_lanes(double total[LANES], const vec acc[GROUP])
+{
+    real a[LANES];
+    store(a, (acc[0] + acc[1]) + (acc[2] + acc[3]));
+    for (int j = 0; j < LANES; j++)
+        total[j] += (double)a[j];
+}
+
+INLINE double fold_lanes(const double total[LANES])
+{
+    double a[LANES];
+    for (int j = 0; j < LANES; j++)
+        a[j] = total[j];
+    UNROLL for (int n = LANES / 2; n > 0; n /= 2)
+        for (int j = 0; j < n; j++)
+            a[j] += a[j + n];
+    return a[0];
+}
+
+INLINE real largest_lane(vec v)
+{
+    real a[LANES];
+    store(a, v);
+    UNROLL for (int n = LANES / 2; n > 0; n /= 2)
+        UNROLL for (int i = 0; i < n; i++)
+            a[i] = a[i] > a[i + n] ? a[i] : a[i + n];
+    return a[0];
+}
+
+/* The largest of x, NaN left out; -Inf if there is none. */
+INLINE real row_max(const real *x, int64_t n)
+{
+    const vec least = splat(-(real)INFINITY);
+    vec m[GROUP];
+    EACH_VEC m[v] = least;
+    ROW_STEPS(0, n, EACH_VEC m[v] = larger(get(x + i, v, left, least), m[v]))
+    return largest_lane(larger(larger(m[0], m[1]), larger(m[2], m[3])));
+}
+
+/* x times factor, to y. */
+INLINE void row_scale(real *y, const real *x, int64_t n, real factor)
+{
+    const vec f = splat(factor);
+    ROW_STEPS(0, n, EACH_VEC put(y + i, v, left, get(x + i, v, left, f) * f))
+}
+
+#endif
