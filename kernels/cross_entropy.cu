@@ -5,7 +5,7 @@
  *                dlogits = (softmax(logits) - onehot(labels)) / N
  *     backward:  dy -> that dlogits, times dy in place; nothing where dy is 1
  *
- * A team of threads a row, as in log_softmax.cu; what it holds of the row becomes e^(x - max) and
+ * A team of threads a row, as in softmax.cuh; what it holds of the row becomes e^(x - max) and
  * then the gradient. A row is correct if its label is the first of the largest. A row with a bad
  * label counts 0 everywhere. Floor: logits read, dlogits written once. The truth:
  * src/cpu/cross_entropy.c; the rule: src/ops/cross_entropy.c. */
@@ -160,7 +160,7 @@ template <typename T, int N> static bp_status launch_forward(bp_exec *ex, CrossE
         using Team = decltype(team);
         const int64_t blocks = at_most(at_least(parts(w.x.n, Team::ROWS), 1), MOST_BLOCKS);
         bp_status st = keep_rest<T, Team>(ex, cross_entropy_forward<T, N, Team>, w.x.size,
-                                          &w.kept);
+                                          1, &w.kept);
         return st != BP_OK ? st
                            : BPI_LAUNCH(ex, blocks, Team::THREADS, w.kept * sizeof(T),
                                         (cross_entropy_forward<T, N, Team>), w);

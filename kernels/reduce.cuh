@@ -6,7 +6,7 @@
  *     Strips      for kernels that move rows: a team of threads a row, or a strip of one
  *
  * f32 is summed in double, except for e^x, of which a thread sums one run in T before it goes to
- * double. Users: sum.cu, log_softmax.cu, cross_entropy.cu, nll_loss.cu, nll_spread.cu, gather.cu,
+ * double. Users: sum.cu, softmax.cuh, cross_entropy.cu, nll_loss.cu, nll_spread.cu, gather.cu,
  * gather_normalized.cu, scatter_rows.cu, linear_finish.cu. The CPU's: src/cpu/reduce.h. */
 #ifndef BPI_REDUCE_CUH
 #define BPI_REDUCE_CUH
@@ -154,8 +154,10 @@ template <typename T, int N, typename Team> struct Cut {
     };
 };
 
-/* launch(team) with the team for rows of so many T. */
-template <typename T, typename F> static inline bp_status with_team(int64_t size, F launch)
+/* launch(team) with the team for rows of so many T. WIDEST is the most threads of one: with 1024 a
+ * kernel has 64 registers a thread, which e^x of f64, for one, does not get by with. */
+template <typename T, int WIDEST = sizeof(T) == 4 ? 1024 : 512, typename F>
+static inline bp_status with_team(int64_t size, F launch)
 {
     const int64_t bytes = size * (int64_t)sizeof(T);
     if (bytes <= 4 * 32)
@@ -170,13 +172,14 @@ template <typename T, typename F> static inline bp_status with_team(int64_t size
         return launch(Team<128, 128>());
     if (bytes <= 512 * 96)
         return launch(Team<512, 96>());
-    return launch(Team<sizeof(T) == 4 ? 1024 : 512, 64, true>()); /* e^x of f64 takes registers */
+    return launch(Team<WIDEST, 64, true>());
 }
 
-/* The rest of a row is kept in shared memory as far as that goes: *kept elements of it. Beyond them
- * it is read again, and from its end, where L2 still has it. Each thread reads what it wrote. */
+/* The rest of a row, or of several of equal size, is kept in shared memory as far as that goes: *kept
+ * elements of each. Beyond them it is read again, and from its end, where L2 still has it. Each
+ * thread reads what it wrote. */
 template <typename T, typename Team, typename K>
-static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int32_t *kept)
+static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int rows, int32_t *kept)
 {
     constexpr int64_t CHUNK = Team::SIZE * Team::REST, OTHERS = 2048; /* bytes */
     const int64_t rest = size * (int64_t)sizeof(T) - Team::SIZE * Team::HELD;
@@ -190,13 +193,13 @@ static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int32_t 
         "cudaDeviceGetAttribute");
     if (st != BP_OK)
         return st;
-    const int64_t limit = (most - OTHERS) / CHUNK * CHUNK;
+    const int64_t limit = (most - OTHERS) / rows / CHUNK * CHUNK;
     *kept = (int32_t)(at_most(parts(rest, CHUNK) * CHUNK, limit) / (int64_t)sizeof(T));
     /* the same for all rows: the limit is the function's, and another context may be launching it */
     return bpi_cuda_check(d,
                           cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
                                                cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                               (int)limit),
+                                               (int)(rows * limit)),
                           "cudaFuncSetAttribute");
 }
 

@@ -69,6 +69,8 @@ CLAIM(every_op_refuses_wrong_shapes_and_dtypes_by_name)
     BAD(expand, BP_ERR_SHAPE, bp_expand(m, BP_SHAPE(3)));
     BAD(sum, BP_ERR_DTYPE, bp_sum(i));
     BAD(sum, BP_ERR_SHAPE, bp_sum_axes(m, BP_AXIS(2), 0));
+    BAD(softmax, BP_ERR_SHAPE, bp_softmax(s, 0));
+    BAD(softmax, BP_ERR_DTYPE, bp_softmax(i, 0));
     BAD(log_softmax, BP_ERR_SHAPE, bp_log_softmax(s, 0));
     BAD(log_softmax, BP_ERR_DTYPE, bp_log_softmax(i, 0));
     BAD(matmul, BP_ERR_SHAPE, bp_matmul(m, v));
@@ -158,6 +160,7 @@ CLAIM(null_in_null_out_and_the_first_error_stays)
     cr_assert_null(bp_transpose(NULL, 0, 1));
     cr_assert_null(bp_reshape(NULL, BP_SCALAR));
     cr_assert_null(bp_sum(NULL));
+    cr_assert_null(bp_softmax(NULL, 0));
     cr_assert_null(bp_log_softmax(NULL, 0));
     cr_assert_null(bp_linear_relu(NULL, x, x, 0));
     cr_assert_null(bp_gather_normalized(x, x, NULL, x, BP_F64));

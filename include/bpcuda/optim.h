@@ -63,6 +63,13 @@ BP_API bp_status bp_optimizer_steps(bp_optimizer *opt, int64_t *steps) BP_USE;
  * has counted nothing. */
 BP_API bp_status bp_optimizer_step(bp_optimizer *opt) BP_USE;
 
+/* average += rate (x - average), rate in [0, 1], where the optimiser's last step was taken; nothing
+ * where it was refused, so call it behind the step: running statistics (bp_batch_norm), means of
+ * weights. Equal shapes and real dtypes, `average` packed; x counts as a constant. A part of a plan
+ * like the step itself. */
+BP_API bp_status bp_average_into(bp_optimizer *opt, bp_tensor *average, bp_tensor *x,
+                                 double rate) BP_USE;
+
 #ifdef __cplusplus
 }
 #endif

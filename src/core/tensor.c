@@ -193,13 +193,15 @@ static bool entangled(const bp_tensor *a, const bp_tensor *b)
            memcmp(v->stride, w->stride, sizeof *v->stride * (size_t)v->shape.ndim) != 0;
 }
 
-/* dst = src, or dst += src. */
-static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, bool add)
+/* dst = src, dst += src, or, with the state of an optimiser, dst += rate (src - dst). */
+static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, bool add,
+                            bp_tensor *state, double rate)
 {
-    const char *who = add ? "add_into" : "copy_into";
+    const char *who = state ? "average_into" : add ? "add_into" : "copy_into";
     if (!dst || !src) /* if an op that failed made the NULL, its error is pending */
         return bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", who,
-                        dst ? add ? "x" : "src" : add ? "acc" : "dst");
+                        state ? dst ? "x" : "average" : dst ? add ? "x" : "src" : add ? "acc"
+                                                                                     : "dst");
     if (ctx->pending != BP_OK)
         return ctx->pending;
     BPI_TRY(bpi_usable(ctx, dst, who, "the target"));
@@ -212,10 +214,13 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
     if (!fits)
         return bpi_fail(ctx, BP_ERR_SHAPE, "%s: target %s and source %s do not fit", who,
                         bpi_shape_str(&d->shape).s, bpi_shape_str(&s->shape).s);
-    bool convert = !add && bpi_is_real(d->dtype) && bpi_is_real(s->dtype);
-    if ((d->dtype != s->dtype && !convert) || (add && d->dtype == BP_U8))
+    bool convert = !add && !state && bpi_is_real(d->dtype) && bpi_is_real(s->dtype);
+    if ((d->dtype != s->dtype && !convert) || (add && d->dtype == BP_U8) ||
+        (state && !bpi_is_real(d->dtype)))
         return bpi_fail(ctx, BP_ERR_DTYPE, "%s: target %s and source %s do not fit", who,
                         bp_dtype_name(d->dtype), bp_dtype_name(s->dtype));
+    if (state && !bpi_is_packed(d))
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: the target has gaps, and must be packed", who);
     bp_tensor *copy = NULL;
     bp_status st = BP_OK;
     if (entangled(dst, src)) {
@@ -224,10 +229,12 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
         st = bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, &src, 1, &copy, 1, NULL, 0);
         src = copy;
     }
-    bp_tensor *in[2] = {add ? dst : src, src};
+    bp_tensor *in[2] = {add ? dst : src, state ? state : src};
+    bpi_average_params p = {rate};
     if (st == BP_OK)
-        st = bpi_dispatch(ctx, add ? BPI_OP_add : BPI_OP_copy, BPI_FORWARD, in, add ? 2 : 1, &dst,
-                          1, NULL, 0);
+        st = bpi_dispatch(ctx, state ? BPI_OP_average : add ? BPI_OP_add : BPI_OP_copy,
+                          BPI_FORWARD, in, state || add ? 2 : 1, &dst, 1, state ? &p : NULL,
+                          state ? sizeof p : 0);
     if (st == BP_OK)
         bpi_storage_written(bpi_at(dst)->storage, who);
     bpi_kill(copy);
@@ -237,11 +244,17 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
 bp_status bp_copy_into(bp_tensor *dst, bp_tensor *src)
 {
     BPI_LEADS(dst || src, "copy_into: dst");
-    BPI_INSIDE(bpi_at(dst ? dst : src)->ctx, write_into(inside_, dst, src, false));
+    BPI_INSIDE(bpi_at(dst ? dst : src)->ctx, write_into(inside_, dst, src, false, NULL, 0));
 }
 
 bp_status bp_add_into(bp_tensor *acc, bp_tensor *x)
 {
     BPI_LEADS(acc || x, "add_into: acc");
-    BPI_INSIDE(bpi_at(acc ? acc : x)->ctx, write_into(inside_, acc, x, true));
+    BPI_INSIDE(bpi_at(acc ? acc : x)->ctx, write_into(inside_, acc, x, true, NULL, 0));
+}
+
+bp_status bpi_average_into(bp_context *ctx, bp_tensor *average, bp_tensor *x, bp_tensor *state,
+                           double rate)
+{
+    return write_into(ctx, average, x, false, state, rate);
 }

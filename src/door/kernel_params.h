@@ -46,8 +46,24 @@ typedef struct bpi_sum_params {
 } bpi_sum_params;
 #define BPI_SUM_ADD (1u << 31) /* in axes, for linear's db: y += the sum */
 
-/* log_softmax      forward: x -> y along the last axis; backward: dy, y -> dx.
- * matmul           forward: a, b -> c; inputs BPI_MATRICES, their first axes broadcast to c's.
+/* softmax, log_softmax
+ *                  forward: x -> y along the last axis; backward: dy, y -> dx.
+ * layer_norm       forward: x, gain, bias -> y along the last axis; gain and bias are inputs only
+ *                  where the params say so; aux: the statistics of each row.
+ *                  backward: dy, x, gain or absent, aux -> dx, dgain, dbias, each may be absent. */
+typedef struct bpi_layer_norm_params {
+    double eps;
+    int32_t axes; /* 1 for a kernel: the last one */
+    int32_t centred, gain, bias;
+} bpi_layer_norm_params;
+
+/* batch_norm       forward: x [N, C], gain, bias -> y, mean, variance; aux: the statistics of each
+ *                  column. backward: dy, x, gain, aux -> dx, dgain, dbias, each may be absent. */
+typedef struct bpi_batch_norm_params {
+    double eps;
+} bpi_batch_norm_params;
+
+/* matmul           forward: a, b -> c; inputs BPI_MATRICES, their first axes broadcast to c's.
  * linear           forward: x, w, b, rng -> y; relu and keep < 65536 as asked. aux, if the device
  *                  wants one: where y is not cut.
  *                  backward: dz, w, gate, aux -> dx = dz W, and with a gate (the previous layer's
@@ -78,7 +94,9 @@ typedef struct bpi_linear_wgrad_params {
  *                  it (fault.h); if not, state may be absent.
  * adam             forward: g, state -> w, m, v, all [n]; nothing where the step is refused. A w
  *                  that would not be finite stays as it is, and is noted.
- * sgd              forward: g, state -> w, u; the same. */
+ * sgd              forward: g, state -> w, u; the same.
+ * average          forward: x, state -> y, packed; y += rate (x - y), nothing where the step is
+ *                  refused. */
 typedef struct bpi_optimizer_state {
     double rate, step;
     uint64_t refused; /* whether the step that began last is */
@@ -99,5 +117,9 @@ typedef struct bpi_update_params {
     int64_t begin;            /* as above */
     uint32_t store, unused;
 } bpi_update_params;
+
+typedef struct bpi_average_params {
+    double rate;
+} bpi_average_params;
 
 #endif

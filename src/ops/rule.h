@@ -24,6 +24,11 @@ bp_tensor *bpi_sum_to(bp_tensor *x, const bp_shape *shape); /* undoes a broadcas
 bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out);
 double bpi_dropout_scale(uint32_t keep);
 
+/* x, less its mean unless `mean` is NULL, over sqrt(variance + eps), which are taken along an axis and
+ * kept as size 1. */
+bp_tensor *bpi_standardized(bp_tensor *x, int32_t axis, double eps, bp_tensor **mean,
+                            bp_tensor **variance);
+
 bp_status bpi_infer_nll(const bp_view *in, char *why);
 
 /* y has x's shape and dtype, which must be real. */

@@ -9,6 +9,7 @@
 #include "core/dispatch.h"
 #include "core/error.h"
 #include "core/params.h"
+#include "core/tensor.h"
 #include "core/view.h"
 #include "door/kernel_params.h"
 
@@ -339,4 +340,18 @@ bp_status bp_optimizer_step(bp_optimizer *o)
 {
     BPI_LEADS(o, "optimizer_step: opt");
     BPI_INSIDE(o->params->ctx, step(o));
+}
+
+static bp_status average_into(bp_optimizer *o, bp_tensor *average, bp_tensor *x, double rate)
+{
+    bp_context *ctx = o->params->ctx;
+    if (!(rate >= 0 && rate <= 1))
+        return bpi_fail(ctx, BP_ERR_ARG, "average_into: the rate %g is not in [0, 1]", rate);
+    return bpi_average_into(ctx, average, x, o->state, rate);
+}
+
+bp_status bp_average_into(bp_optimizer *o, bp_tensor *average, bp_tensor *x, double rate)
+{
+    BPI_LEADS(o, "average_into: opt");
+    BPI_INSIDE(o->params->ctx, average_into(o, average, x, rate));
 }

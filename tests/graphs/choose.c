@@ -127,6 +127,28 @@ bool an_axis(graph *g, graph_value *v)
     return rank > 0;
 }
 
+/* Rows, and gains and biases for them. */
+bool normed(graph *g, graph_value *v)
+{
+    if (!an_axis(g, v))
+        return false;
+    const bp_shape *s = &g->value[v->in[0]].shape;
+    v->in[1] = pick(g, 1, s->dim[s->ndim - 1], -1);
+    v->in[2] = v->in[1] < 0 ? -1 : again(g, v->in[1], 1, s->dim[s->ndim - 1], -1);
+    v->x = graph_real(g, 0.5, 1.5);
+    return v->in[2] >= 0;
+}
+
+bool normed_columns(graph *g, graph_value *v)
+{
+    v->in[0] = pick(g, 2, -1, -1);
+    const bp_shape *s = v->in[0] < 0 ? NULL : &g->value[v->in[0]].shape;
+    v->in[1] = s && s->dim[0] > 1 ? pick(g, 1, s->dim[1], -1) : -1;
+    v->in[2] = v->in[1] < 0 ? -1 : again(g, v->in[1], 1, s->dim[1], -1);
+    v->x = graph_real(g, 0.5, 1.5);
+    return v->in[2] >= 0;
+}
+
 bool factors(graph *g, graph_value *v)
 {
     v->in[0] = pick(g, 2, -1, -1);

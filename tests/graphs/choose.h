@@ -18,6 +18,8 @@ bool in_domain(const graph *g, const graph_value *v, double lo, double hi, doubl
 bool dropped(graph *g, graph_value *v);
 bool some_axes(graph *g, graph_value *v);
 bool an_axis(graph *g, graph_value *v);
+bool normed(graph *g, graph_value *v);
+bool normed_columns(graph *g, graph_value *v);
 bool factors(graph *g, graph_value *v);
 bool factors_each(graph *g, graph_value *v);
 bool layer(graph *g, graph_value *v);

@@ -32,6 +32,12 @@ static bp_tensor *gather_normalized(const graph_value *v, bp_tensor *const *in)
     return bp_gather_normalized(in[0], in[1], shift, scale, real);
 }
 
+static bp_tensor *batch_norm(const graph_value *v, bp_tensor *const *in)
+{
+    bp_tensor *mean, *variance;
+    return bp_batch_norm(in[0], in[1], in[2], v->x, &mean, &variance);
+}
+
 /* What an op of the lists takes: values it is tested with, or such as it is defined for. */
 #define FIRST_TWO(lo, hi, ...) lo, hi
 #define ALL_FOUR(lo, hi, lo_b, hi_b, ...) lo, hi, lo_b, hi_b

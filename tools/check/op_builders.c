@@ -12,6 +12,14 @@ static int build_cross_entropy(const op_case *c, bp_dtype real, bp_tensor *const
     return out[0] && out[1] ? 2 : 0;
 }
 
+static int build_batch_norm(const op_case *c, bp_dtype real, bp_tensor *const *in,
+                            bp_tensor **out)
+{
+    (void)real;
+    out[0] = bp_batch_norm(in[0], in[1], in[2], c->x, &out[1], &out[2]);
+    return out[0] && out[1] && out[2] ? 3 : 0;
+}
+
 /* A layer stack: gradients are handed from one linear_relu to the other. */
 static int build_stack(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
 {

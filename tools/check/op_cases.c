@@ -20,6 +20,8 @@
 #define EXP_TOL TOL(6, 1, "2 ulp exp, a product")
 #define PRODUCT(k) TOL(4, 2 * (k), "K products of at most 1: at worst K eps, mostly sqrt(K) eps")
 #define SOFTMAX(c) TOL(4, 16 + (c), "2 ulp exp and log, C terms, |x| up to 8")
+#define SHARES(c) TOL(14, (c) < 1000 ? 16 : 1, "|x - max| up to 16 rounds, 2 ulp exp; terms cancel")
+#define NORM TOL(8, 16, "half of the variance's roundings, 5 more; terms cancel")
 
 #include "family_rows.h"
 

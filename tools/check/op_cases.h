@@ -31,7 +31,7 @@ enum {
     CASE_SPECIALS = 2, /* right with NaN, infinities and zeros among the inputs */
     CASE_TINY = 4,     /* and with a subnormal f32 */
     CASE_ZERO = 8,     /* an output may be all zeros, or empty */
-    CASE_KINK = 16     /* values stand at a kink, where no finite difference tells */
+    CASE_KINK = 16     /* no finite difference tells: at a kink, or among too many terms */
 };
 
 typedef struct op_case op_case;

@@ -1,0 +1,386 @@
+/* layer_norm along the last axis; rms_norm where the params say not to centre.
+ *
+ *     forward:   x, gain, bias -> y; aux: the mean and 1 / deviation of each row
+ *                y = (x - mean) / sqrt(variance + eps) gain + bias
+ *     backward:  dy, x, gain, aux -> dx, dgain, dbias; z = (x - mean) / sqrt(variance + eps)
+ *                dx = (dz - mean(dz) - z mean(dz z)) / sqrt(variance + eps), dz = dy gain
+ *                dgain = sum over rows of dy z, dbias = sum over rows of dy
+ *
+ * A team of threads a row, which is read once as far as it stays in registers and shared memory. A
+ * thread takes its own mean and sum of squares about it, so that no digits are lost far from 0; the
+ * team's follow from theirs. dgain and dbias are sums of strips of columns, in a second launch.
+ * Floor: 2 elements of memory traffic an element, dx 3, dgain and dbias 2; gain and bias come from
+ * cache. The truth: src/cpu/layer_norm.c; the rule: src/ops/layer_norm.c. */
+#include "reduce.cuh"
+
+namespace bpi {
+
+template <typename T> struct RowStats {
+    T mean, low, scale; /* z = ((x - mean) - low) scale */
+    __device__ T standard(T x) const { return ((x - mean) - low) * scale; }
+};
+
+template <typename T> struct LayerNorm {
+    Rows<const T> x, dy; /* dy: backward */
+    Rows<T> y;           /* backward: dx */
+    const T *gain, *bias; /* [size], or NULL */
+    RowStats<T> *stats;   /* [rows], or NULL */
+    double eps;
+    int32_t centred, kept;
+};
+
+/* The number of some elements, their mean, and their squares about it. */
+struct Moments {
+    double n, mean, squares;
+};
+
+/* Takes the vectors of x that there are into m (Chan, Golub, LeVeque, 1983); means are 0 where the
+ * row is not centred. */
+template <typename T, int N, int COUNT, typename I>
+__device__ static inline void add_moments(Moments *m, const Vector<T, N> (&x)[COUNT], I left,
+                                          int step, bool centred)
+{
+    double sum = 0, squares = 0;
+    int n = 0;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        if (k * step < left) {
+            n += N;
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                sum += (double)x[k].at[j];
+        }
+    if (n == 0)
+        return;
+    const double mean = centred ? sum / n : 0, apart = mean - m->mean, both = m->n + n;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        if (k * step < left)
+#pragma unroll
+            for (int j = 0; j < N; j++) {
+                const double d = (double)x[k].at[j] - mean;
+                squares += d * d;
+            }
+    m->squares += squares + apart * apart * (m->n * n / both);
+    m->mean += apart * (n / both);
+    m->n = both;
+}
+
+/* The statistics of the team's row of `size`, from the moments of its threads. */
+template <typename T>
+__device__ static inline RowStats<T> fold_moments(const Moments &m, int team, int64_t size,
+                                                  const LayerNorm<T> &w)
+{
+    double mean = 0;
+    if (w.centred)
+        mean = fold(m.n * m.mean, team, Sum()) / (double)size;
+    const double apart = m.mean - mean;
+    const double variance = fold(m.n > 0 ? m.squares + m.n * apart * apart : 0, team, Sum()) /
+                            (double)size;
+    const T near = (T)mean;
+    return {near, (T)(mean - (double)near), (T)(1 / sqrt_of(variance + w.eps))};
+}
+
+/* x becomes y. `at` is the column of its first vector. */
+template <typename T, int N, int COUNT, typename I>
+__device__ static inline void to_output(Vector<T, N> (&x)[COUNT], const LayerNorm<T> &w,
+                                        const RowStats<T> &s, int64_t at, I left, int step)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        if (k * step < left) {
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                x[k].at[j] = s.standard(x[k].at[j]);
+            if (w.gain) {
+                const Vector<T, N> gain = load<N>(w.gain + at + k * step);
+#pragma unroll
+                for (int j = 0; j < N; j++)
+                    x[k].at[j] *= gain.at[j];
+            }
+            if (w.bias) {
+                const Vector<T, N> bias = load<N>(w.bias + at + k * step);
+#pragma unroll
+                for (int j = 0; j < N; j++)
+                    x[k].at[j] += bias.at[j];
+            }
+        }
+}
+
+template <typename T, int N, typename Team>
+static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
+    layer_norm_forward(const LayerNorm<T> w)
+{
+    using C = Cut<T, N, Team>;
+    constexpr int STEP = C::STEP, HELD = C::HELD;
+    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
+    const int at = threadIdx.x % Team::SIZE * N;
+    const typename C::Count left = r < w.x.n ? w.x.size - at : 0, rest = left - HELD;
+    const T *from = w.x.data + r * w.x.pitch + at;
+    T *to = w.y.data + r * w.y.pitch + at;
+    BPI_DYNAMIC_SHARED(T, shared);
+    Moments m = {0, 0, 0};
+    Vector<T, N> held[C::COUNT], next[C::REST];
+    load(held, from, left, STEP, (T)0);
+    add_moments(&m, held, left, STEP, w.centred);
+    typename C::Count i = 0;
+    for (; Team::WIDEST && i < rest; i += C::CHUNK) {
+        load(next, from + HELD + i, rest - i, STEP, (T)0);
+        if (i < w.kept)
+            keep(shared + at + i, next, STEP);
+        add_moments(&m, next, rest - i, STEP, w.centred);
+    }
+    const RowStats<T> s = fold_moments(m, Team::SIZE, w.x.size, w);
+    if (r >= w.x.n)
+        return;
+    if (w.stats && at == 0)
+        w.stats[r] = s;
+    to_output(held, w, s, at, left, STEP);
+    store(to, held, left, STEP);
+    while (Team::WIDEST && i > 0) {
+        i -= C::CHUNK;
+        load(next, i < w.kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
+        to_output(next, w, s, at + HELD + i, rest - i, STEP);
+        store(to + HELD + i, next, rest - i, STEP);
+    }
+}
+
+/* Whether gain and bias, which may be NULL, can be read as vectors with x and y. */
+template <typename T> static bool all_vectors(const LayerNorm<T> &w)
+{
+    return is_vectors(w.x) && is_vectors(w.y) && is_aligned(w.gain) && is_aligned(w.bias) &&
+           (!w.dy.data || is_vectors(w.dy));
+}
+
+template <typename T, int N> static bp_status launch_forward(bp_exec *ex, LayerNorm<T> w)
+{
+    return with_team<T, 512>(w.x.size, [&](auto team) {
+        using Team = decltype(team);
+        bp_status st = keep_rest<T, Team>(ex, layer_norm_forward<T, N, Team>, w.x.size, 1, &w.kept);
+        return st != BP_OK ? st
+                           : BPI_LAUNCH(ex, parts(w.x.n, Team::ROWS), Team::THREADS,
+                                        w.kept * sizeof(T), (layer_norm_forward<T, N, Team>), w);
+    });
+}
+
+template <typename T>
+static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    const bpi_layer_norm_params *p = static_cast<const bpi_layer_norm_params *>(params);
+    const int32_t outer = in->shape.ndim - 1;
+    LayerNorm<T> w = {};
+    w.x = rows_of<const T>(in, outer);
+    w.y = rows_of<T>(out, outer);
+    w.gain = p->gain ? static_cast<const T *>(in[1].data) : nullptr;
+    w.bias = p->bias ? static_cast<const T *>(in[2].data) : nullptr;
+    w.stats = static_cast<RowStats<T> *>(out[1].data);
+    w.eps = p->eps;
+    w.centred = p->centred;
+    return all_vectors(w) ? launch_forward<T, lanes_of<T>>(ex, w) : launch_forward<T, 1>(ex, w);
+}
+
+template <typename T> static size_t aux_bytes(const bp_view *in, const void *)
+{
+    return (size_t)rows_of<const T>(in, in->shape.ndim - 1).n * sizeof(RowStats<T>);
+}
+
+/* --- dx ------------------------------------------------------------------------------------ */
+
+/* dy becomes dz, x becomes z, and the sums of dz and dz z grow. */
+template <typename T, int N, int COUNT, typename I>
+__device__ static inline void to_standard(Vector<T, N> (&dy)[COUNT], Vector<T, N> (&x)[COUNT],
+                                          const LayerNorm<T> &w, const RowStats<T> &s, int64_t at,
+                                          I left, int step, double *sum, double *product)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+        if (k * step < left) {
+            if (w.gain) {
+                const Vector<T, N> gain = load<N>(w.gain + at + k * step);
+#pragma unroll
+                for (int j = 0; j < N; j++)
+                    dy[k].at[j] *= gain.at[j];
+            }
+#pragma unroll
+            for (int j = 0; j < N; j++) {
+                x[k].at[j] = s.standard(x[k].at[j]);
+                *sum += (double)dy[k].at[j];
+                *product += (double)(dy[k].at[j] * x[k].at[j]);
+            }
+        }
+}
+
+/* dz becomes dx. */
+template <typename T, int N, int COUNT>
+__device__ static inline void to_gradient(Vector<T, N> (&dz)[COUNT], const Vector<T, N> (&z)[COUNT],
+                                          T a, T b, T scale)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            dz[k].at[j] = (dz[k].at[j] - a - z[k].at[j] * b) * scale;
+}
+
+/* dz is kept from shared[0], z from shared[kept]. */
+template <typename T, int N, typename Team>
+static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
+    layer_norm_backward(const LayerNorm<T> w)
+{
+    using C = Cut<T, N, Team>;
+    constexpr int STEP = C::STEP, HELD = C::HELD;
+    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
+    const int at = threadIdx.x % Team::SIZE * N;
+    const typename C::Count left = r < w.x.n ? w.x.size - at : 0, rest = left - HELD;
+    const T *from = w.x.data + r * w.x.pitch + at, *from_dy = w.dy.data + r * w.dy.pitch + at;
+    T *to = w.y.data + r * w.y.pitch + at;
+    BPI_DYNAMIC_SHARED(T, shared);
+    const RowStats<T> s = r < w.x.n ? w.stats[r] : RowStats<T>{0, 0, 0};
+    double sum = 0, product = 0;
+    Vector<T, N> held[C::COUNT], held_dy[C::COUNT], next[C::REST], next_dy[C::REST];
+    load(held, from, left, STEP, (T)0);
+    load(held_dy, from_dy, left, STEP, (T)0);
+    to_standard(held_dy, held, w, s, at, left, STEP, &sum, &product);
+    typename C::Count i = 0;
+    for (; Team::WIDEST && i < rest; i += C::CHUNK) {
+        load(next, from + HELD + i, rest - i, STEP, (T)0);
+        load(next_dy, from_dy + HELD + i, rest - i, STEP, (T)0);
+        to_standard(next_dy, next, w, s, at + HELD + i, rest - i, STEP, &sum, &product);
+        if (i < w.kept) {
+            keep(shared + at + i, next_dy, STEP);
+            keep(shared + w.kept + at + i, next, STEP);
+        }
+    }
+    const double share = 1 / (double)w.x.size;
+    sum = fold(sum, Team::SIZE, Sum());
+    product = fold(product, Team::SIZE, Sum());
+    const T a = w.centred ? (T)(sum * share) : (T)0, b = (T)(product * share);
+    to_gradient(held_dy, held, a, b, s.scale);
+    store(to, held_dy, left, STEP);
+    while (Team::WIDEST && i > 0) {
+        i -= C::CHUNK;
+        if (i < w.kept) {
+            load(next, shared + w.kept + at + i, rest - i, STEP, (T)0);
+            load(next_dy, shared + at + i, rest - i, STEP, (T)0);
+        } else {
+            load(next, from + HELD + i, rest - i, STEP, (T)0);
+            load(next_dy, from_dy + HELD + i, rest - i, STEP, (T)0);
+            to_standard(next_dy, next, w, s, at + HELD + i, rest - i, STEP, &sum, &product);
+        }
+        to_gradient(next_dy, next, a, b, s.scale);
+        store(to + HELD + i, next_dy, rest - i, STEP);
+    }
+}
+
+template <typename T, int N> static bp_status launch_backward(bp_exec *ex, LayerNorm<T> w)
+{
+    return with_team<T, 512>(2 * w.x.size, [&](auto both) {
+        using Both = decltype(both);
+        using Each = Team<Both::SIZE, Both::HELD / 2, Both::WIDEST>;
+        bp_status st = keep_rest<T, Each>(ex, layer_norm_backward<T, N, Each>, w.x.size, 2,
+                                          &w.kept);
+        return st != BP_OK ? st
+                           : BPI_LAUNCH(ex, parts(w.x.n, Each::ROWS), Each::THREADS,
+                                        2 * w.kept * sizeof(T), (layer_norm_backward<T, N, Each>),
+                                        w);
+    });
+}
+
+/* --- dgain and dbias ----------------------------------------------------------------------- */
+
+/* A block is WARP columns wide, LINES rows are under way. So many strips of rows are summed apart
+ * that there is work for all, and then in their order. */
+enum { LINES = 8, STRIP_ROWS = 64, MOST_STRIPS = 256 };
+
+struct ColumnSums {
+    int64_t tiles, strips, rows; /* blocks of columns and of rows; rows of one */
+    double *part;                /* [strips][2][size] */
+};
+
+template <typename T>
+static __global__ void __launch_bounds__(WARP *LINES)
+    layer_norm_strips(const LayerNorm<T> w, const ColumnSums c)
+{
+    BPI_SHARED(double, part, [2][LINES][WARP]);
+    const int lane = threadIdx.x % WARP, line = threadIdx.x / WARP;
+    const int64_t strip = blockIdx.x / c.tiles, column = blockIdx.x % c.tiles * WARP + lane;
+    const int64_t end = min((strip + 1) * c.rows, w.x.n);
+    double dgain = 0, dbias = 0;
+    if (column < w.x.size)
+        for (int64_t r = strip * c.rows + line; r < end; r += LINES) {
+            const T dy = w.dy.data[r * w.dy.pitch + column];
+            dgain += (double)(dy * w.stats[r].standard(w.x.data[r * w.x.pitch + column]));
+            dbias += (double)dy;
+        }
+    part[0][line][lane] = dgain;
+    part[1][line][lane] = dbias;
+    __syncthreads();
+    if (line > 1 || column >= w.x.size)
+        return;
+    double sum = 0;
+    for (int i = 0; i < LINES; i++)
+        sum += part[line][i][lane];
+    c.part[(strip * 2 + line) * w.x.size + column] = sum;
+}
+
+template <typename T>
+static __global__ void __launch_bounds__(256)
+    layer_norm_columns(const ColumnSums c, int64_t size, T *dgain, T *dbias)
+{
+    const int64_t column = (int64_t)blockIdx.x * 256 + threadIdx.x;
+    if (column >= size)
+        return;
+    double sum[2] = {0, 0};
+    for (int64_t strip = 0; strip < c.strips; strip++)
+        for (int k = 0; k < 2; k++)
+            sum[k] += c.part[(strip * 2 + k) * size + column];
+    if (dgain)
+        dgain[column] = (T)sum[0];
+    if (dbias)
+        dbias[column] = (T)sum[1];
+}
+
+template <typename T>
+static bp_status launch_columns(bp_exec *ex, const LayerNorm<T> &w, T *dgain, T *dbias)
+{
+    const int64_t fit = BPI_CUDA_WORKSPACE / (2 * (int64_t)sizeof(double)) / w.x.size;
+    const int64_t most = at_least(at_most(fit, MOST_STRIPS), 1);
+    ColumnSums c = {};
+    c.rows = at_least(parts(w.x.n, most), STRIP_ROWS);
+    c.strips = parts(w.x.n, c.rows);
+    c.tiles = parts(w.x.size, WARP);
+    c.part = static_cast<double *>(bpi_cuda_of(ex)->workspace);
+    bp_status st = BPI_LAUNCH(ex, c.tiles * c.strips, WARP * LINES, 0, (layer_norm_strips<T>), w,
+                              c);
+    return st != BP_OK ? st
+                       : BPI_LAUNCH(ex, parts(w.x.size, 256), 256, 0, (layer_norm_columns<T>), c,
+                                    w.x.size, dgain, dbias);
+}
+
+template <typename T>
+static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    const bpi_layer_norm_params *p = static_cast<const bpi_layer_norm_params *>(params);
+    const int32_t outer = in->shape.ndim - 1;
+    LayerNorm<T> w = {};
+    w.dy = rows_of<const T>(&in[0], outer);
+    w.x = rows_of<const T>(&in[1], outer);
+    w.gain = static_cast<const T *>(in[2].data);
+    w.stats = static_cast<RowStats<T> *>(in[3].data);
+    w.centred = p->centred;
+    T *dgain = static_cast<T *>(out[1].data), *dbias = static_cast<T *>(out[2].data);
+    if (dgain || dbias) {
+        bp_status st = launch_columns(ex, w, dgain, dbias);
+        if (st != BP_OK)
+            return st;
+    }
+    if (!out[0].data)
+        return BP_OK;
+    w.y = rows_of<T>(out, outer);
+    return all_vectors(w) ? launch_backward<T, lanes_of<T>>(ex, w) : launch_backward<T, 1>(ex, w);
+}
+
+} // namespace bpi
+
+BPI_CUDA_OP(layer_norm, {bpi::forward<T>, BPI_ROWS, bpi::aux_bytes<T>},
+            {bpi::backward<T>, BPI_ROWS, nullptr});

@@ -1,0 +1,177 @@
+/* softmax and log_softmax along the last axis, by a form that says what their elements are:
+ *
+ *     Form<T>(max and sum of a row).value(x)   y
+ *     Form<T>::term(dy, y)                     what the backward sum of a row is of
+ *     Form<T>::gradient(dy, y, sum)            dx
+ *     Form<T>::READS_Y                         whether `term` reads y
+ *
+ * A team of threads a row, which stays in registers and shared memory up to 256 KiB or so; of a
+ * wider one the rest is read again. Floor: 2 elements of memory traffic an element, backward 3.
+ * Users: softmax.cu, log_softmax.cu. */
+#ifndef BPI_SOFTMAX_CUH
+#define BPI_SOFTMAX_CUH
+
+#include "reduce.cuh"
+
+namespace bpi {
+
+template <template <typename> class Form, typename T, int N, typename Team>
+static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
+    softmax_forward(const Rows<const T> x, const Rows<T> y, int32_t kept)
+{
+    using C = Cut<T, N, Team>;
+    constexpr int STEP = C::STEP, HELD = C::HELD;
+    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
+    const int at = threadIdx.x % Team::SIZE * N;
+    const typename C::Count left = r < x.n ? x.size - at : 0, rest = left - HELD;
+    const T *from = x.data + r * x.pitch + at;
+    T *to = y.data + r * y.pitch + at;
+    BPI_DYNAMIC_SHARED(T, shared);
+    MaxSum<T> s = {-(T)INFINITY, 0};
+    Vector<T, N> held[C::COUNT], next[C::REST], term[C::COUNT], next_term[C::REST];
+    load(held, from, left, STEP, -(T)INFINITY);
+    add_terms(&s, held, term);
+    typename C::Count i = 0;
+    for (; Team::WIDEST && i < rest; i += C::CHUNK) {
+        load(next, from + HELD + i, rest - i, STEP, -(T)INFINITY);
+        if (i < kept)
+            keep(shared + at + i, next, STEP);
+        add_terms(&s, next, next_term);
+    }
+    const Form<T> form(fold_terms(s, Team::SIZE));
+    if (r >= x.n)
+        return;
+    each(held, [=](T &e) { e = form.value(e); });
+    store(to, held, left, STEP);
+    while (Team::WIDEST && i > 0) {
+        i -= C::CHUNK;
+        load(next, i < kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
+        each(next, [=](T &e) { e = form.value(e); });
+        store(to + HELD + i, next, rest - i, STEP);
+    }
+}
+
+template <typename Form, typename T, int N, int COUNT>
+__device__ static inline double sum_of(const Vector<T, N> (&dy)[COUNT],
+                                       const Vector<T, N> (&y)[COUNT])
+{
+    double sum = 0;
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            sum += (double)Form::term(dy[k].at[j], y[k].at[j]);
+    return sum;
+}
+
+/* dy becomes dx. */
+template <typename Form, typename T, int N, int COUNT>
+__device__ static inline void to_gradient(Vector<T, N> (&dy)[COUNT],
+                                          const Vector<T, N> (&y)[COUNT], T sum)
+{
+#pragma unroll
+    for (int k = 0; k < COUNT; k++)
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            dy[k].at[j] = Form::gradient(dy[k].at[j], y[k].at[j], sum);
+}
+
+/* dy is kept from shared[0], y, if it is read twice, from shared[kept]. */
+template <template <typename> class Form, typename T, int N, typename Team>
+static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
+    softmax_backward(const Rows<const T> dy, const Rows<const T> y, const Rows<T> dx, int32_t kept)
+{
+    using C = Cut<T, N, Team>;
+    constexpr bool READS_Y = Form<T>::READS_Y;
+    constexpr int STEP = C::STEP, HELD = C::HELD;
+    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
+    const int at = threadIdx.x % Team::SIZE * N;
+    const typename C::Count left = r < dy.n ? dy.size - at : 0, rest = left - HELD;
+    const T *from = dy.data + r * dy.pitch + at, *from_y = y.data + r * y.pitch + at;
+    T *to = dx.data + r * dx.pitch + at;
+    BPI_DYNAMIC_SHARED(T, shared);
+    Vector<T, N> held[C::COUNT], held_y[C::COUNT], next[C::REST], next_y[C::REST];
+    load(held, from, left, STEP, (T)0);
+    load(held_y, from_y, left, STEP, (T)0);
+    double part = sum_of<Form<T>>(held, held_y);
+    typename C::Count i = 0;
+    for (; Team::WIDEST && i < rest; i += C::CHUNK) {
+        load(next, from + HELD + i, rest - i, STEP, (T)0);
+        load(next_y, from_y + HELD + i, READS_Y ? rest - i : 0, STEP, (T)0);
+        if (i < kept)
+            keep(shared + at + i, next, STEP);
+        if (READS_Y && i < kept)
+            keep(shared + kept + at + i, next_y, STEP);
+        part += sum_of<Form<T>>(next, next_y);
+    }
+    const T sum = (T)fold(part, Team::SIZE, Sum());
+    to_gradient<Form<T>>(held, held_y, sum);
+    store(to, held, left, STEP);
+    while (Team::WIDEST && i > 0) {
+        i -= C::CHUNK;
+        const bool is_kept = i < kept;
+        load(next, is_kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
+        load(next_y, READS_Y && is_kept ? shared + kept + at + i : from_y + HELD + i, rest - i,
+             STEP, (T)0);
+        to_gradient<Form<T>>(next, next_y, sum);
+        store(to + HELD + i, next, rest - i, STEP);
+    }
+}
+
+template <template <typename> class Form, typename T, int N>
+static bp_status launch_softmax(bp_exec *ex, const Rows<const T> &x, const Rows<T> &y)
+{
+    return with_team<T>(x.size, [&](auto team) {
+        using Team = decltype(team);
+        int32_t kept;
+        bp_status st = keep_rest<T, Team>(ex, softmax_forward<Form, T, N, Team>, x.size, 1, &kept);
+        return st != BP_OK ? st
+                           : BPI_LAUNCH(ex, parts(x.n, Team::ROWS), Team::THREADS,
+                                        kept * sizeof(T), (softmax_forward<Form, T, N, Team>), x,
+                                        y, kept);
+    });
+}
+
+template <template <typename> class Form, typename T>
+static bp_status softmax_of(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+{
+    const int32_t outer = in->shape.ndim - 1;
+    const auto x = rows_of<const T>(in, outer);
+    const auto y = rows_of<T>(out, outer);
+    return is_vectors(x) && is_vectors(y) ? launch_softmax<Form, T, lanes_of<T>>(ex, x, y)
+                                          : launch_softmax<Form, T, 1>(ex, x, y);
+}
+
+/* Half of what a team holds is dy, the other half y. */
+template <template <typename> class Form, typename T, int N>
+static bp_status launch_softmax_gradient(bp_exec *ex, const Rows<const T> &dy,
+                                         const Rows<const T> &y, const Rows<T> &dx)
+{
+    constexpr int WIDEST = sizeof(T) == 4 && !Form<T>::READS_Y ? 1024 : 512;
+    return with_team<T, WIDEST>(2 * dy.size, [&](auto both) {
+        using Both = decltype(both);
+        using Each = Team<Both::SIZE, Both::HELD / 2, Both::WIDEST>;
+        constexpr int ROWS = Form<T>::READS_Y ? 2 : 1;
+        int32_t kept;
+        bp_status st = keep_rest<T, Each>(ex, softmax_backward<Form, T, N, Each>, dy.size, ROWS,
+                                          &kept);
+        return st != BP_OK ? st
+                           : BPI_LAUNCH(ex, parts(dy.n, Each::ROWS), Each::THREADS,
+                                        ROWS * kept * sizeof(T),
+                                        (softmax_backward<Form, T, N, Each>), dy, y, dx, kept);
+    });
+}
+
+template <template <typename> class Form, typename T>
+static bp_status softmax_gradient(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+{
+    const int32_t outer = in->shape.ndim - 1;
+    const auto dy = rows_of<const T>(&in[0], outer), y = rows_of<const T>(&in[1], outer);
+    const auto dx = rows_of<T>(out, outer);
+    return is_vectors(dy) && is_vectors(y) && is_vectors(dx)
+               ? launch_softmax_gradient<Form, T, lanes_of<T>>(ex, dy, y, dx)
+               : launch_softmax_gradient<Form, T, 1>(ex, dy, y, dx);
+}
+
+} // namespace bpi
+#endif

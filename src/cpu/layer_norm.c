@@ -1,0 +1,234 @@
+/* layer_norm along the last axis; rms_norm where the params say not to centre.
+ *
+ *     forward:   x, gain, bias -> y; aux: the mean and 1 / deviation of each row
+ *                y = (x - mean) / sqrt(variance + eps) gain + bias
+ *     backward:  dy, x, gain, aux -> dx, dgain, dbias; z = (x - mean) / sqrt(variance + eps)
+ *                dx = (dz - mean(dz) - z mean(dz z)) / sqrt(variance + eps), dz = dy gain
+ *                dgain = sum over rows of dy z, dbias = sum over rows of dy
+ *
+ * The variance is taken about the mean as `real` has it, and then corrected by what that mean is
+ * off, which is kept as `low`: x far from 0 loses nothing. A row is walked three times while it is
+ * in cache, backward too, where it adds to dgain and dbias in double. Floor: 2 elements of memory
+ * traffic an element, backward 3. The rule: src/ops/layer_norm.c. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "cpu/loop.h"
+#include "cpu/vec_rows.h"
+#include "door/kernel_params.h"
+
+typedef struct row_stats {
+    real mean, low, scale; /* z = ((x - mean) - low) scale */
+} row_stats;
+
+typedef struct job {
+    bpi_rows x, y, dy; /* y: dx; data NULL where none is wanted */
+    const real *gain, *bias; /* [size], or NULL */
+    row_stats *stats;        /* [rows], or NULL */
+    double *part;            /* [blocks][2][size], or NULL: of dgain and dbias */
+    int64_t blocks;
+    real *dgain, *dbias;
+    const bpi_layer_norm_params *params;
+} job;
+
+enum { AHEAD = 4096 / (int)sizeof(real) };
+
+/* What comes next: the rows that follow, one of them to be written. */
+INLINE void fetch(const real *x, const real *y, int64_t size)
+{
+    const int64_t ahead = at_least(size, AHEAD);
+    UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64) {
+        __builtin_prefetch((const char *)(x + ahead) + v);
+        if (y)
+            __builtin_prefetch((const char *)y + v, 1);
+    }
+}
+
+INLINE row_stats stats_of(const job *w, const real *x, const real *y)
+{
+    const int64_t n = w->x.size;
+    const vec zero = splat(0);
+    double mean[1] = {0}, sum[2];
+    if (w->params->centred) {
+        ROW_SUMS(1, mean, n, fetch(x + i, NULL, n);
+                 EACH_VEC acc[0][v] += get(x + i, v, left, zero))
+    }
+    const real m = (real)(mean[0] / (double)n);
+    const vec at = splat(m);
+    ROW_SUMS(2, sum, n, fetch(x + i, y + i, n);
+        EACH_VEC {
+            vec d = get(x + i, v, left, at) - at;
+            acc[0][v] += d;
+            acc[1][v] += d * d;
+        })
+    double low = 0;
+    if (w->params->centred) {
+        low = sum[0] / (double)n;
+        sum[1] -= sum[0] * low;
+    }
+    const double variance = sum[1] < 0 ? 0 : sum[1] / (double)n; /* not below 0 by rounding */
+    return (row_stats){m, (real)low, (real)(1 / sqrt(variance + w->params->eps))};
+}
+
+/* z of vector v at x. */
+INLINE vec standard(const real *x, int v, int64_t left, vec mean, vec low, vec scale)
+{
+    return ((get(x, v, left, mean) - mean) - low) * scale;
+}
+
+INLINE void write_row(const int affine, const job *w, real *y, const real *x, const row_stats *s)
+{
+    const vec mean = splat(s->mean), low = splat(s->low), scale = splat(s->scale);
+    ROW_STEPS(0, w->x.size,
+        EACH_VEC {
+            vec z = standard(x + i, v, left, mean, low, scale);
+            if (affine)
+                z = z * get(w->gain + i, v, left, mean);
+            if (affine == 2)
+                z = z + get(w->bias + i, v, left, mean);
+            put(y + i, v, left, z);
+        })
+}
+
+static void forward_block(void *arg, int64_t block)
+{
+    const job *w = arg;
+    int64_t end = bpi_rows_end(&w->x, block);
+    for (int64_t r = block * w->x.per_block; r < end; r++) {
+        const real *x = bpi_row(&w->x, r);
+        real *y = bpi_row(&w->y, r);
+        const row_stats s = stats_of(w, x, y);
+        if (w->stats)
+            w->stats[r] = s;
+        if (w->bias)
+            write_row(2, w, y, x, &s);
+        else if (w->gain)
+            write_row(1, w, y, x, &s);
+        else
+            write_row(0, w, y, x, &s);
+    }
+}
+
+static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    const bpi_layer_norm_params *p = params;
+    const int32_t outer = in->shape.ndim - 1;
+    job w = {.x = bpi_rows_of(in, outer), .y = bpi_rows_of(out, outer), .params = p,
+             .gain = p->gain ? in[1].data : NULL, .bias = p->bias ? in[2].data : NULL,
+             .stats = out[1].data};
+    bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), forward_block, &w);
+    return BP_OK;
+}
+
+static size_t aux_bytes(const bp_view *in, const void *params)
+{
+    (void)params;
+    return (size_t)bpi_rows_of(in, in->shape.ndim - 1).n * sizeof(row_stats);
+}
+
+/* --- backward ---------------------------------------------------------------------------- */
+
+INLINE void input_gradient(const int gain, const job *w, int64_t r, const row_stats *s)
+{
+    const int64_t n = w->x.size;
+    const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r);
+    real *dx = bpi_row(&w->y, r);
+    const vec mean = splat(s->mean), low = splat(s->low), scale = splat(s->scale), zero = splat(0);
+    double sum[2];
+    ROW_SUMS(2, sum, n, fetch(x + i, dx + i, n); fetch(dy + i, NULL, n);
+        EACH_VEC {
+            vec dz = get(dy + i, v, left, zero);
+            if (gain)
+                dz = dz * get(w->gain + i, v, left, zero);
+            acc[0][v] += dz;
+            acc[1][v] += dz * standard(x + i, v, left, mean, low, scale);
+        })
+    const vec a = splat(w->params->centred ? (real)(sum[0] / (double)n) : 0);
+    const vec b = splat((real)(sum[1] / (double)n));
+    ROW_STEPS(0, n,
+        EACH_VEC {
+            vec dz = get(dy + i, v, left, zero);
+            if (gain)
+                dz = dz * get(w->gain + i, v, left, zero);
+            dz = dz - a - standard(x + i, v, left, mean, low, scale) * b;
+            put(dx + i, v, left, dz * scale);
+        })
+}
+
+static void backward_block(void *arg, int64_t block)
+{
+    const job *w = arg;
+    const int64_t n = w->x.size, end = bpi_rows_end(&w->x, block);
+    double *dgain = w->part ? w->part + 2 * n * block : NULL, *dbias = dgain + n;
+    if (w->part)
+        memset(dgain, 0, 2 * (size_t)n * sizeof *dgain);
+    for (int64_t r = block * w->x.per_block; r < end; r++) {
+        const row_stats s = w->stats[r];
+        if (w->y.data && w->gain)
+            input_gradient(1, w, r, &s);
+        else if (w->y.data)
+            input_gradient(0, w, r, &s);
+        if (w->part) {
+            const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r);
+            BPI_EACH(n, dgain[i] += (double)(dy[i] * (((x[i] - s.mean) - s.low) * s.scale));
+                     dbias[i] += (double)dy[i])
+        }
+    }
+}
+
+enum { COLUMNS = 512 };
+
+static void columns_block(void *arg, int64_t block)
+{
+    const job *w = arg;
+    const int64_t n = w->x.size, first = block * COLUMNS, count = at_most(n - first, COLUMNS);
+    double dgain[COLUMNS] = {0}, dbias[COLUMNS] = {0};
+    for (int64_t b = 0; b < w->blocks; b++) {
+        const double *part = w->part + 2 * n * b + first;
+        BPI_EACH(count, dgain[i] += part[i]; dbias[i] += part[n + i])
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (w->dgain)
+            w->dgain[first + i] = (real)dgain[i];
+        if (w->dbias)
+            w->dbias[first + i] = (real)dbias[i];
+    }
+}
+
+/* Blocks of 16 rows and more, whose sums are at most some MB. */
+static int64_t cut_for_sums(bpi_rows *x)
+{
+    const int64_t most = at_most(at_least((1 << 20) / at_least(x->size, 1), 8), 64);
+    x->per_block = at_least(at_least(parts(x->n, most), 16), BPI_GRAIN_EXP / at_least(x->size, 1));
+    return parts(x->n, x->per_block);
+}
+
+static size_t workspace_bytes(const bp_view *in, const void *params)
+{
+    bpi_rows x = bpi_rows_of(in, in->shape.ndim - 1);
+    return ((const bpi_layer_norm_params *)params)->gain
+               ? (size_t)(2 * cut_for_sums(&x) * x.size) * sizeof(double)
+               : 0;
+}
+
+static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    const int32_t outer = in->shape.ndim - 1;
+    job w = {.dy = bpi_rows_of(&in[0], outer), .x = bpi_rows_of(&in[1], outer),
+             .gain = in[2].data, .stats = in[3].data, .dgain = out[1].data, .dbias = out[2].data,
+             .params = params};
+    if (out[0].data)
+        w.y = bpi_rows_of(&out[0], outer);
+    const bool sums = w.dgain || w.dbias;
+    w.blocks = sums ? cut_for_sums(&w.x) : bpi_rows_cut(&w.x, BPI_GRAIN_EXP);
+    w.part = sums ? ex->workspace : NULL;
+    bp_parallel_for(ex, w.blocks, backward_block, &w);
+    if (sums)
+        bp_parallel_for(ex, parts(w.x.size, COLUMNS), columns_block, &w);
+    return BP_OK;
+}
+
+BPI_CPU_OP(layer_norm) = {
+    .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS, .aux_bytes = aux_bytes},
+             [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS,
+                               .workspace_bytes = workspace_bytes}}};
