@@ -64,12 +64,22 @@ typedef struct bpi_batch_norm_params {
 } bpi_batch_norm_params;
 
 /* matmul           forward: a, b -> c; inputs BPI_MATRICES, their first axes broadcast to c's.
+ * attention        forward: q, k, v, mask if `masked` -> y; aux: ln of each query's sum of e^score,
+ *                  +Inf where that is 0, [.., T]. Inputs BPI_MATRICES; a mask is u8 or real and
+ *                  broadcasts. y is packed.
+ *                  backward: dy, q, k, v, mask or absent, y, aux -> dq, dk, dv, packed; any may be
+ *                  absent.
+ * attention_weights forward: x -> y along the last axis.
  * linear           forward: x, w, b, rng -> y; relu and keep < 65536 as asked. aux, if the device
  *                  wants one: where y is not cut.
  *                  backward: dz, w, gate, aux -> dx = dz W, and with a gate (the previous layer's
  *                  y, and its aux): 0 where gate <= 0, else times scale.
  *                  backward_params: dz, x -> dw, db (either may be absent); written, or added to
  *                  what is there. */
+typedef struct bpi_attention_params {
+    double scale;
+    int32_t causal, masked;
+} bpi_attention_params;
 typedef struct bpi_linear_params {
     uint32_t relu, keep, site;
 } bpi_linear_params;

@@ -175,6 +175,32 @@ bool factors_each(graph *g, graph_value *v)
     return (x[0] > y[0] ? x[0] : y[0]) * x[1] * y[1] <= MOST;
 }
 
+/* q, k and v of one shape, or twice or thrice the same. */
+bool attended(graph *g, graph_value *v)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        int q = v->in[0] = v->in[1] = v->in[2] = pick(g, -1, -1, -1);
+        if (g->value[q].shape.ndim < 2)
+            continue;
+        for (int i = 1; i < 3; i++) {
+            int other = pick(g, -1, -1, -1);
+            if (equal_shapes(&g->value[q].shape, &g->value[other].shape))
+                v->in[i] = other;
+        }
+        v->a = graph_chance(g, 0.5) ? BP_CAUSAL : 0;
+        v->x = graph_chance(g, 0.5) ? 0.5 : 0.25;
+        return within(g, v, 0, -4, 4) && within(g, v, 1, -4, 4);
+    }
+    return false;
+}
+
+bool scores(graph *g, graph_value *v)
+{
+    any(g, v);
+    v->a = graph_chance(g, 0.5) ? BP_CAUSAL : 0;
+    return g->value[v->in[0]].shape.ndim >= 2 && within(g, v, 0, -8, 8);
+}
+
 /* Often on the last layer with a ReLU: two of them hand over gradients. */
 bool layer(graph *g, graph_value *v)
 {

@@ -22,6 +22,8 @@ bool normed(graph *g, graph_value *v);
 bool normed_columns(graph *g, graph_value *v);
 bool factors(graph *g, graph_value *v);
 bool factors_each(graph *g, graph_value *v);
+bool attended(graph *g, graph_value *v);
+bool scores(graph *g, graph_value *v);
 bool layer(graph *g, graph_value *v);
 bool rows_of(graph *g, graph_value *v);
 bool rows_normalized(graph *g, graph_value *v);

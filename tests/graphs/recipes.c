@@ -11,6 +11,10 @@
     }
 
 CALL(product, bp_add(bp_matmul(in[0], bp_transpose(in[1], 0, 1)), in[2]))
+CALL(weighted, bp_matmul(bp_attention_weights(
+                   bp_scale(bp_matmul(in[0], bp_transpose(in[1], bp_shape_of(in[1]).ndim - 2,
+                                                          bp_shape_of(in[1]).ndim - 1)), v->x),
+                   (uint32_t)v->a), in[2]))
 CALL(relu_product, bp_dropout(bp_relu(product(v, in)), v->x))
 CALL(normalized, bp_mul(bp_add(bp_cast(bp_gather(in[0], in[1]), bp_dtype_of(in[2])),
                                bp_scale(in[2], -1)), in[3]))

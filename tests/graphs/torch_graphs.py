@@ -45,6 +45,12 @@ def listed(name, two, parameters, _):
     return (lambda o, x, y: f(x, y)) if two else lambda o, x: f(x, *parameters)
 
 
+def weights(x, causal):
+    if causal:
+        x = x.masked_fill(torch.ones_like(x).tril() == 0, -torch.inf)
+    return x.softmax(-1)
+
+
 OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "add": lambda o, x, y: x + y,
     "own": lambda o, x, y: x * y,
@@ -61,6 +67,8 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "batch_norm": lambda o, x, g, b: F.batch_norm(x, None, None, g, b, True, eps=o.x),
     "matmul": lambda o, x, y: x @ y,
     "matmul_each": lambda o, x, y: x @ y.transpose(1, 2),
+    "attention": lambda o, q, k, v: weights(q @ k.transpose(-2, -1) * o.x, o.a) @ v,
+    "attention_weights": lambda o, x: weights(x, o.a),
     "linear": lambda o, x, w, b: F.linear(x, w, b),
     "linear_relu": lambda o, x, w, b: F.relu(F.linear(x, w, b)) * o.mask,
     "gather": lambda o, x, i: x[i],

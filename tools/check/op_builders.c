@@ -35,6 +35,28 @@ static bp_tensor *product(bp_tensor *const *in)
     return bp_add(bp_matmul(in[0], bp_transpose(in[1], 0, 1)), in[2]);
 }
 
+static bp_tensor *scores(const op_case *c, bp_tensor *const *in)
+{
+    bp_shape k = bp_shape_of(in[1]);
+    double scale = c->x != 0 ? c->x : 1 / sqrt((double)(k.dim[k.ndim - 1] + !k.dim[k.ndim - 1]));
+    return bp_scale(bp_matmul(in[0], bp_transpose(in[1], k.ndim - 2, k.ndim - 1)), scale);
+}
+
+/* Softmax, multiplied by a mask of 0 and 1 and taken relative to what is left: another way than the
+ * library's. Rows without a key give 0. */
+static bp_tensor *masked_weights(const op_case *c, bp_tensor *const *in)
+{
+    bp_tensor *x = scores(c, in);
+    uint32_t flags = (uint32_t)c->a;
+    if (bp_dtype_of(in[3]) != BP_U8)
+        return bp_attention_weights(bp_add(x, in[3]), flags);
+    bp_tensor *kept = bp_mul(bp_attention_weights(x, flags), bp_cast(in[3], bp_dtype_of(x)));
+    bp_tensor *left = bp_sum_axes(kept, BP_AXIS(bp_shape_of(x).ndim - 1), 1);
+    /* + 1 where nothing is left, so that 0 / 1 is 0 */
+    bp_tensor *none = bp_exp(bp_scale(left, -1e30));
+    return bp_div(kept, bp_add(left, none));
+}
+
 static bp_tensor *normalized(bp_dtype real, bp_tensor *const *in)
 {
     bp_tensor *rows = bp_cast(bp_gather(in[0], in[1]), real);

@@ -7,6 +7,7 @@
 #define REAL(layout, lo, hi, ...) {0, layout, lo, hi, SIZES(__VA_ARGS__)}
 #define NUMBER(lo, hi) {0, AS_IS, lo, hi, {0, {0}}}
 #define INDEX(n, ...) {BP_I32, AS_IS, 0, n, SIZES(__VA_ARGS__)}
+#define BITS(...) {BP_U8, AS_IS, 0, 2, SIZES(__VA_ARGS__)}
 #define BYTES(...) {BP_U8, AS_IS, 0, 256, SIZES(__VA_ARGS__)}
 #define IN(...) .in = {__VA_ARGS__}, .n_in = sizeof((op_input[]){__VA_ARGS__}) / sizeof(op_input)
 #define TOL(relative, absolute, why) .tol = {relative, absolute, why}
@@ -19,6 +20,7 @@
 #define EXACT TOL(0, 0, "values are moved, not computed")
 #define EXP_TOL TOL(6, 1, "2 ulp exp, a product")
 #define PRODUCT(k) TOL(4, 2 * (k), "K products of at most 1: at worst K eps, mostly sqrt(K) eps")
+#define ATTENTION(n) TOL(8, 16 + 4 * (n), "2 ulp exp of scores that lose sqrt(D) eps; n terms")
 #define SOFTMAX(c) TOL(4, 16 + (c), "2 ulp exp and log, C terms, |x| up to 8")
 #define SHARES(c) TOL(14, (c) < 1000 ? 16 : 1, "|x - max| up to 16 rounds, 2 ulp exp; terms cancel")
 #define NORM TOL(8, 16, "half of the variance's roundings, 5 more; terms cancel")
