@@ -19,8 +19,7 @@
 
 enum {
     QUERIES = 32,        /* of a strip */
-    KEYS = 256,          /* of a chunk, whose scores stay in the first cache, */
-    PAIR_KEYS = 128,     /* backward beside those of dp */
+    KEYS = 128,          /* of a chunk: its scores, and those of dp, stay in the first cache */
     TERMS = 16,          /* of a sum of e^x in `real`, before it goes to double */
     BLOCK_WORK = 250000, /* multiply-adds that are worth a thread's while */
     MANY_HEADS = 16      /* each of which is a block of its own */
@@ -125,6 +124,14 @@ static void make_scores(const job *w, const pair *at, matrix q, matrix k, real *
                 x[p * QUERIES + j] = -(real)INFINITY;
 }
 
+/* x becomes e^(x - base). */
+static __attribute__((noinline)) void make_terms(real *x, int64_t keys, const real base[QUERIES])
+{
+    for (int64_t p = 0; p < keys; p++)
+        EACH_QUERY
+            x[p * QUERIES + j] = bpi_exp(x[p * QUERIES + j] - base[j]);
+}
+
 /* The keys that a strip may look at. */
 static int64_t keys_of(const job *w, int64_t q, int64_t queries)
 {
@@ -155,15 +162,12 @@ static void take_in(running *s, real *x, int64_t keys, real shrunk[QUERIES])
         s->sum[j] *= (double)shrunk[j];
         s->max[j] = max[j];
     }
+    make_terms(x, keys, base);
     for (int64_t p = 0; p < keys; p += TERMS) {
         real part[QUERIES] = {0};
         for (int64_t i = p; i < at_most(p + TERMS, keys); i++)
             EACH_QUERY
-            {
-                real term = bpi_exp(x[i * QUERIES + j] - base[j]);
-                x[i * QUERIES + j] = term;
-                part[j] += term;
-            }
+                part[j] += x[i * QUERIES + j];
         EACH_QUERY
             s->sum[j] += (double)part[j];
     }
@@ -239,16 +243,14 @@ typedef struct wanted {
 /* A strip of queries and a chunk of keys: adds to, or where they are the first, writes. */
 static void backward_pair(const job *w, const pair *at, wanted out, int first_strip)
 {
-    real p[PAIR_KEYS * QUERIES] __attribute__((aligned(64)));
-    real g[PAIR_KEYS * QUERIES] __attribute__((aligned(64)));
+    real p[KEYS * QUERIES] __attribute__((aligned(64)));
+    real g[KEYS * QUERIES] __attribute__((aligned(64)));
     real log_sum[QUERIES] = {0}, products[QUERIES] = {0};
     matrix q = matrix_of(w, w->q, at->h), k = matrix_of(w, w->k, at->h);
     matrix v = matrix_of(w, w->v, at->h), dy = matrix_of(w, w->dy, at->h);
     make_scores(w, at, q, k, p);
     memcpy(log_sum, w->log_sum + at->h * w->n_q + at->q, (size_t)at->queries * sizeof *log_sum);
-    for (int64_t i = 0; i < at->keys; i++)
-        EACH_QUERY
-            p[i * QUERIES + j] = bpi_exp(p[i * QUERIES + j] - log_sum[j]);
+    make_terms(p, at->keys, log_sum);
     matrix by_key = {p, QUERIES, 1};
     if (out.dv)
         multiply(rows_from(matrix_of(w, out.dv, at->h), at->k), at->keys, w->e, at->queries,
@@ -282,8 +284,8 @@ static void zero_rows(const job *w, const bp_view *v, int64_t h, int64_t row, in
 /* All queries that may look at a chunk of keys. */
 static void backward_chunk(const job *w, int64_t h, int64_t chunk, wanted out)
 {
-    pair at = {.h = h, .k = chunk * PAIR_KEYS};
-    at.keys = at_most(PAIR_KEYS, w->n_k - at.k);
+    pair at = {.h = h, .k = chunk * KEYS};
+    at.keys = at_most(KEYS, w->n_k - at.k);
     int64_t first = w->causal ? at.k / QUERIES * QUERIES : 0;
     for (at.q = first; at.q < w->n_q; at.q += QUERIES) {
         at.queries = at_most(QUERIES, w->n_q - at.q);
@@ -301,8 +303,8 @@ static void backward_strip(const job *w, int64_t h, int64_t strip)
     pair at = {.h = h, .q = strip * QUERIES};
     at.queries = at_most(QUERIES, w->n_q - at.q);
     int64_t end = keys_of(w, at.q, at.queries);
-    for (; at.k < end; at.k += PAIR_KEYS) {
-        at.keys = at_most(PAIR_KEYS, end - at.k);
+    for (; at.k < end; at.k += KEYS) {
+        at.keys = at_most(KEYS, end - at.k);
         backward_pair(w, &at, (wanted){.dq = w->dq}, 0);
     }
     if (end == 0)
@@ -315,7 +317,7 @@ static void backward_head(const job *w, int64_t h, int64_t unused)
     (void)unused;
     if (w->n_k == 0)
         zero_rows(w, w->dq, h, 0, w->n_q, w->d);
-    for (int64_t c = 0; c * PAIR_KEYS < w->n_k; c++)
+    for (int64_t c = 0; c * KEYS < w->n_k; c++)
         backward_chunk(w, h, c, (wanted){w->dq, w->dk, w->dv});
 }
 
@@ -389,7 +391,7 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
         return BP_OK;
     }
     if (w.dk || w.dv)
-        run(ex, &w, parts(w.n_k, PAIR_KEYS), backward_keys);
+        run(ex, &w, parts(w.n_k, KEYS), backward_keys);
     if (w.dq)
         run(ex, &w, parts(w.n_q, QUERIES), backward_strip);
     return BP_OK;

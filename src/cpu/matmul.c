@@ -11,6 +11,8 @@ static void strides(const bp_view *v, int64_t *row, int64_t *col)
     int transposed = stride[1] != 1 && dim[1] > 1;
     *row = transposed ? 1 : stride[0];
     *col = transposed ? stride[1] : 1;
+    if (dim[1] == 1 && stride[0] == 1) /* a column runs along its rows: dot tiles may take it */
+        *col = at_least(dim[0], 2);
 }
 
 /* The stride of v along axis i, counted from the innermost of those before the matrices. */

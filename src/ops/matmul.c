@@ -3,19 +3,26 @@
  * batch of sequences and a weight say, dB is one product of all rows. Kernel: src/cpu/matmul.c. */
 #include "ops/rule.h"
 
-/* The axes before the last two. */
-static bp_shape batch_of(const bp_shape *s)
+/* The axes before the last two, broadcast. */
+static bool batch_of(const bp_shape *a, const bp_shape *b, bp_shape *batch)
 {
-    bp_shape batch = *s;
-    batch.ndim -= 2;
-    return batch;
+    bp_shape of_a = *a, of_b = *b;
+    of_a.ndim -= 2;
+    of_b.ndim -= 2;
+    return bpi_broadcast(&of_a, &of_b, batch);
+}
+
+/* Vectors have one axis too few. */
+static bool is_vector(const bp_tensor *t)
+{
+    return bpi_is_live(t) && bpi_view_of(t)->shape.ndim == 1;
 }
 
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
 {
     (void)params;
     const bp_shape *a = &in[0].shape, *b = &in[1].shape;
-    bp_shape c;
+    bp_shape c = {0};
     if (in[0].dtype != in[1].dtype || !bpi_is_real(in[0].dtype))
         return bpi_why(why, BP_ERR_DTYPE, "a is %s and b is %s: equal and real dtypes are wanted",
                        bp_dtype_name(in[0].dtype), bp_dtype_name(in[1].dtype));
@@ -27,8 +34,7 @@ static bp_status infer(const bp_view *in, bp_view *out, const void *params, char
         return bpi_why(why, BP_ERR_SHAPE, "a %s and b %s: inner sizes %lld and %lld differ",
                        bpi_shape_str(a).s, bpi_shape_str(b).s, (long long)inner,
                        (long long)b->dim[b->ndim - 2]);
-    bp_shape batch_a = batch_of(a), batch_b = batch_of(b);
-    if (!bpi_broadcast(&batch_a, &batch_b, &c))
+    if (a->ndim + b->ndim > 4 && !batch_of(a, b, &c))
         return bpi_why(why, BP_ERR_SHAPE, "a %s and b %s: the axes before the last two do not "
                        "broadcast", bpi_shape_str(a).s, bpi_shape_str(b).s);
     c.dim[c.ndim++] = m;
@@ -74,22 +80,22 @@ const bp_op bpi_op_matmul = {
 
 bp_tensor *bp_matmul(bp_tensor *a, bp_tensor *b)
 {
-    bp_shape sa = bp_shape_of(a), sb = bp_shape_of(b);
-    if (sa.ndim != 1 && sb.ndim != 1)
+    bool row = is_vector(a), col = is_vector(b);
+    if (!row && !col)
         return bpi_apply2(&bpi_op_matmul, a, b, NULL);
     /* a vector is a row before a matrix, a column behind one, and its axis goes again */
-    if (sa.ndim == 1)
-        a = bp_reshape(a, BP_SHAPE(1, sa.dim[0]));
-    if (sb.ndim == 1)
-        b = bp_reshape(b, BP_SHAPE(sb.dim[0], 1));
+    if (row)
+        a = bp_reshape(a, BP_SHAPE(1, bp_shape_of(a).dim[0]));
+    if (col)
+        b = bp_reshape(b, BP_SHAPE(bp_shape_of(b).dim[0], 1));
     bp_tensor *y = bpi_apply2(&bpi_op_matmul, a, b, NULL);
+    if (!y)
+        return NULL;
     bp_shape s = bp_shape_of(y);
-    if (y && sa.ndim == 1 && sb.ndim == 1)
-        return bp_reshape(y, BP_SCALAR);
-    if (sa.ndim == 1)
+    if (row)
         s.dim[s.ndim - 2] = s.dim[s.ndim - 1];
-    s.ndim--;
-    return y ? bp_reshape(y, s) : NULL;
+    s.ndim -= row + col;
+    return bp_reshape(y, s);
 }
 
 /* Whether a and b are vectors, of one length if `alike`; if not, the error is told. A NULL or stale
@@ -97,8 +103,8 @@ bp_tensor *bp_matmul(bp_tensor *a, bp_tensor *b)
 static bool vectors(const char *who, bp_tensor *a, bp_tensor *b, bool alike)
 {
     bp_shape sa = bp_shape_of(a), sb = bp_shape_of(b);
-    if (!bp_context_of(a) || !bp_context_of(b) ||
-        (sa.ndim == 1 && sb.ndim == 1 && (!alike || sa.dim[0] == sb.dim[0])))
+    if (!bpi_is_live(a) || !bpi_is_live(b) ||
+        (is_vector(a) && is_vector(b) && (!alike || sa.dim[0] == sb.dim[0])))
         return true;
     bp_context *ctx = bp_context_of(a);
     if (bpi_enter(ctx) == BP_OK) {
