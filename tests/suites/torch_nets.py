@@ -1,0 +1,262 @@
+"""PyTorch's products, index operators, normalisations and losses as calls of the library, for torch_ops.OPS."""
+import math
+
+import numpy as np
+
+from calls import absent, count, fold, move, number, pad, permute, reshape, sums, unsqueeze
+from library import Tensor
+from torch_ops import OPS, of
+from torch_shapes import rank
+
+# --- products -------------------------------------------------------------------------------------
+
+
+@of("matmul", "mm", "bmm", "mv", "__rmatmul__")
+def matmul(lib, a, b):
+    return lib.bp_matmul(a, b)
+
+
+OPS["__rmatmul__"] = lambda lib, a, b: lib.bp_matmul(b, a)
+
+
+@of("dot", "vdot")
+def dot(lib, a, b):
+    return lib.bp_dot(a, b)
+
+
+@of("outer", "ger")
+def outer(lib, a, b):
+    return lib.bp_outer(a, b)
+
+
+@of("inner")
+def inner(lib, a, b):
+    if not rank(lib, a) or not rank(lib, b):
+        return lib.bp_mul(a, b)
+    return tensordot(lib, a, b, [[-1], [-1]])
+
+
+@of("tensordot")
+def tensordot(lib, a, b, dims=2):
+    if isinstance(dims, int):
+        dims = [list(range(-dims, 0)), list(range(dims))]
+    da, db = ([d % rank(lib, t) for d in ds] for t, ds in ((a, dims[0]), (b, dims[1])))
+    ra, rb = ([i for i in range(rank(lib, t)) if i not in ds] for t, ds in ((a, da), (b, db)))
+    sa, sb = lib.shape(a), lib.shape(b)
+    k = count([sa[d] for d in da])
+    if [sa[d] for d in da] != [sb[d] for d in db]:
+        absent("sums over axes that broadcast")
+    left = reshape(lib, permute(lib, a, ra + da), [count([sa[i] for i in ra]), k])
+    right = reshape(lib, permute(lib, b, db + rb), [k, count([sb[i] for i in rb])])
+    return reshape(lib, lib.bp_matmul(left, right), [sa[i] for i in ra] + [sb[i] for i in rb])
+
+
+def added(product):
+    def f(lib, x, a, b, beta=1, alpha=1):
+        y = lib.bp_scale(product(lib, a, b), alpha)
+        return y if beta == 0 else lib.bp_add(lib.bp_scale(x, beta), y)
+    return f
+
+
+def as_sum(lib, a, b):
+    return sums(lib, lib.bp_matmul(a, b), [0])
+
+
+OPS |= {"addmm": added(matmul), "addmv": added(matmul), "baddbmm": added(matmul), "addr": added(outer), "addbmm": added(as_sum)}
+
+
+@of("linalg.multi_dot")
+def multi_dot(lib, parts):
+    return fold(lib.bp_matmul, parts)
+
+
+@of("linalg.vecdot")
+def vecdot(lib, a, b, dim=-1):
+    return sums(lib, lib.bp_mul(a, b), [dim])
+
+
+@of("nn.functional.linear")
+def linear(lib, x, w, b=None):
+    if b is None or rank(lib, w) != 2 or rank(lib, x) != 2:
+        if rank(lib, w) != 2:
+            y = lib.bp_matmul(x, w)
+        else:
+            y = lib.bp_matmul(x, lib.bp_transpose(w, 0, 1))
+        return y if b is None else lib.bp_add(y, b)
+    return lib.bp_linear(x, w, b)
+
+
+@of("kron")
+def kron(lib, a, b):
+    n = max(rank(lib, a), rank(lib, b))
+    sa, sb = ([1] * (n - rank(lib, t)) + list(lib.shape(t)) for t in (a, b))
+    left = reshape(lib, a, [v for s in sa for v in (s, 1)])
+    right = reshape(lib, b, [v for s in sb for v in (1, s)])
+    return reshape(lib, lib.bp_mul(left, right), [p * q for p, q in zip(sa, sb)])
+
+
+# --- softmax and norms ----------------------------------------------------------------------------
+
+
+def softmax(name, sign=1):
+    def f(lib, x, dim=None, dtype=None, _stacklevel=None):
+        if dtype is not None:
+            absent("another dtype")
+        if rank(lib, x) == 0:
+            return lib.bp_reshape(f(lib, reshape(lib, x, [1]), 0), [])
+        x = x if sign == 1 else lib.bp_scale(x, sign)
+        return getattr(lib, name)(x, dim % rank(lib, x))
+    return f
+
+
+OPS |= {"softmax": softmax("bp_softmax"), "log_softmax": softmax("bp_log_softmax"), "nn.functional.softmin": softmax("bp_softmax", -1)}
+
+
+def ones(lib, like, sizes, value=1.0):
+    return lib.tensor(np.full(sizes, value)) if like is None else like
+
+
+@of("nn.functional.layer_norm")
+def layer_norm(lib, x, sizes, weight=None, bias=None, eps=1e-5):
+    return lib.bp_layer_norm(x, ones(lib, weight, sizes), ones(lib, bias, sizes, 0.0), eps)
+
+
+@of("nn.functional.rms_norm")
+def rms_norm(lib, x, sizes, weight=None, eps=None):
+    return lib.bp_rms_norm(x, ones(lib, weight, sizes), 2.0**-52 if eps is None else eps)
+
+
+@of("nn.functional.group_norm")
+def group_norm(lib, x, groups, weight=None, bias=None, eps=1e-5):
+    c = [lib.shape(x)[1]]
+    return lib.bp_group_norm(x, groups, ones(lib, weight, c), ones(lib, bias, c, 0.0), eps)
+
+
+def by_channel(lib, x, t):
+    return reshape(lib, t, [-1] + [1] * (rank(lib, x) - 2))
+
+
+@of("nn.functional.batch_norm")
+def batch_norm(lib, x, mean, variance, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+    if rank(lib, x) < 2 or 0 in lib.shape(x):
+        absent("nothing to take a mean of")
+    if training:
+        axes = lib.axes(x, [0, *range(2, rank(lib, x))])
+        mean, variance = lib.bp_mean_axes(x, axes, 0), lib.bp_variance_axes(x, axes, 0, 0)
+    y = lib.bp_sub(x, by_channel(lib, x, mean))
+    y = lib.bp_mul(y, by_channel(lib, x, lib.bp_rsqrt(lib.bp_shift(variance, eps))))
+    y = y if weight is None else lib.bp_mul(y, by_channel(lib, x, weight))
+    return y if bias is None else lib.bp_add(y, by_channel(lib, x, bias))
+
+
+@of("nn.functional.instance_norm")
+def instance_norm(lib, x, mean=None, variance=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5):
+    if not use_input_stats:
+        return batch_norm(lib, x, mean, variance, weight, bias, False, momentum, eps)
+    return group_norm(lib, x, lib.shape(x)[1], weight, bias, eps)
+
+
+@of("nn.functional.normalize")
+def normalize(lib, x, p=2.0, dim=1, eps=1e-12):
+    n = OPS["norm"](lib, x, p, [dim], True)
+    return lib.bp_div(x, lib.bp_maximum(n, lib.number(eps, n)))
+
+
+@of("nn.functional.scaled_dot_product_attention")
+def attention(lib, q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+    if dropout_p:
+        absent("PyTorch's own random numbers")
+    if enable_gqa:
+        k, v = (lib.bp_repeat(t, -3, lib.shape(q)[-3] // lib.shape(t)[-3]) for t in (k, v))
+    flags = lib.BP_CAUSAL if is_causal else 0
+    if attn_mask is None:
+        return lib.bp_attention(q, k, v, flags, scale or 0.0)
+    return lib.bp_attention_masked(q, k, v, attn_mask, flags, scale or 0.0)
+
+
+# --- index ----------------------------------------------------------------------------------------
+
+
+@of("gather", "take_along_dim")
+def gather(lib, x, dim, index, sparse_grad=False):
+    if not rank(lib, x):
+        absent("an axis of a scalar")
+    sizes = list(lib.shape(index))
+    sizes[dim] = lib.shape(x)[dim]
+    if sizes != list(lib.shape(x)):
+        x = cut(lib, x, sizes)
+    return lib.bp_take_along(x, dim, index)
+
+
+def from_front(lib, index, n):
+    """An index of ours is not negative."""
+    at = lib.read(index)
+    return lib.tensor(np.where(at < 0, at + n, at))
+
+
+def cut(lib, x, sizes):
+    """PyTorch lets an index be smaller than what it chooses from."""
+    for a, (want, have) in enumerate(zip(sizes, lib.shape(x))):
+        if want != have:
+            x = lib.bp_slice(x, a, 0, want, 1)
+    return x
+
+
+@of("take_along_dim")
+def take_along_dim(lib, x, index, dim=None):
+    index = from_front(lib, index, count(lib.shape(x)) if dim is None else lib.shape(x)[dim])
+    if dim is None:
+        return lib.bp_take_along(reshape(lib, x, [-1]), 0, reshape(lib, index, [-1]))
+    n, sx, si = dim % rank(lib, x), list(lib.shape(x)), list(lib.shape(index))
+    both = list(np.broadcast_shapes(sx[:n] + [1] + sx[n + 1:], si[:n] + [1] + si[n + 1:]))
+    x = lib.bp_expand(x, both[:n] + [sx[n]] + both[n + 1:])
+    index = lib.bp_expand(index, both[:n] + [si[n]] + both[n + 1:])
+    return lib.bp_take_along(x, dim, index)
+
+
+@of("scatter_add")
+def scatter_add(lib, x, dim, index, src):
+    if not rank(lib, x):
+        absent("an axis of a scalar")
+    src = cut(lib, src, lib.shape(index))
+    y = lib.bp_add_along(src, dim, index, lib.shape(x)[dim])
+    n = dim % rank(lib, x)
+    after = [0 if a == n else h - w for a, (h, w) in enumerate(zip(lib.shape(x), lib.shape(y)))]
+    return lib.bp_add(x, pad(lib, y, [0] * len(after), after))
+
+
+@of("index_select")
+def index_select(lib, x, dim, index):
+    if not rank(lib, x) or not rank(lib, index):
+        absent("an axis of a scalar")
+    return lib.bp_take(x, dim, index)
+
+
+@of("index_add")
+def index_add(lib, x, dim, index, source, alpha=1):
+    if not rank(lib, x):
+        absent("an axis of a scalar")
+    rows = lib.bp_scatter_rows(move(lib, source, dim, 0), index, lib.shape(x)[dim])
+    return lib.bp_add(x, lib.bp_scale(move(lib, rows, 0, dim), alpha))
+
+
+@of("take")
+def take(lib, x, index):
+    return lib.bp_take(reshape(lib, x, [-1]), 0, from_front(lib, index, count(lib.shape(x))))
+
+
+@of("nn.functional.embedding")
+def embedding(lib, index, table, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
+    if max_norm is not None or scale_grad_by_freq or padding_idx is not None or sparse:
+        absent("padding, a norm, or scaled gradients")
+    return lib.bp_take(table, 0, index)
+
+
+# --- losses ---------------------------------------------------------------------------------------
+
+
+def reduce(lib, each, reduction):
+    if reduction == "none":
+        return each
+    total = lib.bp_sum(each)
+    return total if reduction == "sum" else lib.bp_scale(total, 1 / max(1, count(lib.shape(each))))
