@@ -129,7 +129,7 @@ static __attribute__((noinline)) void make_terms(real *x, int64_t keys, const re
 {
     for (int64_t p = 0; p < keys; p++)
         EACH_QUERY
-            x[p * QUERIES + j] = bpi_exp(x[p * QUERIES + j] - base[j]);
+            x[p * QUERIES + j] = exp_of(x[p * QUERIES + j] - base[j]);
 }
 
 /* The keys that a strip may look at. */
@@ -158,7 +158,7 @@ static void take_in(running *s, real *x, int64_t keys, real shrunk[QUERIES])
     EACH_QUERY
     {
         base[j] = max[j] == -(real)INFINITY ? 0 : max[j];
-        shrunk[j] = bpi_exp(s->max[j] - base[j]);
+        shrunk[j] = exp_of(s->max[j] - base[j]);
         s->sum[j] *= (double)shrunk[j];
         s->max[j] = max[j];
     }
@@ -210,7 +210,7 @@ static void forward_strip(const job *w, int64_t h, int64_t strip)
     scale_rows(y, at.queries, w->e, factor);
     real *log_sum = w->log_sum ? w->log_sum + h * w->n_q + at.q : NULL;
     for (int64_t j = 0; log_sum && j < at.queries; j++)
-        log_sum[j] = s.sum[j] == 0 ? (real)INFINITY : s.max[j] + bpi_log((real)s.sum[j]);
+        log_sum[j] = s.sum[j] == 0 ? (real)INFINITY : s.max[j] + log_of((real)s.sum[j]);
 }
 
 /* --- backward -------------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@ static void forward_block(void *arg, int64_t block)
         real *y = bpi_row(&w->y, r);
         int64_t n = w->causal ? at_most(r % w->causal + 1, w->x.size) : w->x.size;
         real max = bpi_run_max(x, n), base = max == -(real)INFINITY ? 0 : max;
-        BPI_EACH(n, y[i] = bpi_exp(x[i] - base))
+        BPI_EACH(n, y[i] = exp_of(x[i] - base))
         double sum = bpi_run_sum(y, n);
         real factor = sum == 0 ? 0 : (real)(1 / sum);
         BPI_EACH(n, y[i] *= factor)
