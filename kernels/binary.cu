@@ -16,24 +16,38 @@ namespace bpi {
             return d;                                                \
         }                                                            \
     };
-#define BPI_BINARY(op, saved, tested, value, a_slope, b_slope, a_composed, b_composed) \
+#define BPI_CHOICE(op, types, tested, value)                                            \
     template <typename real> struct op##_value {                                       \
         __device__ real operator()(real a, real b) const { real y; value; return y; }  \
-    };                                                                                 \
-    SLOPE(op##_a_slope, da, a_slope)                                                   \
+    };
+#define BPI_BINARY(op, types, saved, tested, value, a_slope, b_slope, ...) \
+    BPI_CHOICE(op, types, tested, value)                                   \
+    SLOPE(op##_a_slope, da, a_slope)                                       \
     SLOPE(op##_b_slope, db, b_slope)
 #include "door/binary.def"
 
 template <typename T, template <typename> class F, int IN>
-static bp_status run(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+static bp_status reals(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
 {
+    return elementwise<T, T, IN>(ex, F<T>{}, *out, in);
+}
+
+/* The kernels of i32 are in the table of f32. */
+template <typename T, template <typename> class F, int IN>
+static bp_status ints(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+{
+    if constexpr (sizeof(T) == sizeof(int32_t))
+        if (out->dtype == BP_I32)
+            return elementwise<int32_t, int32_t, IN>(ex, F<int32_t>{}, *out, in);
     return elementwise<T, T, IN>(ex, F<T>{}, *out, in);
 }
 
 } // namespace bpi
 
-#define BPI_BINARY(op, ...)                                              \
-    BPI_CUDA_OP(op, {bpi::run<T, bpi::op##_value, 2>, BPI_ANY, nullptr},   \
-                {bpi::run<T, bpi::op##_a_slope, 3>, BPI_ANY, nullptr},     \
-                {bpi::run<T, bpi::op##_b_slope, 3>, BPI_ANY, nullptr});
+#define BPI_CHOICE(op, types, ...) \
+    BPI_CUDA_OP(op, {bpi::types<T, bpi::op##_value, 2>, BPI_ANY, nullptr});
+#define BPI_BINARY(op, types, ...)                                        \
+    BPI_CUDA_OP(op, {bpi::types<T, bpi::op##_value, 2>, BPI_ANY, nullptr}, \
+                {bpi::reals<T, bpi::op##_a_slope, 3>, BPI_ANY, nullptr},   \
+                {bpi::reals<T, bpi::op##_b_slope, 3>, BPI_ANY, nullptr});
 #include "door/binary.def"

@@ -161,6 +161,14 @@ __device__ static inline float tanh_of(float x) { return tanhf(x); }
 __device__ static inline double tanh_of(double x) { return tanh(x); }
 __device__ static inline float normal_cdf_of(float x) { return normcdff(x); }
 __device__ static inline double normal_cdf_of(double x) { return normcdf(x); }
+__device__ static inline float sin_of(float x) { return sinf(x); }
+__device__ static inline double sin_of(double x) { return sin(x); }
+__device__ static inline float cos_of(float x) { return cosf(x); }
+__device__ static inline double cos_of(double x) { return cos(x); }
+__device__ static inline float erf_of(float x) { return erff(x); }
+__device__ static inline double erf_of(double x) { return erf(x); }
+__device__ static inline float pow_of(float x, float p) { return powf(x, p); }
+__device__ static inline double pow_of(double x, double p) { return pow(x, p); }
 __device__ static inline float fma_of(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ static inline double fma_of(double a, double b, double c) { return fma(a, b, c); }
 __device__ static inline float sqrt_of(float x) { return sqrtf(x); }
@@ -176,6 +184,13 @@ template <typename T> __device__ static inline T normal_pdf_of(T x)
 {
     const T a = abs_of(x) > 40 ? 40 : abs_of(x), square = a * a, lost = fma_of(a, a, -square);
     return exp_of(T(-0.5) * square) * (1 - T(0.5) * lost) * T(0.398942280401432677939946);
+}
+
+/* e^(-x^2), likewise. */
+template <typename T> __device__ static inline T exp_minus_square_of(T x)
+{
+    const T a = abs_of(x) > 40 ? 40 : abs_of(x), square = a * a, lost = fma_of(a, a, -square);
+    return exp_of(-square) * (1 - lost);
 }
 
 } // namespace bpi

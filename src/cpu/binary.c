@@ -4,6 +4,7 @@
 #include "cpu/vmath.h"
 #include "door/formulas.h"
 
+#define VALUE(T, formula) const T a = u[i], b = v[i]; T y; formula; out[i] = y
 #define SLOPE(d, formula)                                                                      \
     const real dy = u[i], a = v[i], b = w[i];                                                  \
     real d;                                                                                    \
@@ -11,14 +12,30 @@
     formula;                                                                                   \
     out[i] = d
 
-#define BPI_BINARY(op, saved, tested, value, a_slope, b_slope, a_composed, b_composed)         \
-    BPI_RUN(op##_value, real, real, const real a = u[i], b = v[i]; real y; value; out[i] = y)  \
+/* The kernels of i32 are in the table of f32. */
+#if BPI_F64
+#define FORWARD_ints(op, value) FORWARD_reals(op, value)
+#else
+#define FORWARD_ints(op, value)                                                                \
+    BPI_RUN(op##_value, real, real, VALUE(real, value))                                        \
+    BPI_RUN(op##_int, int32_t, int32_t, VALUE(int32_t, value))                                 \
+    BPI_ELEMENTWISE(op##_forward, out->dtype == BP_I32 ? op##_int : op##_value, BPI_GRAIN, 2,  \
+                    NULL)
+#endif
+#define FORWARD_reals(op, value)                                                               \
+    BPI_RUN(op##_value, real, real, VALUE(real, value))                                        \
+    BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN, 2, NULL)
+
+#define BPI_BINARY(op, types, saved, tested, value, a_slope, b_slope, a_composed, b_composed)  \
+    FORWARD_##types(op, value)                                                                 \
     BPI_RUN(op##_a_slope, real, real, SLOPE(da, a_slope))                                      \
     BPI_RUN(op##_b_slope, real, real, SLOPE(db, b_slope))                                      \
-    BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN, 2, NULL)                              \
     BPI_ELEMENTWISE(op##_a, op##_a_slope, BPI_GRAIN, 3, NULL)                                  \
     BPI_ELEMENTWISE(op##_b, op##_b_slope, BPI_GRAIN, 3, NULL)                                  \
     BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY},        \
                                [BPI_BACKWARD] = {.fn = op##_a, .layout = BPI_ANY},             \
                                [BPI_BACKWARD_PARAMS] = {.fn = op##_b, .layout = BPI_ANY}}};
+#define BPI_CHOICE(op, types, tested, value)                                                   \
+    FORWARD_##types(op, value)                                                                 \
+    BPI_CPU_OP(op) = {.slot[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY}};
 #include "door/binary.def"

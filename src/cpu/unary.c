@@ -1,20 +1,35 @@
 /* The kernels of unary.def: y = f(x), and dx = f(dy, x or y). A formula becomes the body of a run
  * (elementwise.h). Floor: 2 elements of memory traffic an element, 3 backward. */
 #include "cpu/elementwise.h"
-#include "cpu/vmath.h"
+#include "cpu/normal.h"
 #include "door/formulas.h"
 
 #define K(params) ((const bpi_elementwise_params *)(params))->k
 
+/* A run that knows whether x, which is `from`, goes far, if its formula asks (vmath.h): else the
+ * question is dropped by the compiler. */
+#define RUN(name, from, ...)                                                                 \
+    static void name(void *to, const void *const in[BPI_INPUTS], int64_t n, const double *k) \
+    {                                                                                        \
+        real *out = to;                                                                      \
+        const real *u = in[0], *v = in[1], p_value = (real)k[0], q_value = (real)k[1];       \
+        const int goes_far = bpi_goes_far(from, n);                                          \
+        (void)v, (void)p_value, (void)q_value, (void)goes_far;                               \
+        BPI_INDEPENDENT                                                                      \
+        for (int64_t i = 0; i < n; i++) {                                                    \
+            __VA_ARGS__;                                                                     \
+        }                                                                                    \
+    }
+
 #define BPI_UNARY_OP(op, p, tp, q, tq, wanted, saved, tested, value, slope, composed)        \
-    BPI_RUN(op##_value, real, real,                                                          \
-            const real p = (real)k[0], q = (real)k[1], x = u[i]; real y;                     \
-            (void)p, (void)q; value; out[i] = y)                                             \
-    BPI_RUN(op##_slope, real, real,                                                          \
-            const real p = (real)k[0], q = (real)k[1], dy = u[i], saved = v[i]; real dx;     \
-            (void)p, (void)q, (void)dy, (void)saved; slope; out[i] = dx)                     \
-    BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN_EXP, 1, K(params))                  \
-    BPI_ELEMENTWISE(op##_backward, op##_slope, BPI_GRAIN_EXP, 2, K(params))                 \
+    RUN(op##_value, u,                                                                       \
+        const real p = p_value, q = q_value, x = u[i]; real y;                               \
+        (void)p, (void)q, (void)x; value; out[i] = y)                                        \
+    RUN(op##_slope, v,                                                                       \
+        const real p = p_value, q = q_value, dy = u[i], saved = v[i]; real dx;                \
+        (void)p, (void)q, (void)dy, (void)saved; slope;  out[i] = dx)                        \
+    BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN_EXP, 1, K(params))                   \
+    BPI_ELEMENTWISE(op##_backward, op##_slope, BPI_GRAIN_EXP, 2, K(params))                  \
     BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY},      \
                                [BPI_BACKWARD] = {.fn = op##_backward, .layout = BPI_ANY}}};
 #include "door/unary.def"

@@ -1,5 +1,5 @@
 /* exp_of(x) and its kin: functions over `real`, for loops that the compiler vectorises. At most 2
- * ulp: exp, expm1, log, log1p; at most 3: tanh; at most 5: the normal distribution.
+ * ulp: exp, expm1, log, log1p, sin, cos; at most 3: tanh. The normal distribution: normal.h.
  *
  * Branch-free: each function is arithmetic, integer adds and shifts, and selects, all of which
  * every instruction level has. Right at NaN, infinities, zeros, overflow, and with denormal inputs
@@ -10,11 +10,11 @@
  * log     x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = 2 atanh(s), s = f / (2 + f)
  * log1p   log u + (x - (u - 1)) / u with u = 1 + x as rounded
  * tanh    t / (t + 2) = 1 - 2 / (t + 2) with t = expm1(2 |x|), and the sign of x
- * normal  P(N > x) = e^(-x^2 / 2) F(s) / (1 + x) for x >= 0, s = (x - 4) / (x + 4)
+ * sin     x = n pi/2 + r, |r| <= pi/4, pi/2 in three parts; r + r^3 S(r^2), 1 - r^2/2 + r^4 C(r^2)
  *
  * Cody and Waite, "Software Manual for the Elementary Functions", 1980 (ln2 in two parts); Tang,
- * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions"; Shepherd and Laframboise, Math.
- * Comp. 36 (1981) (the map s). Q and L are minimax fits, F is a Chebyshev one. */
+ * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions". Q and L are minimax fits, S and
+ * C Chebyshev ones. */
 #ifndef BPI_CPU_VMATH_H
 #define BPI_CPU_VMATH_H
 
@@ -40,8 +40,6 @@ typedef uint64_t bpi_bits;
 #define BPI_EXP_MIN (-746.0)  /* e^-746 is less than half the least denormal */
 #define BPI_EXPM1_MIN (-40.0) /* expm1(-40) rounds to -1 */
 #define BPI_EXPM1_TINY 0x1p-54
-#define BPI_NORMAL_MAX 39.0   /* P(N > 39) is less than half the least denormal */
-#define BPI_HALF_MANTISSA 27  /* bits; what is above them has an exact square */
 
 #else
 
@@ -58,8 +56,6 @@ typedef uint32_t bpi_bits;
 #define BPI_EXP_MIN (-104.5f)
 #define BPI_EXPM1_MIN (-20.0f)
 #define BPI_EXPM1_TINY 0x1p-25f
-#define BPI_NORMAL_MAX 14.5f
-#define BPI_HALF_MANTISSA 12
 
 #endif
 
@@ -212,78 +208,89 @@ static inline real tanh_of(real x)
     return copysign_of(small ? q : 1 - q, x);
 }
 
-/* --- the normal distribution ----------------------------------------------------------------- */
-
-/* e^(-x^2 / 2), |x| <= BPI_NORMAL_MAX; the square is a sum: a rounded one would cost e^ of it as
- * many ulp as the exponent is large. */
-static inline real bpi_exp_half_square(real x)
-{
-    real part = bpi_from_bits(bpi_to_bits(x) >> BPI_HALF_MANTISSA << BPI_HALF_MANTISSA);
-    real high = (real)-0.5 * part * part, low = (real)-0.5 * (x - part) * (x + part);
-    real n = bpi_fma(high + low, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
-    return bpi_exp_scaled(n, bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, high) + low));
-}
-
-/* F(s) = (1 + x) e^(x^2 / 2) P(N > x). Error: 2^-59 (f64), 2^-30 (f32), relative. */
-static inline real bpi_normal_tail(real s)
-{
+/* The C library's, of one number at a time. */
 #if BPI_F64
-    real f = -0x1.27d09cdb8ab3cp-32;
-    f = bpi_fma(f, s, -0x1.79b7299482a66p-30);
-    f = bpi_fma(f, s, -0x1.c44a8a96afb08p-31);
-    f = bpi_fma(f, s, 0x1.23b492a257e71p-27);
-    f = bpi_fma(f, s, 0x1.25b676071a9fbp-26);
-    f = bpi_fma(f, s, -0x1.96be7ba65fdf6p-26);
-    f = bpi_fma(f, s, -0x1.ddd5e9dbd62aap-24);
-    f = bpi_fma(f, s, 0x1.5d9b80e796930p-28);
-    f = bpi_fma(f, s, 0x1.28c14309bea5dp-21);
-    f = bpi_fma(f, s, 0x1.aff2e829d1fb2p-22);
-    f = bpi_fma(f, s, -0x1.5ec7826162312p-19);
-    f = bpi_fma(f, s, -0x1.cc8b3aa38ebcep-19);
-    f = bpi_fma(f, s, 0x1.c9402f0f1ee28p-17);
-    f = bpi_fma(f, s, 0x1.648343e709296p-16);
-    f = bpi_fma(f, s, -0x1.707bb65ad4fb4p-14);
-    f = bpi_fma(f, s, -0x1.8c11ab7ae4335p-14);
-    f = bpi_fma(f, s, 0x1.6c538315921d0p-11);
-    f = bpi_fma(f, s, -0x1.2b7f5e21dc7d5p-12);
-    f = bpi_fma(f, s, -0x1.47d5fc747c5bep-8);
-    f = bpi_fma(f, s, 0x1.25dd720607130p-6);
-    f = bpi_fma(f, s, -0x1.07c3c2582be60p-5);
-    f = bpi_fma(f, s, 0x1.d4969f10dfdbap-6);
-    f = bpi_fma(f, s, 0x1.cabd72a60f8e4p-7);
-    f = bpi_fma(f, s, -0x1.8c18f2086e349p-4);
-    return bpi_fma(f, s, 0x1.e361ea6fba141p-2);
+static inline real pow_of(real x, real p) { return pow(x, p); }
+static inline real bpi_far_sin(real x) { return sin(x); }
+static inline real bpi_far_cos(real x) { return cos(x); }
 #else
-    real f = -0x1.82832ap-17f;
-    f = bpi_fma(f, s, -0x1.a2c2a4p-14f);
-    f = bpi_fma(f, s, -0x1.3087bp-14f);
-    f = bpi_fma(f, s, 0x1.74aeep-11f);
-    f = bpi_fma(f, s, -0x1.303e52p-12f);
-    f = bpi_fma(f, s, -0x1.48303p-8f);
-    f = bpi_fma(f, s, 0x1.25de48p-6f);
-    f = bpi_fma(f, s, -0x1.07c24p-5f);
-    f = bpi_fma(f, s, 0x1.d496b4p-6f);
-    f = bpi_fma(f, s, 0x1.cabd2ap-7f);
-    f = bpi_fma(f, s, -0x1.8c18f2p-4f);
-    return bpi_fma(f, s, 0x1.e361eap-2f);
+static inline real pow_of(real x, real p) { return powf(x, p); }
+static inline real bpi_far_sin(real x) { return sinf(x); }
+static inline real bpi_far_cos(real x) { return cosf(x); }
 #endif
+
+/* --- sine and cosine ------------------------------------------------------------------------- */
+
+#define BPI_NEAR 0x1p20 /* as far n and its products with the parts of pi/2 are exact */
+
+/* r of x and the low bits of n, |x| <= BPI_NEAR; in f64 for both types. */
+static inline real bpi_quadrant(real x, uint32_t *n)
+{
+    union {
+        double number;
+        uint64_t bits;
+    } t = {(double)x * 0x1.45f306dc9c883p-1 + 0x1.8p52};
+    double k = t.number - 0x1.8p52, high = (double)x - k * 0x1.921fb544p0;
+    double middle = k * 0x1.0b4611a6p-34, r = high - middle;
+    double lost = (high - r) - middle;
+    *n = (uint32_t)t.bits;
+    return (real)(r + (lost - k * 0x1.3198a2e037073p-69));
 }
 
-/* e^(-x^2 / 2) / sqrt(2 pi). */
-static inline real normal_pdf_of(real x)
+static inline real bpi_sin_of_quadrant(real r, uint32_t n)
 {
-    real a = abs_of(x);
-    a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
-    return bpi_exp_half_square(a) * (real)0.398942280401432677939946;
+    real z = r * r;
+#if BPI_F64
+    real s = 0x1.5e0a4fc156636p-33, c = -0x1.907cd8ff4957dp-37;
+    s = bpi_fma(s, z, -0x1.ae6008d113ff5p-26);
+    s = bpi_fma(s, z, 0x1.71de37946ed68p-19);
+    s = bpi_fma(s, z, -0x1.a01a019e820aep-13);
+    s = bpi_fma(s, z, 0x1.1111111110babp-7);
+    s = bpi_fma(s, z, -0x1.5555555555555p-3);
+    c = bpi_fma(c, z, 0x1.1eeb67d026c7dp-29);
+    c = bpi_fma(c, z, -0x1.27e4fa16cc2cep-22);
+    c = bpi_fma(c, z, 0x1.a01a019f4ddfdp-16);
+    c = bpi_fma(c, z, -0x1.6c16c16c16963p-10);
+    c = bpi_fma(c, z, 0x1.5555555555555p-5);
+#else
+    real s = -0x1.9ac856p-13f, c = 0x1.9bd786p-16f;
+    s = bpi_fma(s, z, 0x1.110c26p-7f);
+    s = bpi_fma(s, z, -0x1.555552p-3f);
+    c = bpi_fma(c, z, -0x1.6c12dp-10f);
+    c = bpi_fma(c, z, 0x1.555554p-5f);
+#endif
+    real sine = bpi_fma(r * z, s, r), half = (real)0.5 * z, high = 1 - half;
+    real cosine = high + bpi_fma(z * z, c, (1 - high) - half);
+    real y = n & 1 ? cosine : sine;
+    return n & 2 ? -y : y;
 }
 
-/* P(N <= x): the smaller tail is computed, so that neither loses its digits. */
-static inline real normal_cdf_of(real x)
+static inline real bpi_sin(real x)
 {
-    real a = abs_of(x);
-    a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
-    real tail = bpi_exp_half_square(a) * bpi_normal_tail((a - 4) / (a + 4)) / (1 + a);
-    return x > 0 ? 1 - tail : tail;
+    uint32_t n;
+    real r = bpi_quadrant(x, &n);
+    return x == 0 ? x : bpi_sin_of_quadrant(r, n); /* keeps the sign of 0 */
 }
+
+static inline real bpi_cos(real x)
+{
+    uint32_t n;
+    real r = bpi_quadrant(x, &n);
+    return bpi_sin_of_quadrant(r, n + 1);
+}
+
+/* Whether one of n numbers is too large for bpi_sin. */
+static inline int bpi_goes_far(const real *x, int64_t n)
+{
+    int far = 0;
+    for (int64_t i = 0; i < n; i++)
+        far |= abs_of(x[i]) > (real)BPI_NEAR;
+    return far;
+}
+
+/* `goes_far` says of the whole loop whether one does: the compiler makes two loops, and the one
+ * without calls a vector loop. */
+#define sin_of(x) (goes_far && abs_of(x) > (real)BPI_NEAR ? bpi_far_sin(x) : bpi_sin(x))
+#define cos_of(x) (goes_far && abs_of(x) > (real)BPI_NEAR ? bpi_far_cos(x) : bpi_cos(x))
 
 #endif

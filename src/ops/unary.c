@@ -16,6 +16,27 @@ static bp_tensor *density(bp_tensor *x)
     return bp_scale(bp_exp(bp_scale(bp_mul(x, x), -0.5)), 0.398942280401432677939946);
 }
 
+/* 1 - y */
+static bp_tensor *one_minus(bp_tensor *y)
+{
+    return bp_shift(bp_scale(y, -1), 1);
+}
+
+/* dy where lo <= x <= hi, else 0 */
+static bp_tensor *inside(bp_tensor *dy, bp_tensor *x, double lo, double hi)
+{
+    return bp_gate(dy, bp_equal(x, bp_clamp(x, lo, hi)));
+}
+
+static bp_tensor *through_bend(bp_tensor *dy, bp_tensor *x)
+{
+    const double a = 1.59576912160573071, b = 0.0713548162726009; /* as in formulas.h */
+    bp_tensor *square = bp_square(x);
+    bp_tensor *s = bp_sigmoid(bp_mul(x, bp_shift(bp_scale(square, b), a)));
+    bp_tensor *slope = bp_mul(bp_mul(s, one_minus(s)), bp_shift(bp_scale(square, 3 * b), a));
+    return bp_mul(dy, bp_add(s, bp_mul(x, slope)));
+}
+
 /* --- what rules share ------------------------------------------------------------------------ */
 
 /* dx by the op's own kernel, from dy and what it has saved. */

@@ -53,7 +53,7 @@ static bp_tensor *batch_norm(const graph_value *v, bp_tensor *const *in)
         return any(g, v) && within(g, v, 0, APPLY(FIRST_TWO, UNPACK tested));       \
     }
 #include "door/unary.def"
-#define BPI_BINARY(name, saved, tested, ...)                                        \
+#define BPI_BINARY_OP(name, types, saved, tested, ...)                                  \
     static bool name##_inputs(graph *g, graph_value *v)                             \
     {                                                                               \
         return two(g, v) && in_domain(g, v, APPLY(ALL_FOUR, UNPACK tested));        \

@@ -1,9 +1,9 @@
-/* The functions of cpu/vmath.h against the long double functions of the C library.
+/* The functions of cpu/vmath.h and normal.h against the long double functions of the C library.
  *
  * Compiled once per compute type and instruction level, with the flags of a kernel file; values go
  * through loops, so that it is the vectorised code that is tested. An error is counted in units in
  * the last place of the exact result; infinity counts as the number after the largest. */
-#include "cpu/vmath.h"
+#include "cpu/normal.h"
 #include "check.h"
 #include "door/philox.h"
 
@@ -43,11 +43,15 @@ typedef struct function {
         for (int64_t i = 0; i < n; i++)                                             \
             y[i] = name##_of(x[i]);                                                 \
     }
+#define goes_far bpi_goes_far(x, n)
 RUN(exp)
 RUN(expm1)
 RUN(log)
 RUN(log1p)
 RUN(tanh)
+RUN(sin)
+RUN(cos)
+RUN(erf)
 RUN(normal_pdf)
 RUN(normal_cdf)
 
@@ -69,8 +73,11 @@ static function functions[] = {
     {.name = "log", .run = run_log, .exact = logl, .bound = 2},
     {.name = "log1p", .run = run_log1p, .exact = log1pl, .bound = 2},
     {.name = "tanh", .run = run_tanh, .exact = tanhl, .bound = 3},
+    {.name = "sin", .run = run_sin, .exact = sinl, .bound = 2},
+    {.name = "cos", .run = run_cos, .exact = cosl, .bound = 2},
+    {.name = "erf", .run = run_erf, .exact = erfl, .bound = 3},
     {.name = "normal_pdf", .run = run_normal_pdf, .exact = normal_pdfl, .bound = 3},
-    {.name = "normal_cdf", .run = run_normal_cdf, .exact = normal_cdfl, .bound = 5}};
+    {.name = "normal_cdf", .run = run_normal_cdf, .exact = normal_cdfl, .bound = 4}};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
 static long double ulp_of(long double exact)
@@ -193,6 +200,9 @@ static void test_special_values(void)
         {nan, inf, -1, 0, -(real)0, inf, -1, LEAST, -LEAST},
         {nan, inf, nan, -inf, -inf, (real)logl(LARGEST), nan, (real)logl(LEAST), nan},
         {nan, inf, nan, 0, -(real)0, (real)logl(LARGEST), nan, LEAST, -LEAST},
+        {nan, 1, -1, 0, -(real)0, 1, -1, LEAST, -LEAST},
+        {nan, nan, nan, 0, -(real)0, (real)sinl(LARGEST), (real)-sinl(LARGEST), LEAST, -LEAST},
+        {nan, nan, nan, 1, 1, (real)cosl(LARGEST), (real)cosl(LARGEST), 1, 1},
         {nan, 1, -1, 0, -(real)0, 1, -1, LEAST, -LEAST},
         {nan, 0, 0, peak, peak, 0, 0, peak, peak},
         {nan, 1, 0, (real)0.5, (real)0.5, 1, 0, (real)0.5, (real)0.5}};

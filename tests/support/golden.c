@@ -155,7 +155,7 @@ static struct {
 } wanted[] = {
 #define BPI_UNARY_OP(name, ...) {#name, false},
 #include "door/unary.def"
-#define BPI_BINARY(name, ...) {#name, false},
+#define BPI_BINARY_OP(name, ...) {#name, false},
 #include "door/binary.def"
 };
 enum { WANTED = sizeof wanted / sizeof *wanted };
