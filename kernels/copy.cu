@@ -1,7 +1,8 @@
-/* copy: the same values in another layout, or as real. Forward: x -> y of equal shapes and any
- * strides: the same dtype, whose bits are kept, or any dtype to real. Floor: each element once read
- * and once written. The truth: src/cpu/copy.c. The rule: src/ops/copy.c. */
+/* copy: the same values in another layout, or in another dtype. Forward: x -> y of equal shapes and
+ * any strides: the same dtype, whose bits are kept, or any to any other. Floor: each element once
+ * read and once written. The truth: src/cpu/copy.c. The rule: src/ops/copy.c. */
 #include "elementwise.cuh"
+#include "door/formulas.h"
 #include "small.cuh"
 
 namespace bpi {
@@ -14,6 +15,29 @@ template <typename Y, typename A>
 static bp_status cast(bp_exec *ex, const bp_view &y, const bp_view &x)
 {
     return elementwise<Y, A, 1>(ex, Cast<Y, A>{}, y, &x);
+}
+
+template <typename A> struct ToI32 {
+    __device__ int32_t operator()(A a) const { return i32_of(a); }
+};
+template <typename A> struct ToU8 {
+    __device__ uint8_t operator()(A a) const { return u8_of(a); }
+};
+struct I32ToU8 {
+    __device__ uint8_t operator()(int32_t a) const
+    {
+        return (uint8_t)(a < 0 ? 0 : a > 255 ? 255 : a);
+    }
+};
+
+template <typename T>
+static bp_status to_integer(bp_exec *ex, const bp_view &y, const bp_view &x)
+{
+    if (y.dtype == BP_I32)
+        return x.dtype == BP_U8 ? cast<int32_t, uint8_t>(ex, y, x)
+                                : elementwise<int32_t, T, 1>(ex, ToI32<T>{}, y, &x);
+    return x.dtype == BP_I32 ? elementwise<uint8_t, int32_t, 1>(ex, I32ToU8{}, y, &x)
+                             : elementwise<uint8_t, T, 1>(ex, ToU8<T>{}, y, &x);
 }
 
 /* Integers, so that no NaN is changed on the way. */
@@ -61,8 +85,8 @@ static bp_status copy_forward(bp_exec *ex, const bp_view *in, const bp_view *out
         return small_copy(ex, *out, *in, count);
     if (in->dtype == out->dtype)
         return copy_bits(ex, *out, *in);
-    if (out->dtype != (sizeof(T) == 8 ? BP_F64 : BP_F32))
-        return BP_ERR_UNSUPPORTED;
+    if (out->dtype == BP_I32 || out->dtype == BP_U8)
+        return to_integer<T>(ex, *out, *in);
     if (count > 0 && small_count(*in) == count)
         return small_cast(ex, *out, *in, count);
     switch (in->dtype) {

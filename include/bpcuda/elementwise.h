@@ -41,6 +41,10 @@ BP_API bp_tensor *bp_logical_or(bp_tensor *a, bp_tensor *b);
  * da = dy where a passed; g has no gradient. */
 BP_API bp_tensor *bp_gate(bp_tensor *a, bp_tensor *g);
 
+/* y = a where c is not 0 (NaN is not), else b; of one dtype, real or i32; all three broadcast.
+ * da = dy where a was taken, db = dy elsewhere, summed over what was broadcast; c has no gradient. */
+BP_API bp_tensor *bp_where(bp_tensor *c, bp_tensor *a, bp_tensor *b);
+
 /* --- of one operand -------------------------------------------------------------------------- */
 
 /* Of one operand; real; NaN gives NaN. "n ulp" is the error on the CPU at most, 2 where nothing is
@@ -80,11 +84,12 @@ BP_API bp_tensor *bp_gelu(bp_tensor *x);
 BP_API bp_tensor *bp_gelu_tanh(bp_tensor *x);
 
 /* With numbers; real. A number that is refused is BP_ERR_ARG. */
+BP_API bp_tensor *bp_neg(bp_tensor *x);                  /* y = -x, as bp_scale; dx = -dy */
 BP_API bp_tensor *bp_scale(bp_tensor *x, double factor); /* y = factor x; dx = factor dy */
 BP_API bp_tensor *bp_shift(bp_tensor *x, double by);     /* y = x + by; dx = dy */
 /* y = x^p, NaN where x < 0 and p is not whole, 1 ulp; dx = dy p x^(p - 1), 0 where p is 0. */
 BP_API bp_tensor *bp_power(bp_tensor *x, double p);
-/* y = lo where x < lo, hi where x > hi, else x, lo <= hi; dx = dy where lo <= x <= hi, else 0. */
+/* y = lo where x < lo, hi where x > hi, else x, lo <= hi; dx = dy where lo < x < hi, else 0. */
 BP_API bp_tensor *bp_clamp(bp_tensor *x, double lo, double hi);
 /* y = 1 where x > at, else 0; of NaN NaN. A step has no gradient: dx = 0, and nothing is trained
  * through it. */
@@ -98,7 +103,9 @@ BP_API bp_tensor *bp_elu(bp_tensor *x, double alpha);
  * dx = dy (1.7159 2/3 (1 - t) (1 + t) + a), t = tanh(2 x / 3). */
 BP_API bp_tensor *bp_scaled_tanh(bp_tensor *x, double a);
 
-/* The same values in another dtype: real to real, u8 or i32 to real. dx is cast back. */
+/* The same values in another dtype, any to any. From a real to i32 or u8: towards 0, and what is out
+ * of the dtype's range becomes its end, NaN 0; from i32 to u8 likewise. dx is cast back; through an
+ * integer there is none. */
 BP_API bp_tensor *bp_cast(bp_tensor *x, bp_dtype dtype);
 
 #ifdef __cplusplus

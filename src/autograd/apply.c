@@ -189,7 +189,7 @@ static bool run(bp_context *ctx, const bp_op *op, bp_tensor *const *in, const vo
         return bpi_compose(ctx, op, in, params, NULL, out) == BP_OK;
     if (!infer(ctx, op, in_view, params, out_view))
         return false;
-    record = record && !ctx->no_grad;
+    record = record && !ctx->no_grad && bpi_is_real(out_view[0].dtype); /* integers have none */
     bp_tensor *aux = NULL;
     bool done;
     if (op->flags & BPI_OP_IS_VIEW) {

@@ -1,16 +1,16 @@
-/* copy: the same values in another layout, or as real. Forward: x -> y of equal shapes and any
- * strides: the same dtype, whose bits are kept, or any dtype to real.
+/* copy: the same values in another layout, or in another dtype. Forward: x -> y of equal shapes and
+ * any strides: the same dtype, whose bits are kept, or any to any other.
  * Floor: each element once read and once written. The rule: src/ops/copy.c. */
 #include "cpu/elementwise.h"
+#include "cpu/vmath.h"
+#include "door/formulas.h"
 
 typedef uint32_t __attribute__((may_alias)) word4;
 typedef uint64_t __attribute__((may_alias)) word8;
 #if BPI_F64
 typedef float other;
-#define OTHER_DTYPE BP_F32
 #else
 typedef double other;
-#define OTHER_DTYPE BP_F64
 #endif
 
 BPI_RUN(copy_1, uint8_t, uint8_t, out[i] = u[i])
@@ -19,19 +19,30 @@ BPI_RUN(copy_8, word8, word8, out[i] = u[i])
 BPI_RUN(from_u8, real, uint8_t, out[i] = (real)u[i])
 BPI_RUN(from_i32, real, int32_t, out[i] = (real)u[i])
 BPI_RUN(from_other, real, other, out[i] = (real)u[i])
+BPI_RUN(to_i32, int32_t, real, out[i] = i32_of(u[i]))
+BPI_RUN(to_u8, uint8_t, real, out[i] = u8_of(u[i]))
+BPI_RUN(i32_of_u8, int32_t, uint8_t, out[i] = u[i])
+BPI_RUN(u8_of_i32, uint8_t, int32_t, out[i] = (uint8_t)(u[i] < 0 ? 0 : u[i] > 255 ? 255 : u[i]))
+
+/* From a real the table of which is asked, or between integers. */
+static bpi_run_fn to_integer(bp_dtype to, bp_dtype from)
+{
+    if (from == BPI_REAL_DTYPE)
+        return to == BP_I32 ? to_i32 : to_u8;
+    return to == BP_I32 ? i32_of_u8 : u8_of_i32;
+}
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    bpi_run_fn run = NULL;
+    bpi_run_fn run;
     if (in->dtype == out->dtype)
         run = in->dtype == BP_U8 ? copy_1 : in->dtype == BP_F64 ? copy_8 : copy_4;
     else if (out->dtype == BPI_REAL_DTYPE)
-        run = in->dtype == BP_U8          ? from_u8
-                : in->dtype == BP_I32       ? from_i32
-                : in->dtype == OTHER_DTYPE ? from_other
-                                            : NULL;
-    return run ? bpi_elementwise(ex, run, BPI_GRAIN, out, in, 1, NULL) : BP_ERR_UNSUPPORTED;
+        run = in->dtype == BP_U8 ? from_u8 : in->dtype == BP_I32 ? from_i32 : from_other;
+    else
+        run = to_integer(out->dtype, in->dtype);
+    return bpi_elementwise(ex, run, BPI_GRAIN, out, in, 1, NULL);
 }
 
 BPI_CPU_OP(copy) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};

@@ -20,7 +20,9 @@ typedef struct bpi_elementwise_params {
 
 /* add              forward: a, b -> y; also i32.
  * gate             forward: a, g -> y; y = a scale where !(g <= 0), else 0. Any strides.
- * copy             forward: x -> y, any strides, equal shapes. Same dtype, or any to real. */
+ * where            forward: c, a, b -> y of one dtype, real or i32, broadcast. Any strides.
+ * copy             forward: x -> y, any strides, equal shapes. Same dtype, or any to any other: a
+ *                  real to an integer is cut off and held in its range, NaN is 0. */
 typedef struct bpi_scale_params {
     double factor; /* scale: y = factor x; gate: see above */
 } bpi_scale_params;

@@ -1,5 +1,5 @@
-/* The same values in fresh packed memory, in the same dtype or converted to a real one; dx is cast
- * back. Public as bp_cast; bp_reshape of what is not packed uses it. Kernel: src/cpu/copy.c. */
+/* The same values in fresh packed memory, in the same dtype or converted to another; dx is cast back
+ * from a real one. Public as bp_cast; bp_reshape of what is not packed uses it. Kernel: src/cpu/copy.c. */
 #include "ops/rule.h"
 
 typedef struct cast_params {
@@ -9,9 +9,9 @@ typedef struct cast_params {
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
 {
     bp_dtype to = ((const cast_params *)params)->dtype;
-    if (to != in[0].dtype && !bpi_is_real(to))
-        return bpi_why(why, BP_ERR_DTYPE, "%s to %s: only f32 and f64 can be cast to",
-                       bp_dtype_name(in[0].dtype), bp_dtype_name(to));
+    if (to < BP_F32 || to > BP_I32)
+        return bpi_why(why, BP_ERR_DTYPE, "dtype %d: one of f32, f64, u8 and i32 is wanted",
+                       (int)to);
     bpi_view_packed(&out[0], to, in[0].shape);
     return BP_OK;
 }

@@ -48,8 +48,9 @@ static inline bp_status bpi_infer_broadcast(const bp_view *in, bp_view *out, cha
     bp_shape shape;
     if (in[0].dtype != in[1].dtype ||
         !(bpi_is_real(in[0].dtype) || (ints && in[0].dtype == BP_I32)))
-        return bpi_why(why, BP_ERR_DTYPE, "a is %s and b is %s: equal and real dtypes are wanted",
-                       bp_dtype_name(in[0].dtype), bp_dtype_name(in[1].dtype));
+        return bpi_why(why, BP_ERR_DTYPE, "a is %s and b is %s: equal %s",
+                       bp_dtype_name(in[0].dtype), bp_dtype_name(in[1].dtype),
+                       ints ? "dtypes are wanted, real or i32" : "and real dtypes are wanted");
     if (!bpi_broadcast(&in[0].shape, &in[1].shape, &shape))
         return bpi_why(why, BP_ERR_SHAPE, "a %s and b %s do not broadcast",
                        bpi_shape_str(&in[0].shape).s, bpi_shape_str(&in[1].shape).s);

@@ -13,6 +13,11 @@ const bp_op bpi_op_scale = {
     .id = BPI_OP_scale,
 };
 
+bp_tensor *bp_neg(bp_tensor *x)
+{
+    return bp_scale(x, -1);
+}
+
 bp_tensor *bp_scale(bp_tensor *x, double factor)
 {
     bpi_scale_params p = {factor};

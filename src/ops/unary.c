@@ -22,10 +22,11 @@ static bp_tensor *one_minus(bp_tensor *y)
     return bp_shift(bp_scale(y, -1), 1);
 }
 
-/* dy where lo <= x <= hi, else 0 */
+/* dy where lo < x < hi, else 0, of NaN too */
 static bp_tensor *inside(bp_tensor *dy, bp_tensor *x, double lo, double hi)
 {
-    return bp_gate(dy, bp_equal(x, bp_clamp(x, lo, hi)));
+    bp_tensor *number = bp_gate(dy, bp_equal(x, x)), *above = bp_gate(number, bp_shift(x, -lo));
+    return bp_gate(above, bp_shift(bp_scale(x, -1), hi));
 }
 
 static bp_tensor *through_bend(bp_tensor *dy, bp_tensor *x)

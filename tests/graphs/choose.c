@@ -69,6 +69,13 @@ bool two(graph *g, graph_value *v)
     return true;
 }
 
+bool three(graph *g, graph_value *v)
+{
+    int c = v->in[2] = pick(g, -1, -1, -1);
+    bool good = two(g, v) && broadcasts(&g->value[v->in[0]].shape, &g->value[c].shape);
+    return good && broadcasts(&g->value[v->in[1]].shape, &g->value[c].shape);
+}
+
 bool equal_shapes(const bp_shape *a, const bp_shape *b)
 {
     return a->ndim == b->ndim && !memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->ndim);

@@ -10,6 +10,7 @@ int again(graph *g, int i, int rank, int64_t rows, int64_t cols);
 bool any(graph *g, graph_value *v);
 bool broadcasts(const bp_shape *a, const bp_shape *b);
 bool two(graph *g, graph_value *v);
+bool three(graph *g, graph_value *v);
 bool equal_shapes(const bp_shape *a, const bp_shape *b);
 bool two_alike(graph *g, graph_value *v);
 bool within(const graph *g, const graph_value *v, int k, double lo, double hi);

@@ -22,3 +22,17 @@ case("add", torch.add, real(2, 1, 4), real(3, 1))
 case("scale", lambda x: x * 0.75, real(7), x=0.75)
 case("gate", lambda a, g: a * (g > 0), real(9), real(9), constant=(1,))
 case("copy", lambda x: x * 1, real(5))
+case("neg", torch.neg, real(7))
+case("where_above", lambda c, a, b: torch.where(c > 0, a, b), real(5, 1), real(5, 3), real(3),
+     constant=(0,))
+case("through_i32", torch.trunc, real(9, lo=-9, hi=300), constant=(0,))
+case("through_u8", lambda x: torch.clamp(torch.trunc(x), 0, 255), real(9, lo=-9, hi=300), constant=(0,))
+
+# Where a power is not smooth, and below 0.
+POINTS = torch.tensor([-2.0, -1.0, 0.0, 1.0, 3.0])
+for p in (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0):
+    case("power", lambda x: torch.pow(x, p), POINTS, x=p)
+case("power", lambda x: torch.pow(x, 0.5), torch.tensor([0.0, 1.0, 4.0, float("inf")]), x=0.5)
+case("pow", torch.pow, POINTS, torch.tensor([[0.0], [1.0], [2.0], [3.0]]), constant=(1,))
+case("pow", torch.pow, torch.tensor([0.0, 1.0, 3.0]), torch.tensor([[0.0], [1.0], [2.5]]))
+case("clamp", lambda x: torch.clamp(x, -1, 1.25), torch.tensor([-1.0, 0.0, 1.25, 2.0]), x=-1, y=1.25)

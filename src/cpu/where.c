@@ -1,0 +1,10 @@
+/* where: y = a where c is not 0, else b, with broadcasting; real, or i32. Forward: c, a, b -> y.
+ * Backward is made of gates. Floor: 4 elements of memory traffic an element. The rule:
+ * src/ops/where.c. */
+#include "cpu/elementwise.h"
+
+BPI_RUN(where_real, real, real, out[i] = u[i] != 0 ? v[i] : w[i])
+BPI_RUN(where_int, int32_t, int32_t, out[i] = u[i] != 0 ? v[i] : w[i])
+BPI_ELEMENTWISE(forward, out->dtype == BP_I32 ? where_int : where_real, BPI_GRAIN, 3, NULL)
+
+BPI_CPU_OP(where) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
