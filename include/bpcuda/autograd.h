@@ -45,6 +45,10 @@ BP_API bp_status bp_backward_keep(bp_context *ctx, bp_tensor *loss) BP_USE;
 BP_API bp_status bp_grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const *x,
                          int32_t n, uint32_t flags, bp_tensor **dx) BP_USE;
 
+/* The same for a y of one element, a loss, with dy = 1. */
+BP_API bp_status bp_grad_scalar(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, int32_t n,
+                                uint32_t flags, bp_tensor **dx) BP_USE;
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 #include "common.h"
 #include "context.h"
 #include "data.h"
+#include "derive.h"
 #include "model.h"
 #include "op.h"
 #include "ops.h"

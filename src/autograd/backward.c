@@ -26,23 +26,35 @@ static bp_status walkable(bp_context *ctx, bp_tensor *y, const char *who, const 
     return BP_OK;
 }
 
+static bp_status one_element(bp_context *ctx, const bp_tensor *y, const char *who, const char *what)
+{
+    const bp_shape *shape = &bpi_view_of(y)->shape;
+    if (bp_shape_count(*shape) == 1)
+        return BP_OK;
+    return bpi_fail(ctx, BP_ERR_SHAPE, "%s: %s has shape %s, not one element", who, what,
+                    bpi_shape_str(shape).s);
+}
+
+/* The 1 that a walk from y begins with. */
+static bp_tensor *seed_of(bp_context *ctx, const bp_tensor *y)
+{
+    bp_tensor *one = ctx->one[bpi_view_of(y)->dtype == BP_F64];
+    return bpi_window(one, 0, bpi_view_of(one)->dtype, bpi_view_of(y)->shape, BPI_OWNER_LIBRARY);
+}
+
 static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
 {
     BPI_TRY(walkable(ctx, loss, "backward", "loss"));
     if (ctx->rule)
         return bpi_fail(ctx, BP_ERR_STATE, "backward: called from the gradient rule of %s",
                         ctx->rule->node->op->def.name);
-    if (bp_shape_count(bpi_view_of(loss)->shape) != 1)
-        return bpi_fail(ctx, BP_ERR_SHAPE, "backward: the loss has shape %s, not one element",
-                        bpi_shape_str(&bpi_view_of(loss)->shape).s);
+    BPI_TRY(one_element(ctx, loss, "backward", "the loss"));
     for (int32_t n = 0; n < ctx->tape_length; n++) {
         const bp_params *store = bpi_node_at(ctx, n)->store;
         if (store && store->counted.freed)
             return bpi_fail(ctx, BP_ERR_STATE, "backward: its parameter store was freed");
     }
-    bp_tensor *one = ctx->one[bpi_view_of(loss)->dtype == BP_F64];
-    bp_tensor *seed = bpi_window(one, 0, bpi_view_of(one)->dtype, bpi_view_of(loss)->shape,
-                                 BPI_OWNER_LIBRARY);
+    bp_tensor *seed = seed_of(ctx, loss);
     if (!seed)
         return ctx->pending;
     bpi_walk w = {.to_store = true, .flags = flags};
@@ -65,11 +77,10 @@ bp_status bp_backward_keep(bp_context *ctx, bp_tensor *loss)
 }
 
 /* 0 = 0 * 1 on the device, so that a plan can record it. */
-static bp_tensor *zeros_like(bp_context *ctx, const bp_tensor *t)
+bp_tensor *bpi_zeros(bp_context *ctx, bp_dtype dtype, bp_shape shape)
 {
-    const bp_view *v = bpi_view_of(t);
-    bp_tensor *one = ctx->one[v->dtype == BP_F64]; /* broadcasts */
-    bp_tensor *zeros = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_SCOPE);
+    bp_tensor *one = ctx->one[dtype == BP_F64]; /* broadcasts */
+    bp_tensor *zeros = bpi_fresh_packed(ctx, dtype, shape, BPI_OWNER_SCOPE);
     bpi_scale_params p = {0};
     if (zeros && bpi_dispatch(ctx, BPI_OP_scale, BPI_FORWARD, &one, 1, &zeros, 1, &p, sizeof p)) {
         bpi_kill(zeros);
@@ -111,7 +122,8 @@ static bp_status made_fresh(bp_context *ctx, const bp_tensor *x, bp_tensor **dx)
         bpi_give_to_scope(found);
         return BP_OK;
     }
-    *dx = found ? bpi_fresh_copy(ctx, found) : zeros_like(ctx, x);
+    const bp_view *v = bpi_view_of(x);
+    *dx = found ? bpi_fresh_copy(ctx, found) : bpi_zeros(ctx, v->dtype, v->shape);
     bpi_kill(found);
     return *dx ? BP_OK : ctx->pending;
 }
@@ -163,4 +175,29 @@ bp_status bp_grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const
     for (int i = 0; i < n && dx; i++)
         dx[i] = NULL;
     BPI_INSIDE(ctx, grad(ctx, y, dy, x, n, flags, dx));
+}
+
+static bp_status grad_scalar(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, int32_t n,
+                             uint32_t flags, bp_tensor **dx)
+{
+    if (y && n > 0 && ctx->depth > 0) {
+        BPI_TRY(bpi_given(ctx, x, "grad_scalar: x"));
+        BPI_TRY(bpi_given(ctx, dx, "grad_scalar: dx"));
+    }
+    BPI_TRY(walkable(ctx, y, "grad_scalar", "y"));
+    BPI_TRY(one_element(ctx, y, "grad_scalar", "y"));
+    bp_tensor *seed = seed_of(ctx, y);
+    if (!seed)
+        return ctx->pending;
+    bp_status st = grad(ctx, y, seed, x, n, flags, dx);
+    bpi_kill(seed);
+    return st;
+}
+
+bp_status bp_grad_scalar(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, int32_t n,
+                         uint32_t flags, bp_tensor **dx)
+{
+    for (int i = 0; i < n && dx; i++)
+        dx[i] = NULL;
+    BPI_INSIDE(ctx, grad_scalar(ctx, y, x, n, flags, dx));
 }
