@@ -7,6 +7,7 @@
 #include "context.h"
 #include "data.h"
 #include "derive.h"
+#include "graph.h"
 #include "model.h"
 #include "op.h"
 #include "ops.h"

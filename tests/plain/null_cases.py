@@ -23,7 +23,7 @@ RECIPES = {
     "bp_trainer *": "w->trainer", "const bp_trainer *": "w->trainer",
     "bp_trainer **": "&w->new_trainer",
     "bp_op *": "w->op", "bp_op **": "&w->new_op", "const bp_op_def *": "&w->def",
-    "bp_exec *": "NULL", "const bp_exec *": "NULL", "const bp_hooks *": "&w->hooks", "bp_step_fn": "nothing", "bp_function": "first",
+    "bp_exec *": "NULL", "const bp_exec *": "NULL", "const bp_hooks *": "&w->hooks", "bp_step_fn": "nothing", "bp_function": "first", "bp_text_fn": "no_text",
     "bp_block_fn": "no_block", "bp_stats *": "&w->stats", "bp_progress *": "&w->progress",
     "bp_gradcheck_report *": "&w->report",
     "const char *": '"4"', "bp_open.device": '"cpu"', "bp_open_with.device": '"cpu"',
@@ -38,10 +38,10 @@ RECIPES = {
     "bp_read_f64.dst": "w->f64", "bp_read_all.dst": "w->f64", "bp_read_all.count": "6",
     "bp_write.bytes": "24",
 }
-FUNCTIONS = {"bp_step_fn", "bp_block_fn", "bp_function"}  # pointers whose type does not say so
+FUNCTIONS = {"bp_step_fn", "bp_block_fn", "bp_function", "bp_text_fn"}  # pointers whose type does not say so
 CLOSING = {"bp_close", "bp_free"}
 IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h",
-            "autograd.h", "derive.h"}
+            "autograd.h", "derive.h", "graph.h"}
 IN_SCOPE_TOO = {"bp_model_logits", "bp_op_apply"}
 
 
