@@ -1,6 +1,6 @@
-/* An activation of one's own: a Gaussian, y = e^(-a x^2). Its composition in public calls is all that
- * a device needs; the kernel is what the CPU runs in its place. Prints y, y' and y'' beside the
- * formulas, and exits with 1 where they differ.
+/* An activation of one's own: tanh-shrink, y = x - tanh(a x) / a. Its composition in public calls is
+ * all that a device needs; the kernel is what the CPU runs in its place. Prints y, y' and y'', and
+ * exits with 1 where they are not what the formulas say.
  *
  *     activation [device]        "auto" if there is none: the op runs on every device */
 #include <bpcuda/bpcuda.h>
@@ -11,9 +11,9 @@
 
 enum { N = 5 };
 
-typedef struct gaussian_params {
+typedef struct shrink_params {
     double a;
-} gaussian_params;
+} shrink_params;
 
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
 {
@@ -29,9 +29,9 @@ static bp_status infer(const bp_view *in, bp_view *out, const void *params, char
 /* What the op is, on every device, and what its gradients of all orders follow from. */
 static bp_status compose(bp_context *ctx, bp_tensor *const *in, const void *params, bp_tensor **out)
 {
-    const gaussian_params *p = params;
+    const shrink_params *p = params;
     (void)ctx;
-    out[0] = bp_exp(bp_scale(bp_mul(in[0], in[0]), -p->a));
+    out[0] = bp_sub(in[0], bp_scale(bp_tanh(bp_scale(in[0], p->a)), 1 / p->a));
     return out[0] ? BP_OK : BP_ERR_STATE; /* the op that failed has said why */
 }
 
@@ -46,27 +46,27 @@ static void block(void *arg, int64_t i)
 {
     const job *j = arg;
     for (int64_t k = i * 1024; k < j->n && k < (i + 1) * 1024; k++)
-        j->y[k] = exp(-j->a * j->x[k] * j->x[k]);
+        j->y[k] = j->x[k] - tanh(j->a * j->x[k]) / j->a;
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
-    const gaussian_params *p = params;
+    const shrink_params *p = params;
     job j = {in[0].data, out[0].data, p->a, bp_shape_count(in[0].shape)};
     bp_parallel_for(ex, (j.n + 1023) / 1024, block, &j);
     return BP_OK;
 }
 
 typedef struct problem {
-    bp_op *gaussian;
-    gaussian_params p;
+    bp_op *shrink;
+    shrink_params p;
     bp_tensor *x, *v[3]; /* x; y, y' and y'' */
 } problem;
 
 static bp_status derive(bp_context *ctx, void *user)
 {
     problem *p = user;
-    bp_tensor *x = bp_require_grad(p->x), *y = bp_op_apply(p->gaussian, &x, &p->p, NULL), *d1, *d2;
+    bp_tensor *x = bp_require_grad(p->x), *y = bp_op_apply(p->shrink, &x, &p->p, NULL), *d1, *d2;
     bp_status st = bp_grad_scalar(ctx, bp_sum(y), &x, 1, BP_CREATE_GRAPH, &d1);
     if (st == BP_OK)
         st = bp_grad_scalar(ctx, bp_sum(d1), &x, 1, 0, &d2);
@@ -80,8 +80,8 @@ static bp_status derive(bp_context *ctx, void *user)
 int main(int argc, char **argv)
 {
     static const double x[N] = {-1.5, -0.5, 0, 1, 2};
-    bp_op_def def = {.struct_bytes = sizeof def, .name = "gaussian", .n_in = 1, .n_out = 1,
-                     .params_bytes = sizeof(gaussian_params), .infer = infer, .forward = forward,
+    bp_op_def def = {.struct_bytes = sizeof def, .name = "shrink", .n_in = 1, .n_out = 1,
+                     .params_bytes = sizeof(shrink_params), .infer = infer, .forward = forward,
                      .compose = compose};
     problem p = {.p = {.a = 0.7}};
     bp_context *ctx;
@@ -89,7 +89,7 @@ int main(int argc, char **argv)
     double v[3 * N], worst = 0;
     bp_status st;
     CHECK(bp_open(argc > 1 ? argv[1] : "auto", &ctx));
-    CHECK(bp_op_register(ctx, &def, &p.gaussian));
+    CHECK(bp_op_register(ctx, &def, &p.shrink));
     p.x = bp_tensor_create(ctx, BP_F64, BP_SHAPE(N));
     for (int k = 0; k < 3; k++)
         p.v[k] = bp_tensor_create(ctx, BP_F64, BP_SHAPE(N));
@@ -99,8 +99,8 @@ int main(int argc, char **argv)
     CHECK(bp_read_all(ctx, p.v, 3, v, 3 * N));
     printf("%s\n%6s %20s %20s %20s\n", bp_device_text(ctx), "x", "y", "y'", "y''");
     for (int i = 0; i < N; i++) {
-        double a = p.p.a, y = exp(-a * x[i] * x[i]);
-        double want[3] = {y, -2 * a * x[i] * y, (4 * a * a * x[i] * x[i] - 2 * a) * y};
+        double a = p.p.a, t = tanh(a * x[i]);
+        double want[3] = {x[i] - t / a, t * t, 2 * a * t * (1 - t) * (1 + t)};
         for (int k = 0; k < 3; k++)
             worst = fmax(worst, fabs(v[k * N + i] - want[k]));
         printf("%6.2f %20.16f %20.16f %20.16f\n", x[i], v[i], v[N + i], v[2 * N + i]);

@@ -88,11 +88,14 @@ static void say_op(text *t, int32_t i, const bpi_node *node)
     for (int k = 0; k < node->op->def.n_in; k++) {
         label value = value_text(node->in_dtype[k], &node->in_shape[k]);
         const bpi_place *from = &node->in[k];
-        if (from->serial) {
-            bool several = bpi_node_at(t->ctx, from->node)->op &&
-                           bpi_node_at(t->ctx, from->node)->op->def.n_out > 1;
+        const bpi_node *made = from->serial ? bpi_node_at(t->ctx, from->node) : NULL;
+        if (made && made->store) { /* which says its shape itself */
+            say(t, "  n%d -> n%d;\n", (int)from->node, (int)i);
+        } else if (made) {
             say(t, "  n%d -> n%d [label=\"%s", (int)from->node, (int)i, value.s);
-            say(t, several ? " (%d)\"];\n" : "\"];\n", (int)from->out);
+            if (made->op && made->op->def.n_out > 1)
+                say(t, " of output %d", (int)from->out);
+            say(t, "\"];\n");
         } else {
             say(t, "  n%d_%d [label=\"%s\", shape=plaintext, style=\"\", fontcolor=\"#777777\"];\n"
                    "  n%d_%d -> n%d [color=\"#aaaaaa\"];\n", (int)i, k, value.s, (int)i, k, (int)i);
