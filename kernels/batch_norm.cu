@@ -30,20 +30,6 @@ template <typename T> struct BatchNorm {
     double eps;
 };
 
-/* The sum over the lines of a block, for each thread of a column. */
-__device__ static inline double fold_lines(double value)
-{
-    BPI_SHARED(double, part, [LINES][WARP]);
-    const int lane = threadIdx.x % WARP;
-    __syncthreads(); /* an earlier sum has been read */
-    part[threadIdx.x / WARP][lane] = value;
-    __syncthreads();
-    double sum = 0;
-    for (int i = 0; i < LINES; i++)
-        sum += part[i][lane];
-    return sum;
-}
-
 template <typename T>
 static __global__ void __launch_bounds__(WARP *LINES) batch_norm_forward(const BatchNorm<T> w)
 {
@@ -55,12 +41,12 @@ static __global__ void __launch_bounds__(WARP *LINES) batch_norm_forward(const B
     double sum = 0, squares = 0;
     for (int64_t r = line; r < rows; r += LINES)
         sum += (double)x[r * w.x.pitch];
-    const double mean = fold_lines(sum) / n;
+    const double mean = fold_lines<LINES>(sum, Sum()) / n;
     for (int64_t r = line; r < rows; r += LINES) {
         const double d = (double)x[r * w.x.pitch] - mean;
         squares += d * d;
     }
-    const double variance = fold_lines(squares) / n;
+    const double variance = fold_lines<LINES>(squares, Sum()) / n;
     if (column >= w.x.size)
         return;
     const T near = (T)mean;
@@ -111,8 +97,8 @@ static __global__ void __launch_bounds__(WARP *LINES) batch_norm_backward(const 
         sum += (double)d;
         product += (double)(d * s.standard(x[r * w.x.pitch]));
     }
-    sum = fold_lines(sum);
-    product = fold_lines(product);
+    sum = fold_lines<LINES>(sum, Sum());
+    product = fold_lines<LINES>(product, Sum());
     if (column >= w.x.size)
         return;
     if (line == 0 && w.dgain)

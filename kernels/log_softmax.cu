@@ -1,4 +1,4 @@
-/* log_softmax along the last axis.
+/* log_softmax along an axis.
  *
  *     forward:   x -> y,      y = (x - max) - ln sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = dy - e^y sum_j dy_j

@@ -62,6 +62,21 @@ __device__ static inline V fold(V value, int team, F combine)
     return value;
 }
 
+/* The same over the lines of a block: warps, whose lanes each have a column. */
+template <int LINES, typename V, typename F>
+__device__ static inline V fold_lines(V value, F combine)
+{
+    BPI_SHARED(V, part, [LINES][WARP]);
+    const int lane = threadIdx.x % WARP;
+    __syncthreads(); /* an earlier fold has been read */
+    part[threadIdx.x / WARP][lane] = value;
+    __syncthreads();
+    value = part[0][lane];
+    for (int i = 1; i < LINES; i++)
+        value = combine(value, part[i][lane]);
+    return value;
+}
+
 /* --- rows --------------------------------------------------------------------------------- */
 
 template <typename T> struct Rows {
@@ -175,9 +190,9 @@ static inline bp_status with_team(int64_t size, F launch)
     return launch(Team<WIDEST, 64, true>());
 }
 
-/* The rest of a row, or of several of equal size, is kept in shared memory as far as that goes: *kept
- * elements of each. Beyond them it is read again, and from its end, where L2 still has it. Each
- * thread reads what it wrote. */
+/* The rest of a row, or of several of equal size, is kept in shared memory as far as that goes:
+ * *kept elements of each. Beyond them it is read again, and from its end, where L2 still has it.
+ * Each thread reads what it wrote. */
 template <typename T, typename Team, typename K>
 static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int rows, int32_t *kept)
 {

@@ -1,4 +1,4 @@
-/* softmax along the last axis.
+/* softmax along an axis.
  *
  *     forward:   x -> y,      y = e^(x - max) / sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = y (dy - sum_j dy_j y_j)

@@ -1,12 +1,14 @@
-/* softmax and log_softmax along the last axis, by a form that says what their elements are:
+/* softmax and log_softmax along an axis, by a form that says what their elements are:
  *
  *     Form<T>(max and sum of a row).value(x)   y
  *     Form<T>::term(dy, y)                     what the backward sum of a row is of
  *     Form<T>::gradient(dy, y, sum)            dx
  *     Form<T>::READS_Y                         whether `term` reads y
  *
- * A team of threads a row, which stays in registers and shared memory up to 256 KiB or so; of a
- * wider one the rest is read again. Floor: 2 elements of memory traffic an element, backward 3.
+ * Along the last axis a team of threads takes a row, which stays in registers and shared memory up
+ * to 256 KiB or so; of a wider one the rest is read again. Along another a block takes WARP
+ * columns, LINES rows at a time, and goes over them three times, backward twice. Floor: 2 elements
+ * of memory traffic an element, backward 3, where L2 keeps those columns.
  * Users: softmax.cu, log_softmax.cu. */
 #ifndef BPI_SOFTMAX_CUH
 #define BPI_SOFTMAX_CUH
@@ -132,10 +134,90 @@ static bp_status launch_softmax(bp_exec *ex, const Rows<const T> &x, const Rows<
     });
 }
 
+/* --- along another axis -------------------------------------------------------------------- */
+
+enum { LINES = 16 };
+
+/* Tables of `rows` rows of `inner` elements, `pitch` apart. */
+template <typename T> struct Tables {
+    T *data;
+    int64_t n, rows, inner, pitch;
+};
+
+template <typename T> static inline Tables<T> tables_of(const bp_view *v, int32_t axis)
+{
+    Tables<T> t = {static_cast<T *>(v->data), 1, v->shape.dim[axis], 1, 0};
+    for (int32_t i = 0; i < v->shape.ndim; i++)
+        if (i != axis)
+            *(i < axis ? &t.n : &t.inner) *= v->shape.dim[i];
+    t.pitch = v->shape.ndim == 2 ? v->stride[0] : t.inner;
+    return t;
+}
+
+/* A thread's column: its first element in a table of pitch `pitch`, and how many of its rows there
+ * are, 0 beyond the last column. */
+struct Column {
+    int64_t table, at, rows;
+};
+
+template <typename T> __device__ static inline Column column_of(const Tables<T> &t)
+{
+    const int64_t tiles = (t.inner + WARP - 1) / WARP, table = blockIdx.x / tiles;
+    const int64_t at = blockIdx.x % tiles * WARP + threadIdx.x % WARP;
+    return {table, at, at < t.inner ? t.rows : 0};
+}
+
 template <template <typename> class Form, typename T>
-static bp_status softmax_of(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+static __global__ void __launch_bounds__(WARP *LINES)
+    softmax_columns_forward(const Tables<const T> x, const Tables<T> y)
+{
+    const Column c = column_of(x);
+    const int line = threadIdx.x / WARP;
+    const T *from = x.data + c.table * x.rows * x.pitch + c.at;
+    T *to = y.data + c.table * y.rows * y.pitch + c.at;
+    MaxSum<T> s = {-(T)INFINITY, 0};
+    for (int64_t r = line; r < c.rows; r += LINES)
+        s.max = Largest()(s.max, from[r * x.pitch]);
+    s.max = fold_lines<LINES>(s.max, Largest());
+    const T base = s.max == -(T)INFINITY ? (T)0 : s.max;
+    for (int64_t r = line; r < c.rows; r += LINES)
+        s.sum += (double)exp_of(from[r * x.pitch] - base);
+    s.sum = fold_lines<LINES>(s.sum, Sum());
+    const Form<T> form(s);
+    for (int64_t r = line; r < c.rows; r += LINES)
+        to[r * y.pitch] = form.value(from[r * x.pitch]);
+}
+
+template <template <typename> class Form, typename T>
+static __global__ void __launch_bounds__(WARP *LINES)
+    softmax_columns_backward(const Tables<const T> dy, const Tables<const T> y, const Tables<T> dx)
+{
+    const Column c = column_of(dy);
+    const int line = threadIdx.x / WARP;
+    const T *from = dy.data + c.table * dy.rows * dy.pitch + c.at;
+    const T *from_y = y.data + c.table * y.rows * y.pitch + c.at;
+    T *to = dx.data + c.table * dx.rows * dx.pitch + c.at;
+    double part = 0;
+    for (int64_t r = line; r < c.rows; r += LINES)
+        part += (double)Form<T>::term(from[r * dy.pitch],
+                                      Form<T>::READS_Y ? from_y[r * y.pitch] : (T)0);
+    const T sum = (T)fold_lines<LINES>(part, Sum());
+    for (int64_t r = line; r < c.rows; r += LINES)
+        to[r * dx.pitch] = Form<T>::gradient(from[r * dy.pitch], from_y[r * y.pitch], sum);
+}
+
+/* --- kernels of the door -------------------------------------------------------------------- */
+
+template <template <typename> class Form, typename T>
+static bp_status softmax_of(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     const int32_t outer = in->shape.ndim - 1;
+    const int32_t axis = static_cast<const bpi_softmax_params *>(params)->axis;
+    if (axis != outer) {
+        const auto t = tables_of<const T>(in, axis);
+        return BPI_LAUNCH(ex, t.n * parts(t.inner, WARP), WARP * LINES, 0,
+                          (softmax_columns_forward<Form, T>), t, tables_of<T>(out, axis));
+    }
     const auto x = rows_of<const T>(in, outer);
     const auto y = rows_of<T>(out, outer);
     return is_vectors(x) && is_vectors(y) ? launch_softmax<Form, T, lanes_of<T>>(ex, x, y)
@@ -163,9 +245,17 @@ static bp_status launch_softmax_gradient(bp_exec *ex, const Rows<const T> &dy,
 }
 
 template <template <typename> class Form, typename T>
-static bp_status softmax_gradient(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
+static bp_status softmax_gradient(bp_exec *ex, const bp_view *in, const bp_view *out,
+                                  const void *params)
 {
     const int32_t outer = in->shape.ndim - 1;
+    const int32_t axis = static_cast<const bpi_softmax_params *>(params)->axis;
+    if (axis != outer) {
+        const auto t = tables_of<const T>(&in[0], axis);
+        return BPI_LAUNCH(ex, t.n * parts(t.inner, WARP), WARP * LINES, 0,
+                          (softmax_columns_backward<Form, T>), t, tables_of<const T>(&in[1], axis),
+                          tables_of<T>(out, axis));
+    }
     const auto dy = rows_of<const T>(&in[0], outer), y = rows_of<const T>(&in[1], outer);
     const auto dx = rows_of<T>(out, outer);
     return is_vectors(dy) && is_vectors(y) && is_vectors(dx)

@@ -6,9 +6,9 @@
  *     backward:  dy, x, gain, aux -> dx, dgain, dbias: the formulas of layer_norm.c, with columns
  *                for rows
  *
- * A block is a strip of STEP columns, which is walked three times, backward twice; sums of 16 rows
- * are in real, then in double. Floor: 2 elements of memory traffic an element, backward 3, where a
- * strip stays in cache. The rule: src/ops/batch_norm.c. */
+ * A block is a strip of STEP columns, which is walked three times, backward twice. Floor: 2
+ * elements of memory traffic an element, backward 3, where a strip stays in cache. The rule:
+ * src/ops/batch_norm.c. */
 #include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
@@ -24,20 +24,6 @@ typedef struct job {
     real *dgain, *dbias;      /* [C], or NULL */
     double eps;
 } job;
-
-/* total[k][j], in double, of what the rows add to acc[k][0 .. GROUP) for K sums. */
-#define COLUMN_SUMS(K, total, rows, ...)                                             \
-    for (int64_t first_ = 0; first_ < (rows); first_ += 16) {                        \
-        const int64_t end_ = at_most(first_ + 16, rows);                             \
-        vec acc[K][GROUP];                                                           \
-        UNROLL for (int k_ = 0; k_ < (K); k_++)                                      \
-            EACH_VEC acc[k_][v] = splat(0);                                          \
-        for (int64_t r = first_; r < end_; r++)                                      \
-            EACH_VEC { __VA_ARGS__; }                                                \
-        UNROLL for (int k_ = 0; k_ < (K); k_++)                                      \
-            for (int j_ = 0; j_ < STEP; j_++)                                        \
-                (total)[k_][j_] += (double)((const real *)acc[k_])[j_];              \
-    }
 
 /* What the columns of a strip have, as vectors. */
 typedef struct strip {
@@ -75,14 +61,16 @@ static void forward_block(void *arg, int64_t block)
     const vec zero = splat(0);
     double total[1][STEP] = {{0}}, apart[2][STEP] = {{0}};
     column_stats s[STEP];
-    COLUMN_SUMS(1, total, w->x.n, acc[0][v] += get(x + r * w->x.pitch, v, left, zero))
+    COLUMN_SUMS(1, total, w->x.n, EACH_VEC acc[0][v] += get(x + r * w->x.pitch, v, left, zero))
     for (int64_t j = 0; j < STEP; j++)
         s[j] = (column_stats){(real)(total[0][j] / n), 0, 1};
     strip t = strip_of(s, left);
     COLUMN_SUMS(2, apart, w->x.n,
-        vec d = get(x + r * w->x.pitch, v, left, zero) - t.mean[v];
-        acc[0][v] += d;
-        acc[1][v] += d * d)
+        EACH_VEC {
+            vec d = get(x + r * w->x.pitch, v, left, zero) - t.mean[v];
+            acc[0][v] += d;
+            acc[1][v] += d * d;
+        })
     for (int64_t j = 0; j < left; j++) {
         const double low = apart[0][j] / n, squares = apart[1][j] - apart[0][j] * low;
         const double variance = squares < 0 ? 0 : squares / n; /* not below 0 by rounding */
@@ -128,9 +116,11 @@ static void backward_block(void *arg, int64_t block)
     const vec zero = splat(0);
     double total[2][STEP] = {{0}};
     COLUMN_SUMS(2, total, w->x.n,
-        vec d = get(dy + r * w->dy.pitch, v, left, zero);
-        acc[0][v] += d;
-        acc[1][v] += d * standard(&t, v, get(x + r * w->x.pitch, v, left, zero)))
+        EACH_VEC {
+            vec d = get(dy + r * w->dy.pitch, v, left, zero);
+            acc[0][v] += d;
+            acc[1][v] += d * standard(&t, v, get(x + r * w->x.pitch, v, left, zero));
+        })
     real mean[STEP], product[STEP];
     for (int64_t j = 0; j < STEP; j++) {
         mean[j] = (real)(total[0][j] / (double)w->x.n);

@@ -1,10 +1,10 @@
-/* log_softmax along the last axis.
+/* log_softmax along an axis.
  *
  *     forward:   x -> y,      y = (x - max) - ln sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = dy - e^y sum_j dy_j
  *
- * A row is walked three times while it is in cache. Floor: 2 elements of memory traffic an element,
- * backward 3. The rule: src/ops/log_softmax.c. */
+ * A row, or a strip of columns, is walked three times while it is in cache. Floor: 2 elements of
+ * memory traffic an element, backward 3. The rule: src/ops/softmax.c. */
 #include "cpu/softmax.h"
 
 static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -61,6 +61,39 @@ static void backward_row(const softmax_job *w, int64_t r)
         EACH_VEC t[v] = get(y + i, v, left, zero);
         exp_group(GROUP, t);
         EACH_VEC put(dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
+}
+
+static void forward_columns(const softmax_strip *s)
+{
+    vec m[GROUP];
+    real log_sum[STEP];
+    columns_largest(s, m);
+    columns_terms(0, s, m, log_sum);
+    for (int j = 0; j < STEP; j++)
+        log_sum[j] = log_of(log_sum[j]);
+    for (int64_t r = 0; r < s->rows; r++)
+        EACH_VEC put(s->to + r * s->to_pitch, v, s->left,
+                     (get(s->x + r * s->x_pitch, v, s->left, m[v]) - m[v]) -
+                         load(log_sum + v * LANES));
+}
+
+static void backward_columns(const softmax_strip *s)
+{
+    const vec zero = splat(0);
+    const int64_t left = s->left;
+    double total[1][STEP] = {{0}};
+    real sum[STEP];
+    COLUMN_SUMS(1, total, s->rows,
+        EACH_VEC acc[0][v] += get(s->x + r * s->x_pitch, v, left, zero))
+    for (int j = 0; j < STEP; j++)
+        sum[j] = (real)total[0][j];
+    for (int64_t r = 0; r < s->rows; r++) {
+        vec t[GROUP];
+        EACH_VEC t[v] = get(s->y + r * s->y_pitch, v, left, zero);
+        exp_group(GROUP, t);
+        EACH_VEC put(s->to + r * s->to_pitch, v, left,
+                     get(s->x + r * s->x_pitch, v, left, zero) - t[v] * load(sum + v * LANES));
+    }
 }
 
 SOFTMAX_OP(log_softmax);

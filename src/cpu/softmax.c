@@ -1,10 +1,10 @@
-/* softmax along the last axis.
+/* softmax along an axis.
  *
  *     forward:   x -> y,      y = e^(x - max) / sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = y (dy - sum_j dy_j y_j)
  *
- * A row is walked three times while it is in cache, backward twice. Floor: 2 elements of memory
- * traffic an element, backward 3. The rule: src/ops/softmax.c. */
+ * A row, or a strip of columns, is walked three times while it is in cache, backward twice. Floor:
+ * 2 elements of memory traffic an element, backward 3. The rule: src/ops/softmax.c. */
 #include "cpu/softmax.h"
 
 static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -52,6 +52,37 @@ static void backward_row(const softmax_job *w, int64_t r)
     ROW_STEPS(0, n,
         EACH_VEC put(dx + i, v, left,
                      get(y + i, v, left, zero) * (get(dy + i, v, left, zero) - sum)))
+}
+
+static void forward_columns(const softmax_strip *s)
+{
+    vec m[GROUP];
+    real sum[STEP];
+    columns_largest(s, m);
+    columns_terms(1, s, m, sum);
+    for (int j = 0; j < STEP; j++)
+        sum[j] = 1 / sum[j];
+    for (int64_t r = 0; r < s->rows; r++) {
+        real *y = s->to + r * s->to_pitch;
+        EACH_VEC put(y, v, s->left, get(y, v, s->left, m[v]) * load(sum + v * LANES));
+    }
+}
+
+static void backward_columns(const softmax_strip *s)
+{
+    const vec zero = splat(0);
+    const int64_t left = s->left;
+    double total[1][STEP] = {{0}};
+    real sum[STEP];
+    COLUMN_SUMS(1, total, s->rows,
+        EACH_VEC acc[0][v] += get(s->x + r * s->x_pitch, v, left, zero) *
+                              get(s->y + r * s->y_pitch, v, left, zero))
+    for (int j = 0; j < STEP; j++)
+        sum[j] = (real)total[0][j];
+    for (int64_t r = 0; r < s->rows; r++)
+        EACH_VEC put(s->to + r * s->to_pitch, v, left,
+                     get(s->y + r * s->y_pitch, v, left, zero) *
+                         (get(s->x + r * s->x_pitch, v, left, zero) - load(sum + v * LANES)));
 }
 
 SOFTMAX_OP(softmax);

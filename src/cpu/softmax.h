@@ -8,6 +8,7 @@
 
 #include "cpu/vec_rows.h"
 #include "cpu/vmath.h"
+#include "door/kernel_params.h"
 
 enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20 };
 
@@ -151,16 +152,90 @@ INLINE vec columns_exp(vec e[COLUMNS], vec col[COLUMNS], int64_t n, vec max)
     return (acc[0] + acc[1]) + (acc[2] + acc[3]);
 }
 
-/* --- softmax and log_softmax, which differ in what a row and LANES short rows are ------------ */
+/* --- softmax and log_softmax, which differ in what a row, LANES short rows and columns are --- */
 
 typedef struct softmax_job {
     bpi_rows x, y, dx; /* backward: x is dy */
+    /* Along an axis that is not the last: x.n tables of x.size rows of `inner` elements. */
+    int64_t inner, strips; /* strips of columns in a table */
+    int64_t per_block;     /* strips */
 } softmax_job;
 
-static inline softmax_job softmax_of(const bp_view *x, const bp_view *y, const bp_view *dx)
+/* A strip of columns: `left` of them, `rows` elements each. */
+typedef struct softmax_strip {
+    const real *x, *y; /* backward: x is dy */
+    real *to;
+    int64_t rows, left, x_pitch, y_pitch, to_pitch;
+} softmax_strip;
+
+/* A view in BPI_ROWS as tables of columns, or as rows along the last axis. */
+static inline bpi_rows softmax_rows(const bp_view *v, int32_t axis)
 {
-    const int32_t outer = x->shape.ndim - 1;
-    return (softmax_job){bpi_rows_of(x, outer), bpi_rows_of(y, outer), bpi_rows_of(dx, outer)};
+    if (axis == v->shape.ndim - 1)
+        return bpi_rows_of(v, axis);
+    bpi_rows r = {v->data, 1, v->shape.dim[axis], 1, 1};
+    for (int32_t i = 0; i < axis; i++)
+        r.n *= v->shape.dim[i];
+    for (int32_t i = axis + 1; i < v->shape.ndim; i++)
+        r.pitch *= v->shape.dim[i];
+    if (v->shape.ndim == 2)
+        r.pitch = v->stride[0];
+    return r;
+}
+
+static inline void softmax_run(bp_exec *ex, const bp_view *x, const bp_view *y, const bp_view *dx,
+                               const void *params, bp_block_fn rows, bp_block_fn columns)
+{
+    const int32_t axis = ((const bpi_softmax_params *)params)->axis, last = x->shape.ndim - 1;
+    softmax_job w = {softmax_rows(x, axis), softmax_rows(y, axis), softmax_rows(dx, axis), 1, 0, 0};
+    if (axis == last) {
+        bp_parallel_for(ex, softmax_cut(&w.x), rows, &w);
+        return;
+    }
+    for (int32_t i = axis + 1; i <= last; i++)
+        w.inner *= x->shape.dim[i];
+    w.strips = parts(w.inner, STEP);
+    w.per_block = at_least(8192 / (w.x.size * STEP), 1);
+    bp_parallel_for(ex, parts(w.x.n * w.strips, w.per_block), columns, &w);
+}
+
+static inline softmax_strip softmax_strip_of(const softmax_job *w, int64_t i, real *to,
+                                             int64_t to_pitch)
+{
+    const int64_t table = i / w->strips, first = i % w->strips * STEP, n = w->x.size;
+    return (softmax_strip){w->x.data + table * n * w->x.pitch + first,
+                           w->y.data + table * n * w->y.pitch + first,
+                           to + table * n * to_pitch + first,
+                           n, at_most(w->inner - first, STEP), w->x.pitch, w->y.pitch, to_pitch};
+}
+
+/* m: the largest of each column. */
+INLINE void columns_largest(const softmax_strip *s, vec m[GROUP])
+{
+    const vec least = splat(-(real)INFINITY);
+    EACH_VEC m[v] = least;
+    for (int64_t r = 0; r < s->rows; r++)
+        EACH_VEC m[v] = larger(get(s->x + r * s->x_pitch, v, s->left, least), m[v]);
+}
+
+/* sum: of e^(x - m) of each column; `to` takes the terms where `keep`. */
+INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GROUP],
+                          real sum[STEP])
+{
+    const vec least = splat(-(real)INFINITY);
+    const int64_t left = s->left;
+    double total[1][STEP] = {{0}};
+    COLUMN_SUMS(1, total, s->rows,
+        vec t[GROUP];
+        EACH_VEC t[v] = get(s->x + r * s->x_pitch, v, left, least) - m[v];
+        exp_group(GROUP, t);
+        EACH_VEC {
+            acc[0][v] += t[v];
+            if (keep)
+                put(s->to + r * s->to_pitch, v, left, t[v]);
+        })
+    for (int j = 0; j < STEP; j++)
+        sum[j] = (real)total[0][j];
 }
 
 /* static void name(job, block) over the rows of a block. */
@@ -176,24 +251,34 @@ static inline softmax_job softmax_of(const bp_view *x, const bp_view *y, const b
                 one_row(w, r);                                                                   \
     }
 
-/* The table entry, from forward_row, forward_short, backward_row and backward_short. */
+/* The same over its strips of columns, which are written to `to`. */
+#define SOFTMAX_STRIPS(name, columns, to)                                                        \
+    static void name(void *arg, int64_t block)                                                   \
+    {                                                                                            \
+        const softmax_job *w = arg;                                                              \
+        int64_t end = at_most((block + 1) * w->per_block, w->x.n * w->strips);                   \
+        for (int64_t i = block * w->per_block; i < end; i++) {                                   \
+            const softmax_strip s = softmax_strip_of(w, i, to.data, to.pitch);                   \
+            columns(&s);                                                                         \
+        }                                                                                        \
+    }
+
+/* The table entry, from {forward, backward}_{row, short, columns}. */
 #define SOFTMAX_OP(op)                                                                           \
-    SOFTMAX_BLOCKS(forward_block, forward_row, forward_short)                                    \
-    SOFTMAX_BLOCKS(backward_block, backward_row, backward_short)                                 \
+    SOFTMAX_BLOCKS(forward_rows, forward_row, forward_short)                                     \
+    SOFTMAX_BLOCKS(backward_rows, backward_row, backward_short)                                  \
+    SOFTMAX_STRIPS(forward_strips, forward_columns, w->y)                                        \
+    SOFTMAX_STRIPS(backward_strips, backward_columns, w->dx)                                     \
     static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out,                 \
                              const void *params)                                                 \
     {                                                                                            \
-        (void)params;                                                                            \
-        softmax_job w = softmax_of(in, out, out);                                                \
-        bp_parallel_for(ex, softmax_cut(&w.x), forward_block, &w);                               \
+        softmax_run(ex, in, out, out, params, forward_rows, forward_strips);                     \
         return BP_OK;                                                                            \
     }                                                                                            \
     static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out,                \
                               const void *params)                                                \
     {                                                                                            \
-        (void)params;                                                                            \
-        softmax_job w = softmax_of(&in[0], &in[1], out);                                         \
-        bp_parallel_for(ex, softmax_cut(&w.x), backward_block, &w);                              \
+        softmax_run(ex, &in[0], &in[1], out, params, backward_rows, backward_strips);            \
         return BP_OK;                                                                            \
     }                                                                                            \
     BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},              \

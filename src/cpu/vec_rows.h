@@ -3,8 +3,11 @@
  *     ROW_STEPS(0, n, EACH_VEC put(y + i, v, left, get(x + i, v, left, fill) * f))
  *     ROW_SUMS(1, sum, n, EACH_VEC acc[0][v] += get(x + i, v, left, splat(0)))
  *
+ *     COLUMN_SUMS(1, sum, rows, EACH_VEC acc[0][v] += get(x + r * pitch, v, left, splat(0)))
+ *
  * i is the element where a step begins, and `left` what there is from it on. A lane sums 16 steps
- * in real; then lanes go to double. */
+ * in real; then lanes go to double. The columns of a strip, of which there are `left`, are summed
+ * in the same way: sum[k][0 .. STEP) grows by those of row r. */
 #ifndef BPI_CPU_VEC_ROWS_H
 #define BPI_CPU_VEC_ROWS_H
 
@@ -58,6 +61,20 @@ INLINE void put(real *p, int v, int64_t left, vec x)
         }                                                                          \
         UNROLL for (int k_ = 0; k_ < (K); k_++)                                    \
             (sum)[k_] = fold_lanes(total_[k_]);                                    \
+    }
+
+#define COLUMN_SUMS(K, sum, rows, ...)                                               \
+    for (int64_t first_ = 0; first_ < (rows); first_ += 16) {                        \
+        const int64_t end_ = at_most(first_ + 16, rows);                             \
+        vec acc[K][GROUP];                                                           \
+        UNROLL for (int k_ = 0; k_ < (K); k_++)                                      \
+            EACH_VEC acc[k_][v] = splat(0);                                          \
+        for (int64_t r = first_; r < end_; r++) {                                    \
+            __VA_ARGS__;                                                             \
+        }                                                                            \
+        UNROLL for (int k_ = 0; k_ < (K); k_++)                                      \
+            for (int j_ = 0; j_ < STEP; j_++)                                        \
+                (sum)[k_][j_] += (double)((const real *)acc[k_])[j_];                \
     }
 
 INLINE void add_lanes(double total[LANES], const vec acc[GROUP])

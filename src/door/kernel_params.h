@@ -49,8 +49,12 @@ typedef struct bpi_sum_params {
 #define BPI_SUM_ADD (1u << 31) /* in axes, for linear's db: y += the sum */
 
 /* softmax, log_softmax
- *                  forward: x -> y along the last axis; backward: dy, y -> dx.
- * layer_norm       forward: x, gain, bias -> y along the last axis; gain and bias are inputs only
+ *                  forward: x -> y along the axis; backward: dy, y -> dx. */
+typedef struct bpi_softmax_params {
+    int32_t axis;
+} bpi_softmax_params;
+
+/* layer_norm       forward: x, gain, bias -> y along the last axis; gain and bias are inputs only
  *                  where the params say so; aux: the statistics of each row.
  *                  backward: dy, x, gain or absent, aux -> dx, dgain, dbias, each may be absent. */
 typedef struct bpi_layer_norm_params {

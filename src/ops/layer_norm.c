@@ -1,6 +1,6 @@
-/* y = (x - mean) / sqrt(variance + eps) gain + bias along the last axis: layer_norm; the same without
- * bias and mean: rms_norm; without gain and bias: standardize. One kernel, src/cpu/layer_norm.c,
- * which keeps the statistics of each row as aux. group_norm is a composition. */
+/* y = (x - mean) / sqrt(variance + eps) gain + bias along the last axis: layer_norm; the same
+ * without bias and mean: rms_norm; without gain and bias: standardize. One kernel,
+ * src/cpu/layer_norm.c, which keeps the statistics of each row as aux. */
 #include <math.h>
 
 #include "ops/rule.h"
