@@ -6,16 +6,15 @@
  * The formulas: src/cpu/attention.c. A block takes a strip of queries, forward and for dq, or a
  * strip of keys, for dk and dv, and meets the others strip by strip; scores, weights and their
  * gradients of a strip by a strip are in shared memory and registers, and every sum has one thread.
- * Products of tiles go through shared memory, 4 by 4 a thread, without tensor cores: floor, the
- * multiply-adds (2 products forward, 7 backward) at the rate of f32; here about half of that, as
- * shared memory gives 8 numbers for 16 of them. */
+ * Without tensor cores: floor, T S (D + E) multiply-adds a head forward and T S (4 D + 3 E)
+ * backward at the rate of the type; tile.cuh says how far its products can come. */
 #include "reduce.cuh"
+#include "tile.cuh"
 
 namespace bpi {
 
 enum { OF_Q, OF_K, OF_V, OF_DY, OF_MASK, OPERANDS };
 enum { NO_MASK, BYTES, ADDED };
-enum { EACH = 4, STEPS = 16 }; /* rows and columns of a thread; terms that are staged at a time */
 
 template <typename T> struct Matrix {
     T *data; /* of the first head */
@@ -34,79 +33,6 @@ template <typename T> struct Attention {
     T scale;
 };
 
-/* Strips are TILE long; so few of f64 that shared memory holds two squares. */
-template <typename T> struct Tile {
-    enum { SIZE = sizeof(T) == 4 ? 64 : 32, ACROSS = SIZE / EACH, THREADS = ACROSS * ACROSS };
-    enum { TEAM = THREADS / SIZE }; /* threads a row, where rows are reduced */
-    enum { BLOCKS = sizeof(T) == 4 ? 2 : 4 }; /* of a multiprocessor, at least */
-    typedef T Mine[EACH][EACH]; /* a thread's part of a square */
-};
-
-/* What a block shares. */
-template <typename T> struct Room {
-    T staged[2][STEPS][Tile<T>::SIZE + 1];
-    T square[Tile<T>::SIZE][Tile<T>::SIZE + 1];
-    T row[Tile<T>::SIZE]; /* a number for each query */
-};
-
-/* The element of a square that is a thread's [x][y]. */
-template <typename T> __device__ static inline int row_of(int x)
-{
-    return threadIdx.x / Tile<T>::ACROSS * EACH + x;
-}
-template <typename T> __device__ static inline int col_of(int y)
-{
-    return threadIdx.x % Tile<T>::ACROSS * EACH + y;
-}
-
-/* f(x, y) for a thread's elements. */
-template <typename F> __device__ static inline void each_mine(F f)
-{
-#pragma unroll
-    for (int x = 0; x < EACH; x++)
-#pragma unroll
-        for (int y = 0; y < EACH; y++)
-            f(x, y);
-}
-
-/* STEPS terms of a factor into shared memory: f(i, p) for row or column i, in the order that its
- * memory has. */
-template <typename T, bool TERMS_FIRST, typename F>
-__device__ static inline void stage(T (&to)[STEPS][Tile<T>::SIZE + 1], int64_t p0, int64_t terms,
-                                    F f)
-{
-    constexpr int SIZE = Tile<T>::SIZE;
-    for (int n = threadIdx.x; n < STEPS * SIZE; n += Tile<T>::THREADS) {
-        const int p = TERMS_FIRST ? n % STEPS : n / SIZE, i = TERMS_FIRST ? n / STEPS : n % SIZE;
-        to[p][i] = p0 + p < terms ? f(i, p0 + p) : (T)0;
-    }
-}
-
-/* acc = sum_p a(i, p) b(j, p), by all threads of the block. What the factors read of shared memory
- * may be written again once all threads have returned and met. */
-template <typename T, bool A_TERMS_FIRST, bool B_TERMS_FIRST, typename A, typename B>
-__device__ static inline void multiply(Room<T> &room, typename Tile<T>::Mine &acc, int64_t terms,
-                                       A a, B b)
-{
-    each_mine([&](int x, int y) { acc[x][y] = 0; });
-    for (int64_t p0 = 0; p0 < terms; p0 += STEPS) {
-        __syncthreads();
-        stage<T, A_TERMS_FIRST>(room.staged[0], p0, terms, a);
-        stage<T, B_TERMS_FIRST>(room.staged[1], p0, terms, b);
-        __syncthreads();
-#pragma unroll 4
-        for (int p = 0; p < STEPS; p++) {
-            T left[EACH], right[EACH];
-#pragma unroll
-            for (int x = 0; x < EACH; x++) {
-                left[x] = room.staged[0][p][row_of<T>(x)];
-                right[x] = room.staged[1][p][col_of<T>(x)];
-            }
-            each_mine([&](int x, int y) { acc[x][y] += left[x] * right[y]; });
-        }
-    }
-}
-
 /* The pointers of one head. */
 template <typename T> struct Head {
     const T *q, *k, *v, *dy;
@@ -122,8 +48,8 @@ template <typename T> __device__ static inline Head<T> head_of(const Attention<T
             w.dy.data + offset[OF_DY], offset[OF_MASK], h};
 }
 
-/* scale q_i k_j + mask_ij of a strip of queries from `i` and of keys from `j`; -Inf beyond the keys,
- * and where i may not look at j. */
+/* scale q_i k_j + mask_ij of a strip of queries from `i` and of keys from `j`; -Inf beyond the
+ * keys, and where i may not look at j. */
 template <typename T>
 __device__ static inline void make_scores(const Attention<T> &w, const Head<T> &head, int64_t i,
                                           int64_t j, Room<T> &room, typename Tile<T>::Mine &acc)
@@ -162,8 +88,8 @@ __device__ static inline void each_element(T *to, int64_t row, int64_t rows, int
     });
 }
 
-/* to [rows from `row` on, cols] += or, if first, = the product of the room's square, or square^T, and
- * the rows of a matrix from `term` on. */
+/* to [rows from `row` on, cols] += or, if first, = the product of the room's square, or square^T,
+ * and the rows of a matrix from `term` on. */
 template <typename T, bool SWAPPED>
 __device__ static inline void add_product(Room<T> &room, T *to, int64_t row, int64_t rows,
                                           int64_t cols, bool first, const T *from,
@@ -182,12 +108,6 @@ __device__ static inline void add_product(Room<T> &room, T *to, int64_t row, int
             *e = first ? acc[x][y] : *e + acc[x][y];
         });
     }
-}
-
-template <typename T>
-__device__ static inline void put_square(Room<T> &room, const typename Tile<T>::Mine &mine)
-{
-    each_mine([&](int x, int y) { room.square[row_of<T>(x)][col_of<T>(y)] = mine[x][y]; });
 }
 
 /* The first key beyond those that queries i .. may look at. */

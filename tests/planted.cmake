@@ -50,6 +50,10 @@ bpcuda_planted(missing_mean cross_entropy cross_entropy.c cpu/cross_entropy.c
     "n = (double)w->x.n" "n = 1" gradients second fused golden)
 bpcuda_planted(last_block exp elementwise.c cpu/loop.h
     "(l->pieces + l->per_block - 1) / l->per_block" "l->pieces / l->per_block" truth)
+bpcuda_planted(stale_sum attention attention.c cpu/attention.c
+    "s->sum[j] *= (double)shrunk[j]" "(void)0" fused)
+bpcuda_planted(late_diagonal attention attention.c cpu/attention.c
+    "j < at->k + p - at->q; j++" "j < at->k + p - at->q - 1; j++" gradients golden)
 # A formula that every device shares, wrong on all of them alike.
 bpcuda_planted(wrong_value softplus unary.c door/unary.def
     "y = softplus_of(x)" "y = softplus_of(2 * x) / 2" gradients golden)

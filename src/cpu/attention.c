@@ -1,7 +1,8 @@
 /* attention: y = softmax(scale q k^T + mask) v, without the matrix of weights in memory.
  *
  *     forward:   q [.., T, D], k [.., S, D], v [.., S, E], mask -> y [.., T, E]; aux: L [.., T]
- *                x_ij = scale q_i k_j + mask_ij, L_i = ln sum_j e^x_ij, y_i = sum_j e^(x_ij - L_i) v_j
+ *                x_ij = scale q_i k_j + mask_ij, L_i = ln sum_j e^x_ij,
+ *                y_i = sum_j e^(x_ij - L_i) v_j
  *     backward:  dy, q, k, v, mask, y, L -> dq, dk, dv
  *                p_ij = e^(x_ij - L_i), g_ij = scale p_ij (dy_i v_j - dy_i y_i)
  *                dv = p^T dy, dq = g k, dk = g^T q
@@ -9,9 +10,9 @@
  * A strip of queries meets the keys chunk by chunk, with the largest x so far, the sum of terms and
  * y relative to it (Dao et al., FlashAttention, 2022). Scores stand as [keys][queries]: the queries
  * are the panel that the product brings into order once, and max and sum go lane by lane. A query
- * without a key has weights 0. Backward takes the heads one by one where they are many; else, at the
- * price of making scores and dp twice, chunks of keys and then strips of queries. Either follows
- * from the shape, as does the order of every sum. The rule: src/ops/attention.c. */
+ * without a key has weights 0. Backward takes the heads one by one where they are many; else, at
+ * the price of making scores and dp twice, chunks of keys and then strips of queries. Either
+ * follows from the shape, as does the order of every sum. The rule: src/ops/attention.c. */
 #include <string.h>
 
 #include "cpu/gemm.h"
@@ -45,10 +46,9 @@ typedef struct job {
 static int64_t head_of(const job *w, const bp_view *v, int64_t h)
 {
     int64_t offset = 0;
-    for (int32_t i = w->q->shape.ndim - 3, own = v->shape.ndim - 3; i >= 0; i--, own--) {
+    for (int32_t i = w->q->shape.ndim - 3; i >= 0; i--) {
         int64_t size = w->q->shape.dim[i], next = h / size;
-        if (own >= 0 && v->shape.dim[own] > 1)
-            offset += (h - next * size) * v->stride[own];
+        offset += (h - next * size) * bpi_broadcast_stride(v, w->q, i);
         h = next;
     }
     return offset;
@@ -91,9 +91,8 @@ typedef struct pair {
 static void add_mask(const job *w, const pair *at, real *x)
 {
     const bp_view *v = w->mask;
-    int32_t n = v->shape.ndim;
-    int64_t by_key = n < 1 || v->shape.dim[n - 1] == 1 ? 0 : v->stride[n - 1];
-    int64_t by_query = n < 2 || v->shape.dim[n - 2] == 1 ? 0 : v->stride[n - 2];
+    int64_t by_key = bpi_broadcast_stride(v, w->q, w->q->shape.ndim - 1);
+    int64_t by_query = bpi_broadcast_stride(v, w->q, w->q->shape.ndim - 2);
     int64_t from = head_of(w, v, at->h) + at->q * by_query + at->k * by_key;
     const real *added = (const real *)v->data + from;
     const uint8_t *kept = (const uint8_t *)v->data + from;
@@ -146,7 +145,7 @@ typedef struct running {
     double sum[QUERIES];
 } running;
 
-/* Takes a chunk in: x becomes e^(x - max), and `shrunk` is what takes the sums before to this max. */
+/* Takes a chunk in: x becomes e^(x - max); `shrunk` takes the sums before to this max. */
 static void take_in(running *s, real *x, int64_t keys, real shrunk[QUERIES])
 {
     real max[QUERIES], base[QUERIES];

@@ -6,7 +6,7 @@
  * src/ops/attention_weights.c. */
 #include <string.h>
 
-#include "cpu/elementwise.h"
+#include "cpu/loop.h"
 #include "cpu/reduce.h"
 
 typedef struct job {

@@ -235,7 +235,7 @@ bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
 
 typedef struct many {
     const bpi_gemm *first;
-    const bpi_gemm_batch *batch;
+    const bpi_loop *batch;
     plan w; /* of each */
     int64_t count, per_block; /* products; those that share a block, 0 where each is cut */
 } many;
@@ -243,7 +243,7 @@ typedef struct many {
 /* Product i of the batch: g, and w of it. */
 static void number(const many *all, int64_t i, bpi_gemm *g, plan *w)
 {
-    const bpi_gemm_batch *batch = all->batch;
+    const bpi_loop *batch = all->batch;
     int64_t offset[3] = {0};
     for (int axis = 0; axis < batch->axes; axis++) {
         int64_t next = i / batch->size[axis], at = i - next * batch->size[axis];
@@ -276,7 +276,7 @@ static void many_block(void *arg, int64_t block)
     }
 }
 
-bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_gemm_batch *batch)
+bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_loop *batch)
 {
     int64_t count = 1;
     for (int axis = 0; axis < batch->axes; axis++)

@@ -7,6 +7,7 @@
 #define BPI_CPU_GEMM_H
 
 #include "cpu/kernel.h"
+#include "cpu/loop.h"
 #include "door/philox.h"
 
 typedef struct BPI_CPU(gemm_args) {
@@ -26,18 +27,11 @@ typedef struct BPI_CPU(gemm_args) {
     real scale;                    /* with gate or dropout; else unused */
 } bpi_gemm;
 
-/* Many products of one size: the axes that count them, innermost first, and what takes a, b and c
- * from one to the next along each. */
-typedef struct BPI_CPU(gemm_batch) {
-    int32_t axes;
-    int64_t size[BP_MAX_DIMS], stride[3][BP_MAX_DIMS];
-} bpi_gemm_batch;
-
 /* Deterministic: C is cut into blocks by shape alone, K is never split across threads. */
 bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g);
-/* The same for each of a batch, where g is the first: small ones share a block, large ones are cut
- * as alone. Without dropout. */
-bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_gemm_batch *batch);
+/* The same for each of a batch, where g is the first and the axes of `batch` lead a, b and c from
+ * one to the next: small ones share a block, large ones are cut as alone. Without dropout. */
+bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_loop *batch);
 /* A product by the calling thread alone, for kernels whose blocks hold several. */
 void BPI_CPU(gemm_alone)(const bpi_gemm *g);
 

@@ -15,33 +15,15 @@ static void strides(const bp_view *v, int64_t *row, int64_t *col)
         *col = at_least(dim[0], 2);
 }
 
-/* The stride of v along axis i, counted from the innermost of those before the matrices. */
-static int64_t batch_stride(const bp_view *v, int32_t i)
+/* The axes before the matrices. */
+static bpi_loop batch_of(const bp_view *a, const bp_view *b, const bp_view *c)
 {
-    int32_t axis = v->shape.ndim - 3 - i;
-    return axis < 0 || v->shape.dim[axis] == 1 ? 0 : v->stride[axis];
-}
-
-/* The axes before the matrices; of those that lie behind each other in all three, one. */
-static bpi_gemm_batch batch_of(const bp_view *a, const bp_view *b, const bp_view *c)
-{
-    bpi_gemm_batch batch = {0};
-    for (int32_t i = 0; i < c->shape.ndim - 2; i++) {
-        int64_t size = c->shape.dim[c->shape.ndim - 3 - i];
-        int64_t stride[3] = {batch_stride(a, i), batch_stride(b, i), batch_stride(c, i)};
-        int32_t top = batch.axes - 1;
-        int behind = top >= 0;
-        for (int x = 0; x < 3 && behind; x++)
-            behind = stride[x] == batch.stride[x][top] * batch.size[top];
-        if (size == 1)
-            continue;
-        if (behind) {
-            batch.size[top] *= size;
-            continue;
-        }
-        for (int x = 0; x < 3; x++)
-            batch.stride[x][batch.axes] = stride[x];
-        batch.size[batch.axes++] = size;
+    bpi_loop batch = {.operands = 3};
+    for (int32_t i = c->shape.ndim - 3; i >= 0; i--) {
+        int64_t stride[] = {bpi_broadcast_stride(a, c, i), bpi_broadcast_stride(b, c, i),
+                            c->stride[i]};
+        if (c->shape.dim[i] != 1)
+            bpi_loop_axis(&batch, c->shape.dim[i], stride);
     }
     return batch;
 }
@@ -57,7 +39,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     strides(&in[1], &g.b_row, &g.b_col);
     if (n == 2)
         return BPI_CPU(gemm)(ex, &g);
-    bpi_gemm_batch batch = batch_of(&in[0], &in[1], out);
+    bpi_loop batch = batch_of(&in[0], &in[1], out);
     /* one B, and matrices of A whose rows follow on each other: they are the rows of one */
     if (batch.axes > 0 && batch.stride[1][0] == 0 && batch.stride[0][0] == g.m * g.a_row &&
         batch.stride[2][0] == g.m * g.c_row) {

@@ -1,6 +1,7 @@
-/* matmul, dot, outer. C = A B of the last two axes, the axes before them broadcast; dA = dC B^T, dB = A^T dC, read
- * through transposed views and summed over what was broadcast. Of an A with more axes than B, a
- * batch of sequences and a weight say, dB is one product of all rows. Kernel: src/cpu/matmul.c. */
+/* matmul, dot, outer. C = A B of the last two axes, the axes before them broadcast; dA = dC B^T,
+ * dB = A^T dC, read through transposed views and summed over what was broadcast. Of an A with more
+ * axes than B, a batch of sequences and a weight say, dB is one product of all rows. Kernel:
+ * src/cpu/matmul.c. */
 #include "ops/rule.h"
 
 /* The axes before the last two, broadcast. */

@@ -164,7 +164,7 @@ bool factors(graph *g, graph_value *v)
     return v->in[0] >= 0 && v->in[1] >= 0;
 }
 
-/* A batch of matrices and another whose swapped ones fit and broadcast; itself, if there is none. */
+/* A batch of matrices and another whose swapped ones fit and broadcast, or itself. */
 bool factors_each(graph *g, graph_value *v)
 {
     int a = v->in[0] = v->in[1] = pick(g, 3, -1, -1), from = graph_int(g, g->n);
