@@ -10,9 +10,9 @@
  * A strip of queries meets the keys chunk by chunk, with the largest x so far, the sum of terms and
  * y relative to it (Dao et al., FlashAttention, 2022). Scores stand as [keys][queries]: the queries
  * are the panel that the product brings into order once, and max and sum go lane by lane. A query
- * without a key has weights 0. Backward takes the heads one by one where they are many; else, at
- * the price of making scores and dp twice, chunks of keys and then strips of queries. Either
- * follows from the shape, as does the order of every sum. The rule: src/ops/attention.c. */
+ * without a key has weights 0. Backward takes many heads one by one; of few, chunks of keys and then
+ * strips of queries, at the price of making scores and dp twice. That follows from the shape, as
+ * does the order of every sum. The rule: src/ops/attention.c. */
 #include <string.h>
 
 #include "cpu/gemm.h"
@@ -149,8 +149,7 @@ typedef struct running {
 static void take_in(running *s, real *x, int64_t keys, real shrunk[QUERIES])
 {
     real max[QUERIES], base[QUERIES];
-    EACH_QUERY
-        max[j] = s->max[j];
+    memcpy(max, s->max, sizeof max);
     for (int64_t p = 0; p < keys; p++)
         EACH_QUERY
             max[j] = x[p * QUERIES + j] > max[j] ? x[p * QUERIES + j] : max[j];
@@ -310,10 +309,10 @@ static void backward_strip(const job *w, int64_t h, int64_t strip)
         zero_rows(w, w->dq, h, at.q, at.queries, w->d);
 }
 
-/* Everything of a head. */
-static void backward_head(const job *w, int64_t h, int64_t unused)
+/* Everything of a head, of which it is the only part. */
+static void backward_head(const job *w, int64_t h, int64_t part)
 {
-    (void)unused;
+    (void)part;
     if (w->n_k == 0)
         zero_rows(w, w->dq, h, 0, w->n_q, w->d);
     for (int64_t c = 0; c * KEYS < w->n_k; c++)
@@ -371,27 +370,21 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     return BP_OK;
 }
 
-static const bp_view *present(const bp_view *v)
-{
-    return v->data ? v : NULL;
-}
-
 static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     job w = job_of(in + 1, params);
     w.dy = &in[0];
     w.y = &in[5];
     w.log_sum = in[6].data;
-    w.dq = present(&out[0]);
-    w.dk = present(&out[1]);
-    w.dv = present(&out[2]);
-    if (w.heads >= MANY_HEADS) {
+    w.dq = out[0].data ? &out[0] : NULL;
+    w.dk = out[1].data ? &out[1] : NULL;
+    w.dv = out[2].data ? &out[2] : NULL;
+    const int many = w.heads >= MANY_HEADS;
+    if (many)
         run(ex, &w, 1, backward_head);
-        return BP_OK;
-    }
-    if (w.dk || w.dv)
+    if (!many && (w.dk || w.dv))
         run(ex, &w, parts(w.n_k, KEYS), backward_keys);
-    if (w.dq)
+    if (!many && w.dq)
         run(ex, &w, parts(w.n_q, QUERIES), backward_strip);
     return BP_OK;
 }
