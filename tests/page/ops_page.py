@@ -58,13 +58,14 @@ class Call:
         named = {}
         for k, of in enumerate(operands):
             at = [i for i, a in enumerate(passed) if re.search(rf"\bin\[{k}\]|\bin\b(?!\[)", a)]
-            named[k] = self.names[at[0]] if at else f"input {k}"
-            self.operands.setdefault(named[k], set()).add(of)
+            named[k] = [self.names[i] for i in at] or [f"input {k}"]
+            for operand in named[k]:
+                self.operands.setdefault(operand, set()).add(of)
         if "T" in operands or kind in results:
             self.types.setdefault(device, set()).add(kind)
         self.results |= {"T" if r == kind else r for r in results}
-        for k in gradient:
-            self.gradients.setdefault(named[k], set()).add((device, kind))
+        for operand in (name for k in gradient for name in named[k]):
+            self.gradients.setdefault(operand, set()).add((device, kind))
         if second and kind == "f64":
             self.second.add(device)
 
