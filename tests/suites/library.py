@@ -86,6 +86,8 @@ class Library:
 
     def __getattr__(self, name):
         """A public call. An op gives a handle; one that fills pointers gives what they got, after its result."""
+        if name.startswith("BP_"):
+            raise Absent(f"no {name}")
         if not name.startswith("bp_"):
             raise AttributeError(name)
         try:

@@ -78,21 +78,25 @@ def instance_norm(n):
 
 @of("BatchNormalization")
 def batch_norm(n):
-    lib, x = n.lib, n[0]
-    scale, bias, mean, variance = (reshape(lib, n[i], [-1] + [1] * (len(n.shape()) - 2)) for i in range(1, 5))
-    out = []
+    """Ours is of [N, C]: the other axes go to the rows."""
+    lib, eps, m = n.lib, n("epsilon", 1e-5), n("momentum", 0.9)
+    last = move(lib, n[0], 1, -1)
+    sizes, out = lib.shape(last), []
+    rows = reshape(lib, last, [-1, sizes[-1]])
     if n("training_mode"):
-        axes, m = lib.axes(x, [0, *range(2, len(n.shape()))]), n("momentum", 0.9)
-        mean, variance = lib.bp_mean_axes(x, axes, 1), lib.bp_variance_axes(x, axes, 0, 1)
-        out = [lib.bp_add(lib.bp_scale(n[i], m), lib.bp_scale(reshape(lib, t, [-1]), 1 - m)) for i, t in ((3, mean), (4, variance))]
-    y = lib.bp_mul(lib.bp_sub(x, mean), lib.bp_rsqrt(lib.bp_shift(variance, n("epsilon", 1e-5))))
-    return [lib.bp_add(lib.bp_mul(y, scale), bias), *out]
+        y, mean, _ = lib.bp_batch_norm(rows, n[1], n[2], eps)
+        now = mean, lib.bp_variance_axes(rows, 1, 0, 0)  # ONNX averages the variance of N, not of N - 1
+        out = [lib.bp_add(lib.bp_scale(n[i], m), lib.bp_scale(t, 1 - m)) for i, t in zip((3, 4), now)]
+    else:
+        y = lib.bp_batch_norm_with(rows, *(n[i] for i in range(1, 5)), eps)
+    return [move(lib, reshape(lib, y, sizes), -1, 1), *out]
 
 
 @of("LpNormalization")
 def lp_norm(n):
     call = n.lib.bp_norm_l1_axes if n("p", 2) == 1 else n.lib.bp_norm_l2_axes
-    return n.lib.bp_div(n[0], call(n[0], n.lib.axes(n[0], [n("axis", -1)]), 1))
+    norm = call(n[0], n.lib.axes(n[0], [n("axis", -1)]), 1)
+    return n.lib.bp_div(n[0], n.lib.bp_maximum(norm, n.lib.number(1e-30, norm)))  # 0 / 0 is 0 there
 
 
 @of("MeanVarianceNormalization")

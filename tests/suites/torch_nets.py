@@ -102,6 +102,8 @@ def softmax(name, sign=1):
     def f(lib, x, dim=None, dtype=None, _stacklevel=None):
         if dtype is not None:
             absent("another dtype")
+        if rank(lib, x) and not lib.shape(x)[dim]:
+            absent("nothing along the axis, which is an error here")
         if rank(lib, x) == 0:
             return lib.bp_reshape(f(lib, reshape(lib, x, [1]), 0), [])
         x = x if sign == 1 else lib.bp_scale(x, sign)
@@ -116,43 +118,47 @@ def ones(lib, like, sizes, value=1.0):
     return lib.tensor(np.full(sizes, value)) if like is None else like
 
 
+def positive(eps):
+    return eps if eps >= 0 else absent("a negative eps, which is an error here")
+
+
 @of("nn.functional.layer_norm")
 def layer_norm(lib, x, sizes, weight=None, bias=None, eps=1e-5):
-    return lib.bp_layer_norm(x, ones(lib, weight, sizes), ones(lib, bias, sizes, 0.0), eps)
+    return lib.bp_layer_norm(x, ones(lib, weight, sizes), ones(lib, bias, sizes, 0.0), positive(eps))
 
 
 @of("nn.functional.rms_norm")
 def rms_norm(lib, x, sizes, weight=None, eps=None):
-    return lib.bp_rms_norm(x, ones(lib, weight, sizes), 2.0**-52 if eps is None else eps)
+    return lib.bp_rms_norm(x, ones(lib, weight, sizes), 2.0**-52 if eps is None else positive(eps))
 
 
 @of("nn.functional.group_norm")
 def group_norm(lib, x, groups, weight=None, bias=None, eps=1e-5):
     c = [lib.shape(x)[1]]
-    return lib.bp_group_norm(x, groups, ones(lib, weight, c), ones(lib, bias, c, 0.0), eps)
-
-
-def by_channel(lib, x, t):
-    return reshape(lib, t, [-1] + [1] * (rank(lib, x) - 2))
+    return lib.bp_group_norm(x, groups, ones(lib, weight, c), ones(lib, bias, c, 0.0), positive(eps))
 
 
 @of("nn.functional.batch_norm")
 def batch_norm(lib, x, mean, variance, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
-    if rank(lib, x) < 2 or 0 in lib.shape(x):
-        absent("nothing to take a mean of")
-    if training:
-        axes = lib.axes(x, [0, *range(2, rank(lib, x))])
-        mean, variance = lib.bp_mean_axes(x, axes, 0), lib.bp_variance_axes(x, axes, 0, 0)
-    y = lib.bp_sub(x, by_channel(lib, x, mean))
-    y = lib.bp_mul(y, by_channel(lib, x, lib.bp_rsqrt(lib.bp_shift(variance, eps))))
-    y = y if weight is None else lib.bp_mul(y, by_channel(lib, x, weight))
-    return y if bias is None else lib.bp_add(y, by_channel(lib, x, bias))
+    """Ours is of [N, C]: the other axes go to the rows."""
+    last = move(lib, x, 1, -1)
+    sizes, c = lib.shape(last), lib.shape(x)[1]
+    rows = reshape(lib, last, [count(sizes[:-1]), c])
+    weight, bias = ones(lib, weight, [c]), ones(lib, bias, [c], 0.0)
+    if not training:
+        y = lib.bp_batch_norm_with(rows, weight, bias, mean, variance, positive(eps))
+    elif lib.shape(rows)[0] < 2:
+        absent("a batch of one or none, which is an error here")
+    else:
+        y = lib.bp_batch_norm(rows, weight, bias, positive(eps))[0]
+    return move(lib, reshape(lib, y, sizes), -1, 1)
 
 
 @of("nn.functional.instance_norm")
-def instance_norm(lib, x, mean=None, variance=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5):
+def instance_norm(lib, x, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True,
+                  momentum=0.1, eps=1e-5):
     if not use_input_stats:
-        return batch_norm(lib, x, mean, variance, weight, bias, False, momentum, eps)
+        return batch_norm(lib, x, running_mean, running_var, weight, bias, False, momentum, eps)
     return group_norm(lib, x, lib.shape(x)[1], weight, bias, eps)
 
 
@@ -168,88 +174,12 @@ def attention(lib, q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scal
         absent("PyTorch's own random numbers")
     if enable_gqa:
         k, v = (lib.bp_repeat(t, -3, lib.shape(q)[-3] // lib.shape(t)[-3]) for t in (k, v))
+    lead = np.broadcast_shapes(*(lib.shape(t)[:-2] for t in (q, k, v)))
+    q, k, v = (t if lib.shape(t)[:-2] == lead else lib.bp_expand(t, lead + lib.shape(t)[-2:]) for t in (q, k, v))
     flags = lib.BP_CAUSAL if is_causal else 0
     if attn_mask is None:
         return lib.bp_attention(q, k, v, flags, scale or 0.0)
     return lib.bp_attention_masked(q, k, v, attn_mask, flags, scale or 0.0)
-
-
-# --- index ----------------------------------------------------------------------------------------
-
-
-@of("gather", "take_along_dim")
-def gather(lib, x, dim, index, sparse_grad=False):
-    if not rank(lib, x):
-        absent("an axis of a scalar")
-    sizes = list(lib.shape(index))
-    sizes[dim] = lib.shape(x)[dim]
-    if sizes != list(lib.shape(x)):
-        x = cut(lib, x, sizes)
-    return lib.bp_take_along(x, dim, index)
-
-
-def from_front(lib, index, n):
-    """An index of ours is not negative."""
-    at = lib.read(index)
-    return lib.tensor(np.where(at < 0, at + n, at))
-
-
-def cut(lib, x, sizes):
-    """PyTorch lets an index be smaller than what it chooses from."""
-    for a, (want, have) in enumerate(zip(sizes, lib.shape(x))):
-        if want != have:
-            x = lib.bp_slice(x, a, 0, want, 1)
-    return x
-
-
-@of("take_along_dim")
-def take_along_dim(lib, x, index, dim=None):
-    index = from_front(lib, index, count(lib.shape(x)) if dim is None else lib.shape(x)[dim])
-    if dim is None:
-        return lib.bp_take_along(reshape(lib, x, [-1]), 0, reshape(lib, index, [-1]))
-    n, sx, si = dim % rank(lib, x), list(lib.shape(x)), list(lib.shape(index))
-    both = list(np.broadcast_shapes(sx[:n] + [1] + sx[n + 1:], si[:n] + [1] + si[n + 1:]))
-    x = lib.bp_expand(x, both[:n] + [sx[n]] + both[n + 1:])
-    index = lib.bp_expand(index, both[:n] + [si[n]] + both[n + 1:])
-    return lib.bp_take_along(x, dim, index)
-
-
-@of("scatter_add")
-def scatter_add(lib, x, dim, index, src):
-    if not rank(lib, x):
-        absent("an axis of a scalar")
-    src = cut(lib, src, lib.shape(index))
-    y = lib.bp_add_along(src, dim, index, lib.shape(x)[dim])
-    n = dim % rank(lib, x)
-    after = [0 if a == n else h - w for a, (h, w) in enumerate(zip(lib.shape(x), lib.shape(y)))]
-    return lib.bp_add(x, pad(lib, y, [0] * len(after), after))
-
-
-@of("index_select")
-def index_select(lib, x, dim, index):
-    if not rank(lib, x) or not rank(lib, index):
-        absent("an axis of a scalar")
-    return lib.bp_take(x, dim, index)
-
-
-@of("index_add")
-def index_add(lib, x, dim, index, source, alpha=1):
-    if not rank(lib, x):
-        absent("an axis of a scalar")
-    rows = lib.bp_scatter_rows(move(lib, source, dim, 0), index, lib.shape(x)[dim])
-    return lib.bp_add(x, lib.bp_scale(move(lib, rows, 0, dim), alpha))
-
-
-@of("take")
-def take(lib, x, index):
-    return lib.bp_take(reshape(lib, x, [-1]), 0, from_front(lib, index, count(lib.shape(x))))
-
-
-@of("nn.functional.embedding")
-def embedding(lib, index, table, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
-    if max_norm is not None or scale_grad_by_freq or padding_idx is not None or sparse:
-        absent("padding, a norm, or scaled gradients")
-    return lib.bp_take(table, 0, index)
 
 
 # --- losses ---------------------------------------------------------------------------------------

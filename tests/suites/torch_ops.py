@@ -291,7 +291,7 @@ def aminmax(lib, x, dim=None, keepdim=False):
 def cumsum(lib, x, dim, dtype=None):
     if not len(lib.shape(x)):
         return same(lib, x)
-    return lib.bp_cumsum(x, dim)
+    return lib.bp_cumsum(x, dim % len(lib.shape(x)), 0)
 
 
 @of("topk")
@@ -299,8 +299,9 @@ def topk(lib, x, k, dim=-1, largest=True, sorted=True):
     n = len(lib.shape(x)) - 1
     if n < 0:
         absent("an axis of a scalar")
-    x = x if dim % (n + 1) == n else lib.bp_transpose(x, dim, n)
+    dim %= n + 1
+    x = x if dim == n else lib.bp_transpose(x, dim, n)
     if not largest:
         absent("the least")
     y = lib.bp_topk(x, k)
-    return y if dim % (n + 1) == n else [lib.bp_transpose(t, dim, n) for t in y]
+    return y if dim == n else [lib.bp_transpose(t, dim, n) for t in y]

@@ -58,7 +58,7 @@ def unflatten(lib, x, dim, sizes):
 
 @of("permute", "permute_copy")
 def permuted(lib, x, *order):
-    return permute(lib, x, sizes_of(order))
+    return permute(lib, x, [a % rank(lib, x) for a in sizes_of(order)])
 
 
 @of("transpose", "transpose_copy", "swapaxes")
@@ -263,6 +263,8 @@ def padded(lib, x, sizes, mode="constant", value=None):
     for i in range(len(sizes) // 2):
         before[-1 - i], after[-1 - i] = sizes[2 * i], sizes[2 * i + 1]
     call = {"constant": "bp_pad", "reflect": "bp_pad_reflect", "replicate": "bp_pad_edge"}[mode]
+    if mode == "replicate" and min(before + after) < 0:
+        absent("edges that are cut off and repeated at once")
     y = pad(lib, x, before, after, value or 0.0, call)
     return same(lib, y) if y == x else y
 
