@@ -25,6 +25,19 @@ bp_status bpi_rng_catch_up(bp_context *ctx)
     return st;
 }
 
+static bp_status next_site(bp_context *ctx, uint32_t *site)
+{
+    if (ctx->site == 0)
+        BPI_TRY(bpi_rng_catch_up(ctx));
+    *site = ctx->site++;
+    return BP_OK;
+}
+
+bp_status bpi_next_site(bp_context *ctx, uint32_t *site)
+{
+    BPI_INSIDE(ctx, next_site(ctx, site));
+}
+
 static bp_status seed(bp_context *ctx, uint64_t seed_value)
 {
     bpi_rng_state rng = {seed_value, 0};

@@ -7,6 +7,8 @@
 /* The device's random state is brought up to date before the first draw of a step, outside any
  * plan: steps that draw nothing cost nothing. */
 bp_status bpi_rng_catch_up(bp_context *ctx);
+/* The number of a random op in its outermost scope. */
+bp_status bpi_next_site(bp_context *ctx, uint32_t *site);
 /* The end of an outermost scope that trains. */
 bp_status bpi_rng_step_ends(bp_context *ctx);
 

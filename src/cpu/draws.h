@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "cpu/kernel.h"
+#include "door/draw.h"
 #include "door/kernel_params.h"
-#include "door/philox.h"
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -95,6 +95,42 @@ static inline bpi_stream bpi_stream_of(const bp_view *rng, uint32_t purpose, uin
     bpi_rng_state s;
     memcpy(&s, rng->data, sizeof s);
     return (bpi_stream){s.seed, s.step, bpi_purpose_site(purpose, site)};
+}
+
+/* Draws (draw.h): the stream; in f64, which takes 64 bits, the one of the lower words beside it. */
+typedef struct bpi_draw_stream {
+    bpi_stream stream[1 + BPI_F64];
+} bpi_draw_stream;
+
+static inline bpi_draw_stream bpi_draw_stream_of(const bp_view *rng, uint32_t site)
+{
+    return (bpi_draw_stream){{bpi_stream_of(rng, BPI_PURPOSE_DRAW, site),
+#if BPI_F64
+                              bpi_stream_of(rng, BPI_PURPOSE_DRAW_LOW, site)
+#endif
+    }};
+}
+
+#if BPI_F64
+typedef uint64_t bpi_number;
+#define BPI_TYPED(name) bpi_##name##_f64
+#else
+typedef uint32_t bpi_number;
+#define BPI_TYPED(name) bpi_##name##_f32
+#endif
+
+static inline void bpi_draw_numbers(bpi_number number[BPI_DRAW_WORDS], const bpi_draw_stream *s,
+                                    uint64_t block)
+{
+#if BPI_F64
+    uint32_t high[BPI_DRAW_WORDS], low[BPI_DRAW_WORDS];
+    bpi_draw(high, &s->stream[0], block);
+    bpi_draw(low, &s->stream[1], block);
+    for (int i = 0; i < BPI_DRAW_WORDS; i++)
+        number[i] = (uint64_t)high[i] << 32 | low[i];
+#else
+    bpi_draw(number, &s->stream[0], block);
+#endif
 }
 
 #endif

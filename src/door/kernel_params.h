@@ -7,7 +7,7 @@
 #ifndef BPI_KERNEL_PARAMS_H
 #define BPI_KERNEL_PARAMS_H
 
-#include <stdint.h>
+#include "bpcuda/common.h"
 
 /* Elementwise kernels take any strides everywhere, inputs that broadcast to y, and y may be one.
  *
@@ -40,6 +40,20 @@ typedef struct bpi_rng_advance_params {
 typedef struct bpi_dropout_params {
     uint32_t site, keep;
 } bpi_dropout_params;
+
+/* draw             forward: rng -> y, packed; u, z: draw.h. By `kind` a + b u, and at most `most`;
+ *                  a + b z; 1 where u < a, else 0. Shape and dtype are the rule's.
+ * bernoulli        forward: p, rng -> y, packed; 1 where u < p, else 0; NaN where p is.
+ * permutation      forward: rng -> y, i32 [n], a permutation of 0 .. n - 1. */
+enum { BPI_UNIFORM, BPI_NORMAL, BPI_CHANCE };
+typedef struct bpi_draw_params {
+    double a, b, most;
+    uint32_t site;
+    int32_t kind;
+    bp_shape shape;
+    bp_dtype dtype;
+    uint32_t unused;
+} bpi_draw_params;
 
 /* sum              forward: x -> y; x has any strides; y is packed and holds the axes that are not
  *                  in the mask, in order. */

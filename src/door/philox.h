@@ -5,7 +5,8 @@
  * counter  = block low | block high 16, step high 16 | step low | purpose 8, site 24
  * uniform  element i takes word i mod 4 of block i / 4
  * dropout  element i takes half-word i mod 8 of block i / 8 (low half first); it is kept iff
- *          half-word < keep, keep = round((1 - p) * 65536); scale = 65536 / keep */
+ *          half-word < keep, keep = round((1 - p) * 65536); scale = 65536 / keep
+ * draws    element i takes word i mod 4 of block i / 4: draw.h; permutations: permutation.h */
 #ifndef BPI_PHILOX_H
 #define BPI_PHILOX_H
 
@@ -21,7 +22,10 @@ enum {
     BPI_PURPOSE_DROPOUT = 1,
     BPI_PURPOSE_SHUFFLE = 2,
     BPI_PURPOSE_INIT = 3,
-    BPI_PURPOSE_SPLIT = 4
+    BPI_PURPOSE_SPLIT = 4,
+    BPI_PURPOSE_DRAW = 5,     /* uniform, normal, bernoulli */
+    BPI_PURPOSE_DRAW_LOW = 6, /* what f64 has beyond 32 bits */
+    BPI_PURPOSE_PERMUTATION = 7
 };
 
 /* One position of a random stream: everything of the counter but the block. */

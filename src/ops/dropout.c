@@ -26,12 +26,7 @@ static bp_status draw(bp_context *ctx, const char *who, double p, bpi_dropout_pa
     out->keep = (uint32_t)lrint((1 - p) * 65536);
     out->keep += out->keep == 0;
     out->site = 0;
-    if (out->keep == 65536)
-        return BP_OK;
-    if (ctx->site == 0)
-        BPI_TRY(bpi_rng_catch_up(ctx));
-    out->site = ctx->site++;
-    return BP_OK;
+    return out->keep == 65536 ? BP_OK : bpi_next_site(ctx, &out->site);
 }
 
 bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out)

@@ -3,7 +3,7 @@
  *     graph SEED
  *     value I leaf KIND [shape] numbers
  *     value I NAME inputs a b x [shape] numbers      (the shape is also reshape's argument)
- *     mask I numbers                                 what dropout multiplies with
+ *     mask I numbers                                 what was drawn: mask() says how
  *     grad I numbers                                 d loss / d value I
  *     second I weights / numbers                     see graph_second
  *     end */
@@ -40,16 +40,26 @@ static void value(const graph *g, int i)
     printf("\n");
 }
 
-/* What the op with this site multiplies its values with. */
+bool graph_draws(const char *name)
+{
+    return !strcmp(name, "dropout") || !strcmp(name, "linear_relu") || !strcmp(name, "noise") ||
+           !strcmp(name, "chosen") || !strcmp(name, "shuffle");
+}
+
+/* What the op with this site makes of ones, noise of zeros, shuffle of the numbers of elements. */
 static bool mask(bp_context *ctx, const graph *g, int i)
 {
     const graph_value *v = &g->value[i];
-    double one = 1;
-    values m = {0};
-    bp_tensor *t = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
-    bool done = t && tensor_fill(t, &(values){1, &one}) && bp_scope_begin(ctx, BP_NO_GRAD) == BP_OK;
+    const char *name = v->recipe->name;
+    double given[MAX_ELEMENTS];
+    values m = {0}, in = {bp_shape_count(v->shape), given};
+    for (int64_t e = 0; e < in.n; e++)
+        given[e] = !strcmp(name, "shuffle") ? (double)e : strcmp(name, "noise") != 0;
+    bp_tensor *t = bp_tensor_create(ctx, BP_F64, v->shape);
+    bool done = t && tensor_fill(t, &in) && bp_scope_begin(ctx, BP_NO_GRAD) == BP_OK;
     done = done && graph_draw_to(ctx, v->site) &&
-           tensor_values(bp_dropout(bp_cast(bp_expand(t, v->shape), BP_F64), v->x), &m);
+           tensor_values(!strcmp(name, "linear_relu") ? bp_dropout(t, v->x)
+                                                      : v->recipe->apply(v, &t), &m);
     done &= bp_scope_end(ctx) == BP_OK;
     printf("mask %d", i);
     numbers(m.v, m.n);
@@ -70,7 +80,7 @@ bool graph_dump(bp_context *ctx, const graph *g)
     for (int i = 0; i < g->n && done; i++) {
         const recipe *how = g->value[i].recipe;
         value(g, i);
-        if (how && (!strcmp(how->name, "dropout") || !strcmp(how->name, "linear_relu")))
+        if (how && graph_draws(how->name))
             done = mask(ctx, g, i);
     }
     for (int k = 0; k < n && done; k++) {

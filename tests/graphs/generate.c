@@ -97,16 +97,19 @@ static bool see_new(maker *m)
 
 static bool between(bp_tensor *t, double least, double most, values *v)
 {
-    bool sound = t && tensor_values(t, v) && v->n > 0 && v->n <= 48;
+    bool sound = t && tensor_values(t, v) && v->n > 0 && v->n <= MAX_ELEMENTS;
     for (int64_t i = 0; sound && i < v->n; i++)
         sound = isfinite(v->v[i]) && fabs(v->v[i]) <= most && fabs(v->v[i]) >= least;
     return sound;
 }
 
-static bool draws(const graph_value *v)
+/* How often the operation draws. */
+static int draws(const graph_value *v)
 {
     const char *name = v->recipe->name;
-    return !strcmp(name, "dropout") || (!strcmp(name, "linear_relu") && v->x > 0);
+    if (!strcmp(name, "linear_relu"))
+        return v->x > 0;
+    return !strcmp(name, "chosen") ? 2 : graph_draws(name);
 }
 
 /* Appends the operation if its values are sound, and it is not near a kink. */

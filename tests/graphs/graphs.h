@@ -16,7 +16,7 @@
 #include "readers.h"
 
 enum { PARAM, FROZEN, WANTED, DATA, INDEX, BYTES, OPERATION }; /* where a value comes from */
-enum { MAX_VALUES = 64, STORES = 2 };
+enum { MAX_VALUES = 64, MAX_ELEMENTS = 48, STORES = 2 };
 
 typedef struct graph_value {
     int kind, store; /* of a parameter */
@@ -84,6 +84,7 @@ typedef struct graph_run {
 /* Stores and tensors on a device, filled; false with the context's error. */
 bool graph_open(graph_run *r, bp_context *ctx, const graph *g, bp_dtype real);
 void graph_close(graph_run *r);
+bool graph_draws(const char *recipe); /* whether it may draw */
 /* In an outermost scope: seeds the random stream, and draws from it as often as `sites` says. */
 bool graph_draw_to(bp_context *ctx, int sites);
 /* In a scope: the leaves and all operations; the loss, or NULL. */

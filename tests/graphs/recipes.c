@@ -23,6 +23,11 @@ CALL(factor, bp_mul(in[0], in[1]))
 CALL(first_input, in[0])
 CALL(second_input, in[1])
 
+static bp_tensor *uniform_like(const bp_tensor *t)
+{
+    return bp_uniform(bp_context_of(t), bp_dtype_of(t), bp_shape_of(t), 0, 1);
+}
+
 /* shift and scale as f64, which they are already unless the graph runs in f32. */
 static bp_tensor *gather_normalized(const graph_value *v, bp_tensor *const *in)
 {

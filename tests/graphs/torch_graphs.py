@@ -58,6 +58,9 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "where": lambda o, c, x, y: torch.where(c > 0, x, y) + 0 * c,
     "gate": lambda o, x, g: x * (g > 0) + 0 * g,  # g asks, and gets zeros
     "dropout": lambda o, x: x * o.mask,
+    "noise": lambda o, x: x + o.mask,
+    "chosen": lambda o, x: x * o.mask,
+    "shuffle": lambda o, x: x.reshape(-1)[o.mask.long().reshape(-1)].reshape(o.mask.shape),
     "cast": lambda o, x: x * 1,
     "sum": lambda o, x: summed(x, o.a, o.b),
     "softmax": lambda o, x: F.softmax(x, o.a),

@@ -2,7 +2,7 @@
  *
  *     cases      every row of the table of cases, values and gradients, f32 and f64, against f64
  *                of the plain CPU kernels, with the row's own tolerance
- *     bits       dropout, rows by a shuffled index and back, initial weights: equal to the CPU's
+ *     bits       dropout, draws, rows by a shuffled index and back, initial weights: the CPU's
  *     replays    a step replayed is the step called; no wait, no allocation; two runs are one
  *     training   the losses of 200 steps, no further from the CPU's f64 than twice its own f32 */
 #include <math.h>
@@ -118,6 +118,15 @@ static void dropout_bits(void)
             equal_case(&c);
         }
     line("dropout", "masks and values have the CPU's bits", before);
+}
+
+static void draw_bits(void)
+{
+    int before = reader_failures;
+    for (int i = 0; i < op_cases_n; i++)
+        if (!strcmp(op_cases[i].op, "draw") || !strcmp(op_cases[i].op, "bernoulli"))
+            equal_case(&op_cases[i]);
+    line("draw", "uniform, normal and bernoulli have the CPU's bits", before);
 }
 
 static void gather_bits(void)
@@ -367,6 +376,7 @@ bool check_device(const char *name, const char *mnist)
         for (int i = 0; op_names[i]; i++)
             cases_of(op_names[i]);
         dropout_bits();
+        draw_bits();
         gather_bits();
         scatter_bits();
         initial_bits();
