@@ -41,6 +41,7 @@ static bpi_node *leaf_at(bp_context *ctx, const bpi_walk *w, const bpi_place *p)
 static int32_t open_segment(const bpi_walk *w, bp_params *store, bpi_segment *seg)
 {
     bool add = seg->window == store->window;
+    seg->adds_to_noted = add && bpi_segment_noted(store->ctx, seg);
     bpi_storage_written(bpi_at(seg->grad)->storage, "backward");
     if (!add) {
         seg->window = store->window;
@@ -75,6 +76,35 @@ bp_tensor *bpi_grad_sink(bpi_grad_call *g, int i, int32_t *add)
     g->wanted &= ~(1u << i);
     *add = open_segment(g->walk, leaf->store, seg);
     return seg->grad;
+}
+
+bp_tensor *bpi_grad_suspect(bpi_grad_call *g, uint32_t inputs)
+{
+    bp_params *store = NULL;
+    for (int i = 0; i < g->call.n_in; i++) {
+        if (!(inputs >> i & 1))
+            continue;
+        bpi_node *leaf = leaf_at(g->call.ctx, g->walk, &g->node->in[i]);
+        if (!leaf || (store && store != leaf->store))
+            return NULL;
+        store = leaf->store;
+    }
+    return store ? store->suspect : NULL;
+}
+
+void bpi_grad_noted(bpi_grad_call *g, uint32_t inputs, const int32_t *adds)
+{
+    bp_context *ctx = g->call.ctx;
+    for (int i = 0; i < g->call.n_in; i++) {
+        if (!(inputs >> i & 1))
+            continue;
+        bpi_node *leaf = leaf_at(ctx, g->walk, &g->node->in[i]);
+        bpi_segment *seg = &leaf->store->segment[leaf->segment];
+        if (adds[i] && !seg->adds_to_noted)
+            continue;
+        seg->noted_version = bpi_at(seg->grad)->storage->version;
+        seg->noted_in = ctx->recording ? ctx->recording->serial : 0;
+    }
 }
 
 bp_status bpi_deliver(bp_context *ctx, bpi_walk *w, const bpi_place *p, bp_tensor *dx)

@@ -27,6 +27,11 @@ typedef struct bpi_grad_call {
 /* The store's gradient of input i, which the rule must write now, or add to if *add; NULL where the
  * gradient does not go to a store, or the rule reads that store's gradients. */
 bp_tensor *bpi_grad_sink(bpi_grad_call *g, int i, int32_t *add);
+/* Of the inputs in a mask, whose sinks a kernel that notes (backend.h) will write: where it notes;
+ * NULL where they are of several stores. And after it was called: adds, by input, are those of the
+ * sinks. */
+bp_tensor *bpi_grad_suspect(bpi_grad_call *g, uint32_t inputs);
+void bpi_grad_noted(bpi_grad_call *g, uint32_t inputs, const int32_t *adds);
 /* Sends a gradient to where it goes: a store, or the node that made the value. */
 bp_status bpi_deliver(bp_context *ctx, bpi_walk *w, const bpi_place *p, bp_tensor *dx);
 /* *slot += dx, where *slot is NULL or a clone of the walk's own. */

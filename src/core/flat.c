@@ -84,6 +84,7 @@ static bp_status allocate(bp_params *p, unsigned char *host)
     bp_shape flat = BP_SHAPE(p->count);
     BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, host, BPI_OWNER_LIBRARY, &p->values));
     BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, NULL, BPI_OWNER_LIBRARY, &p->grads));
+    BPI_TRY(bpi_uploaded(p->ctx, BP_I32, BP_SCALAR, NULL, BPI_OWNER_LIBRARY, &p->suspect));
     bool ok = true;
     for (int64_t i = 0; i < p->n && ok; i++)
         ok = attach(p, i);
@@ -126,7 +127,8 @@ bp_status bpi_params_materialize(bp_params *p)
     }
     bpi_kill(p->values);
     bpi_kill(p->grads);
-    p->values = p->grads = NULL;
+    bpi_kill(p->suspect);
+    p->values = p->grads = p->suspect = NULL;
     if (st != BP_ERR_NOMEM)
         return st;
     return bpi_fail(ctx, st, "params: no memory for %lld parameters", (long long)p->count);
@@ -139,6 +141,14 @@ static bool reached(const bp_params *p, const bpi_segment *s)
     return s->window == p->window && !s->frozen;
 }
 
+bool bpi_segment_noted(const bp_context *ctx, const bpi_segment *s)
+{
+    /* A plan knows of what it writes itself: before its replay others may have written. */
+    uint64_t recording = ctx->recording ? ctx->recording->serial : 0;
+    return s->noted_version != 0 && s->noted_in == recording &&
+           s->noted_version == bpi_at(s->grad)->storage->version;
+}
+
 bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
 {
     while (from >= 0 && !reached(p, &p->segment[from]))
@@ -147,9 +157,11 @@ bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
         return false;
     run->begin = p->segment[from].offset;
     run->decays = takes_decay(&p->segment[from]);
+    run->noted = true;
     while (from >= 0 && reached(p, &p->segment[from]) &&
            (merge || takes_decay(&p->segment[from]) == run->decays)) {
         run->end = p->segment[from].offset + p->segment[from].count;
+        run->noted &= bpi_segment_noted(p->ctx, &p->segment[from]);
         from = p->segment[from].next;
     }
     run->next = from;

@@ -81,7 +81,8 @@ void bp_params_free(bp_params *p)
     }
     bpi_kill(p->values);
     bpi_kill(p->grads);
-    p->values = p->grads = NULL;
+    bpi_kill(p->suspect);
+    p->values = p->grads = p->suspect = NULL;
     p->counted.freed = true;
     bpi_params_release(p);
     bpi_leave(ctx);

@@ -14,7 +14,11 @@ typedef struct bpi_segment {
     int32_t next;          /* the segment that follows in the flat buffers; -1 after the last */
     uint64_t window;       /* the gradient window that last wrote it */
     uint64_t walk;         /* the last walk that was the first of a window to write it */
-    bool frozen;
+    /* All of the gradient was written by kernels that note, at this version of it, in the recording
+     * with this serial (0: none); and whether what is being added to was so. */
+    uint32_t noted_version;
+    uint64_t noted_in;
+    bool frozen, adds_to_noted;
 } bpi_segment;
 
 struct bp_params {
@@ -26,6 +30,7 @@ struct bp_params {
     bpi_segment *segment;
     int64_t n, capacity;
     bp_tensor *values, *grads; /* flat, NULL before the first use */
+    bp_tensor *suspect;        /* i32: a kernel that notes has met a gradient that may not do */
     int64_t count;   /* of elements, padding included */
     int32_t first;   /* segment in the flat buffers */
     uint64_t window; /* from 1, grows with each optimiser step or bp_grad_clear */
@@ -58,8 +63,11 @@ bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s);
 typedef struct bpi_run {
     int64_t begin, end; /* elements of the flat buffers */
     bool decays;        /* all of them weights; else all of them not, unless merged */
+    bool noted;         /* all of them */
     int32_t next;       /* the segment after it, for the next call; -1 at the end */
 } bpi_run;
+/* Whether kernels that note wrote all of a segment's gradient, and nobody since. */
+bool bpi_segment_noted(const bp_context *ctx, const bpi_segment *s);
 /* The next run at or after segment `from` (start with store->first); false when there is none.
  * `merge`: a run may span weights and others. */
 bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run);

@@ -86,6 +86,7 @@ static void multiply_range(const plan *w, int64_t t, int64_t t_end, int64_t p, i
         if (k0 + steps < g->k) { /* the last chunk finishes the sums */
             chunk.bias = chunk.gate = NULL;
             chunk.relu = 0;
+            chunk.suspect = NULL;
         }
         for (int64_t panel = p; panel < p_end; panel++)
             multiply_panel(w, &chunk, t, t_end, panel, k0, steps, packed);

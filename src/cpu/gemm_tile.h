@@ -53,6 +53,24 @@ static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
     }
 }
 
+/* What is beyond BPI_SUSPECT is, times SUSPECT_SCALE, twice the largest number: a sum of such
+ * products with any finite ones is not finite, and neither is one with what is not. */
+#if BPI_F64
+#define SUSPECT_SCALE 0x1p520
+#else
+#define SUSPECT_SCALE 0x1p67f
+#endif
+
+static void suspect_sum(int32_t *suspect, vec t)
+{
+    lane_mask bad = (lane_mask)(t - t != (vec){0});
+    lane_int any = 0;
+    UNROLL for (int i = 0; i < LANES; i++)
+        any |= bad[i];
+    if (any)
+        __atomic_store_n(suspect, 1, __ATOMIC_RELAXED);
+}
+
 /* The epilogue for the tile of C whose first element is (i, j). One decision each for the whole
  * tile, whose rows follow in straight code: for a short K they take as long as the sums. */
 INLINE void finish(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
@@ -75,6 +93,11 @@ INLINE void finish(const int rows, const int vecs, const int masked, const bpi_g
             lane_mask shut = (lane_mask)(LOAD(gate + x * g->gate_row + v * LANES) <= zero);
             acc[x][v] = (vec)((lane_mask)(acc[x][v] * g->scale) & ~shut);
         }
+    }
+    if (g->suspect) {
+        vec t[2] = {{0}, {0}};
+        EACH_VEC t[x % 2] += acc[x][v] * SUSPECT_SCALE;
+        suspect_sum(g->suspect, t[0] + t[1]);
     }
     UNROLL for (int x = 0; x < rows; x++) {
         if (vecs == 2)
@@ -196,6 +219,11 @@ INLINE void dot(const int rows, const int cols, const bpi_gemm *g, int64_t i, in
         EACH out[x][y] = out[x][y] < 0 ? 0 : out[x][y];
     if (g->gate)
         EACH out[x][y] = gate[x * g->gate_row + y] <= 0 ? 0 : out[x][y] * g->scale;
+    if (g->suspect) {
+        vec t = {0};
+        EACH t[y % LANES] += out[x][y] * SUSPECT_SCALE;
+        suspect_sum(g->suspect, t);
+    }
     EACH c[x * g->c_row + y] = out[x][y];
 #undef EACH
 }

@@ -2,13 +2,14 @@
  *
  *     forward:          x [N, in], w [out, in], b [out], rng -> y [N, out]
  *     backward:         dz [N, out], w, gate [N, in] -> dx = dz W through the gate
- *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added
+ *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added; suspect
  *
  * Everything but db rides on the product's epilogue (gemm.c); db is sum.c's sum over axis 0.
  * The rule: src/ops/linear.c. */
 #include "cpu/gemm.h"
 #include "cpu/dropout_row.h"
 #include "cpu/reduce.h"
+#include "cpu/unfit.h"
 
 extern const bpi_op_kernels BPI_CPU(op_sum);
 
@@ -52,12 +53,15 @@ static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *
         bpi_gemm g = {.m = dz->shape.dim[1], .n = x->shape.dim[1], .k = dz->shape.dim[0],
                       .a = dz->data, .a_row = 1, .a_col = dz->stride[0],
                       .b = x->data, .b_row = x->stride[0], .b_col = 1,
-                      .c = dw->data, .c_row = dw->stride[0], .accumulate = p->add_w};
+                      .c = dw->data, .c_row = dw->stride[0], .accumulate = p->add_w,
+                      .suspect = out[2].data};
         st = BPI_CPU(gemm)(ex, &g);
     }
     if (st == BP_OK && db->data) {
         bpi_sum_params sum = {1u | (p->add_b ? BPI_SUM_ADD : 0)};
         st = BPI_CPU(op_sum).slot[BPI_FORWARD].fn(ex, dz, db, &sum);
+        if (out[2].data && bpi_unfit(db->data, db->shape.dim[0], BPI_SUSPECT))
+            *(int32_t *)out[2].data = 1;
     }
     return st;
 }
@@ -74,4 +78,4 @@ BPI_CPU_OP(linear) = {
     .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},
              [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS},
              [BPI_BACKWARD_PARAMS] = {.fn = backward_params, .layout = BPI_ROWS,
-                                     .workspace_bytes = workspace_bytes}}};
+                                     .workspace_bytes = workspace_bytes, .notes = 1}}};

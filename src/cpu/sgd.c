@@ -39,16 +39,7 @@ static inline __attribute__((always_inline)) void update(job *j, int64_t first, 
         bpi_hold_back(&j->u, first, n, before);
 }
 
-static void block_fn(void *arg, int64_t block)
-{
-    job *j = arg;
-    int64_t end = at_most((block + 1) * BPI_UPDATE_GRAIN, j->u.n);
-    for (int64_t i = block * BPI_UPDATE_GRAIN; i < end; i += BPI_TILE)
-        if (j->u.l1 != 0 || j->u.l2 != 0)
-            update(j, i, at_most(end - i, BPI_TILE), 1);
-        else
-            update(j, i, at_most(end - i, BPI_TILE), 0);
-}
+BPI_UPDATE_BLOCKS(block_fn, job, update)
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {

@@ -55,6 +55,20 @@ static inline void bpi_hold_back(bpi_update *u, int64_t first, int64_t n, const 
     }
 }
 
+/* static void block_fn(job, block), of a job whose `u` is its bpi_update: tiles of a block by
+ * update(job, first, n, decay). */
+#define BPI_UPDATE_BLOCKS(block_fn, job, update)                                  \
+    static void block_fn(void *arg, int64_t block)                                \
+    {                                                                             \
+        job *j = arg;                                                             \
+        int64_t end = at_most((block + 1) * BPI_UPDATE_GRAIN, j->u.n);            \
+        for (int64_t i = block * BPI_UPDATE_GRAIN; i < end; i += BPI_TILE)        \
+            if (j->u.l1 != 0 || j->u.l2 != 0)                                     \
+                update(j, i, at_most(end - i, BPI_TILE), 1);                      \
+            else                                                                  \
+                update(j, i, at_most(end - i, BPI_TILE), 0);                      \
+    }
+
 /* After the last block. */
 static inline void bpi_update_done(bp_exec *ex, const bpi_update *u, const bpi_update_params *p,
                                    const bpi_optimizer_state *s)

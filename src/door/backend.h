@@ -39,6 +39,8 @@ typedef struct bpi_kernel {
     /* Bytes of scratch memory for one call, which is there before the kernel begins: it may read
      * them at ex->workspace. They follow from shapes, strides and params alone. NULL: none. */
     size_t (*workspace_bytes)(const bp_view *in, const void *params);
+    /* Of a kernel that writes gradients, linear's backward_params: it raises `suspect`. */
+    int32_t notes;
 } bpi_kernel;
 
 typedef struct bpi_op_kernels {

@@ -94,12 +94,10 @@ typedef struct bpi_batch_norm_params {
  *                  wants one: where y is not cut.
  *                  backward: dz, w, gate, aux -> dx = dz W, and with a gate (the previous layer's
  *                  y, and its aux): 0 where gate <= 0, else times scale.
- *                  backward_params: dz, x -> dw, db (either may be absent); written, or added to
- *                  what is there. */
-typedef struct bpi_attention_params {
-    double scale;
-    int32_t causal, masked;
-} bpi_attention_params;
+ *                  backward_params: dz, x -> dw, db (either may be absent), suspect; written, or
+ *                  added to what is there. An entry that `notes` sets suspect, i32 [], if it is
+ *                  there, to 1 where a result is not finite or beyond BPI_SUSPECT, and perhaps where
+ *                  one is merely large. */
 typedef struct bpi_linear_params {
     uint32_t relu, keep, site;
 } bpi_linear_params;
@@ -109,6 +107,10 @@ typedef struct bpi_linear_backward_params {
 typedef struct bpi_linear_wgrad_params {
     int32_t add_w, add_b;
 } bpi_linear_wgrad_params;
+typedef struct bpi_attention_params {
+    double scale;
+    int32_t causal, masked;
+} bpi_attention_params;
 
 /* gather           forward: table, index -> y; any dtype, index i32 packed. A bad index: a row of
  *                  zeros and bp_fault_range().
@@ -119,9 +121,10 @@ typedef struct bpi_linear_wgrad_params {
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
  *
- * step_begin       forward: g [n] or absent -> state; notes the first element of g that is NaN,
- *                  infinite or beyond most_gradient; then, if `decides`, counts the step or refuses
- *                  it (fault.h); if not, state may be absent.
+ * step_begin       forward: g [n] or absent -> state, suspect; notes the first element of g that is
+ *                  NaN, infinite or beyond most_gradient; then, if `decides`, counts the step or
+ *                  refuses it (fault.h), and sets suspect to 0. If `noted`, all of g comes from
+ *                  kernels that note: it need only be read where suspect is not 0.
  * adam             forward: g, state -> w, m, v, all [n]; nothing where the step is refused. A w
  *                  that would not be finite stays as it is, and is noted.
  * sgd              forward: g, state -> w, u; the same.
@@ -136,8 +139,13 @@ typedef struct bpi_step_begin_params {
     double most_gradient, most_rate; /* above these a step is refused */
     int64_t begin;  /* of g in its store, elements */
     uint32_t store; /* serial number; 0 has no name */
-    int32_t decides;
+    int32_t decides, noted;
+    uint32_t unused;
 } bpi_step_begin_params;
+
+/* Below every limit that an optimiser sets for gradients (src/optim), by type. */
+#define BPI_SUSPECT_F32 0x1p62
+#define BPI_SUSPECT_F64 0x1p505
 
 typedef struct bpi_update_params {
     double beta1, beta2, eps; /* adam; sgd: beta1 is the momentum */

@@ -70,13 +70,14 @@ static bp_status input_gradient(bpi_grad_call *g, bp_tensor *dz)
     return bpi_dispatch(ctx, BPI_OP_linear, BPI_BACKWARD, in, 4, g->call.dx, 1, &p, sizeof p);
 }
 
-/* Where the gradient of input i is written: its store, or fresh memory. */
-static bp_tensor *target(bpi_grad_call *g, int i, int32_t *add)
+/* Where the gradient of input i is written: its store, noted in `sinks`, or fresh memory. */
+static bp_tensor *target(bpi_grad_call *g, int i, int32_t *add, uint32_t *sinks)
 {
-    *add = 0;
     bp_tensor *t = bpi_grad_sink(g, i, add);
-    if (t)
+    if (t) {
+        *sinks |= 1u << i;
         return t;
+    }
     bp_view v = {0};
     bpi_view_rows(&v, bpi_view_of(g->call.dout[0])->dtype, g->call.in_shape[i]);
     return bpi_fresh(g->call.ctx, &v, BPI_OWNER_SCOPE);
@@ -85,16 +86,23 @@ static bp_tensor *target(bpi_grad_call *g, int i, int32_t *add)
 static bp_status weight_gradient(bpi_grad_call *g, bp_tensor *dz)
 {
     bp_context *ctx = g->call.ctx;
-    bpi_linear_wgrad_params p = {0};
-    bp_tensor *in[2] = {dz, g->call.in[0]};
-    if (g->call.need[1])
-        g->call.dx[1] = target(g, 1, &p.add_w);
-    if (g->call.need[2])
-        g->call.dx[2] = target(g, 2, &p.add_b);
+    int32_t adds[3] = {0};
+    uint32_t sinks = 0;
+    bp_tensor *in[2] = {dz, g->call.in[0]}, **dx = g->call.dx;
+    for (int i = 1; i < 3; i++)
+        if (g->call.need[i])
+            dx[i] = target(g, i, &adds[i], &sinks);
     if (ctx->pending != BP_OK)
         return ctx->pending;
-    return bpi_dispatch(ctx, BPI_OP_linear, BPI_BACKWARD_PARAMS, in, 2, g->call.dx + 1, 2, &p,
-                        sizeof p);
+    bpi_linear_wgrad_params p = {adds[1], adds[2]};
+    const bpi_kernel *kernel = bpi_find_kernel(ctx, g->node->op, BPI_BACKWARD_PARAMS,
+                                               bpi_view_of(dz)->dtype);
+    bp_tensor *suspect = kernel && kernel->notes ? bpi_grad_suspect(g, sinks) : NULL;
+    bp_tensor *out[3] = {dx[1], dx[2], suspect};
+    BPI_TRY(bpi_dispatch(ctx, BPI_OP_linear, BPI_BACKWARD_PARAMS, in, 2, out, 3, &p, sizeof p));
+    if (suspect)
+        bpi_grad_noted(g, sinks, adds);
+    return BP_OK;
 }
 
 static bp_status gradient(bp_grad_call *c)

@@ -269,12 +269,14 @@ static bp_status begin_step(bp_optimizer *o)
     do {
         bp_tensor *g = found ? slice(p->grads, &run) : NULL;
         params.begin = run.begin;
+        params.noted = run.noted;
         if (found && !g)
             return BP_ERR_NOMEM;
         found = found && bpi_params_run(p, run.next, true, &run);
         params.decides = !found;
-        bp_status st = bpi_dispatch(p->ctx, BPI_OP_step_begin, BPI_FORWARD, &g, 1, &o->state, 1,
-                                    &params, sizeof params);
+        bp_tensor *out[2] = {o->state, p->suspect};
+        bp_status st = bpi_dispatch(p->ctx, BPI_OP_step_begin, BPI_FORWARD, &g, 1, out, 2, &params,
+                                    sizeof params);
         bpi_kill(g);
         BPI_TRY(st);
     } while (found);
