@@ -6,8 +6,9 @@
  *     Strips      for kernels that move rows: a team of threads a row, or a strip of one
  *
  * f32 is summed in double, except for e^x, of which a thread sums one run in T before it goes to
- * double. Users: sum.cu, softmax.cuh, cross_entropy.cu, nll_loss.cu, nll_spread.cu, gather.cu,
- * gather_normalized.cu, scatter_rows.cu, linear_finish.cu. The CPU's: src/cpu/reduce.h. */
+ * double. Users: over_axes.cuh, softmax.cuh, cross_entropy.cu, nll_loss.cu, nll_spread.cu,
+ * gather.cu, gather_normalized.cu, scatter_rows.cu, linear_finish.cu, cumsum.cu. The CPU's:
+ * src/cpu/reduce.h. */
 #ifndef BPI_REDUCE_CUH
 #define BPI_REDUCE_CUH
 

@@ -81,7 +81,7 @@ CLAIM(every_op_refuses_wrong_shapes_and_dtypes_by_name)
     BAD(transpose, BP_ERR_SHAPE, bp_transpose(m, 0, 2));
     BAD(reshape, BP_ERR_SHAPE, bp_reshape(m, BP_SHAPE(-2, -3)));
     BAD(expand, BP_ERR_SHAPE, bp_expand(m, BP_SHAPE(3)));
-    BAD(sum, BP_ERR_DTYPE, bp_sum(i));
+    BAD(norm_l2, BP_ERR_DTYPE, bp_norm_l2(i));
     BAD(sum, BP_ERR_SHAPE, bp_sum_axes(m, BP_AXIS(2), 0));
     BAD(softmax, BP_ERR_SHAPE, bp_softmax(s, 0));
     BAD(softmax, BP_ERR_DTYPE, bp_softmax(i, 0));

@@ -4,7 +4,7 @@
  *     backward:         dz [N, out], w, gate [N, in] -> dx = dz W through the gate
  *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added; suspect
  *
- * Everything but db rides on the product's epilogue (gemm.c); db is sum.c's sum over axis 0.
+ * Everything but db rides on the product's epilogue (gemm.c); db is reduce.c's sum over axis 0.
  * The rule: src/ops/linear.c. */
 #include "cpu/gemm.h"
 #include "cpu/dropout_row.h"

@@ -4,7 +4,7 @@
  * the innermost axis, and pieces are put together into blocks, by the shape alone. A piece is long
  * where every stride is 0 or 1, so that its loop is a vector loop; where an operand jumps, pieces
  * are as short as a cache line and neighbouring rows follow each other, so that a transposed
- * operand is read line by line. Users: elementwise.c, sum.c, dropout.c; axes alone: matmul.c. */
+ * operand is read line by line. Users: elementwise.c, over_axes.c, dropout.c; axes alone: matmul.c. */
 #ifndef BPI_CPU_LOOP_H
 #define BPI_CPU_LOOP_H
 

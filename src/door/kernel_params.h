@@ -62,6 +62,20 @@ typedef struct bpi_sum_params {
 } bpi_sum_params;
 #define BPI_SUM_ADD (1u << 31) /* in axes, for linear's db: y += the sum */
 
+/* Those of reduce.def, logsumexp: the same; y is real, or i32: the number, held at the ends.
+ * argmax, argmin   forward: x -> y i32; the mask has one axis.
+ * variance         forward: x -> y, mean; y is the variance, or its root.
+ * where_equal      forward: a, x, m -> y, any strides; a and m broadcast to x's shape. */
+typedef struct bpi_variance_params {
+    uint32_t axes;
+    int32_t correction, root;
+} bpi_variance_params;
+
+/* cumsum           forward: x -> y, packed; from the end of the axis if `reverse`. */
+typedef struct bpi_cumsum_params {
+    int32_t axis, reverse;
+} bpi_cumsum_params;
+
 /* softmax, log_softmax
  *                  forward: x -> y along the axis; backward: dy, y -> dx. */
 typedef struct bpi_softmax_params {

@@ -20,6 +20,16 @@ extern const bp_op bpi_op_linear_relu; /* linear's kernels, another gradient rul
 /* For gradient rules and training code inside the library. */
 bp_tensor *bpi_dropout_at(bp_tensor *x, bpi_dropout_params params);
 bp_tensor *bpi_sum_to(bp_tensor *x, const bp_shape *shape); /* undoes a broadcast */
+/* reduce.c: axes that go, which must be some of x's; those that stay are out's. */
+bp_status bpi_infer_reduced(const bp_view *in, uint32_t axes, bp_dtype dtype, bp_view *out,
+                            char *why);
+bp_status bpi_not_empty(const bp_view *in, uint32_t axes, char *why);
+bp_shape bpi_keep_sizes(bp_shape shape, uint32_t axes);
+bp_tensor *bpi_keep_axes(bp_tensor *y, bp_tensor *x, uint32_t axes, int32_t keep);
+bp_tensor *bpi_expand_back(bp_tensor *y, bp_shape shape, uint32_t axes);
+uint32_t bpi_all_axes(bp_tensor *x);
+bp_tensor *bpi_real(bp_tensor *x);
+bp_tensor *bpi_over_root(bp_grad_call *c, bp_tensor *dy, bp_tensor *y);
 /* keep for a probability p of being dropped, and the next site unless nothing is drawn. */
 bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out);
 double bpi_dropout_scale(uint32_t keep);

@@ -134,6 +134,38 @@ bool an_axis(graph *g, graph_value *v)
     return rank > 0;
 }
 
+/* No two elements of input 0 are near each other: there is one largest. */
+static bool apart(const graph *g, const graph_value *v)
+{
+    const values *in = &g->value[v->in[0]].v;
+    for (int64_t i = 0; i < in->n; i++)
+        for (int64_t j = 0; j < i; j++)
+            if (!(fabs(in->v[i] - in->v[j]) > 0.01))
+                return false;
+    return true;
+}
+
+bool apart_axes(graph *g, graph_value *v)
+{
+    return some_axes(g, v) && apart(g, v);
+}
+
+bool apart_axis(graph *g, graph_value *v)
+{
+    return an_axis(g, v) && apart(g, v);
+}
+
+/* No element of input 0 is near 0, where a norm has a kink. */
+bool far_axes(graph *g, graph_value *v)
+{
+    some_axes(g, v);
+    const values *in = &g->value[v->in[0]].v;
+    for (int64_t i = 0; i < in->n; i++)
+        if (!(fabs(in->v[i]) > 0.1))
+            return false;
+    return true;
+}
+
 /* Rows, and gains and biases for them. */
 bool normed(graph *g, graph_value *v)
 {

@@ -18,6 +18,9 @@ bool in_domain(const graph *g, const graph_value *v, double lo, double hi, doubl
                double hi_b);
 bool dropped(graph *g, graph_value *v);
 bool some_axes(graph *g, graph_value *v);
+bool apart_axes(graph *g, graph_value *v);
+bool apart_axis(graph *g, graph_value *v);
+bool far_axes(graph *g, graph_value *v);
 bool an_axis(graph *g, graph_value *v);
 bool normed(graph *g, graph_value *v);
 bool normed_columns(graph *g, graph_value *v);

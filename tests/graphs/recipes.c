@@ -65,6 +65,12 @@ static bp_tensor *batch_norm(const graph_value *v, bp_tensor *const *in)
     }
 #include "door/binary.def"
 
+/* A number of integers with a history: that of the sum of x. */
+static bp_tensor *with_sum(bp_tensor *x, bp_tensor *integers)
+{
+    return bp_add(bp_sum(x), bp_cast(integers, bp_dtype_of(x)));
+}
+
 #define RECIPE(name, op, n, choose, ...) CALL(call_##name, __VA_ARGS__)
 #define RECIPE_OF(name, op, n, choose, call, composed, kink) CALL(call_##name, call)
 #include "recipes.def"

@@ -40,6 +40,19 @@ def summed(x, axes, keep):
     return x.sum(dims, keepdim=bool(keep)) if dims else x * 1
 
 
+def over(f):
+    """f(x, dims, keep) over the axes of a mask; over none, each element is one."""
+    def g(o, x):
+        dims = [i for i in range(x.dim()) if o.a >> i & 1]
+        y = f(x if dims else x.unsqueeze(-1), dims or [-1], bool(o.b) and bool(dims))
+        return y
+    return g
+
+
+def norm(x, p, dims, keep):
+    return torch.linalg.vector_norm(x, p, dims, keepdim=keep)
+
+
 def listed(name, two, parameters, _):
     f = PYTORCH[name]
     return (lambda o, x, y: f(x, y)) if two else lambda o, x: f(x, *parameters)
@@ -63,6 +76,21 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "shuffle": lambda o, x: x.reshape(-1)[o.mask.long().reshape(-1)].reshape(o.mask.shape),
     "cast": lambda o, x: x * 1,
     "sum": lambda o, x: summed(x, o.a, o.b),
+    "sum_squares": over(lambda x, d, k: (x * x).sum(d, keepdim=k)),
+    "mean": over(lambda x, d, k: x.mean(d, keepdim=k)),
+    "norm_l1": over(lambda x, d, k: norm(x, 1, d, k)),
+    "norm_l2": over(lambda x, d, k: norm(x, 2, d, k)),
+    "max": over(lambda x, d, k: x.amax(d, keepdim=k)),
+    "min": over(lambda x, d, k: x.amin(d, keepdim=k)),
+    "largest": lambda o, x: x.amax(),
+    "count_nonzero": lambda o, x: x.sum() + x.count_nonzero(),
+    "any": lambda o, x: x.sum() + (x != 0).any(),
+    "all": lambda o, x: x.sum() + (x != 0).all(),
+    "argmax": lambda o, x: x.sum() + x.argmax(o.a),
+    "argmin": lambda o, x: x.sum() + x.argmin(o.a),
+    "logsumexp": over(lambda x, d, k: x.logsumexp(d, keepdim=k)),
+    "variance": over(lambda x, d, k: x.var(d, correction=0, keepdim=k)),
+    "cumsum": lambda o, x: x.flip(o.a).cumsum(o.a).flip(o.a) if o.b else x.cumsum(o.a),
     "softmax": lambda o, x: F.softmax(x, o.a),
     "log_softmax": lambda o, x: F.log_softmax(x, o.a),
     "layer_norm": lambda o, x, g, b: F.layer_norm(x, g.shape, g, b, o.x),

@@ -1,0 +1,123 @@
+/* cumsum: y[i] = sum of x[0 .. i] along an axis, or of x[i ..] in reverse. Forward: x -> y.
+ *
+ * Around the axis x is [outer, n, inner]. A block adds up a strip of the inner elements of one row,
+ * or of a segment of it where rows are few: the sums of the segments come first then, and each
+ * begins with those before it. f32 is added in double. Floor: x read, y written once (of segments x
+ * is read twice, from cache where it fits). The rule: src/ops/cumsum.c. */
+#include "cpu/loop.h"
+#include "cpu/reduce.h"
+#include "door/kernel_params.h"
+
+enum { STRIP = 256, SEGMENTS = 64 }; /* at most */
+
+typedef struct job {
+    const real *x;
+    real *y;
+    double *part; /* [segments][outer * inner]: their sums */
+    int64_t outer, n, inner;
+    int64_t strips, segments, segment; /* of inner, of n, elements of one */
+    int64_t per_block;                 /* strips of segments */
+    int reverse, sums;                 /* the sums of the segments are wanted, not y */
+} job;
+
+static job job_of(const bp_view *in, const bpi_cumsum_params *p)
+{
+    job w = {.outer = 1, .n = in->shape.dim[p->axis], .inner = 1, .reverse = p->reverse};
+    for (int32_t i = 0; i < in->shape.ndim; i++)
+        if (i != p->axis)
+            *(i < p->axis ? &w.outer : &w.inner) *= in->shape.dim[i];
+    w.strips = parts(w.inner, STRIP);
+    int64_t lines = at_least(w.outer * w.strips, 1);
+    w.segment = at_least(parts(w.n, at_least(SEGMENTS / lines, 1)),
+                         BPI_GRAIN / at_least(at_most(w.inner, STRIP), 1));
+    w.segments = parts(w.n, w.segment);
+    w.per_block = at_least(BPI_GRAIN / at_least(w.n * at_most(w.inner, STRIP), 1), 1);
+    return w;
+}
+
+/* One line of n elements, `step` apart; four at a time, whose sums wait for one addition. */
+static double add_line(double sum, const real *x, real *y, int64_t n, int64_t step)
+{
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4, x += 4 * step, y += 4 * step) {
+        const double a = (double)x[0], b = a + (double)x[step];
+        const double c = (double)x[2 * step], d = c + (double)x[3 * step];
+        y[0] = (real)(sum + a);
+        y[step] = (real)(sum + b);
+        y[2 * step] = (real)(sum + (b + c));
+        sum += b + d;
+        y[3 * step] = (real)sum;
+    }
+    for (; i < n; i++, x += step, y += step)
+        *y = (real)(sum += (double)*x);
+    return sum;
+}
+
+/* A strip of one segment. */
+static void scan(const job *w, int64_t item)
+{
+    const int64_t segment = item % w->segments, line = item / w->segments;
+    const int64_t col = line % w->strips * STRIP, outer = line / w->strips;
+    const int64_t width = at_most(w->inner - col, STRIP), first = segment * w->segment;
+    const int64_t n = at_most(w->n - first, w->segment), step = w->reverse ? -w->inner : w->inner;
+    const int64_t at = (outer * w->n + (w->reverse ? w->n - 1 - first : first)) * w->inner + col;
+    const int64_t apart = w->outer * w->inner, mine = outer * w->inner + col;
+    const real *x = w->x + at;
+    double sum[STRIP];
+    for (int64_t j = 0; j < width; j++)
+        sum[j] = 0;
+    for (int64_t s = 0; s < segment && !w->sums; s++)
+        for (int64_t j = 0; j < width; j++)
+            sum[j] += w->part[s * apart + mine + j];
+    if (w->inner == 1 && w->sums) {
+        w->part[segment * apart + mine] = bpi_run_sum(w->reverse ? x - (n - 1) : x, n);
+        return;
+    }
+    if (width == 1 && !w->sums) {
+        add_line(*sum, x, w->y + at, n, step);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++, x += step) {
+        for (int64_t j = 0; j < width; j++)
+            sum[j] += (double)x[j];
+        real *y = w->y + at + i * step;
+        for (int64_t j = 0; j < width && !w->sums; j++)
+            y[j] = (real)sum[j];
+    }
+    for (int64_t j = 0; j < width && w->sums; j++)
+        w->part[segment * apart + mine + j] = sum[j];
+}
+
+static void block_fn(void *arg, int64_t block)
+{
+    const job *w = arg;
+    const int64_t items = w->outer * w->strips * w->segments;
+    const int64_t end = at_most((block + 1) * w->per_block, items);
+    for (int64_t i = block * w->per_block; i < end; i++)
+        scan(w, i);
+}
+
+static size_t workspace_bytes(const bp_view *in, const void *params)
+{
+    const job w = job_of(in, params);
+    return w.segments > 1 ? (size_t)(w.segments * w.outer * w.inner) * sizeof(double) : 0;
+}
+
+static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    job w = job_of(in, params);
+    const int64_t blocks = parts(w.outer * w.strips * w.segments, w.per_block);
+    w.x = in->data;
+    w.y = out->data;
+    w.part = ex->workspace;
+    if (w.segments > 1) {
+        w.sums = 1;
+        bp_parallel_for(ex, blocks, block_fn, &w);
+        w.sums = 0;
+    }
+    bp_parallel_for(ex, blocks, block_fn, &w);
+    return BP_OK;
+}
+
+BPI_CPU_OP(cumsum) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_PACKED,
+                                            .workspace_bytes = workspace_bytes}};
