@@ -7,7 +7,7 @@
  *
  * f32 is summed in double, except for e^x, of which a thread sums one run in T before it goes to
  * double. Users: over_axes.cuh, softmax.cuh, cross_entropy.cu, nll_loss.cu, nll_spread.cu,
- * gather.cu, gather_normalized.cu, scatter_rows.cu, linear_finish.cu, cumsum.cu. The CPU's:
+ * gather.cu, gather_normalized.cu, scatter.cuh, arange.cu, linear_finish.cu, cumsum.cu. The CPU's:
  * src/cpu/reduce.h. */
 #ifndef BPI_REDUCE_CUH
 #define BPI_REDUCE_CUH

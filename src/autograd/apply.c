@@ -17,39 +17,40 @@ static const char *const no_input[] = {
 #include "door/ops.def"
 };
 
-/* The context of the inputs, entered and in a scope; NULL if the op must return NULL. A NULL was
- * made by an op that failed, whose error is pending, or else is an error. */
-static bp_context *begin(const bp_op *op, bp_tensor *const *in)
+bp_context *bpi_begin_in(bp_context *ctx, const char *name)
 {
-    bp_context *ctx = NULL;
+    if (bpi_enter(ctx) != BP_OK)
+        return NULL;
+    if (ctx->depth == 0)
+        bpi_fail(ctx, BP_ERR_STATE,
+                 "%s: an op outside any scope: call it in bp_run, or after bp_scope_begin", name);
+    else if (ctx->pending == BP_OK)
+        return ctx;
+    bpi_leave(ctx);
+    return NULL;
+}
+
+bp_context *bpi_begin(bp_context *ctx, const char *name, const char *none, bp_tensor *const *in,
+                      int n)
+{
+    static const char *const what[] = {"input 0", "input 1", "input 2", "input 3"};
     int null = -1;
-    for (int i = op->def.n_in - 1; i >= 0; i--) {
+    for (int i = n - 1; i >= 0; i--) {
         if (in[i])
             ctx = bpi_at(in[i])->ctx;
         else
             null = i;
     }
-    if (!ctx && op->id < 0)
-        ctx = op->ctx;
     if (!ctx)
-        bpi_tell_thread(BP_ERR_ARG, no_input[op->id]);
-    if (!ctx || bpi_enter(ctx) != BP_OK)
+        bpi_tell_thread(BP_ERR_ARG, none);
+    if (!ctx || !bpi_begin_in(ctx, name))
         return NULL;
-    if (ctx->depth == 0)
-        bpi_fail(ctx, BP_ERR_STATE,
-                 "%s: an op outside any scope: call it in bp_run, or after bp_scope_begin",
-                 op->def.name);
-    else if (null >= 0)
-        bpi_fail(ctx, BP_ERR_ARG, "%s: input %d is NULL", op->def.name, null);
-    else if (ctx->pending == BP_OK) {
-        for (int i = 0; i < op->def.n_in; i++) {
-            static const char *const name[] = {"input 0", "input 1", "input 2", "input 3"};
-            if (bpi_usable(ctx, in[i], op->def.name, name[i]) != BP_OK)
-                break;
-        }
-        if (ctx->pending == BP_OK)
-            return ctx;
-    }
+    if (null >= 0)
+        bpi_fail(ctx, BP_ERR_ARG, "%s: input %d is NULL", name, null);
+    for (int i = 0; i < n && ctx->pending == BP_OK; i++)
+        (void)!bpi_usable(ctx, in[i], name, i < BP_MAX_IO ? what[i] : "an input after the fourth");
+    if (ctx->pending == BP_OK)
+        return ctx;
     bpi_leave(ctx);
     return NULL;
 }
@@ -225,7 +226,9 @@ bp_tensor *bpi_apply(const bp_op *op, bp_tensor *const *in, const void *params, 
     bp_tensor *made[BP_MAX_IO] = {NULL};
     for (int i = 0; out && i < op->def.n_out; i++)
         out[i] = NULL;
-    bp_context *ctx = begin(op, in);
+    bool own = op->id < 0;
+    bp_context *ctx = bpi_begin(own ? op->ctx : NULL, op->def.name, own ? "" : no_input[op->id], in,
+                                op->def.n_in);
     if (!ctx)
         return NULL;
     bool done = run(ctx, op, in, params, made);

@@ -18,6 +18,15 @@ bp_status bpi_compose(bp_context *ctx, const bp_op *op, bp_tensor *const *in, co
 bp_status bpi_check_given(bp_context *ctx, const bp_op *op, const char *given, int i, bp_tensor *t,
                           bp_dtype dtype, const bp_shape *shape);
 
+/* How every op begins, also one that is made of others: the context of the inputs, entered, with a
+ * scope and no error pending, where all n of them can be used; else NULL, and the op must return
+ * NULL. A NULL was made by an op that failed, whose error is pending, or else is an error: where
+ * all of them are NULL one of the context given, or, if that is too, `none` for this thread. */
+bp_context *bpi_begin(bp_context *ctx, const char *name, const char *none, bp_tensor *const *in,
+                      int n);
+#define BPI_BEGIN(name, in, n) bpi_begin(NULL, name, name ": input 0 is NULL", in, n)
+bp_context *bpi_begin_in(bp_context *ctx, const char *name); /* an op without inputs */
+
 /* The node a tensor comes from, or NULL: a parameter gets its leaf here. */
 bpi_node *bpi_node_of(bp_context *ctx, bp_tensor *t);
 bool bpi_asks_grad(bp_context *ctx, bp_tensor *t);

@@ -9,12 +9,25 @@
 #include "core/params.h"
 #include "core/view.h"
 
+/* Nobody else sees a sum of gradients, and nothing in it overlaps. */
+static bool grows_in_place(const bpi_walk *w, const bp_tensor *sum)
+{
+    return sum && !(w->flags & BP_CREATE_GRAPH) && bpi_at(sum)->storage->refs == 1 &&
+           bpi_layout_fits(bpi_view_of(sum), BPI_MATRIX);
+}
+
+bp_tensor *bpi_grad_waiting(bpi_grad_call *g, int i)
+{
+    const bpi_place *p = &g->node->in[i];
+    bp_tensor *sum = bpi_node_at(g->call.ctx, p->node)->pending[p->out];
+    return grows_in_place(g->walk, sum) ? sum : NULL;
+}
+
 bp_status bpi_add_gradient(bp_context *ctx, const bpi_walk *w, bp_tensor **slot, bp_tensor *dx)
 {
     bp_tensor *sum = dx;
-    if (*slot && !(w->flags & BP_CREATE_GRAPH) && bpi_at(*slot)->storage->refs == 1 &&
-        bpi_layout_fits(bpi_view_of(*slot), BPI_MATRIX)) {
-        bp_tensor *in[2] = {*slot, dx}; /* nobody else sees it, nothing overlaps: add in place */
+    if (grows_in_place(w, *slot)) {
+        bp_tensor *in[2] = {*slot, dx};
         return bpi_dispatch(ctx, BPI_OP_add, BPI_FORWARD, in, 2, slot, 1, NULL, 0);
     }
     if (*slot) {

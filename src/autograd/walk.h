@@ -32,6 +32,8 @@ bp_tensor *bpi_grad_sink(bpi_grad_call *g, int i, int32_t *add);
  * sinks. */
 bp_tensor *bpi_grad_suspect(bpi_grad_call *g, uint32_t inputs);
 void bpi_grad_noted(bpi_grad_call *g, uint32_t inputs, const int32_t *adds);
+/* The gradient that input i has by now, where the rule may add to it in place; else NULL. */
+bp_tensor *bpi_grad_waiting(bpi_grad_call *g, int i);
 /* Sends a gradient to where it goes: a store, or the node that made the value. */
 bp_status bpi_deliver(bp_context *ctx, bpi_walk *w, const bpi_place *p, bp_tensor *dx);
 /* *slot += dx, where *slot is NULL or a clone of the walk's own. */

@@ -185,11 +185,11 @@ bp_status bp_read(bp_tensor *t, void *dst, size_t bytes)
 static bool entangled(const bp_tensor *a, const bp_tensor *b)
 {
     const bp_view *v = bpi_view_of(a), *w = bpi_view_of(b);
-    const char *from = v->data, *other = w->data;
+    const char *from = bpi_view_low(v), *other = bpi_view_low(w);
     if (bpi_at(a)->storage != bpi_at(b)->storage || from + bpi_view_span(v) <= other ||
         other + bpi_view_span(w) <= from)
         return false;
-    return from != other || !bpi_same_shape(&v->shape, &w->shape) ||
+    return v->data != w->data || !bpi_same_shape(&v->shape, &w->shape) ||
            memcmp(v->stride, w->stride, sizeof *v->stride * (size_t)v->shape.ndim) != 0;
 }
 

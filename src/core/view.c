@@ -1,5 +1,6 @@
 /* Views: shapes, strides, pitches and what a layout allows. Knows no context. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/view.h"
@@ -137,11 +138,59 @@ size_t bpi_view_span(const bp_view *v)
     for (int i = 0; i < v->shape.ndim; i++) {
         if (v->shape.dim[i] == 0)
             return 0;
-        fits &= !__builtin_mul_overflow(v->shape.dim[i] - 1, v->stride[i], &more) &&
+        fits &= !__builtin_mul_overflow(v->shape.dim[i] - 1, llabs(v->stride[i]), &more) &&
                 !__builtin_add_overflow(last, more, &last);
     }
     fits &= !__builtin_mul_overflow((size_t)last + 1, bp_dtype_bytes(v->dtype), &span);
     return fits ? span : SIZE_MAX;
+}
+
+const char *bpi_view_low(const bp_view *v)
+{
+    int64_t low = 0;
+    for (int i = 0; i < v->shape.ndim; i++)
+        if (v->stride[i] < 0 && v->shape.dim[i] > 0)
+            low += (v->shape.dim[i] - 1) * v->stride[i];
+    return (const char *)v->data + low * (int64_t)bp_dtype_bytes(v->dtype);
+}
+
+/* Axes that lie behind each other are one stretch of memory, which new axes share out among them;
+ * both are walked from the last one on. */
+bool bpi_view_reshaped(const bp_view *v, const bp_shape *shape, bp_view *out)
+{
+    int64_t length = 1, step = 1, taken; /* the stretch, and the elements that new axes took */
+    int k = shape->ndim - 1;
+    out->data = v->data;
+    bpi_view_packed(out, v->dtype, *shape);
+    if (bpi_is_packed(v))
+        return true;
+    for (int i = v->shape.ndim - 1; i >= 0; i--) {
+        if (v->shape.dim[i] == 1)
+            continue;
+        step = length == 1 ? v->stride[i] : step;
+        length *= v->shape.dim[i];
+        int next = i - 1;
+        while (next >= 0 && v->shape.dim[next] == 1)
+            next--;
+        if (next >= 0 && v->stride[next] == length * step)
+            continue;
+        for (taken = 1; k >= 0 && (taken < length || shape->dim[k] == 1); k--) {
+            bool one = shape->dim[k] == 1; /* any stride would do: that of rows */
+            out->stride[k] = !one ? taken * step
+                             : k + 1 < shape->ndim ? shape->dim[k + 1] * out->stride[k + 1] : 1;
+            taken *= shape->dim[k];
+        }
+        if (taken != length)
+            return false;
+        length = 1;
+    }
+    return k < 0;
+}
+
+int32_t bpi_axis(int32_t axis, int32_t ndim)
+{
+    axis += axis < 0 ? ndim : 0;
+    return axis >= 0 && axis < ndim ? axis : -1;
 }
 
 bool bpi_broadcast(const bp_shape *a, const bp_shape *b, bp_shape *out)

@@ -16,8 +16,14 @@ bool bpi_repeats(const bp_view *v); /* two indices name one element, by a stride
 bool bpi_is_real(bp_dtype dtype);
 bool bpi_layout_fits(const bp_view *v, int layout);
 bool bpi_same_shape(const bp_shape *a, const bp_shape *b);
-/* Bytes from the first element to the last; SIZE_MAX, which nobody has, where they overflow. */
+/* Bytes from the lowest element to the highest; SIZE_MAX, which nobody has, where they overflow. */
 size_t bpi_view_span(const bp_view *v);
+/* The lowest element, which is not the first where a stride is negative. */
+const char *bpi_view_low(const bp_view *v);
+/* The same memory in another shape of equal count; false where no strides say that. */
+bool bpi_view_reshaped(const bp_view *v, const bp_shape *shape, bp_view *out);
+/* An axis as a program names it, from 0, or from -1 backwards; -1 where there is none such. */
+int32_t bpi_axis(int32_t axis, int32_t ndim);
 bool bpi_shape_valid(const bp_shape *s);
 /* "[64,784]". */
 typedef struct bpi_shape_text { char s[176]; } bpi_shape_text;

@@ -22,7 +22,12 @@ typedef struct bpi_elementwise_params {
  * gate             forward: a, g -> y; y = a scale where !(g <= 0), else 0. Any strides.
  * where            forward: c, a, b -> y of one dtype, real or i32, broadcast. Any strides.
  * copy             forward: x -> y, any strides, equal shapes. Same dtype, or any to any other: a
- *                  real to an integer is cut off and held in its range, NaN is 0. */
+ *                  real to an integer is cut off and held in its range, NaN is 0.
+ * arange           forward: -> y, of any dtype; y[i] = begin + step i; step is 0 unless y has rank
+ *                  1. */
+typedef struct bpi_arange_params {
+    double begin, step;
+} bpi_arange_params;
 typedef struct bpi_scale_params {
     double factor; /* scale: y = factor x; gate: see above */
 } bpi_scale_params;
@@ -130,7 +135,15 @@ typedef struct bpi_attention_params {
  *                  zeros and bp_fault_range().
  * gather_normalized forward: table (u8 or real), index, shift and scale f64 -> y.
  * scatter_rows     forward: x, index -> y. A bad index is left out, bp_fault_range().
- * nll_loss         forward: logp, labels -> loss.
+ * take_along       forward: x of any dtype, index -> y. A bad index: 0, and bp_fault_range().
+ * add_along        forward: x, index -> y. A bad index is left out, bp_fault_range().
+ *                  Of both the index is i32 and y packed. */
+typedef struct bpi_along_params {
+    int32_t axis;
+    int64_t size; /* of y along it: add_along */
+} bpi_along_params;
+
+/* nll_loss         forward: logp, labels -> loss.
  * nll_spread       forward: s, labels -> y.
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.

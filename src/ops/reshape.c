@@ -1,5 +1,5 @@
-/* The same elements in another shape: a view of packed memory; dx = reshape(dy). What is not
- * packed is copied first, which the tape sees. No kernel. */
+/* The same elements in another shape: a view where strides can say it; dx = reshape(dy). What
+ * cannot be seen so is copied first, which the tape sees. No kernel. */
 #include "ops/rule.h"
 
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
@@ -8,8 +8,7 @@ static bp_status infer(const bp_view *in, bp_view *out, const void *params, char
     if (!bpi_shape_valid(shape) || bp_shape_count(*shape) != bp_shape_count(in[0].shape))
         return bpi_why(why, BP_ERR_SHAPE, "%s to %s: the counts differ",
                        bpi_shape_str(&in[0].shape).s, bpi_shape_str(shape).s);
-    out[0] = in[0];
-    bpi_view_packed(&out[0], in[0].dtype, *shape);
+    bpi_view_reshaped(&in[0], shape, &out[0]);
     return BP_OK;
 }
 
@@ -28,7 +27,13 @@ const bp_op bpi_op_reshape = {
 
 bp_tensor *bp_reshape(bp_tensor *x, bp_shape shape)
 {
-    if (x && bpi_at(x)->storage && !bpi_is_packed(bpi_view_of(x)))
+    bp_view seen;
+    bp_context *ctx = BPI_BEGIN("reshape", &x, 1);
+    if (!ctx)
+        return NULL;
+    if (bpi_shape_valid(&shape) && !bpi_view_reshaped(bpi_view_of(x), &shape, &seen))
         x = bp_cast(x, bpi_view_of(x)->dtype);
-    return bpi_apply1(&bpi_op_reshape, x, &shape);
+    x = bpi_apply1(&bpi_op_reshape, x, &shape);
+    bpi_leave(ctx);
+    return x;
 }

@@ -8,9 +8,8 @@ typedef struct transpose_params {
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
 {
     const transpose_params *p = params;
-    int n = in[0].shape.ndim;
-    if (p->a < 0 || p->a >= n || p->b < 0 || p->b >= n)
-        return bpi_why(why, BP_ERR_SHAPE, "axes %d and %d of %s", p->a, p->b,
+    if (p->a < 0 || p->b < 0)
+        return bpi_why(why, BP_ERR_SHAPE, "x %s has no such axes",
                        bpi_shape_str(&in[0].shape).s);
     out[0] = in[0];
     out[0].shape.dim[p->a] = in[0].shape.dim[p->b];
@@ -35,6 +34,7 @@ const bp_op bpi_op_transpose = {
 
 bp_tensor *bp_transpose(bp_tensor *x, int32_t a, int32_t b)
 {
-    transpose_params p = {a, b};
+    int32_t ndim = bp_shape_of(x).ndim;
+    transpose_params p = {bpi_axis(a, ndim), bpi_axis(b, ndim)};
     return bpi_apply1(&bpi_op_transpose, x, &p);
 }

@@ -36,5 +36,15 @@ bool labelled(graph *g, graph_value *v);
 bool spread(graph *g, graph_value *v);
 bool reshaped(graph *g, graph_value *v);
 bool expanded(graph *g, graph_value *v);
+bool permuted(graph *g, graph_value *v);
+bool matrix(graph *g, graph_value *v);
+bool sliced(graph *g, graph_value *v);
+bool joined(graph *g, graph_value *v);
+bool stacked(graph *g, graph_value *v);
+bool padded(graph *g, graph_value *v);
+bool tiled(graph *g, graph_value *v);
+bool taken(graph *g, graph_value *v);
+bool taken_along(graph *g, graph_value *v);
+bool added_along(graph *g, graph_value *v);
 
 #endif

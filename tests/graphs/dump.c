@@ -35,6 +35,8 @@ static void value(const graph *g, int i)
     else
         printf("value %d %s %d,%d,%d,%d %d %d %a", i, v->recipe->name, v->in[0], v->in[1], v->in[2],
                v->in[3], v->a, v->b, v->x);
+    if (v->kind == OPERATION)
+        shape(&v->to);
     shape(&v->shape);
     numbers(v->v.v, v->v.n);
     printf("\n");

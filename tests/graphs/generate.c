@@ -43,10 +43,8 @@ int graph_indices(graph *g, int kind, bp_shape shape, int limit)
 {
     for (int i = 0; i < g->n; i++) {
         const graph_value *v = &g->value[i];
-        bool fits = v->kind == kind && v->shape.ndim == shape.ndim && v->v.n > 0 &&
-                    v->shape.dim[0] == shape.dim[0] && v->a == limit &&
-                    (shape.ndim < 2 || v->shape.dim[1] == shape.dim[1]);
-        if (fits)
+        bool fits = v->kind == kind && v->shape.ndim == shape.ndim && v->v.n > 0 && v->a == limit;
+        if (fits && !memcmp(v->shape.dim, shape.dim, sizeof *shape.dim * (size_t)shape.ndim))
             return i;
     }
     if (g->n > MAX_VALUES - 20)

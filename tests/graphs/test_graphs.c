@@ -34,7 +34,7 @@ static int forgotten(const int64_t *used)
 
 int main(int argc, char **argv)
 {
-    int64_t count = 100, from = 0, samples = 60, failures = 0, used[64] = {0}, operations = 0;
+    int64_t count = 100, from = 0, samples = 60, failures = 0, used[256] = {0}, operations = 0;
     bool dump = false, must_catch = false;
     for (int i = 1; i < argc; i++) {
         count = number(argv[i], "--count=", count);

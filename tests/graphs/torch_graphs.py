@@ -64,6 +64,25 @@ def weights(x, causal):
     return x.softmax(-1)
 
 
+def sliced(x, axis, begin, end, step):
+    """Python's slice, which PyTorch has for positive steps only."""
+    return x.index_select(axis, torch.tensor(range(x.shape[axis])[begin:end:step]))
+
+
+def padded(x, axis, before, after, value):
+    return F.pad(x, [0, 0] * (x.dim() - 1 - axis) + [before, after], value=value)
+
+
+def added_along(x, axis, index, size):
+    y = torch.zeros(x.shape[:axis] + (size,) + x.shape[axis + 1:])
+    return y.scatter_add(axis, index, x)
+
+
+def taken(x, axis, index):
+    y = x.index_select(axis, index.reshape(-1))
+    return y.reshape(x.shape[:axis] + index.shape + x.shape[axis + 1:])
+
+
 OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "add": lambda o, x, y: x + y,
     "own": lambda o, x, y: x * y,
@@ -111,7 +130,19 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "cross_entropy": lambda o, x, i: F.cross_entropy(x, i),
     "transpose": lambda o, x: x.transpose(o.a, o.b),
     "reshape": lambda o, x: x.reshape(o.shape),
+    "permute": lambda o, x: x.permute(o.to),
     "expand": lambda o, x: x.expand(o.shape),
+    "slice": lambda o, x: sliced(x, o.a, *o.to),
+    "flip": lambda o, x: x.flip([i for i in range(x.dim()) if o.a >> i & 1]),
+    "concat": lambda o, x, y: torch.cat([x, y], o.a),
+    "stack": lambda o, x, y: torch.stack([x, y], o.a),
+    "pad": lambda o, x: padded(x, o.a, o.to[0], o.to[1], o.x),
+    "tile": lambda o, x: x.tile(o.to),
+    "tril": lambda o, x: x.tril(o.a),
+    "roll": lambda o, x: x.roll(o.b + 1, o.a),
+    "take": lambda o, x, i: taken(x, o.a, i),
+    "take_along": lambda o, x, i: x.gather(o.a, i),
+    "add_along": lambda o, x, i: added_along(x, o.a, i, o.b),
 }
 
 
@@ -121,18 +152,23 @@ def gradients(y, x):
     return [torch.zeros_like(t) if g is None else g for t, g in zip(x, d)]
 
 
+def sizes(word):
+    return [int(d) for d in word[1:-1].split(",") if d]
+
+
 class Value:
     """A line of the dump, and what follows about it."""
 
     def __init__(self, words):
         self.name, self.leaf = words[2], words[2] == "leaf"
-        at = 4 if self.leaf else 7
+        at = 4 if self.leaf else 8
         if self.leaf:
             self.kind = words[3]
         else:
             self.inputs = [int(i) for i in words[3].split(",")]
             self.a, self.b, self.x = int(words[4]), int(words[5]), float.fromhex(words[6])
-        self.shape = [int(d) for d in words[at][1:-1].split(",") if d]
+            self.to = sizes(words[7])
+        self.shape = sizes(words[at])
         self.given = numbers(words[at + 1:]).reshape(self.shape)
 
 

@@ -29,6 +29,7 @@ RECIPES = {
     "const char *": '"4"', "bp_open.device": '"cpu"', "bp_open_with.device": '"cpu"',
     "const void *": "w->room", "void *": "w->room", "const float *": "w->f", "float *": "w->f",
     "const int32_t *": "w->i", "int32_t *": "w->i", "int64_t *": "&w->n", "double *": "&w->d",
+    "const int64_t *": "&w->n",
     "bp_shape": "BP_SHAPE(2, 3)", "bp_dtype": "BP_F32", "bp_init": "BP_INIT_ONE",
     "bp_precision": "BP_PRECISION_F32", "bp_normalize": "BP_NORMALIZE_NONE", "bp_status": "BP_OK", "int32_t": "1", "int64_t": "1",
     "uint32_t": "0", "uint64_t": "0", "size_t": "4", "double": "0.5",

@@ -8,6 +8,7 @@
 #define NUMBER(lo, hi) {0, AS_IS, lo, hi, {0, {0}}}
 #define INDEX(n, ...) {BP_I32, AS_IS, 0, n, SIZES(__VA_ARGS__)}
 #define BITS(...) {BP_U8, AS_IS, 0, 2, SIZES(__VA_ARGS__)}
+#define INDEX_NUMBER(n) {BP_I32, AS_IS, 0, n, {0, {0}}}
 #define BYTES(...) {BP_U8, AS_IS, 0, 256, SIZES(__VA_ARGS__)}
 #define IN(...) .in = {__VA_ARGS__}, .n_in = sizeof((op_input[]){__VA_ARGS__}) / sizeof(op_input)
 #define TOL(relative, absolute, why) .tol = {relative, absolute, why}

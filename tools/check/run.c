@@ -139,6 +139,15 @@ static bool tail_clean(const bp_tensor *t)
     return true;
 }
 
+/* Of an input: nothing was written. */
+static bool is_view(const job *j, const bp_tensor *t)
+{
+    bool found = false;
+    for (int i = 0; i < j->c->n_in; i++)
+        found |= bpi_at(j->t[i])->storage == bpi_at(t)->storage;
+    return found;
+}
+
 static bp_status gradients(bp_context *ctx, job *j, bp_tensor *const *leaf, bp_tensor *y)
 {
     bp_tensor *x[BP_MAX_IO], *dx[BP_MAX_IO];
@@ -173,7 +182,7 @@ static bp_status step(bp_context *ctx, void *user)
         return BP_ERR_STATE;
     r->tails_clean = true;
     for (int i = 0; i < r->n_out && j->what & RUN_TAILS; i++)
-        r->tails_clean &= tail_clean(out[i]);
+        r->tails_clean &= is_view(j, out[i]) || tail_clean(out[i]);
     for (int i = 0; i < r->n_out; i++)
         if (!tensor_values(out[i], &r->out[i]))
             return BP_ERR_STATE;

@@ -1,4 +1,5 @@
 import torch
+import torch.nn.functional as F
 
 from golden import case, index, real
 
@@ -8,3 +9,11 @@ case("gather_normalized", lambda t, i, s, k: (t[i.long()].to(s.dtype) - s) * k,
      real(4, lo=0.1, hi=0.5))
 case("scatter_rows", lambda x, i: torch.zeros(4, 3, dtype=x.dtype).index_add(0, i.long(), x),
      real(7, 3), index(4, 7), a=4)
+case("take", lambda x, i: x[:, i.long()], real(2, 5, 2), index(5, 2, 3), a=1)
+case("take_along", lambda x, i: x.gather(1, i.long()), real(3, 4), index(4, 3, 6), a=1)
+case("take_along", lambda x, i: x.gather(0, i.long()), real(3, 2, 2), index(3, 4, 2, 2), a=0)
+case("add_along", lambda x, i: torch.zeros(3, 4, dtype=x.dtype).scatter_add(1, i.long(), x),
+     real(3, 6), index(4, 3, 6), a=1, b=4)
+case("pick", lambda x, i: x.gather(-1, i.long().unsqueeze(-1)).squeeze(-1), real(2, 3, 4),
+     index(4, 2, 3))
+case("one_hot", lambda i: F.one_hot(i.long(), 4).double(), index(4, 2, 3), a=4)
