@@ -4,6 +4,8 @@
 
 #include "graphs.h"
 
+enum { MOST = 36 }; /* elements of a value */
+
 bool has(const graph_value *v, int rank, int64_t rows, int64_t cols);
 int pick(graph *g, int rank, int64_t rows, int64_t cols);
 int again(graph *g, int i, int rank, int64_t rows, int64_t cols);
