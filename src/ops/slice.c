@@ -88,8 +88,9 @@ bp_tensor *bp_flip(bp_tensor *x, uint32_t axes)
     for (int i = 0; i < shape.ndim; i++)
         if (axes >> i & 1)
             y = bp_slice(y, i, INT64_MAX, INT64_MIN, -1);
+    y = ctx->pending == BP_OK ? y : NULL;
     bpi_leave(ctx);
-    return ctx->pending == BP_OK ? y : NULL;
+    return y;
 }
 
 /* The end of part k of `size` elements, which begins at `begin`; -1: there can be none. */
