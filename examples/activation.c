@@ -1,6 +1,6 @@
-/* An activation of one's own: tanh-shrink, y = x - tanh(a x) / a. Its composition in public calls is
- * all that a device needs; the kernel is what the CPU runs in its place. Prints y, y' and y'', and
- * exits with 1 where they are not what the formulas say.
+/* An activation of one's own: tanh-shrink, y = x - tanh(a x) / a. Its composition in public calls
+ * is all that a device needs; the kernel is what the CPU runs in its place. Prints y, y' and y'',
+ * and exits with 1 where they are not what the formulas say.
  *
  *     activation [device]        "auto" if there is none: the op runs on every device */
 #include <bpcuda/bpcuda.h>

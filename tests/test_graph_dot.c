@@ -22,14 +22,16 @@ CLAIM(ops_parameters_and_shapes_are_there)
     bp_params *p;
     OK(bp_params_create(ctx, BP_F64, &p));
     bp_tensor *w = bp_param(p, "layer \"1\"\\w\n", BP_SHAPE(4, 3), BP_INIT_LECUN);
-    bp_tensor *b = bp_param(p, "b", BP_SHAPE(4), BP_INIT_ZERO), *x = random_tensor(BP_SHAPE(5, 3), 1);
+    bp_tensor *b = bp_param(p, "b", BP_SHAPE(4), BP_INIT_ZERO);
+    bp_tensor *x = random_tensor(BP_SHAPE(5, 3), 1);
     bp_tensor *labels = INTS(BP_SHAPE(5), 0, 1, 2, 3, 0), *correct;
     begin();
     bp_tensor *h = bp_linear(bp_require_grad(x), w, b), *unused = bp_exp(h);
     bp_tensor *loss = bp_cross_entropy_correct(bp_mul(h, h), labels, &correct);
     OK(bp_graph_dot(ctx, loss, take, text));
     holds("digraph {\n");
-    holds("[label=\"layer \\\"1\\\"\\\\w\\\\x0a\\nf64 [4,3]\", shape=ellipse, fillcolor=\"#d9ead3\"]");
+    holds("[label=\"layer \\\"1\\\"\\\\w\\\\x0a\\nf64 [4,3]\", shape=ellipse, "
+          "fillcolor=\"#d9ead3\"]");
     holds("[label=\"b\\nf64 [4]\"");
     holds("[label=\"x\", shape=ellipse, fillcolor=\"#cfe2f3\"]");
     holds("[label=\"linear\"]");

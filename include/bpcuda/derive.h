@@ -1,18 +1,18 @@
 /* The chain rule in matrix form. J is the matrix of the d y_i / d x_j: rows for the elements of y,
  * columns for those of x.
  *
- * A walk back is v^T J (bp_grad); one walk each gives the rows of J, and two give J v. The calls with
- * `_of` are about a y that is there: x holds what it was computed from, parameters among them, as
- * in bp_grad. The others make y with a function of yours, of the n tensors x; what it makes on the
- * way is gone when they return, and x holds real tensors of any kind, whose own history does not
- * count.
+ * A walk back is v^T J (bp_grad); one walk each gives the rows of J, and two give J v. The calls
+ * with `_of` are about a y that is there: x holds what it was computed from, parameters among them,
+ * as in bp_grad. The others make y with a function of yours, of the n tensors x; what it makes on
+ * the way is gone when they return, and x holds real tensors of any kind, whose own history does
+ * not count.
  *
  * Everywhere user may be NULL; and the bp_tensor ** y, where the value goes, may be NULL.
  *
- * Results are fresh tensors of the innermost scope, without history unless BP_CREATE_GRAPH is among
- * the flags. All ops have these derivatives (one of your own, as often as its rules have). n is 1 to
- * 64. All but bp_gradcheck work while a plan is recorded. Errors are those of bp_grad; results are
- * NULL then. (Pearlmutter, "Fast exact multiplication by the Hessian", 1994.) */
+ * Results are fresh tensors of the innermost scope, without history unless BP_CREATE_GRAPH is
+ * among the flags. All ops have these derivatives (one of your own, as often as its rules have). n
+ * is 1 to 64. All but bp_gradcheck work while a plan is recorded. Errors are those of bp_grad;
+ * results are NULL then. (Pearlmutter, "Fast exact multiplication by the Hessian", 1994.) */
 #ifndef BPCUDA_DERIVE_H
 #define BPCUDA_DERIVE_H
 
@@ -38,8 +38,8 @@ BP_API bp_status bp_jvp(bp_context *ctx, bp_function f, void *user, bp_tensor *c
 BP_API bp_status bp_jvp_of(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, bp_tensor *const *v,
                            int32_t n, uint32_t flags, bp_tensor **jv) BP_USE;
 
-/* jacobian[i] = d y / d x[i], of x[i]'s dtype, whose shape is the sizes of y, then those of x[i]; at
- * most 8 in all (BP_ERR_SHAPE). Costs a walk back for each element of y. flags: 0 or
+/* jacobian[i] = d y / d x[i], of x[i]'s dtype, whose shape is the sizes of y, then those of x[i];
+ * at most 8 in all (BP_ERR_SHAPE). Costs a walk back for each element of y. flags: 0 or
  * BP_KEEP_GRAPH. A Hessian is the Jacobian of a gradient that bp_grad_scalar made with
  * BP_CREATE_GRAPH. */
 BP_API bp_status bp_jacobian(bp_context *ctx, bp_function f, void *user, bp_tensor *const *x,

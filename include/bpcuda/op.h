@@ -39,8 +39,8 @@ typedef void (*bp_block_fn)(void *arg, int64_t block);
 BP_API void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg);
 
 /* Notes the first index outside its range: the next waiting call returns BP_ERR_RANGE with the
- * op's name and `value`, and an optimiser step before that changes nothing. Safe from any block. Where ex
- * is NULL, and from a GPU's kernel, nothing is noted. */
+ * op's name and `value`, and an optimiser step before that changes nothing. Safe from any block.
+ * Where ex is NULL, and from a GPU's kernel, nothing is noted. */
 BP_API void bp_fault_range(bp_exec *ex, int64_t value);
 
 /* The cudaStream_t of a GPU's kernel; NULL in a CPU's, and for NULL. */
@@ -94,8 +94,8 @@ typedef struct bp_op_def {
 
 /* Registers an op with a context; *op belongs to the context and lives as long as it does.
  * BP_ERR_UNSUPPORTED where the device has neither a kernel of it nor its composition; in a context
- * of "auto", whatever device that is now, where that is so on the CPU or on a GPU: what works on one
- * machine works on all. */
+ * of "auto", whatever device that is now, where that is so on the CPU or on a GPU: what works on
+ * one machine works on all. */
 BP_API bp_status bp_op_register(bp_context *ctx, const bp_op_def *def, bp_op **op) BP_USE;
 
 /* Applies a registered op. Returns out[0] and, if it has several outputs, fills out[]; out may be
