@@ -279,6 +279,36 @@ CLAIM(a_replay_has_the_bits_of_the_steps)
     cr_assert_float_eq(eager, replayed, 1e-12);
 }
 
+typedef struct small {
+    bp_op *op;
+    gaussian g;
+    bp_tensor *x, *y;
+} small;
+
+static bp_status small_step(bp_context *c, void *user)
+{
+    small *s = user;
+    bp_tensor *twice = bp_add(s->x, s->x), *y = bp_op_apply(s->op, &twice, &s->g, NULL);
+    (void)c;
+    return bp_copy_into(s->y, bp_add(y, y));
+}
+
+CLAIM(a_launch_comes_after_the_small_calls_that_it_reads)
+{
+    small s = {.x = TENSOR(BP_SHAPE(3), 0.1, 0.2, 0.3), .y = TENSOR(BP_SHAPE(3), 0, 0, 0)};
+    bp_tensor *other = TENSOR(BP_SHAPE(3), -0.5, 1, 2);
+    bp_plan *plan;
+    s.g = with_rule(&s.op);
+    OK(bp_plan_record(ctx, small_step, &s, &plan));
+    OK(bp_copy_into(s.x, other));
+    OK(bp_plan_replay(plan, 1));
+    for (int i = 0; i < 3; i++) {
+        double x = 2 * at(other, i);
+        cr_assert_float_eq(at(s.y, i), 2 * exp(-0.7 * x * x), 1e-15);
+    }
+    bp_plan_free(plan);
+}
+
 CLAIM(a_launch_that_fails_is_told)
 {
     bp_op *op;
