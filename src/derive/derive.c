@@ -220,36 +220,30 @@ static bp_status jacobian_of(bp_context *ctx, bp_tensor *y, bp_tensor *const *x,
 /* Nothing is handed out by a call that failed. */
 static bp_status ended(bp_status st, bp_tensor **result, int32_t n)
 {
-    for (int i = 0; i < n && st != BP_OK && result; i++) {
+    for (int i = 0; i < n && n <= BPI_INPUTS_MAX && st != BP_OK && result; i++)
         bp_free(result[i]);
-        result[i] = NULL;
-    }
+    if (st != BP_OK)
+        bpi_derive_clear(result, n);
     return st;
-}
-
-static void clear(bp_tensor **result, int32_t n)
-{
-    for (int i = 0; i < n && result; i++)
-        result[i] = NULL;
 }
 
 bp_status bp_jvp_of(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, bp_tensor *const *v,
                     int32_t n, uint32_t flags, bp_tensor **jv)
 {
-    clear(jv, 1);
+    bpi_derive_clear(jv, 1);
     BPI_INSIDE(ctx, ended(jvp_of(ctx, y, x, v, n, flags, jv), jv, 1));
 }
 
 bp_status bp_hvp_of(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, bp_tensor *const *v,
                     int32_t n, uint32_t flags, bp_tensor **hv)
 {
-    clear(hv, n);
+    bpi_derive_clear(hv, n);
     BPI_INSIDE(ctx, ended(hvp_of(ctx, y, x, v, n, flags, hv), hv, n));
 }
 
 bp_status bp_jacobian_of(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, int32_t n,
                          uint32_t flags, bp_tensor **jacobian)
 {
-    clear(jacobian, n);
+    bpi_derive_clear(jacobian, n);
     BPI_INSIDE(ctx, ended(jacobian_of(ctx, y, x, n, flags, jacobian), jacobian, n));
 }

@@ -19,6 +19,13 @@ bp_status bpi_hvp(bp_context *ctx, const char *who, bp_tensor *y, bp_tensor *con
 bp_status bpi_jacobian(bp_context *ctx, const char *who, bp_tensor *y, bp_tensor *const *x,
                        int32_t n, uint32_t flags, bp_tensor **jacobian);
 
+/* Results start as NULL, where n is in its range. */
+static inline void bpi_derive_clear(bp_tensor **result, int32_t n)
+{
+    for (int i = 0; i < n && n <= BPI_INPUTS_MAX && result; i++)
+        result[i] = NULL;
+}
+
 /* Calls a function of the host's (function.c). *y is a usable tensor. */
 bp_status bpi_call_function(bp_context *ctx, const char *who, bp_function f, void *user,
                             bp_tensor *const *x, bp_tensor **y);

@@ -114,8 +114,7 @@ static bp_status clear_and_derive(bp_context *ctx, job j, bp_tensor **y)
 {
     if (y)
         *y = NULL;
-    for (int i = 0; i < j.n_results && j.result; i++)
-        j.result[i] = NULL;
+    bpi_derive_clear(j.result, j.n_results);
     BPI_INSIDE(ctx, derive(ctx, &j, y));
 }
 
