@@ -2,7 +2,7 @@
  *
  *     y[i] = rule(the number of element i, i)
  *
- * y is packed. Used by draw.cu and bernoulli.cu. */
+ * y is packed and fresh, and so is aligned. Used by draw.cu and bernoulli.cu. */
 #ifndef BPI_DRAWS_CUH
 #define BPI_DRAWS_CUH
 
@@ -63,11 +63,11 @@ __device__ static inline void numbers_of(uint64_t (&number)[DRAWN], const bpi_rn
         number[k] = (uint64_t)high[k] << 32 | lower[k];
 }
 
-/* N: elements of a store, one vector of 16 bytes or one element. */
-template <typename Rule, typename T, int N>
+template <typename Rule, typename T>
 static __global__ void __launch_bounds__(THREADS)
     draw_kernel(const Rule rule, T *y, int64_t n, const bpi_rng_state *rng, uint32_t site)
 {
+    constexpr int N = lanes_of<T>;
     const int64_t block = (int64_t)blockIdx.x * THREADS + threadIdx.x, first = block * DRAWN;
     typename Drawn<T>::Number number[DRAWN];
     if (first >= n)
@@ -89,12 +89,8 @@ static bp_status draw_all(bp_exec *ex, const Rule &rule, const bp_view &y, const
     int64_t n = 1;
     for (int32_t i = 0; i < y.shape.ndim; i++)
         n *= y.shape.dim[i];
-    const int64_t blocks = parts(n, DRAWN * THREADS);
-    return is_aligned(y.data) ? BPI_LAUNCH(ex, blocks, THREADS, 0,
-                                           (draw_kernel<Rule, T, lanes_of<T>>), rule, y.data, n,
-                                           rng.data, site)
-                              : BPI_LAUNCH(ex, blocks, THREADS, 0, (draw_kernel<Rule, T, 1>), rule,
-                                           y.data, n, rng.data, site);
+    return BPI_LAUNCH(ex, parts(n, DRAWN * THREADS), THREADS, 0, (draw_kernel<Rule, T>), rule,
+                      y.data, n, rng.data, site);
 }
 
 } // namespace bpi
