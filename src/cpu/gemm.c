@@ -152,7 +152,7 @@ static plan plan_of(const bpi_gemm *g)
 {
     plan w = {.g = g, .work = (double)g->m * (double)g->n * (double)g->k};
     int along_k = g->a_col == 1 && g->b_row == 1 && g->b_col != 1 && g->k >= 2 * LANES;
-    w.dots = along_k && (4 * g->n <= 3 * LANES || g->m <= LANES);
+    w.dots = along_k && !g->suspect && (4 * g->n <= 3 * LANES || g->m <= LANES);
     if (w.dots)
         return w;
     w.tiles = parts(g->m, TILE_ROWS);

@@ -24,8 +24,8 @@ typedef struct BPI_CPU(gemm_args) {
     const real *gate;              /* G[i,j] = gate[i * gate_row + j], or NULL */
     int64_t gate_row;
     const bpi_dropout *dropout;    /* element i * N + j of the stream, or NULL */
-    int32_t *suspect;              /* set to 1 as kernel_params.h says of linear; or NULL */
     real scale;                    /* with gate or dropout; else unused */
+    int32_t *suspect; /* set to 1 as kernel_params.h says of linear, by tiles, not dots; or NULL */
 } bpi_gemm;
 
 /* Deterministic: C is cut into blocks by shape alone, K is never split across threads. */

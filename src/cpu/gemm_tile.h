@@ -219,11 +219,6 @@ INLINE void dot(const int rows, const int cols, const bpi_gemm *g, int64_t i, in
         EACH out[x][y] = out[x][y] < 0 ? 0 : out[x][y];
     if (g->gate)
         EACH out[x][y] = gate[x * g->gate_row + y] <= 0 ? 0 : out[x][y] * g->scale;
-    if (g->suspect) {
-        vec t = {0};
-        EACH t[y % LANES] += out[x][y] * SUSPECT_SCALE;
-        suspect_sum(g->suspect, t);
-    }
     EACH c[x * g->c_row + y] = out[x][y];
 #undef EACH
 }

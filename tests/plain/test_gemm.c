@@ -102,7 +102,7 @@ static void check(int form, int64_t m, int64_t n, int64_t k, int what)
     bpi_gemm g = {m, n, k, a, ta ? 1 : a_pitch, ta ? a_pitch : 1, b, tb ? 1 : b_pitch,
                   tb ? b_pitch : 1, c, c_pitch, what & ACCUMULATE, what & BIAS ? bias : NULL,
                   what & RELU, what & GATE ? gate : NULL, c_pitch,
-                  what & DROPOUT ? &dropout : NULL, NULL, (real)(65536.0 / 49152)};
+                  what & DROPOUT ? &dropout : NULL, (real)(65536.0 / 49152), NULL};
     static const int threads[] = {1, 2, 3, 4, 8};
     int runs = (double)m * (double)n * (double)k > 1e5 ? 5 : 1;
     const char *bad = NULL;

@@ -1,5 +1,5 @@
 /* A gradient that cannot be taken is met wherever it is: the product that writes it looks at every
- * tile, dot tile, masked lane and last chunk of its sums, and where others write, the step looks.
+ * tile, masked lane and last chunk of its sums, and where others write, the step looks.
  *
  * In each shape one element of x^T dy is too large for Adam, or infinite; a product that did not
  * look would have the step taken. */
@@ -64,13 +64,20 @@ static void drop(job *j)
     bp_free(j->dy);
 }
 
+/* Whether steps were refused because of an element, and not its update held back; the first text
+ * says which, the second what came of it. */
+static bool told(const char *element, const char *nothing)
+{
+    return bp_sync(ctx) == BP_ERR_NONFINITE && strstr(bp_error_text(ctx), element) &&
+           strstr(bp_error_text(ctx), nothing) && !strstr(bp_error_text(ctx), "held back");
+}
+
 /* Whether the step that comes is refused because of that element of w; the bias is 0. */
 static bool refused(job *j, int64_t row, int64_t col)
 {
     char want[60];
-    snprintf(want, sizeof want, "w [%lld,%lld]", (long long)row, (long long)col);
-    return bp_run(ctx, 0, step, j) == BP_OK && bp_sync(ctx) == BP_ERR_NONFINITE &&
-           strstr(bp_error_text(ctx), want);
+    snprintf(want, sizeof want, "gradient of w [%lld,%lld]", (long long)row, (long long)col);
+    return bp_run(ctx, 0, step, j) == BP_OK && told(want, "nothing was changed");
 }
 
 static bool taken(job *j)
@@ -94,8 +101,8 @@ static bool shape(int64_t n, int64_t in, int64_t out)
         good = good && fill(j.x, sample * in + col, large / 64) &&
                fill(j.dy, sample * out + row, large / 2) && taken(&j); /* large, but it will do */
     }
-    good = good && fill(j.x, 0, 0) && fill(j.dy, n * out - 1, INFINITY) && /* in dw NaN, in db Inf */
-           bp_run(ctx, 0, step, &j) == BP_OK && bp_sync(ctx) == BP_ERR_NONFINITE;
+    good = good && fill(j.x, 0, 0) && fill(j.dy, n * out - 1, beyond) && /* dw is 0, db is not */
+           bp_run(ctx, 0, step, &j) == BP_OK && told("gradient of b [", "nothing was changed");
     drop(&j);
     return good;
 }
@@ -144,7 +151,7 @@ static void test_others_write(void)
     j.backwards = 1;
     j.updates = false;
     good = good && taken(&j) && poison(8, INFINITY) && bp_plan_replay(plan, 1) == BP_OK;
-    check(good && bp_sync(ctx) == BP_ERR_NONFINITE && strstr(bp_error_text(ctx), "w [1,2]"),
+    check(good && told("gradient of w [1,2]", "nothing was changed"),
           "a plan of a step alone, after the program wrote a gradient");
     bp_plan_free(plan);
 
@@ -153,8 +160,7 @@ static void test_others_write(void)
     good = bp_plan_record(ctx, step, &j, &plan) == BP_OK && bp_plan_replay(plan, 3) == BP_OK &&
            bp_sync(ctx) == BP_OK && fill(j.x, 3 * 6 + 2, 1e30) && fill(j.dy, 3 * 5 + 4, 1e30) &&
            bp_plan_replay(plan, 2) == BP_OK;
-    check(good && bp_sync(ctx) == BP_ERR_NONFINITE && strstr(bp_error_text(ctx), "w [4,2]") &&
-              strstr(bp_error_text(ctx), "2"),
+    check(good && told("gradient of w [4,2]", "1 later step did nothing either"),
           "a plan of two backwards and a step: each replay is refused");
     check(fill(j.x, 0, 1) && fill(j.dy, 0, 1) && bp_plan_replay(plan, 2) == BP_OK &&
               bp_sync(ctx) == BP_OK,
