@@ -36,7 +36,8 @@ __device__ static inline double sum_before(const CumSum<T> &w, int64_t line, int
     return sum;
 }
 
-/* The sum of the values of the threads up to this one, and *all of the block's. */
+/* The sum of the values of the threads before this one, and *all of the block's. Nothing is taken
+ * off again: an infinity would be NaN. */
 __device__ static inline double scan_block(double value, double *all)
 {
     BPI_SHARED(double, of_warp, [SCAN_WARPS]);
@@ -49,13 +50,14 @@ __device__ static inline double scan_block(double value, double *all)
     if (lane == WARP - 1)
         of_warp[warp] = value;
     __syncthreads();
+    const double others = __shfl_up_sync(ALL_LANES, value, 1);
     double before = 0;
     *all = 0;
     for (int k = 0; k < SCAN_WARPS; k++) {
         before += k < warp ? of_warp[k] : 0;
         *all += of_warp[k];
     }
-    return before + value;
+    return before + (lane > 0 ? others : 0);
 }
 
 template <typename T>
@@ -75,7 +77,7 @@ static __global__ void __launch_bounds__(SCAN_THREADS) scan_lines(const CumSum<T
                 total += (double)x[w.reverse ? w.n - 1 - (i + k) : i + k];
             sum[k] = total;
         }
-        const double before = carry + (scan_block(total, &all) - total);
+        const double before = carry + scan_block(total, &all);
 #pragma unroll
         for (int k = 0; k < SCAN_EACH; k++)
             if (i + k < end && !w.sums)
