@@ -30,6 +30,11 @@ CLAIM(what_does_not_fit_is_named)
     REFUSED(BP_ERR_ARG, "std: correction is -1: 0 or 1 is wanted", bp_std_axes(m, 1, -1, 0));
     REFUSED(BP_ERR_SHAPE, "cumsum: axis 2 of [2,3]", bp_cumsum(m, 2, 0));
     REFUSED(BP_ERR_SHAPE, "cumsum: axis -1 of [2,3]", bp_cumsum(m, -1, 0));
+    REFUSED(BP_ERR_DTYPE, "sort: x is i32, not f32 or f64", bp_sort(i, 0, 0, NULL));
+    REFUSED(BP_ERR_SHAPE, "sort: no such axis of [2,3]", bp_sort(m, 2, 0, NULL));
+    REFUSED(BP_ERR_SHAPE, "top_k: x [2,3]: the first 4 of 3", bp_top_k(m, 4, 1, 0, NULL));
+    REFUSED(BP_ERR_SHAPE, "top_k: x [2,3]: the first -1 of 3", bp_top_k(m, -1, 1, 0, NULL));
+    REFUSED(BP_ERR_SHAPE, "top_k: no such axis of []", bp_top_k(s, 1, 0, 0, NULL));
     REFUSED(BP_ERR_DTYPE, "cumsum: x is i32, not f32 or f64", bp_cumsum(i, 0, 0));
 }
 

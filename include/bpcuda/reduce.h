@@ -1,4 +1,4 @@
-/* Reductions over axes, and sums along one. Common to all ops: ops.h. */
+/* Reductions over axes, sums along one, and order. Common to all ops: ops.h. */
 #ifndef BPCUDA_REDUCE_H
 #define BPCUDA_REDUCE_H
 
@@ -70,6 +70,17 @@ BP_API bp_tensor *bp_argmin(bp_tensor *x, int32_t axis);
 /* y[i] = the sum of x[0 .. i] along an axis; in reverse, of x[i ..]. Real; f32 is added in f64, in
  * an order that follows from the shape alone. dx = the same of dy the other way round. */
 BP_API bp_tensor *bp_cumsum(bp_tensor *x, int32_t axis, int32_t reverse);
+
+/* x sorted along an axis, and the place each element had, i32; index may be NULL. Equal elements
+ * keep their order, also in descending order; NaN is larger than all numbers. Real, less than
+ * 2^31 elements.
+ * dx = dy back at these places; the places have no gradient. */
+BP_API bp_tensor *bp_sort(bp_tensor *x, int32_t axis, int32_t descending, bp_tensor **index);
+
+/* The k largest, or least, elements along an axis, in order, and their places: the first k of
+ * bp_sort, 0 <= k <= its size; index may be NULL. */
+BP_API bp_tensor *bp_top_k(bp_tensor *x, int64_t k, int32_t axis, int32_t least,
+                           bp_tensor **index);
 
 #ifdef __cplusplus
 }

@@ -81,6 +81,14 @@ typedef struct bpi_cumsum_params {
     int32_t axis, reverse;
 } bpi_cumsum_params;
 
+/* sort             forward: x [..., n] -> y, index i32 [..., k], and i32 [rows * k], the same
+ *                  counted through all rows; all packed. They are the first k of a row in the
+ *                  order of the values, equal ones by their place; NaN is the largest value. */
+typedef struct bpi_sort_params {
+    int64_t k;
+    int32_t descending, no_axis; /* the axis is not one of x: for the rule */
+} bpi_sort_params;
+
 /* softmax, log_softmax
  *                  forward: x -> y along the axis; backward: dy, y -> dx. */
 typedef struct bpi_softmax_params {

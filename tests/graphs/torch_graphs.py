@@ -109,6 +109,8 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "argmin": lambda o, x: x.sum() + x.argmin(o.a),
     "logsumexp": over(lambda x, d, k: x.logsumexp(d, keepdim=k)),
     "variance": over(lambda x, d, k: x.var(d, correction=0, keepdim=k)),
+    "sort": lambda o, x: x.sort(o.a, descending=bool(o.b))[0],
+    "top_k": lambda o, x: x.topk(1, o.a, largest=not o.b)[0],
     "cumsum": lambda o, x: x.flip(o.a).cumsum(o.a).flip(o.a) if o.b else x.cumsum(o.a),
     "softmax": lambda o, x: F.softmax(x, o.a),
     "log_softmax": lambda o, x: F.log_softmax(x, o.a),

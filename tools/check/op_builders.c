@@ -20,6 +20,28 @@ static int build_batch_norm(const op_case *c, bp_dtype real, bp_tensor *const *i
     return out[0] && out[1] && out[2] ? 3 : 0;
 }
 
+static int build_sort(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)real;
+    out[0] = bp_sort(in[0], (int32_t)c->a, (int32_t)c->b, &out[1]);
+    return out[0] && out[1] ? 2 : 0;
+}
+
+/* The places alone. */
+static int build_sort_places(const op_case *c, bp_dtype real, bp_tensor *const *in,
+                             bp_tensor **out)
+{
+    (void)real;
+    return bp_sort(in[0], (int32_t)c->a, (int32_t)c->b, &out[0]) != NULL;
+}
+
+static int build_top_k(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)real;
+    out[0] = bp_top_k(in[0], (int64_t)c->x, (int32_t)c->a, (int32_t)c->b, &out[1]);
+    return out[0] && out[1] ? 2 : 0;
+}
+
 /* A layer stack: gradients are handed from one linear_relu to the other. */
 static int build_stack(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
 {

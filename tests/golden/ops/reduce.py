@@ -66,3 +66,13 @@ case("mean", torch.mean, real(0, 3))
 case("cumsum", lambda x: x.cumsum(0), real(4, 3))
 case("cumsum", lambda x: x.flip(1).cumsum(1).flip(1), real(3, 5, 2), a=1, b=1)
 case("cumsum", lambda x: x.cumsum(1), of([1, nan, 2, 3], [1, inf, 2, -inf]), a=1)
+for down in (0, 1):
+    def ordered(x, dim=1):
+        return x.sort(dim=dim, descending=bool(down), stable=True)
+
+    case("sort", lambda x: ordered(x)[0], real(4, 5), a=1, b=down)
+    case("sort", lambda x: ordered(x, 0)[0], real(4, 5), b=down)
+    case("sort", lambda x: ordered(x)[0],
+         of([1, nan, 2, nan], [3, 1, 3, 3], [0, -inf, inf, 0]), a=1, b=down)
+    case("top_k", lambda x: x.topk(2, 1, largest=not down)[0], real(3, 6), x=2, a=1, b=down)
+    case("sort_places", lambda x: i32(ordered(x.detach())[1]), ties, a=1, b=down)
