@@ -38,19 +38,20 @@ static __global__ void __launch_bounds__(WARP *LINES) batch_norm_forward(const B
     const int64_t rows = column < w.x.size ? w.x.n : 0;
     const double n = (double)w.x.n;
     const T *x = w.x.data + column;
+    const double from = rows ? (double)*x : 0; /* a mean is a distance from it: no digits lost */
     double sum = 0, squares = 0;
     for (int64_t r = line; r < rows; r += LINES)
-        sum += (double)x[r * w.x.pitch];
+        sum += (double)x[r * w.x.pitch] - from;
     const double mean = fold_lines<LINES>(sum, Sum()) / n;
     for (int64_t r = line; r < rows; r += LINES) {
-        const double d = (double)x[r * w.x.pitch] - mean;
+        const double d = ((double)x[r * w.x.pitch] - from) - mean;
         squares += d * d;
     }
     const double variance = fold_lines<LINES>(squares, Sum()) / n;
     if (column >= w.x.size)
         return;
-    const T near = (T)mean;
-    const ColumnStats<T> s = {near, (T)(mean - (double)near),
+    const T near = (T)(from + mean);
+    const ColumnStats<T> s = {near, (T)((from - (double)near) + mean),
                               (T)(1 / sqrt_of(variance + w.eps))};
     if (line == 0) {
         w.mean[column] = near;

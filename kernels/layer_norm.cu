@@ -7,8 +7,8 @@
  *                dgain = sum over rows of dy z, dbias = sum over rows of dy
  *
  * A team of threads a row, which is read once as far as it stays in registers and shared memory. A
- * thread takes its own mean and sum of squares about it, so that no digits are lost far from 0; the
- * team's follow from theirs. dgain and dbias are sums of strips of columns, in a second launch.
+ * thread takes its own mean, as a distance from the row's first element, and sum of squares about it,
+ * so that no digits are lost far from 0; the team's follow from theirs. dgain and dbias are sums of strips of columns, in a second launch.
  * Floor: 2 elements of memory traffic an element, dx 3, dgain and dbias 2; gain and bias come from
  * cache. The truth: src/cpu/layer_norm.c; the rule: src/ops/layer_norm.c. */
 #include "reduce.cuh"
@@ -29,9 +29,9 @@ template <typename T> struct LayerNorm {
     int32_t centred, kept;
 };
 
-/* The number of some elements, their mean, and their squares about it. */
+/* The number of some elements, their mean less `from`, and their squares about it. */
 struct Moments {
-    double n, mean, squares;
+    double from, n, mean, squares;
 };
 
 /* Takes the vectors of x that there are into m (Chan, Golub, LeVeque, 1983); means are 0 where the
@@ -48,7 +48,7 @@ __device__ static inline void add_moments(Moments *m, const Vector<T, N> (&x)[CO
             n += N;
 #pragma unroll
             for (int j = 0; j < N; j++)
-                sum += (double)x[k].at[j];
+                sum += (double)x[k].at[j] - m->from;
         }
     if (n == 0)
         return;
@@ -58,7 +58,7 @@ __device__ static inline void add_moments(Moments *m, const Vector<T, N> (&x)[CO
         if (k * step < left)
 #pragma unroll
             for (int j = 0; j < N; j++) {
-                const double d = (double)x[k].at[j] - mean;
+                const double d = ((double)x[k].at[j] - m->from) - mean;
                 squares += d * d;
             }
     m->squares += squares + apart * apart * (m->n * n / both);
@@ -77,8 +77,8 @@ __device__ static inline RowStats<T> fold_moments(const Moments &m, int team, in
     const double apart = m.mean - mean;
     const double variance = fold(m.n > 0 ? m.squares + m.n * apart * apart : 0, team, Sum()) /
                             (double)size;
-    const T near = (T)mean;
-    return {near, (T)(mean - (double)near), (T)(1 / sqrt_of(variance + w.eps))};
+    const T near = (T)(m.from + mean);
+    return {near, (T)((m.from - (double)near) + mean), (T)(1 / sqrt_of(variance + w.eps))};
 }
 
 /* x becomes y. `at` is the column of its first vector. */
@@ -119,7 +119,7 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
     const T *from = w.x.data + r * w.x.pitch + at;
     T *to = w.y.data + r * w.y.pitch + at;
     BPI_DYNAMIC_SHARED(T, shared);
-    Moments m = {0, 0, 0};
+    Moments m = {w.centred && r < w.x.n ? (double)w.x.data[r * w.x.pitch] : 0, 0, 0, 0};
     Vector<T, N> held[C::COUNT], next[C::REST];
     load(held, from, left, STEP, (T)0);
     add_moments(&m, held, left, STEP, w.centred);

@@ -24,6 +24,7 @@
 #define ATTENTION(n) TOL(8, 16 + 4 * (n), "2 ulp exp of scores that lose sqrt(D) eps; n terms")
 #define SOFTMAX(c) TOL(4, 16 + (c), "2 ulp exp and log, C terms, |x| up to 8")
 #define SHARES(c) TOL(14, (c) < 1000 ? 16 : 1, "|x - max| up to 16 rounds, 2 ulp exp; terms cancel")
+#define NORM_SUM(n) TOL(8, 2 * (n), "n rows of |dy z| up to 4 are summed")
 #define NORM TOL(8, 16, "half of the variance's roundings, 5 more; terms cancel")
 
 #include "family_rows.h"
