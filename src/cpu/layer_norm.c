@@ -159,9 +159,12 @@ static void backward_block(void *arg, int64_t block)
 {
     const job *w = arg;
     const int64_t n = w->x.size, end = bpi_rows_end(&w->x, block);
-    double *dgain = w->part ? w->part + 2 * n * block : NULL, *dbias = dgain + n;
-    if (w->part)
+    double *dgain = NULL, *dbias = NULL;
+    if (w->part) {
+        dgain = w->part + 2 * n * block;
+        dbias = dgain + n;
         memset(dgain, 0, 2 * (size_t)n * sizeof *dgain);
+    }
     for (int64_t r = block * w->x.per_block; r < end; r++) {
         const row_stats s = w->stats[r];
         if (w->y.data && w->gain)
