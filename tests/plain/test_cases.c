@@ -1,6 +1,7 @@
 /* The readers of the table of cases as one program without a framework:
  *
  *     test_cases READER...                    0 if nothing failed
+ *     test_cases --only=OP READER...          of the rows of that op
  *     test_cases --must-catch=OP READER...    0 if a case of OP failed: for planted bugs */
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
         bool known = !strncmp(argv[i], "--must-catch=", 13);
         if (known)
             must_catch = argv[i] + 13;
+        if (!strncmp(argv[i], "--only=", 7))
+            known = op_cases_only(argv[i] + 7);
         for (size_t k = 0; k < sizeof readers / sizeof *readers; k++)
             if (!strcmp(argv[i], readers[k].name)) {
                 int before = reader_failures;

@@ -1,6 +1,8 @@
 /* The rows, a file of cases/ for each header of ops. REAL(layout, lo, hi, sizes...),
  * INDEX(count-of-values, sizes...), BYTES(sizes...).
  * Tolerances are in units of epsilon: f32 against f64 has one rounding more than nothing. */
+#include <string.h>
+
 #include "op_cases.h"
 
 #define SIZES(...) {BP_SHAPE_COUNT(__VA_ARGS__), {__VA_ARGS__}}
@@ -29,7 +31,7 @@
 
 #include "family_rows.h"
 
-const op_case op_cases[] = {
+static const op_case table[] = {
 #include "cases/elementwise.inc"
 #include "cases/reduce.inc"
 #include "cases/shape.inc"
@@ -39,4 +41,16 @@ const op_case op_cases[] = {
 #include "cases/loss.inc"
 #include "cases/random.inc"
 };
-const int op_cases_n = sizeof op_cases / sizeof *op_cases;
+const op_case *op_cases = table;
+int op_cases_n = sizeof table / sizeof *table;
+
+bool op_cases_only(const char *op)
+{
+    while (op_cases_n > 0 && strcmp(op_cases->op, op))
+        op_cases++, op_cases_n--;
+    int n = 0;
+    while (n < op_cases_n && !strcmp(op_cases[n].op, op))
+        n++;
+    op_cases_n = n;
+    return n > 0;
+}

@@ -46,8 +46,10 @@ struct op_case {
     uint32_t flags, constant; /* bit i of constant: real input i has no gradient */
 };
 
-extern const op_case op_cases[];
-extern const int op_cases_n;
+extern const op_case *op_cases;
+extern int op_cases_n;
+/* From here on the table is the rows of one op, which stand together; false if there are none. */
+bool op_cases_only(const char *op);
 
 /* The names of ops.def that need a case, NULL at the end. */
 extern const char *const op_names[];

@@ -4,9 +4,10 @@ from formulas import PYTORCH, entries
 from golden import case, real
 
 SPECIAL = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1e-40])
+FAR = torch.tensor([0.0, 1e-30, -1e-30, 100, -100, 1e4, -1e4, float("inf"), -float("inf")])
 
-# Of each op: ordinary values and gradients, then values at NaN, infinities and zeros, or gradients
-# where both operands are equal.
+# Of each op: ordinary values and gradients, then values at NaN, infinities and zeros, and gradients
+# far out and near 0, or where both operands are equal.
 for name, two, parameters, (lo, hi, *other) in entries():
     f, (p, q) = PYTORCH[name], (parameters + [0.0, 0.0])[:2]
     if two:
@@ -16,6 +17,7 @@ for name, two, parameters, (lo, hi, *other) in entries():
     else:
         case(name, lambda x: f(x, *parameters), real(13, lo=lo, hi=hi), x=p, y=q)
         case(name, lambda x: f(x, *parameters), SPECIAL, x=p, y=q, constant=(0,))
+        case(name, lambda x: f(x, *parameters), FAR, x=p, y=q)
 
 case("add", torch.add, real(5, 3), real(3))
 case("add", torch.add, real(2, 1, 4), real(3, 1))
