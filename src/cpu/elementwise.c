@@ -34,6 +34,9 @@ typedef struct chunk {
         if (stride == 1)                                                 \
             for (int64_t i = 0; i < n; i++)                              \
                 y(i, i) = x(i, i);                                       \
+        else if (stride == 0)                                            \
+            for (int64_t i = 0; i < n; i++)                              \
+                y(i, 0) = x(i, 0);                                       \
         else                                                             \
             for (int64_t i = 0; i < n; i++)                              \
                 y(i, i * stride) = x(i, i * stride);                     \

@@ -211,12 +211,8 @@ static inline real tanh_of(real x)
 /* The C library's, of one number at a time. */
 #if BPI_F64
 static inline real pow_of(real x, real p) { return pow(x, p); }
-static inline real bpi_far_sin(real x) { return sin(x); }
-static inline real bpi_far_cos(real x) { return cos(x); }
 #else
 static inline real pow_of(real x, real p) { return powf(x, p); }
-static inline real bpi_far_sin(real x) { return sinf(x); }
-static inline real bpi_far_cos(real x) { return cosf(x); }
 #endif
 
 /* --- sine and cosine ------------------------------------------------------------------------- */
@@ -288,9 +284,20 @@ static inline int bpi_goes_far(const real *x, int64_t n)
     return far;
 }
 
+/* In a loop where one is, by the C library where it must be. */
+__attribute__((noinline, unused)) static real bpi_any_sin(real x)
+{
+    return abs_of(x) > (real)BPI_NEAR ? (real)sin((double)x) : bpi_sin(x);
+}
+
+__attribute__((noinline, unused)) static real bpi_any_cos(real x)
+{
+    return abs_of(x) > (real)BPI_NEAR ? (real)cos((double)x) : bpi_cos(x);
+}
+
 /* `goes_far` says of the whole loop whether one does: the compiler makes two loops, and the one
  * without calls a vector loop. */
-#define sin_of(x) (goes_far && abs_of(x) > (real)BPI_NEAR ? bpi_far_sin(x) : bpi_sin(x))
-#define cos_of(x) (goes_far && abs_of(x) > (real)BPI_NEAR ? bpi_far_cos(x) : bpi_cos(x))
+#define sin_of(x) (goes_far ? bpi_any_sin(x) : bpi_sin(x))
+#define cos_of(x) (goes_far ? bpi_any_cos(x) : bpi_cos(x))
 
 #endif
