@@ -146,8 +146,6 @@ CLAIM(what_does_not_fit_is_named)
     TOLD(BP_ERR_SHAPE, "dot: a [4] and b [4,3]: two vectors of one length are wanted",
          bp_dot(v, m));
     TOLD(BP_ERR_SHAPE, "outer: a [2,3,4] and b [4]: two vectors are wanted", bp_outer(a, v));
-    TOLD(BP_ERR_DTYPE, "mul: a is i32 and b is i32: equal and real dtypes are wanted",
-         bp_dot(i, i));
     TOLD(BP_ERR_SHAPE, "attention: q [2,3,4], k [5,4,6], v [2,3,4]: [..,T,D], [..,S,D], [..,S,E] "
          "are wanted", bp_attention(a, b, a, 0, 0));
     TOLD(BP_ERR_SHAPE, "attention: q [4], k [4], v [4]: [..,T,D], [..,S,D], [..,S,E] are wanted",

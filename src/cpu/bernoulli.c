@@ -30,7 +30,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
 {
     const bpi_draw_params *p = params;
     job w = {bpi_draw_stream_of(&in[1], p->site), in->data, out->data,
-             bp_shape_count(out->shape)};
+             count_of(out)};
     bp_parallel_for(ex, parts(w.n, GRAIN), block_fn, &w);
     return BP_OK;
 }

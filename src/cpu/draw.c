@@ -40,7 +40,7 @@ static void block_fn(void *arg, int64_t block)
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     const bpi_draw_params *p = params;
-    job w = {bpi_draw_stream_of(in, p->site), out->data, bp_shape_count(out->shape), p->kind,
+    job w = {bpi_draw_stream_of(in, p->site), out->data, count_of(out), p->kind,
              (real)p->a, (real)p->b, (real)p->most};
     bp_parallel_for(ex, parts(w.n, GRAIN), block_fn, &w);
     return BP_OK;

@@ -32,6 +32,14 @@ static inline int64_t bytes_of(bp_dtype dtype)
     return dtype == BP_F64 ? 8 : dtype == BP_U8 ? 1 : 4;
 }
 
+static inline int64_t count_of(const bp_view *v)
+{
+    int64_t n = 1;
+    for (int32_t i = 0; i < v->shape.ndim; i++)
+        n *= v->shape.dim[i];
+    return n;
+}
+
 static inline int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 static inline int64_t at_least(int64_t n, int64_t least) { return n > least ? n : least; }
 static inline int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
