@@ -167,13 +167,19 @@ static bool make(maker *m)
 {
     graph *g = m->g;
     leaves(g);
+    /* each op comes first in its turn, so that none is missing for bad luck */
+    const recipe *its_turn = &graph_recipes[g->seed / 100 % (uint64_t)graph_recipes_n];
     int n_leaves = g->n, want = 4 + graph_int(g, OPERATIONS - 3), loss = -1;
     for (int tries = 0; tries < TRIES && want > 0; tries++) {
         graph_value v = {.recipe = &graph_recipes[graph_int(g, graph_recipes_n)]};
         if (graph_chance(g, 0.15)) /* often refused: a kink is near */
             v.recipe = graph_recipe("linear_relu");
-        if (v.recipe->choose(g, &v) && g->n < MAX_VALUES - 12 && append(m, &v))
+        if (its_turn && tries < TRIES / 4)
+            v.recipe = its_turn;
+        if (v.recipe->choose(g, &v) && g->n < MAX_VALUES - 12 && append(m, &v)) {
             want--;
+            its_turn = NULL;
+        }
     }
     int last = g->n - 1, outputs = 1 + graph_int(g, 3);
     for (int k = 0; k < outputs; k++) {
