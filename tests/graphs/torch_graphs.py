@@ -209,7 +209,11 @@ class Graph:
             else:
                 op = OPS[v.name]
                 n = op.__code__.co_argcount - 1
-                t.append(op(v, *[t[i] for i in v.inputs[:n]]))
+                y, asks = op(v, *[t[i] for i in v.inputs[:n]]), [
+                    t[i] for i in v.inputs[:n] if t[i].requires_grad]
+                if asks and not y.requires_grad:  # of a comparison; it asks all the same
+                    y = y + 0 * sum(i.sum() for i in asks)
+                t.append(y)
         return t
 
     def check(self):
