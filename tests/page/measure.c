@@ -6,10 +6,12 @@
  *             whether that could be differentiated again; fields are divided by tabs
  *
  * A type is tried with every row: reals take the row's values, integers those values away from
- * zero (u8 without their signs), whose results must be what f64 says. A row that is refused for
+ * zero (u8 without their signs), whose results must be what f64 says, cut to an integer where they
+ * are integers. A row that is refused for
  * its dtype is no line; one that fails in another way ends the program with 1. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "case_run.h"
 
@@ -93,7 +95,9 @@ static bp_status run(bp_context *ctx, job *j, bp_dtype type, bp_dtype like)
     case_inputs(j->c, false, in);
     for (int k = 0; k < j->c->n_in && !real(like); k++)
         for (int64_t i = 0; i < in[k].n && !j->c->in[k].dtype; i++)
-            in[k].v[i] = copysign(ceil(fabs(in[k].v[i])), like == BP_U8 ? 1 : in[k].v[i]);
+            in[k].v[i] = like == BP_U8 ? fmin(ceil(fabs(in[k].v[i])), UINT8_MAX)
+                                       : copysign(fmin(ceil(fabs(in[k].v[i])), INT32_MAX),
+                                                  in[k].v[i]);
     j->type = type;
     bool made = bp_seed(ctx, 7) == BP_OK && case_tensors(ctx, j->c, type, in, j->t);
     bp_status st = made ? bp_run(ctx, j->gradient ? 0 : BP_NO_GRAD, step, j) : BP_ERR_NOMEM;
@@ -135,7 +139,7 @@ static void measure(bp_context *ctx, const char *device, const op_case *c, bp_dt
     if (st == BP_OK) {
         if (!real(type) && run(ctx, &want, BP_F64, type) == BP_OK)
             for (int64_t i = 0; i < j.y.n; i++)
-                same &= j.y.v[i] == trunc(want.y.v[i]);
+                same &= j.y.v[i] == (real(j.out_type[0]) ? want.y.v[i] : trunc(want.y.v[i]));
         if (!same)
             fail(c, device, type, "is not refused, and is not what f64 says");
         print_row(&j, device);
@@ -144,6 +148,15 @@ static void measure(bp_context *ctx, const char *device, const op_case *c, bp_dt
     }
     values_free(&j.y, 1);
     values_free(&want.y, 1);
+}
+
+/* A large row says nothing that a small one of its builder does not. */
+static bool spared(const op_case *c)
+{
+    bool smaller = false;
+    for (int i = 0; i < op_cases_n; i++)
+        smaller |= !(op_cases[i].flags & CASE_BIG) && !strcmp(op_cases[i].builder, c->builder);
+    return c->flags & CASE_BIG && smaller;
 }
 
 int main(int argc, char **argv)
@@ -159,7 +172,7 @@ int main(int argc, char **argv)
             return 2;
         }
         for (int i = 0; i < op_cases_n; i++)
-            for (int k = 0; k < 4 && !(op_cases[i].flags & CASE_BIG); k++)
+            for (int k = 0; k < 4 && !spared(&op_cases[i]); k++)
                 measure(ctx, argv[d], &op_cases[i], types[k]);
         bp_close(ctx);
     }

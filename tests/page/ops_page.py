@@ -45,48 +45,69 @@ def arguments_of(call, text):
     return parts
 
 
+def types(found):
+    return " ".join(t for t in ["T"] + ORDER if t in found)
+
+
 class Call:
     """What is known of a public function."""
 
     def __init__(self, names):
-        self.names, self.operands, self.types = names, {}, {}
-        self.results, self.gradients, self.second = set(), {}, set()
+        self.names, self.operands, self.results = names, {}, []
+        self.ran, self.gradients, self.second = set(), {}, set()
 
     def add(self, text, name, row):
         device, kind, operands, results, gradient, second = row
-        passed = arguments_of(name, text)
-        named = {}
-        for k, of in enumerate(operands):
-            at = [i for i, a in enumerate(passed) if re.search(rf"\bin\[{k}\]|\bin\b(?!\[)", a)]
-            named[k] = [self.names[i] for i in at] or [f"input {k}"]
-            for operand in named[k]:
-                self.operands.setdefault(operand, set()).add(of)
-        if "T" in operands or kind in results:
-            self.types.setdefault(device, set()).add(kind)
-        self.results |= {"T" if r == kind else r for r in results}
-        for operand in (name for k in gradient for name in named[k]):
-            self.gradients.setdefault(operand, set()).add((device, kind))
+        for i, argument in enumerate(arguments_of(name, text)):
+            if re.search(r"bp_(context|shape)_of\(in", argument):
+                continue
+            for k, of in enumerate(operands):
+                if re.search(rf"\bin\[{k}\]|\bin\b(?!\[)", argument):
+                    self.operands.setdefault(self.names[i], set()).add(of)
+                    if k in gradient:
+                        self.gradients.setdefault(self.names[i], set()).add((device, kind))
+        self.ran.add((device, kind, "T" in operands))
+        for i, result in enumerate(results):
+            if i == len(self.results):
+                self.results.append({})
+            if "T" in operands or result == kind:
+                self.results[i].setdefault(kind, set()).add(result)
+            elif operands:  # of that type, whatever the row was tried in
+                self.results[i].setdefault(operands[0], set()).add(result)
         if second and kind == "f64":
             self.second.add(device)
 
-    def line(self, name, devices):
-        of_t = [" ".join(t for t in ORDER if t in self.types.get(d, ())) or "–" for d in devices]
-        covered = set.intersection(*[self.types.get(d, set()) for d in devices])
+    @staticmethod
+    def gives(result):
+        """T, a type, several, or T and what it is of some."""
+        found = set().union(*result.values())
+        if len(found) == 1 and result != {k: {k} for k in found}:
+            return types(found)
+        if any(len(r) > 1 for r in result.values()):
+            return types(found)
+        other = {}
+        for k, (r,) in result.items():
+            if k != r:
+                other.setdefault(r, set()).add(k)
+        return ", ".join(["T"] + [f"{r} of {types(k)}" for r, k in other.items()])
 
-        def kinds(found):
-            hidden = covered if "T" in found else set()
-            return " ".join(t for t in ["T"] + ORDER if t in found - hidden)
+    def line(self, name, devices):
+        gives = [self.gives(result) for result in self.results]
+        of_t = any("T" in found for found in self.operands.values())
+        ran = [{k for d, k, t in self.ran if d == device and (of_t and t or gives[0] == "T") and
+                k in self.results[0]} for device in devices]
+        operands = ", ".join(f"{n} {types(f - set.intersection(*ran) if 'T' in f else f)}"
+                             for n, f in self.operands.items())
+        arrow = "" if set(gives) == {"T"} and of_t else f" → {', '.join(gives)}"
 
         def where(seen, wanted):
             return "" if seen >= wanted else " (CPU)"
-        operands = ", ".join(f"{n} {kinds(f)}" for n, f in self.operands.items())
-        gives = kinds(self.results)
-        arrow = "" if gives == "T" and operands else f" → {gives}"
         everywhere = {(d, t) for d in devices for t in ("f32", "f64")}
         gradient = ", ".join(n + where(self.gradients[n], everywhere)
                              for n in self.operands if n in self.gradients)
         second = "yes" + where(self.second, set(devices)) if self.second else "–"
-        cells = [f"`{name}`", operands + arrow, *of_t, gradient or "–", second]
+        cells = [f"`{name}`", (operands + arrow).strip(), *(types(r) or "–" for r in ran),
+                 gradient or "–", second]
         return f"| {' | '.join(cells)} |\n"
 
 
