@@ -1,4 +1,6 @@
-"""What both suites say in a few calls of the library: shapes by lists, axes from the end, numbers as operands."""
+"""What both suites say in a few calls of the library: shapes by lists, axes from the end,
+numbers as operands."""
+
 import numpy as np
 
 from library import Absent, Tensor
@@ -52,6 +54,7 @@ def squeeze(lib, t, axes=None):
 
 def split(lib, t, sizes, axis):
     import ctypes
+
     parts = (ctypes.c_void_p * max(1, len(sizes)))()
     lib.bp_split(t, axis, len(sizes), [int(s) for s in sizes], parts)
     return [Tensor(parts[i]) for i in range(len(sizes))]

@@ -1,18 +1,21 @@
-"""libbpcuda through ctypes: the calls and constants are read from the headers, so that a new op is there by itself.
+"""libbpcuda through ctypes: the calls and constants are read from the headers, so that a new op is
+there by itself.
 
     lib = Library("build/release/libbpcuda.so", "cpu")
     with lib.scope():
         x = lib.leaf(numpy_array)                    # asks for a gradient
-        y = lib.bp_exp(x)                            # an op, by its public name; a context as first argument is left out
+        y = lib.bp_exp(x)                            # an op; a context as argument is left out
         dx, = lib.grad(y, [x], lib.tensor(dy))
         print(lib.read(dx))
 
 What a scope makes ends with it, so do the tensors made here."""
+
 import contextlib
 import ctypes as C
 import glob
 import os
 import re
+import textwrap
 
 import numpy as np
 
@@ -44,18 +47,33 @@ def shape(sizes):
 
 DTYPES = {np.dtype("f4"): 1, np.dtype("f8"): 2, np.dtype("u1"): 3, np.dtype("i4"): 4}
 NUMPY = {v: k for k, v in DTYPES.items()}
-TYPES = {"int32_t": C.c_int32, "int64_t": C.c_int64, "uint32_t": C.c_uint32, "uint64_t": C.c_uint64, "size_t": C.c_size_t,
-         "double": C.c_double, "float": C.c_float, "bp_shape": Shape, "void": None}
+TYPES = {
+    "int32_t": C.c_int32,
+    "int64_t": C.c_int64,
+    "uint32_t": C.c_uint32,
+    "uint64_t": C.c_uint64,
+    "size_t": C.c_size_t,
+    "double": C.c_double,
+    "float": C.c_float,
+    "bp_shape": Shape,
+    "void": None,
+}
 
 
 def headers():
-    """The calls {name: (type, [types of arguments])} and the constants {name: value} of the public headers."""
+    """The calls {name: (type, [types of arguments])} and the constants {name: value} of the
+    public headers."""
     calls, constants = {}, {}
     for path in sorted(glob.glob(os.path.join(HEADERS, "*.h"))):
         text = re.sub(r"/\*.*?\*/", " ", open(path, encoding="utf-8").read(), flags=re.S)
-        for kind, name, arguments in re.findall(r"BP_API\s+([^;{(]*?)(\w+)\(([^;{]*?)\)(?:\s+BP_USE)?\s*;", text, re.S):
+        for kind, name, arguments in re.findall(
+            r"BP_API\s+([^;{(]*?)(\w+)\(([^;{]*?)\)(?:\s+BP_USE)?\s*;", text, re.S
+        ):
             parts = [" ".join(a.split()) for a in arguments.split(",")]
-            calls[name] = (" ".join(kind.split()), [re.sub(r"\w+$", "", p).strip() for p in parts if p != "void"])
+            calls[name] = (
+                " ".join(kind.split()),
+                [re.sub(r"\w+$", "", p).strip() for p in parts if p != "void"],
+            )
         for body in re.findall(r"enum\s*\w*\s*\{([^}]*)\}", text):
             last = -1
             for entry in filter(None, (e.strip() for e in body.split(","))):
@@ -74,7 +92,9 @@ class Library:
         self.calls, constants = headers()
         self.__dict__.update(constants)
         self.ctx, self.made, self.ops = C.c_void_p(), [], 0  # ops: how many were called
-        self.so.bp_error_text.restype = self.so.bp_device_text.restype = self.so.bp_version.restype = C.c_char_p
+        self.so.bp_error_text.restype = self.so.bp_device_text.restype = (
+            self.so.bp_version.restype
+        ) = C.c_char_p
         if self.so.bp_open(device.encode(), C.byref(self.ctx)):
             raise SystemExit(self.text())
 
@@ -82,10 +102,13 @@ class Library:
         return self.so.bp_error_text(self.ctx).decode()
 
     def about(self):
-        return f"bpcuda {self.so.bp_version().decode()} on {self.so.bp_device_text(self.ctx).decode()}"
+        return (
+            f"bpcuda {self.so.bp_version().decode()} on {self.so.bp_device_text(self.ctx).decode()}"
+        )
 
     def __getattr__(self, name):
-        """A public call. An op gives a handle; one that fills pointers gives what they got, after its result."""
+        """A public call. An op gives a handle; one that fills pointers gives what they got,
+        after its result."""
         if name.startswith("BP_"):
             raise Absent(f"no {name}")
         if not name.startswith("bp_"):
@@ -123,12 +146,19 @@ class Library:
     @staticmethod
     def argument(name, of, value):
         if of in TYPES:
-            return value if of == "bp_shape" and isinstance(value, Shape) else shape(value) if of == "bp_shape" \
-                else TYPES[of](value)
+            return (
+                value
+                if of == "bp_shape" and isinstance(value, Shape)
+                else shape(value) if of == "bp_shape" else TYPES[of](value)
+            )
         if "*" not in of:
             return C.c_int32(value)  # an enum
         if isinstance(value, (list, tuple)):  # an array of handles or numbers
-            item = C.c_void_p if "bp_" in of else TYPES[of.replace("const", "").replace("*", "").strip()]
+            item = (
+                C.c_void_p
+                if "bp_" in of
+                else TYPES[of.replace("const", "").replace("*", "").strip()]
+            )
             return (item * max(1, len(value)))(*value)
         if value is None or isinstance(value, int):
             return C.c_void_p(value)
@@ -142,7 +172,9 @@ class Library:
         try:
             yield
         finally:
-            self.so.bp_sync(self.ctx)  # what kernels found wrong is this scope's, not the next one's
+            self.so.bp_sync(
+                self.ctx
+            )  # what kernels found wrong is this scope's, not the next one's
             for t in self.made:
                 self.so.bp_free(C.c_void_p(t))
             self.made.clear()
@@ -172,7 +204,7 @@ class Library:
     def shape(self, t):
         self.so.bp_shape_of.restype = Shape
         s = self.so.bp_shape_of(C.c_void_p(t))
-        return tuple(s.dim[:s.ndim])
+        return tuple(s.dim[: s.ndim])
 
     def dtype(self, t):
         return self.so.bp_dtype_of(C.c_void_p(t))
@@ -195,7 +227,8 @@ class Library:
         return [Tensor(dx[i]) for i in range(len(xs))]
 
     def of_dtype(self):
-        """Whether the scope that ended was refused for a dtype: that is a kernel that is absent, no failure."""
+        """Whether the scope that ended was refused for a dtype: that is a kernel that is absent,
+        no failure."""
         return self.status in (self.BP_ERR_DTYPE, self.BP_ERR_UNSUPPORTED)
 
 
@@ -213,5 +246,13 @@ def markers(path, name, text):
 def table(head, rows):
     """A table of a page."""
     line = "| {} |\n".format
-    return line(" | ".join(head)) + line("|".join("---" for _ in head)).replace(" ", "") + \
-        "".join(line(" | ".join(str(c) for c in row)) for row in rows)
+    return (
+        line(" | ".join(head))
+        + line("|".join("---" for _ in head)).replace(" ", "")
+        + "".join(line(" | ".join(str(c) for c in row)) for row in rows)
+    )
+
+
+def paragraph(text):
+    """Lines of a page."""
+    return textwrap.fill(text, 128, break_long_words=False, break_on_hyphens=False) + "\n\n"

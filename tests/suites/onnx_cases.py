@@ -1,19 +1,23 @@
-"""The operator cases of the `onnx` package, whose inputs and expected outputs others wrote, run on libbpcuda.
+"""The operator cases of the `onnx` package, whose inputs and expected outputs others wrote, run on
+libbpcuda.
 
-    python onnx_cases.py build/release/libbpcuda.so [device] [-v] [--only=Operator] [--page=docs/ops.md]
+    python onnx_cases.py libbpcuda.so [device] [-v] [--only=Operator] [--page=docs/ops.md]
 
-A case is a graph of one node, or of the nodes that ONNX defines an operator by. Every node is a call of ours (onnx_ops.py); what
-follows from constants and shapes alone is folded by onnx's own evaluator, as a runtime does. A case passes when the outputs have
-the shapes, kinds and values that are expected; where we have no such op, dtype or attribute it is absent, with the reason, and
-never counted as passed. Ends with 1 if a case failed."""
+A case is a graph of one node, or of the nodes ONNX defines an operator by. Every node is a
+call of ours (onnx_ops.py); what follows from constants and shapes alone is folded by onnx's own
+evaluator, as a runtime does. A case passes when the outputs have the shapes, kinds and values
+that are expected; where we have no such op, dtype or attribute it is absent, with the reason,
+and never counted as passed. Ends with 1 if a case failed."""
+
 import argparse
 import collections
 import warnings
 
 import numpy as np
 
-from library import Absent, Library, Refused, markers, table
-import onnx_index  # noqa: F401: fills OPS
+from library import Absent, Library, Refused, markers, paragraph, table
+import onnx_attention  # noqa: F401: fills OPS
+import onnx_index  # noqa: F401
 import onnx_nets  # noqa: F401
 from onnx_ops import FOLDED, OPS, Host, Node
 
@@ -23,7 +27,8 @@ from onnx import helper, numpy_helper  # noqa: E402
 from onnx.backend.test.case.node import collect_testcases  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-# What is expected was computed by numpy in the case's own dtype, with roundings of its own, by formulas of its own.
+# What is expected was computed by numpy in the case's own dtype, with roundings of its own, by
+# formulas of its own.
 TOLERANCE = {np.dtype("f4"): (1e-5, 2e-6), np.dtype("f8"): (1e-12, 1e-13)}
 
 
@@ -41,15 +46,23 @@ def array_of(value):
 
 
 def fold(node, values, opsets):
-    graph = helper.make_graph([node], "fold", [helper.make_empty_tensor_value_info(n) for n in values],
-                              [helper.make_empty_tensor_value_info(n) for n in node.output if n])
-    out = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets)).run(None, {k: v.array for k, v in values.items()})
+    graph = helper.make_graph(
+        [node],
+        "fold",
+        [helper.make_empty_tensor_value_info(n) for n in values],
+        [helper.make_empty_tensor_value_info(n) for n in node.output if n],
+    )
+    out = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets)).run(
+        None, {k: v.array for k, v in values.items()}
+    )
     return [Host(np.asarray(v), True) for v in out]
 
 
 def run_node(lib, node, env, opsets):
     given = [env[n] if n else None for n in node.input]
-    if node.op_type in FOLDED and all(v is None or isinstance(v, Host) and v.constant for v in given):
+    if node.op_type in FOLDED and all(
+        v is None or isinstance(v, Host) and v.constant for v in given
+    ):
         out = fold(node, {n: env[n] for n in node.input if n}, opsets)
     elif node.op_type in OPS:
         out = OPS[node.op_type](Node(lib, node, given))
@@ -63,7 +76,9 @@ def run_node(lib, node, env, opsets):
 def compare(lib, got, want):
     want = array_of(want)
     have = got.array if isinstance(got, Host) else lib.read(got)
-    kinds = {np.dtype("i8"): ("i4",), np.dtype("?"): ("u1", "i4")}.get(want.dtype, (want.dtype,))  # what we have of these
+    kinds = {np.dtype("i8"): ("i4",), np.dtype("?"): ("u1", "i4", "f4", "f8")}.get(
+        want.dtype, (want.dtype,)
+    )  # ours of these
     if have.shape != want.shape:
         raise AssertionError(f"shape {have.shape}, not {want.shape}")
     if not isinstance(got, Host) and have.dtype not in kinds:
@@ -92,31 +107,57 @@ def run(lib, case):
 
 
 def operator(case):
-    """The operator a case is about: its only node's, or the one whose definition it is, which its name has."""
+    """The operator a case is about: its only node's, or the one whose definition it is, which
+    its name has."""
     nodes = case.model.graph.node
     if len(nodes) == 1:
-        return nodes[0].op_type, False
+        return nodes[0].op_type
     word = case.name.removeprefix("test_").split("_expanded")[0].replace("_", "").lower()
-    names = sorted((s.name for s in onnx.defs.get_all_schemas() if word.startswith(s.name.lower())), key=len)
-    short = {"sce": "SoftmaxCrossEntropyLoss", "nllloss": "NegativeLogLikelihoodLoss", "mvn": "MeanVarianceNormalization"}
-    return next((v for k, v in short.items() if word.startswith(k)), names[-1] if names else "graphs"), True
+    names = sorted(
+        (s.name for s in onnx.defs.get_all_schemas() if word.startswith(s.name.lower())), key=len
+    )
+    short = {
+        "sce": "SoftmaxCrossEntropyLoss",
+        "nllloss": "NegativeLogLikelihoodLoss",
+        "mvn": "MeanVarianceNormalization",
+    }
+    known = [name for begin, name in short.items() if word.startswith(begin)] + names[-1:]
+    return known[0] if known else "graphs"
 
 
 def page(count, reasons, about):
     """The text of docs/ops.md."""
     total = sum(count.values(), collections.Counter())
-    text = (f"onnx {onnx.__version__}, {about}: of {sum(total.values())} cases {total['passed']} pass, "
-            f"{total['failed']} fail, {total['absent']} are absent. A case is one node, or the nodes that define an operator "
-            "(\"defined\"); the dtype of most of those that are absent is float16, bfloat16, an integer of 8, 16 or 64 bits, or a string.\n\n")
-    rows = []
-    for op in sorted(count):
-        if count[op]["passed"] or count[op]["failed"]:
-            why = ", ".join(f"{w} ({k})" for w, k in reasons[op].most_common())
-            rows.append((op, count[op]["passed"], count[op]["failed"] or "", count[op]["absent"] or "", why))
-    text += table(("operator", "passed", "failed", "absent", "because"), rows)
-    rest = [op for op in sorted(count) if not count[op]["passed"] and not count[op]["failed"]]
-    text += "\nNo case of these runs: " + ", ".join(f"{op} ({sum(count[op].values())})" for op in rest) + ".\n"
-    return text
+    why, because = collections.Counter(), collections.defaultdict(collections.Counter)
+    for op, reason, k in ((op, r, k) for op in reasons for r, k in reasons[op].items()):
+        dtype = reason.startswith("dtype") or reason in ("strings", "its dtype")
+        why["a dtype" if dtype else "an op" if reason == "no such op" else "others"] += k
+        because[op]["the dtype" if dtype else reason] += k
+    text = paragraph(
+        f"onnx {onnx.__version__}, {about}: of {total.total()} cases {total['passed']} pass, "
+        f"{total['failed']} fail, {total['absent']} are absent: for want of an op {why['an op']}, "
+        f"of a dtype {why['a dtype']} (float16 and shorter, integers of 8, 16 and 64 bits, "
+        f"strings), for other reasons {why['others']}. A case is one node, or the nodes that ONNX "
+        "defines an operator by."
+    )
+    whole = [op for op in sorted(count) if count[op]["passed"] == count[op].total()]
+    none = [op for op in sorted(count) if not count[op]["passed"] and not count[op]["failed"]]
+    each = lambda ops: ", ".join(f"{op} {count[op].total()}" for op in ops) + "."  # noqa: E731
+    text += paragraph("All cases of these pass: " + each(whole))
+    text += table(
+        ("operator", "passed", "failed", "absent", "because"),
+        [
+            (
+                op,
+                count[op]["passed"],
+                count[op]["failed"],
+                count[op]["absent"],
+                ", ".join(f"{w} {k}" for w, k in because[op].most_common()),
+            )
+            for op in sorted(set(count) - set(whole) - set(none))
+        ],
+    )
+    return text + "\n" + paragraph("No case of these runs: " + each(none))
 
 
 def main():
@@ -128,9 +169,11 @@ def main():
     ask.add_argument("--page")
     given = ask.parse_args()
     lib = Library(given.library, given.device)
-    count, reasons = collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter)
+    count, reasons = collections.defaultdict(collections.Counter), collections.defaultdict(
+        collections.Counter
+    )
     for case in collect_testcases(None):
-        op, defined = operator(case)
+        op = operator(case)
         if given.only and op != given.only:
             continue
         try:
@@ -149,7 +192,7 @@ def main():
             count[op]["failed"] += 1
             print(f"FAILED {case.name}: {type(e).__name__}: {' '.join(str(e).split())[:200]}")
     total = sum(count.values(), collections.Counter())
-    print(f"{total['passed']} passed, {total['failed']} failed, {total['absent']} absent of {sum(total.values())}")
+    print(", ".join(f"{total[k]} {k}" for k in ("passed", "failed", "absent")), "of", total.total())
     if given.page:
         markers(given.page, "onnx", page(count, reasons, lib.about()))
     raise SystemExit(total["failed"] > 0)

@@ -1,4 +1,5 @@
 """ONNX's reductions, products and operators with an index, for onnx_ops.OPS."""
+
 import numpy as np
 
 from calls import absent, count, move, pad, reshape, same, sums, unsqueeze
@@ -9,6 +10,7 @@ from onnx_ops import DTYPES, OPS, of
 
 def reduced(name, then=None):
     """A call bp_NAME_axes(x, mask of axes, keep), and one after it."""
+
     def call(n):
         axes, x = n.hosts(1, "axes"), n[0]
         if not axes and n("noop_with_empty_axes"):
@@ -19,12 +21,22 @@ def reduced(name, then=None):
             absent("the largest of nothing, which is an error here")
         y = getattr(n.lib, f"bp_{name}_axes")(x, mask, n("keepdims", 1))
         return getattr(n.lib, then)(y) if then else y
+
     return call
 
 
-OPS |= {"ReduceSum": reduced("sum"), "ReduceMean": reduced("mean"), "ReduceMax": reduced("max"), "ReduceMin": reduced("min"),
-        "ReduceProd": reduced("prod"), "ReduceL1": reduced("norm_l1"), "ReduceL2": reduced("norm_l2"),
-        "ReduceSumSquare": reduced("sum_squares"), "ReduceLogSumExp": reduced("logsumexp"), "ReduceLogSum": reduced("sum", then="bp_log")}
+OPS |= {
+    "ReduceSum": reduced("sum"),
+    "ReduceMean": reduced("mean"),
+    "ReduceMax": reduced("max"),
+    "ReduceMin": reduced("min"),
+    "ReduceProd": reduced("prod"),
+    "ReduceL1": reduced("norm_l1"),
+    "ReduceL2": reduced("norm_l2"),
+    "ReduceSumSquare": reduced("sum_squares"),
+    "ReduceLogSumExp": reduced("logsumexp"),
+    "ReduceLogSum": reduced("sum", then="bp_log"),
+}
 
 
 def placed(name):
@@ -36,6 +48,7 @@ def placed(name):
         if n("select_last_index"):
             y = n.lib.bp_sub(n.lib.number(n.shape()[axis] - 1, y), y)
         return unsqueeze(n.lib, y, [axis]) if n("keepdims", 1) else y
+
     return call
 
 
@@ -54,31 +67,37 @@ def cumsum(n):
 
 @of("TopK")
 def topk(n):
-    rank, axis = len(n.shape()), n("axis", -1) % len(n.shape())
-    x = n[0] if axis == rank - 1 else n.lib.bp_transpose(n[0], axis, rank - 1)
-    if not n("largest", 1):
-        absent("the least")
-    y = n.lib.bp_topk(x, int(n.host(1)[0]))
-    return y if axis == rank - 1 else [n.lib.bp_transpose(t, axis, rank - 1) for t in y]
+    return n.lib.bp_top_k(
+        n[0], int(n.host(1)[0]), n("axis", -1) % len(n.shape()), not n("largest", 1)
+    )
 
 
 for pool, call in ("GlobalAveragePool", "bp_mean_axes"), ("GlobalMaxPool", "bp_max_axes"):
-    OPS[pool] = lambda n, call=call: getattr(n.lib, call)(n[0], n.lib.axes(n[0], range(2, len(n.shape()))), 1)
+    OPS[pool] = lambda n, call=call: getattr(n.lib, call)(
+        n[0], n.lib.axes(n[0], range(2, len(n.shape()))), 1
+    )
 
 # --- products -------------------------------------------------------------------------------------
 
 
 @of("Gemm")
 def gemm(n):
-    a, b = (n.lib.bp_transpose(n[i], 0, 1) if n(t) else n[i] for i, t in ((0, "transA"), (1, "transB")))
+    a, b = (
+        n.lib.bp_transpose(n[i], 0, 1) if n(t) else n[i] for i, t in ((0, "transA"), (1, "transB"))
+    )
     y = n.lib.bp_scale(n.lib.bp_matmul(a, b), n("alpha", 1.0))
     return n.lib.bp_add(y, n.lib.bp_scale(n[2], n("beta", 1.0))) if n.has(2) else y
 
 
 @of("Einsum")
 def einsum(n):
-    f = {"ij->ji": lambda: n.lib.bp_transpose(n[0], 0, 1), "ij->i": lambda: sums(n.lib, n[0], [1]),
-         "bij,bjk->bik": lambda: n.lib.bp_matmul(n[0], n[1]), "i,i": lambda: n.lib.bp_dot(n[0], n[1]), "->": lambda: same(n.lib, n[0])}
+    f = {
+        "ij->ji": lambda: n.lib.bp_transpose(n[0], 0, 1),
+        "ij->i": lambda: sums(n.lib, n[0], [1]),
+        "bij,bjk->bik": lambda: n.lib.bp_matmul(n[0], n[1]),
+        "i,i": lambda: n.lib.bp_dot(n[0], n[1]),
+        "->": lambda: same(n.lib, n[0]),
+    }
     return f.get(n("equation").replace(" ", ""), lambda: absent("a diagonal"))()
 
 
@@ -106,33 +125,70 @@ def gather_elements(n):
     return n.lib.bp_take_along(x, axis, from_front(n, 1, n.shape()[axis]))
 
 
+def flat_index(n, k):
+    """Input 1, whose last axis names an element of the first k axes, as one number each."""
+    at, have, flat = n.host(1), n.shape(), 0
+    for axis in range(k):
+        flat = flat * have[axis] + np.where(
+            at[..., axis] < 0, at[..., axis] + have[axis], at[..., axis]
+        )
+    return flat
+
+
 @of("GatherND")
 def gather_nd(n):
     """The last axis of the index names an element of the first axes of the table."""
     if n("batch_dims"):
         absent("batch axes")
-    at, have = n.host(1), n.shape()
-    k = at.shape[-1]
-    flat = np.zeros(at.shape[:-1], np.int64)
-    for axis in range(k):
-        flat = flat * have[axis] + np.where(at[..., axis] < 0, at[..., axis] + have[axis], at[..., axis])
-    return n.lib.bp_take(reshape(n.lib, n[0], [count(have[:k]), *have[k:]]), 0, n.lib.tensor(flat))
+    have, k = n.shape(), n.shape(1)[-1]
+    return n.lib.bp_take(
+        reshape(n.lib, n[0], [count(have[:k]), *have[k:]]), 0, n.lib.tensor(flat_index(n, k))
+    )
 
 
-@of("ScatterElements")
+def put(lib, x, place, add):
+    """x with what `place(values)` puts into zeros: added, or instead."""
+    y = place(None)
+    return lib.bp_add(x, y) if add else lib.bp_where(place(1.0), y, x)
+
+
+@of("ScatterElements", "Scatter")
 def scatter_elements(n):
-    if n("reduction", "none") != "add":
+    if n("reduction", "none") not in ("none", "add"):
         absent("reduction " + n("reduction", "none"))
-    axis = n("axis", 0) % len(n.shape())
-    y = n.lib.bp_add_along(n[2], axis, from_front(n, 1, n.shape()[axis]), n.shape()[axis])
-    after = [0 if a == axis else h - w for a, (h, w) in enumerate(zip(n.shape(), n.lib.shape(y)))]
-    return n.lib.bp_add(n[0], pad(n.lib, y, [0] * len(after), after))
+    axis, x = n("axis", 0) % len(n.shape()), n[0]
+
+    def place(value):
+        updates = n[2] if value is None else n.lib.bp_full_like(n[2], value)
+        y = n.lib.bp_add_along(updates, axis, from_front(n, 1, n.shape()[axis]), n.shape()[axis])
+        after = [
+            0 if a == axis else h - w for a, (h, w) in enumerate(zip(n.shape(), n.lib.shape(y)))
+        ]
+        return pad(n.lib, y, [0] * len(after), after)
+
+    return put(n.lib, x, place, n("reduction", "none") == "add")
+
+
+@of("ScatterND")
+def scatter_nd(n):
+    if n("reduction", "none") not in ("none", "add"):
+        absent("reduction " + n("reduction", "none"))
+    have, k, rows = n.shape(), n.shape(1)[-1], n.lib.tensor(flat_index(n, n.shape(1)[-1]).ravel())
+
+    def place(value):
+        updates = n[2] if value is None else n.lib.bp_full_like(n[2], value)
+        updates = reshape(n.lib, updates, [n.lib.shape(rows)[0], *have[k:]])
+        return reshape(n.lib, n.lib.bp_scatter_rows(updates, rows, count(have[:k])), have)
+
+    return put(n.lib, n[0], place, n("reduction", "none") == "add")
 
 
 @of("OneHot")
 def one_hot(n):
     classes, (off, on) = int(np.ravel(n.host(1))[0]), n.host(2).tolist()
-    dtype = {"f": "BP_F32", "d": "BP_F64"}.get(n.host(2).dtype.char) or absent(f"values of dtype {n.host(2).dtype}")
+    dtype = {"f": "BP_F32", "d": "BP_F64"}.get(n.host(2).dtype.char) or absent(
+        f"values of dtype {n.host(2).dtype}"
+    )
     at = np.asarray(n.host(0)).astype(np.int64)
     at = np.where(at < 0, at + classes, at)
     if ((at < 0) | (at >= classes)).any():

@@ -1,29 +1,46 @@
-"""ONNX's operators of elements, comparisons, normalisations, losses, attention and recurrent cells, for onnx_ops.OPS."""
+"""ONNX's operators of elements, comparisons, normalisations, losses, attention and recurrent
+cells, for onnx_ops.OPS."""
+
 import math
 
-import numpy as np
 
-from calls import absent, concat, count, fold, move, pad, permute, reshape, same, split, squeeze, sums, unsqueeze
-from onnx_ops import DTYPES, OPS, of, plain, unary
+from calls import absent, move, reshape, same
+from onnx_ops import OPS, of, plain
 
 # --- elements -------------------------------------------------------------------------------------
 
 SELU = 1.67326319217681884765625, 1.05070102214813232421875
 
 OPS |= {
-    "Celu": lambda n: n.lib.bp_scale(n.lib.bp_elu(n.lib.bp_scale(n[0], 1 / n("alpha", 1.0)), 1.0), n("alpha", 1.0)),
+    "Celu": lambda n: n.lib.bp_scale(
+        n.lib.bp_elu(n.lib.bp_scale(n[0], 1 / n("alpha", 1.0)), 1.0), n("alpha", 1.0)
+    ),
     "Selu": lambda n: n.lib.bp_scale(n.lib.bp_elu(n[0], n("alpha", SELU[0])), n("gamma", SELU[1])),
-    "HardSigmoid": lambda n: n.lib.bp_clamp(n.lib.bp_shift(n.lib.bp_scale(n[0], n("alpha", 0.2)), n("beta", 0.5)), 0.0, 1.0),
-    "HardSwish": lambda n: n.lib.bp_mul(n[0], n.lib.bp_clamp(n.lib.bp_shift(n.lib.bp_scale(n[0], 1 / 6), 0.5), 0.0, 1.0)),
-    "Mish": lambda n: n.lib.bp_mul(n[0], n.lib.bp_tanh(n.lib.bp_softplus(n[0]))),
+    "HardSigmoid": lambda n: n.lib.bp_clamp(
+        n.lib.bp_shift(n.lib.bp_scale(n[0], n("alpha", 0.2)), n("beta", 0.5)), 0.0, 1.0
+    ),
+    "HardSwish": lambda n: n.lib.bp_mul(
+        n[0], n.lib.bp_clamp(n.lib.bp_shift(n.lib.bp_scale(n[0], 1 / 6), 0.5), 0.0, 1.0)
+    ),
+    "Mish": plain("bp_mish"),
     "Softsign": lambda n: n.lib.bp_div(n[0], n.lib.bp_shift(n.lib.bp_abs(n[0]), 1.0)),
     "Swish": lambda n: n.lib.bp_mul(n[0], n.lib.bp_sigmoid(n.lib.bp_scale(n[0], n("alpha", 1.0)))),
-    "Gelu": lambda n: n.lib.bp_gelu(n[0]) if n("approximate", "none") == "none" else n.lib.bp_gelu_tanh(n[0]),
+    "Gelu": lambda n: (
+        n.lib.bp_gelu(n[0]) if n("approximate", "none") == "none" else n.lib.bp_gelu_tanh(n[0])
+    ),
     "Tan": lambda n: n.lib.bp_div(n.lib.bp_sin(n[0]), n.lib.bp_cos(n[0])),
-    "Sinh": lambda n: n.lib.bp_scale(n.lib.bp_sub(n.lib.bp_expm1(n[0]), n.lib.bp_expm1(n.lib.bp_neg(n[0]))), 0.5),
-    "Cosh": lambda n: n.lib.bp_scale(n.lib.bp_add(n.lib.bp_exp(n[0]), n.lib.bp_exp(n.lib.bp_neg(n[0]))), 0.5),
-    "Atanh": lambda n: n.lib.bp_scale(n.lib.bp_sub(n.lib.bp_log1p(n[0]), n.lib.bp_log1p(n.lib.bp_neg(n[0]))), 0.5),
-    "PRelu": lambda n: n.lib.bp_add(n.lib.bp_relu(n[0]), n.lib.bp_mul(n[1], n.lib.bp_sub(n[0], n.lib.bp_relu(n[0])))),
+    "Sinh": lambda n: n.lib.bp_scale(
+        n.lib.bp_sub(n.lib.bp_expm1(n[0]), n.lib.bp_expm1(n.lib.bp_neg(n[0]))), 0.5
+    ),
+    "Cosh": lambda n: n.lib.bp_scale(
+        n.lib.bp_add(n.lib.bp_exp(n[0]), n.lib.bp_exp(n.lib.bp_neg(n[0]))), 0.5
+    ),
+    "Atanh": lambda n: n.lib.bp_scale(
+        n.lib.bp_sub(n.lib.bp_log1p(n[0]), n.lib.bp_log1p(n.lib.bp_neg(n[0]))), 0.5
+    ),
+    "PRelu": lambda n: n.lib.bp_add(
+        n.lib.bp_relu(n[0]), n.lib.bp_mul(n[1], n.lib.bp_sub(n[0], n.lib.bp_relu(n[0])))
+    ),
 }
 
 
@@ -35,11 +52,63 @@ def clip(n):
     return same(n.lib, y) if small else y
 
 
-# --- comparisons: 1 or 0 in u8 ----------------------------------------------------------------------
+# --- comparisons: 1 or 0 in the operands' dtype, so in one of several -----------------------------
 
-OPS |= {name: plain(f"bp_{call}") for name, call in {
-    "Equal": "equal", "Less": "less", "LessOrEqual": "less_equal", "Greater": "greater", "GreaterOrEqual": "greater_equal",
-    "Where": "where", "And": "logical_and", "Or": "logical_or", "Not": "logical_not", "Xor": "not_equal"}.items()}
+OPS |= {
+    name: plain(f"bp_{call}")
+    for name, call in {
+        "Equal": "equal",
+        "Less": "less",
+        "LessOrEqual": "less_equal",
+        "Greater": "greater",
+        "GreaterOrEqual": "greater_equal",
+    }.items()
+}
+
+
+def cast(lib, t, like):
+    return t if lib.dtype(t) == lib.dtype(like) else lib.bp_cast(t, lib.dtype(like))
+
+
+def both(name):
+    return lambda n: getattr(n.lib, name)(n[0], cast(n.lib, n[1], n[0]))
+
+
+OPS |= {
+    "And": both("bp_logical_and"),
+    "Or": both("bp_logical_or"),
+    "Xor": both("bp_not_equal"),
+    "Not": lambda n: n.lib.bp_equal(n[0], n.lib.number(0, n[0])),
+    "Where": lambda n: n.lib.bp_where(cast(n.lib, n[0], n[1]), n[1], n[2]),
+    "IsNaN": lambda n: n.lib.bp_not_equal(n[0], n[0]),
+    "ThresholdedRelu": lambda n: n.lib.bp_mul(n[0], n.lib.bp_threshold(n[0], n("alpha", 1.0))),
+    "Binarizer": lambda n: n.lib.bp_threshold(n[0], n("threshold", 0.0)),
+}
+
+
+@of("IsInf")
+def is_inf(n):
+    inf = n.lib.number(math.inf, n[0])
+    if n("detect_negative", 1) and n("detect_positive", 1):
+        return n.lib.bp_equal(n.lib.bp_abs(n[0]), inf)
+    return n.lib.bp_equal(n[0] if n("detect_positive", 1) else n.lib.bp_neg(n[0]), inf)
+
+
+@of("Shrink")
+def shrink(n):
+    """x - bias above lambd, x + bias below -lambd, else 0."""
+    x, at, bias = n[0], n("lambd", 0.5), n("bias", 0.0)
+    up, down = n.lib.bp_threshold(x, at), n.lib.bp_threshold(n.lib.bp_neg(x), at)
+    return n.lib.bp_add(
+        n.lib.bp_mul(up, n.lib.bp_shift(x, -bias)), n.lib.bp_mul(down, n.lib.bp_shift(x, bias))
+    )
+
+
+@of("SwiGLU")
+def swiglu(n):
+    gate = n.lib.bp_mul(n[0], n.lib.bp_sigmoid(n.lib.bp_scale(n[0], n("alpha", 1.0))))
+    return n.lib.bp_mul(gate, n[1])
+
 
 # --- normalisations -------------------------------------------------------------------------------
 
@@ -62,7 +131,7 @@ def layer_norm(n):
 
 @of("RMSNormalization")
 def rms_norm(n):
-    sizes = n.shape()[n("axis", -1) % len(n.shape()):]
+    sizes = n.shape()[n("axis", -1) % len(n.shape()) :]
     return n.lib.bp_rms_norm(n[0], n.lib.bp_expand(n[1], sizes), n("epsilon", 1e-5))
 
 
@@ -85,8 +154,12 @@ def batch_norm(n):
     rows = reshape(lib, last, [-1, sizes[-1]])
     if n("training_mode"):
         y, mean, _ = lib.bp_batch_norm(rows, n[1], n[2], eps)
-        now = mean, lib.bp_variance_axes(rows, 1, 0, 0)  # ONNX averages the variance of N, not of N - 1
-        out = [lib.bp_add(lib.bp_scale(n[i], m), lib.bp_scale(t, 1 - m)) for i, t in zip((3, 4), now)]
+        now = mean, lib.bp_variance_axes(
+            rows, 1, 0, 0
+        )  # ONNX averages the variance of N, not of N - 1
+        out = [
+            lib.bp_add(lib.bp_scale(n[i], m), lib.bp_scale(t, 1 - m)) for i, t in zip((3, 4), now)
+        ]
     else:
         y = lib.bp_batch_norm_with(rows, *(n[i] for i in range(1, 5)), eps)
     return [move(lib, reshape(lib, y, sizes), -1, 1), *out]
@@ -121,129 +194,28 @@ def dropout(n):
     return [y, n.lib.bp_full(n.lib.BP_U8, n.shape(), 1.0)] if n.n_out > 1 else y
 
 
-# --- attention ------------------------------------------------------------------------------------
+# --- losses ---------------------------------------------------------------------------------------
 
 
-def attention_bias(n, t, s, past):
-    """What is added to the scores, made of what a case gives as a mask, or None; and whether BP_CAUSAL says all of it."""
-    offset = past if past is not None else 0
-    if n.has(6):
-        offset = n.host(6).reshape(-1, 1, 1, 1) - t
-    i, j = np.arange(t).reshape(-1, 1) + offset, np.arange(s)
-    allowed, bias = np.ones((1, 1), bool), 0.0
-    if n("is_causal", 0):
-        allowed = allowed & (j <= i)
-    if n("left_window_size", -1) >= 0:
-        allowed = allowed & (i - j <= n("left_window_size"))
-    if n("right_window_size", -1) >= 0:
-        allowed = allowed & (j - i <= n("right_window_size"))
-    if n.has(6):
-        allowed = allowed & (j < n.host(6).reshape(-1, 1, 1, 1))
-    if n.has(3):
-        mask = n.host(3)
-        short = s - mask.shape[-1]
-        if mask.dtype == np.bool_:
-            allowed = allowed & np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, short)])
-        else:
-            bias = np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, short)], constant_values=-np.inf)
-    if allowed.all() and not n.has(3):
-        return None, False
-    alone = bool(n("is_causal", 0)) and not n.has(3) and not n.has(6) and not past and \
-        n("left_window_size", -1) < 0 and n("right_window_size", -1) < 0
-    return np.where(allowed, bias, -np.inf), alone
+def plain_loss(name):
+    """Of [N, C], the mean alone: what these calls are."""
+
+    def call(n):
+        if (
+            n("reduction", "mean") != "mean"
+            or n.has(2)
+            or n("ignore_index") is not None
+            or n.n_out > 1
+        ):
+            absent("another reduction, weights, or an ignored index")
+        if len(n.shape()) != 2:
+            absent("classes on a middle axis")
+        return getattr(n.lib, name)(n[0], n[1])
+
+    return call
 
 
-@of("Attention")
-def attention(n):
-    lib, flat = n.lib, len(n.shape()) == 3
-    q, k, v = n[0], n[1], n[2]
-    if flat:
-        q, k, v = (permute(lib, reshape(lib, x, [*lib.shape(x)[:2], n(h), -1]), [0, 2, 1, 3])
-                   for x, h in ((q, "q_num_heads"), (k, "kv_num_heads"), (v, "kv_num_heads")))
-    past = n.shape(4)[2] if n.has(4) else None
-    if past is not None:
-        k, v = concat(lib, [n[4], k], 2), concat(lib, [n[5], v], 2)
-    out = [k, v]
-    if lib.shape(k)[1] != lib.shape(q)[1]:
-        k, v = (lib.bp_repeat(x, 1, lib.shape(q)[1] // lib.shape(x)[1]) for x in (k, v))
-    t, s, scale = lib.shape(q)[2], lib.shape(k)[2], n("scale", 1 / math.sqrt(lib.shape(q)[3]))
-    bias, causal = attention_bias(n, t, s, past)
-    mask = None if bias is None or causal else lib.bp_cast(lib.tensor(bias), lib.dtype(q))
-    if n("softcap") or n.n_out > 3 or n("softmax_precision"):
-        scores = lib.bp_scale(lib.bp_matmul(q, lib.bp_transpose(k, 2, 3)), scale)
-        if n("softcap"):
-            scores = lib.bp_scale(lib.bp_tanh(lib.bp_scale(scores, 1 / n("softcap"))), n("softcap"))
-        mask = lib.bp_cast(lib.tensor(bias), lib.dtype(q)) if causal else mask
-        biased = scores if mask is None else lib.bp_add(scores, mask)
-        precision = DTYPES.get(n("softmax_precision", 1 if lib.dtype(q) == lib.BP_F32 else 11)) or absent("softmax_precision")
-        weights = lib.bp_cast(lib.bp_attention_weights(lib.bp_cast(biased, getattr(lib, precision)), 0), lib.dtype(q))
-        y = lib.bp_matmul(weights, v)
-        out.append({0: scores, 1: scores, 2: biased, 3: weights}[n("qk_matmul_output_mode", 0)])
-    elif mask is None:
-        y = lib.bp_attention(q, k, v, lib.BP_CAUSAL if causal else 0, scale)
-    else:
-        y = lib.bp_attention_masked(q, k, v, mask, 0, scale)
-    if flat:
-        y = permute(lib, y, [0, 2, 1, 3])
-        y = reshape(lib, y, [*lib.shape(y)[:2], -1])
-    return [y, *out]
-
-
-@of("RotaryEmbedding")
-def rotary(n):
-    """Pairs of the first `rotary_embedding_dim` elements are turned by the angles of their position."""
-    lib, x, flat = n.lib, n[0], len(n.shape()) == 3
-    if flat:
-        x = reshape(lib, x, [*n.shape()[:2], n("num_heads"), -1])
-    else:
-        x = permute(lib, x, [0, 2, 1, 3])  # [B, T, H, D]
-    d = n("rotary_embedding_dim", 0) or lib.shape(x)[-1]
-    rest = lib.bp_slice(x, -1, d, 2**62, 1) if d < lib.shape(x)[-1] else None
-    x = lib.bp_slice(x, -1, 0, d, 1)
-    cos, sin = (lib.bp_take(n[i], 0, n[3]) if n.has(3) else n[i] for i in (1, 2))
-    cos, sin = (unsqueeze(lib, lib.bp_slice(t, -1, 0, d // 2, 1), [2]) for t in (cos, sin))
-    pairs = reshape(lib, x, [*lib.shape(x)[:-1], *((d // 2, 2) if n("interleaved", 0) else (2, d // 2))])
-    axis = len(lib.shape(pairs)) - (1 if n("interleaved", 0) else 2)
-    a, b = (squeeze(lib, t, [axis]) for t in split(lib, pairs, [1, 1], axis))
-    turned = [lib.bp_sub(lib.bp_mul(a, cos), lib.bp_mul(b, sin)), lib.bp_add(lib.bp_mul(a, sin), lib.bp_mul(b, cos))]
-    y = reshape(lib, lib.bp_stack(turned, 2, axis), lib.shape(x))
-    y = y if rest is None else concat(lib, [y, rest], -1)
-    return reshape(lib, y, n.shape()) if flat else permute(lib, y, [0, 2, 1, 3])
-
-
-# --- recurrent cells ------------------------------------------------------------------------------
-
-
-def recurrent(n, gates, cell):
-    """cell(lib, x, h, c, w, r, [b of w, b of r]) -> (h, c), over time and directions; c may be None."""
-    lib, layout = n.lib, n("layout", 0)
-    if n("clip") or n("activations") or n.has(7) and np.any(n.host(7)) or n.has(4):
-        absent("clipping, other activations, peepholes or lengths")
-    x = lib.bp_transpose(n[0], 0, 1) if layout else n[0]
-    steps, batch, size, ways = lib.shape(x)[0], lib.shape(x)[1], n("hidden_size"), n.shape(1)[0]
-    zeros = lib.bp_full(lib.dtype(x), [batch, size], 0.0)
-    of_way = lambda i, way: squeeze(lib, lib.bp_slice(n[i], 0, way, way + 1, 1), [0])  # noqa: E731
-    over, last_h, last_c = [], [], []
-    for way in range(ways):
-        w, r = of_way(1, way), of_way(2, way)
-        b = split(lib, of_way(3, way), [gates * size] * 2, 0) if n.has(3) else [lib.bp_full(lib.dtype(x), [gates * size], 0.0)] * 2
-        h = of_way(5, way) if n.has(5) else zeros
-        c = of_way(6, way) if n.has(6) else zeros
-        back, ys = n("direction", "forward") == "reverse" or way == 1, []
-        for t in range(steps)[::-1] if back else range(steps):
-            h, c = cell(lib, squeeze(lib, lib.bp_slice(x, 0, t, t + 1, 1), [0]), h, c, w, r, b)
-            ys.append(h)
-        over.append(lib.bp_stack(ys[::-1] if back else ys, steps, 0))
-        last_h.append(h)
-        last_c.append(c)
-    y = lib.bp_stack(over, ways, 2 if layout else 1)  # [T, ways, N, H], or [N, T, ways, H]
-    y = permute(lib, lib.bp_stack(over, ways, 0), [2, 1, 0, 3]) if layout else y
-    return [y, *(lib.bp_stack(last, ways, 1 if layout else 0) for last in (last_h, last_c))]
-
-
-def rnn_cell(lib, x, h, c, w, r, b):
-    a = lib.bp_add(lib.bp_linear(x, w, b[0]), lib.bp_linear(h, r, b[1]))
-    return lib.bp_tanh(a), c
-
-
-OPS["RNN"] = lambda n: recurrent(n, 1, rnn_cell)[:2]
+OPS |= {
+    "NegativeLogLikelihoodLoss": plain_loss("bp_nll_loss"),
+    "SoftmaxCrossEntropyLoss": plain_loss("bp_cross_entropy"),
+}

@@ -1,16 +1,35 @@
-"""ONNX's operators as calls of the library: OPS[operator](node) gives a tensor or a list of them. A new one is an entry."""
+"""ONNX's operators as calls of the library: OPS[operator](node) gives a tensor or a list of
+them. A new one is an entry."""
+
 import math
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from calls import absent, concat, count, fold, move, pad, permute, reshape, same, split, squeeze, sums, unsqueeze
+from calls import (
+    absent,
+    concat,
+    count,
+    fold,
+    pad,
+    permute,
+    reshape,
+    same,
+    split,
+    squeeze,
+    unsqueeze,
+)
 from library import Tensor
 
 # What is folded where it follows from constants and shapes alone.
-FOLDED = set("Constant ConstantOfShape Concat Slice Gather Squeeze Unsqueeze Reshape Cast CastLike Add Sub Mul Div Mod Range "
-             "Identity Size Shape Sqrt Equal Not And Or Where Flatten Expand ReduceSum ReduceProd Transpose Less LessOrEqual Neg Max Min".split())
+FOLDED = set(
+    (
+        "Constant ConstantOfShape Concat Slice Gather Squeeze Unsqueeze Reshape Cast CastLike Add "
+        "Sub Mul Div Mod Range Identity Size Shape Sqrt Equal Not And Or Where Flatten Expand "
+        "ReduceSum ReduceProd Transpose Less LessOrEqual Neg Max Min"
+    ).split()
+)
 DTYPES = {1: "BP_F32", 2: "BP_U8", 6: "BP_I32", 7: "BP_I32", 9: "BP_U8", 11: "BP_F64"}
 
 
@@ -46,11 +65,18 @@ class Node:
         if isinstance(self.given[i], Tensor):
             return self.given[i]
         if i not in self.tensors:
-            self.tensors[i] = self.lib.tensor(self.given[i].array)
+            a = self.given[i].array
+            self.tensors[i] = self.lib.tensor(
+                a.astype(np.int32) if a.dtype == np.bool_ else a
+            )  # what is compared is 1 or 0
         return self.tensors[i]
 
     def host(self, i):
-        return self.lib.read(self.given[i]) if isinstance(self.given[i], Tensor) else self.given[i].array
+        return (
+            self.lib.read(self.given[i])
+            if isinstance(self.given[i], Tensor)
+            else self.given[i].array
+        )
 
     def hosts(self, i, attribute, default=None):
         """Numbers that are an input, or were an attribute in older versions."""
@@ -60,7 +86,11 @@ class Node:
         return [self[i] for i in range(len(self))]
 
     def shape(self, i=0):
-        return self.lib.shape(self.given[i]) if isinstance(self.given[i], Tensor) else self.given[i].array.shape
+        return (
+            self.lib.shape(self.given[i])
+            if isinstance(self.given[i], Tensor)
+            else self.given[i].array.shape
+        )
 
 
 def plain(name):
@@ -68,7 +98,8 @@ def plain(name):
 
 
 def unary(name, *numbers):
-    """A call of one tensor and numbers, each the name of an attribute and its value where that is left out."""
+    """A call of one tensor and numbers, each the name of an attribute and its value where that
+    is left out."""
     return lambda n: getattr(n.lib, name)(n[0], *[n(k, v) for k, v in numbers])
 
 
@@ -76,21 +107,36 @@ def variadic(name):
     return lambda n: fold(getattr(n.lib, name), n.all()) if len(n) > 1 else same(n.lib, n[0])
 
 
-OPS = {name: plain(f"bp_{name.lower()}") for name in
-       "Add Sub Mul Div Neg Exp Log Sqrt Reciprocal Abs Sign Sin Cos Erf Relu Tanh Sigmoid Softplus MatMul".split()}
+OPS = {
+    name: plain(f"bp_{name.lower()}")
+    for name in (
+        "Add Sub Mul Div Neg Exp Log Sqrt Reciprocal Abs Sign Sin Cos Erf Relu Tanh Sigmoid "
+        "Softplus MatMul"
+    ).split()
+}
 OPS |= {
-    "Elu": unary("bp_elu", ("alpha", 1.0)), "LeakyRelu": unary("bp_leaky_relu", ("alpha", 0.01)),
+    "Elu": unary("bp_elu", ("alpha", 1.0)),
+    "LeakyRelu": unary("bp_leaky_relu", ("alpha", 0.01)),
     "Softmax": lambda n: n.lib.bp_softmax(n[0], n("axis", -1) % len(n.shape())),
     "LogSoftmax": lambda n: n.lib.bp_log_softmax(n[0], n("axis", -1) % len(n.shape())),
-    "Max": variadic("bp_maximum"), "Min": variadic("bp_minimum"), "Sum": variadic("bp_add"), "Pow": plain("bp_pow"),
+    "Max": variadic("bp_maximum"),
+    "Min": variadic("bp_minimum"),
+    "Sum": variadic("bp_add"),
+    "Pow": plain("bp_pow"),
     "Identity": lambda n: same(n.lib, n[0]),
     "Mean": lambda n: n.lib.bp_scale(fold(n.lib.bp_add, n.all()), 1 / len(n)),
 }
 
 
-def of(name):
+def of(*names):
     """Adds the function it stands before."""
-    return lambda f: OPS.setdefault(name, f)
+
+    def add(f):
+        for name in names:
+            OPS[name] = f
+        return f
+
+    return add
 
 
 # --- shapes ---------------------------------------------------------------------------------------
@@ -190,7 +236,9 @@ def padded(n):
 
 @of("Trilu")
 def trilu(n):
-    return (n.lib.bp_triu if n("upper", 1) else n.lib.bp_tril)(n[0], int(n.host(1)) if n.has(1) else 0)
+    return (n.lib.bp_triu if n("upper", 1) else n.lib.bp_tril)(
+        n[0], int(n.host(1)) if n.has(1) else 0
+    )
 
 
 @of("EyeLike")
@@ -208,16 +256,42 @@ def eye(n):
 def arange(n):
     begin, end, step = (float(n.host(i)) for i in range(3))
     dtype = {"f": "BP_F32", "d": "BP_F64", "i": "BP_I32", "l": "BP_I32"}[n.host(0).dtype.char]
-    return n.lib.bp_arange(getattr(n.lib, dtype), begin, step, max(0, math.ceil((end - begin) / step)))
+    return n.lib.bp_arange(
+        getattr(n.lib, dtype), begin, step, max(0, math.ceil((end - begin) / step))
+    )
 
 
 @of("ConstantOfShape")
 def constant_of_shape(n):
-    value = onnx.numpy_helper.to_array(n("value")) if n("value") is not None else np.zeros(1, np.float32)
+    value = (
+        onnx.numpy_helper.to_array(n("value"))
+        if n("value") is not None
+        else np.zeros(1, np.float32)
+    )
     if value.dtype.char not in "fdilB?":
         absent(f"dtype {value.dtype}")
-    dtype = {"f": "BP_F32", "d": "BP_F64", "i": "BP_I32", "l": "BP_I32", "B": "BP_U8", "?": "BP_U8"}[value.dtype.char]
+    dtype = {
+        "f": "BP_F32",
+        "d": "BP_F64",
+        "i": "BP_I32",
+        "l": "BP_I32",
+        "B": "BP_U8",
+        "?": "BP_U8",
+    }[value.dtype.char]
     return n.lib.bp_full(getattr(n.lib, dtype), n.host(0).tolist(), float(value.ravel()[0]))
+
+
+@of("CenterCropPad")
+def center(n):
+    axes, x = n("axes", range(len(n.shape()))), n[0]
+    for axis, want in zip(axes, n.host(1).tolist()):
+        axis %= len(n.shape())
+        less = n.lib.shape(x)[axis] - want
+        if less > 0:
+            x = n.lib.bp_slice(x, axis, less // 2, less // 2 + want, 1)
+        elif less < 0:
+            x = n.lib.bp_pad(x, axis, -less // 2, -less - -less // 2, 0.0)
+    return x
 
 
 def blocks(n, to_space):
@@ -228,9 +302,13 @@ def blocks(n, to_space):
         order = [0, 3, 5, 1, 2, 4] if n("mode", "DCR") == "DCR" else [0, 1, 3, 5, 2, 4]
         return reshape(n.lib, permute(n.lib, y, order), [batch, c * b * b, h // b, w // b])
     if n("mode", "DCR") == "DCR":
-        y = permute(n.lib, reshape(n.lib, n[0], [batch, b, b, c // (b * b), h, w]), [0, 3, 4, 1, 5, 2])
+        y = permute(
+            n.lib, reshape(n.lib, n[0], [batch, b, b, c // (b * b), h, w]), [0, 3, 4, 1, 5, 2]
+        )
     else:
-        y = permute(n.lib, reshape(n.lib, n[0], [batch, c // (b * b), b, b, h, w]), [0, 1, 4, 2, 5, 3])
+        y = permute(
+            n.lib, reshape(n.lib, n[0], [batch, c // (b * b), b, b, h, w]), [0, 1, 4, 2, 5, 3]
+        )
     return reshape(n.lib, y, [batch, c // (b * b), h * b, w * b])
 
 

@@ -1,4 +1,5 @@
 """PyTorch's operators with an index as calls of the library, for torch_ops.OPS."""
+
 import numpy as np
 
 from calls import absent, count, move, pad, reshape
@@ -39,9 +40,9 @@ def take_along_dim(lib, x, index, dim=None):
     if dim is None:
         return lib.bp_take_along(reshape(lib, x, [-1]), 0, reshape(lib, index, [-1]))
     n, sx, si = dim % rank(lib, x), list(lib.shape(x)), list(lib.shape(index))
-    both = list(np.broadcast_shapes(sx[:n] + [1] + sx[n + 1:], si[:n] + [1] + si[n + 1:]))
-    x = lib.bp_expand(x, both[:n] + [sx[n]] + both[n + 1:])
-    index = lib.bp_expand(index, both[:n] + [si[n]] + both[n + 1:])
+    both = list(np.broadcast_shapes(sx[:n] + [1] + sx[n + 1 :], si[:n] + [1] + si[n + 1 :]))
+    x = lib.bp_expand(x, both[:n] + [sx[n]] + both[n + 1 :])
+    index = lib.bp_expand(index, both[:n] + [si[n]] + both[n + 1 :])
     return lib.bp_take_along(x, dim, index)
 
 
@@ -77,7 +78,16 @@ def take(lib, x, index):
 
 
 @of("nn.functional.embedding")
-def embedding(lib, index, table, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
+def embedding(
+    lib,
+    index,
+    table,
+    padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    sparse=False,
+):
     if max_norm is not None or scale_grad_by_freq or padding_idx is not None or sparse:
         absent("padding, a norm, or scaled gradients")
     return lib.bp_take(table, 0, index)

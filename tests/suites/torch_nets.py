@@ -1,10 +1,9 @@
-"""PyTorch's products, index operators, normalisations and losses as calls of the library, for torch_ops.OPS."""
-import math
+"""PyTorch's products, index operators, normalisations and losses as calls of the library, for
+torch_ops.OPS."""
 
 import numpy as np
 
-from calls import absent, count, fold, move, number, pad, permute, reshape, sums, unsqueeze
-from library import Tensor
+from calls import absent, count, fold, move, permute, reshape, sums
 from torch_ops import OPS, of
 from torch_shapes import rank
 
@@ -55,6 +54,7 @@ def added(product):
     def f(lib, x, a, b, beta=1, alpha=1):
         y = lib.bp_scale(product(lib, a, b), alpha)
         return y if beta == 0 else lib.bp_add(lib.bp_scale(x, beta), y)
+
     return f
 
 
@@ -62,7 +62,13 @@ def as_sum(lib, a, b):
     return sums(lib, lib.bp_matmul(a, b), [0])
 
 
-OPS |= {"addmm": added(matmul), "addmv": added(matmul), "baddbmm": added(matmul), "addr": added(outer), "addbmm": added(as_sum)}
+OPS |= {
+    "addmm": added(matmul),
+    "addmv": added(matmul),
+    "baddbmm": added(matmul),
+    "addr": added(outer),
+    "addbmm": added(as_sum),
+}
 
 
 @of("linalg.multi_dot")
@@ -108,10 +114,15 @@ def softmax(name, sign=1):
             return lib.bp_reshape(f(lib, reshape(lib, x, [1]), 0), [])
         x = x if sign == 1 else lib.bp_scale(x, sign)
         return getattr(lib, name)(x, dim % rank(lib, x))
+
     return f
 
 
-OPS |= {"softmax": softmax("bp_softmax"), "log_softmax": softmax("bp_log_softmax"), "nn.functional.softmin": softmax("bp_softmax", -1)}
+OPS |= {
+    "softmax": softmax("bp_softmax"),
+    "log_softmax": softmax("bp_log_softmax"),
+    "nn.functional.softmin": softmax("bp_softmax", -1),
+}
 
 
 def ones(lib, like, sizes, value=1.0):
@@ -124,7 +135,37 @@ def positive(eps):
 
 @of("nn.functional.layer_norm")
 def layer_norm(lib, x, sizes, weight=None, bias=None, eps=1e-5):
-    return lib.bp_layer_norm(x, ones(lib, weight, sizes), ones(lib, bias, sizes, 0.0), positive(eps))
+    return lib.bp_layer_norm(
+        x, ones(lib, weight, sizes), ones(lib, bias, sizes, 0.0), positive(eps)
+    )
+
+
+@of("native_layer_norm")
+def native_layer_norm(lib, x, sizes, weight, bias, eps):
+    axes = lib.axes(x, range(rank(lib, x) - len(sizes), rank(lib, x)))
+    deviation = lib.bp_rsqrt(lib.bp_shift(lib.bp_variance_axes(x, axes, 0, 1), positive(eps)))
+    return [layer_norm(lib, x, sizes, weight, bias, eps), lib.bp_mean_axes(x, axes, 1), deviation]
+
+
+@of("nn.functional.cosine_similarity")
+def cosine_similarity(lib, a, b, dim=1, eps=1e-8):
+    sizes = np.broadcast_shapes(lib.shape(a), lib.shape(b))
+    a, b = lib.bp_expand(a, sizes), lib.bp_expand(b, sizes)
+    na, nb = (
+        lib.bp_maximum(n, lib.number(eps, n))
+        for n in (OPS["norm"](lib, t, 2, [dim], True) for t in (a, b))
+    )
+    return sums(lib, lib.bp_mul(lib.bp_div(a, na), lib.bp_div(b, nb)), [dim])
+
+
+@of("nn.functional.pairwise_distance")
+def pairwise_distance(lib, a, b, p=2.0, eps=1e-6, keepdim=False):
+    return OPS["norm"](lib, lib.bp_shift(lib.bp_sub(a, b), eps), p, [-1], keepdim)
+
+
+@of("dist")
+def dist(lib, a, b, p=2):
+    return OPS["norm"](lib, lib.bp_sub(a, b), p)
 
 
 @of("nn.functional.rms_norm")
@@ -135,12 +176,18 @@ def rms_norm(lib, x, sizes, weight=None, eps=None):
 @of("nn.functional.group_norm")
 def group_norm(lib, x, groups, weight=None, bias=None, eps=1e-5):
     c = [lib.shape(x)[1]]
-    return lib.bp_group_norm(x, groups, ones(lib, weight, c), ones(lib, bias, c, 0.0), positive(eps))
+    return lib.bp_group_norm(
+        x, groups, ones(lib, weight, c), ones(lib, bias, c, 0.0), positive(eps)
+    )
 
 
 @of("nn.functional.batch_norm")
-def batch_norm(lib, x, mean, variance, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def batch_norm(
+    lib, x, mean, variance, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+):
     """Ours is of [N, C]: the other axes go to the rows."""
+    if rank(lib, x) < 2:
+        absent("a vector")
     last = move(lib, x, 1, -1)
     sizes, c = lib.shape(last), lib.shape(x)[1]
     rows = reshape(lib, last, [count(sizes[:-1]), c])
@@ -155,8 +202,17 @@ def batch_norm(lib, x, mean, variance, weight=None, bias=None, training=False, m
 
 
 @of("nn.functional.instance_norm")
-def instance_norm(lib, x, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True,
-                  momentum=0.1, eps=1e-5):
+def instance_norm(
+    lib,
+    x,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-5,
+):
     if not use_input_stats:
         return batch_norm(lib, x, running_mean, running_var, weight, bias, False, momentum, eps)
     return group_norm(lib, x, lib.shape(x)[1], weight, bias, eps)
@@ -169,13 +225,18 @@ def normalize(lib, x, p=2.0, dim=1, eps=1e-12):
 
 
 @of("nn.functional.scaled_dot_product_attention")
-def attention(lib, q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+def attention(
+    lib, q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
     if dropout_p:
         absent("PyTorch's own random numbers")
     if enable_gqa:
         k, v = (lib.bp_repeat(t, -3, lib.shape(q)[-3] // lib.shape(t)[-3]) for t in (k, v))
     lead = np.broadcast_shapes(*(lib.shape(t)[:-2] for t in (q, k, v)))
-    q, k, v = (t if lib.shape(t)[:-2] == lead else lib.bp_expand(t, lead + lib.shape(t)[-2:]) for t in (q, k, v))
+    q, k, v = (
+        t if lib.shape(t)[:-2] == lead else lib.bp_expand(t, lead + lib.shape(t)[-2:])
+        for t in (q, k, v)
+    )
     flags = lib.BP_CAUSAL if is_causal else 0
     if attn_mask is None:
         return lib.bp_attention(q, k, v, flags, scale or 0.0)
@@ -185,8 +246,28 @@ def attention(lib, q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scal
 # --- losses ---------------------------------------------------------------------------------------
 
 
-def reduce(lib, each, reduction):
-    if reduction == "none":
-        return each
-    total = lib.bp_sum(each)
-    return total if reduction == "sum" else lib.bp_scale(total, 1 / max(1, count(lib.shape(each))))
+def plain_loss(name):
+    """Of [N, C], the mean alone: what these calls are."""
+
+    def call(lib, x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+        if (
+            weight is not None
+            or reduction != "mean"
+            or label_smoothing
+            or rank(lib, x) != 2
+            or lib.dtype(target) != lib.BP_I32
+        ):
+            absent(
+                "weights, another reduction, smoothing, classes on a middle axis, or probabilities"
+            )
+        if (lib.read(target) == ignore_index).any():
+            absent("an ignored index")
+        return getattr(lib, name)(x, target)
+
+    return call
+
+
+OPS |= {
+    "nn.functional.nll_loss": plain_loss("bp_nll_loss"),
+    "nn.functional.cross_entropy": plain_loss("bp_cross_entropy"),
+}

@@ -1,9 +1,8 @@
 """PyTorch's operators on shapes and indices as calls of the library, for torch_ops.OPS."""
-import math
 
 import numpy as np
 
-from calls import absent, concat, count, fold, move, number, pad, permute, reshape, same, split, squeeze, unsqueeze
+from calls import absent, count, permute, reshape, same, split, squeeze, unsqueeze
 from library import Tensor
 from torch_ops import OPS, of
 
@@ -11,7 +10,9 @@ END = 2**63 - 1
 
 
 def sizes_of(sizes):
-    return list(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (list, tuple)) else list(sizes)
+    return (
+        list(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (list, tuple)) else list(sizes)
+    )
 
 
 def rank(lib, x):
@@ -39,7 +40,7 @@ def reshaped_as(lib, x, other):
 def flatten(lib, x, start_dim=0, end_dim=-1):
     have = list(lib.shape(x)) or [1]
     a, b = start_dim % len(have), end_dim % len(have)
-    return reshape(lib, x, have[:a] + [count(have[a:b + 1])] + have[b + 1:])
+    return reshape(lib, x, have[:a] + [count(have[a : b + 1])] + have[b + 1 :])
 
 
 @of("ravel")
@@ -53,7 +54,7 @@ def unflatten(lib, x, dim, sizes):
     sizes = list(sizes)
     if -1 in sizes:
         sizes[sizes.index(-1)] = have[dim] // -count(sizes)
-    return reshape(lib, x, have[:dim] + sizes + have[dim + 1:])
+    return reshape(lib, x, have[:dim] + sizes + have[dim + 1 :])
 
 
 @of("permute", "permute_copy")
@@ -68,7 +69,11 @@ def transposed(lib, x, a, b):
 
 @of("t", "t_copy", "T", "H")
 def turned(lib, x):
-    return lib.bp_transpose(x, 0, 1) if rank(lib, x) == 2 else permute(lib, x, list(range(rank(lib, x)))[::-1])
+    return (
+        lib.bp_transpose(x, 0, 1)
+        if rank(lib, x) == 2
+        else permute(lib, x, list(range(rank(lib, x)))[::-1])
+    )
 
 
 @of("mT", "mH")
@@ -112,8 +117,6 @@ def expanded_as(lib, x, other):
 def broadcast_tensors(lib, *xs):
     sizes = np.broadcast_shapes(*[lib.shape(x) for x in xs])
     return [lib.bp_expand(x, sizes) for x in xs]
-
-
 
 
 @of("narrow", "narrow_copy")
@@ -167,9 +170,11 @@ def tensor_split(lib, x, parts, dim=0):
     return [lib.bp_slice(x, dim, a, b, 1) for a, b in zip(bounds, bounds[1:])]
 
 
-OPS |= {"hsplit": lambda lib, x, parts: tensor_split(lib, x, parts, 0 if rank(lib, x) == 1 else 1),
-        "vsplit": lambda lib, x, parts: tensor_split(lib, x, parts, 0),
-        "dsplit": lambda lib, x, parts: tensor_split(lib, x, parts, 2)}
+OPS |= {
+    "hsplit": lambda lib, x, parts: tensor_split(lib, x, parts, 0 if rank(lib, x) == 1 else 1),
+    "vsplit": lambda lib, x, parts: tensor_split(lib, x, parts, 0),
+    "dsplit": lambda lib, x, parts: tensor_split(lib, x, parts, 2),
+}
 
 
 @of("__getitem__")
@@ -180,7 +185,7 @@ def getitem(lib, x, key):
     named = sum(k is not None and k is not Ellipsis for k in key)
     if Ellipsis in key:
         i = key.index(Ellipsis)
-        key = key[:i] + [slice(None)] * (rank(lib, x) - named) + key[i + 1:]
+        key = key[:i] + [slice(None)] * (rank(lib, x) - named) + key[i + 1 :]
     axis = 0
     for k in key:
         if k is None or isinstance(k, bool):
@@ -220,97 +225,3 @@ def roll(lib, x, shifts, dims=None):
     for s, d in zip(shifts, dims):
         x = lib.bp_roll(x, d, s)
     return x
-
-
-# --- parts put together ---------------------------------------------------------------------------
-
-
-@of("cat")
-def cat(lib, parts, dim=0):
-    some = [p for p in parts if lib.shape(p) != (0,)] or parts[:1]  # PyTorch lets [0] pass everywhere
-    if len(some) != len(parts):
-        absent("an empty vector beside others")
-    return concat(lib, parts, dim)
-
-
-@of("stack")
-def stack(lib, parts, dim=0):
-    return lib.bp_stack(parts, len(parts), dim)
-
-
-def raised(lib, x, n):
-    """numpy's atleast_nd."""
-    s = list(lib.shape(x))
-    if len(s) < n:
-        s = {0: [1] * n, 1: [1, *s] + [1] * (n - 2), 2: [*s, 1]}[len(s)]
-    return reshape(lib, x, s)
-
-
-OPS |= {"hstack": lambda lib, parts: concat(lib, [raised(lib, p, 1) for p in parts], 0 if rank(lib, parts[0]) < 2 else 1),
-        "vstack": lambda lib, parts: concat(lib, [raised(lib, p, 2) for p in parts], 0),
-        "dstack": lambda lib, parts: concat(lib, [raised(lib, p, 3) for p in parts], 2),
-        "column_stack": lambda lib, parts: concat(lib, [p if rank(lib, p) > 1 else reshape(lib, p, [-1, 1]) for p in parts], 1)}
-
-
-OPS["constant_pad_nd"] = lambda lib, x, sizes, value=0.0: padded(lib, x, sizes, "constant", value)
-
-
-@of("nn.functional.pad")
-def padded(lib, x, sizes, mode="constant", value=None):
-    if mode == "circular":
-        absent("circular padding")
-    before, after = [0] * rank(lib, x), [0] * rank(lib, x)
-    for i in range(len(sizes) // 2):
-        before[-1 - i], after[-1 - i] = sizes[2 * i], sizes[2 * i + 1]
-    call = {"constant": "bp_pad", "reflect": "bp_pad_reflect", "replicate": "bp_pad_edge"}[mode]
-    if mode == "replicate" and min(before + after) < 0:
-        absent("edges that are cut off and repeated at once")
-    y = pad(lib, x, before, after, value or 0.0, call)
-    return same(lib, y) if y == x else y
-
-
-@of("tile")
-def tile(lib, x, times):
-    n = max(rank(lib, x), len(times))
-    x = reshape(lib, x, [1] * (n - rank(lib, x)) + list(lib.shape(x)))
-    return lib.bp_tile(x, [1] * (n - len(times)) + list(times))
-
-
-@of("repeat")
-def repeat(lib, x, *times):
-    return tile(lib, x, sizes_of(times))
-
-
-@of("repeat_interleave")
-def repeat_interleave(lib, x, repeats, dim=None, output_size=None):
-    if isinstance(repeats, Tensor):
-        if count(lib.shape(repeats)) != 1:
-            absent("repeats an element")
-        repeats = int(lib.read(repeats).ravel()[0])
-    x, dim = (reshape(lib, x, [-1]), 0) if dim is None or not rank(lib, x) else (x, dim)
-    return lib.bp_repeat(x, dim, repeats)
-
-
-@of("tril")
-def tril(lib, x, diagonal=0):
-    return lib.bp_tril(x, diagonal)
-
-
-@of("triu")
-def triu(lib, x, diagonal=0):
-    return lib.bp_triu(x, diagonal)
-
-
-
-
-OPS |= {"zeros_like": lambda lib, x, **kw: lib.bp_full_like(x, 0.0) if not kw else absent("another dtype"),
-        "ones_like": lambda lib, x, **kw: lib.bp_full_like(x, 1.0) if not kw else absent("another dtype"),
-        "full_like": lambda lib, x, value, **kw: lib.bp_full_like(x, value) if not kw else absent("another dtype"),
-        "atleast_1d": lambda lib, *xs: raise_all(lib, xs, 1), "atleast_2d": lambda lib, *xs: raise_all(lib, xs, 2),
-        "atleast_3d": lambda lib, *xs: raise_all(lib, xs, 3)}
-
-
-def raise_all(lib, xs, n):
-    if len(xs) == 1 and isinstance(xs[0], (list, tuple)):
-        xs = xs[0]
-    return [raised(lib, x, n) for x in xs]
