@@ -26,7 +26,7 @@ enum {
 typedef uint64_t bpi_words __attribute__((vector_size(BPI_VECTOR_BYTES)));
 
 /* The lower halves of the lanes of a times m. */
-static inline bpi_words bpi_times(bpi_words a, uint32_t m)
+INLINE bpi_words bpi_times(bpi_words a, uint32_t m)
 {
 #if defined(__SSE2__) && BPI_VECTOR_BYTES == 64
     return (bpi_words)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(m));
@@ -40,7 +40,7 @@ static inline bpi_words bpi_times(bpi_words a, uint32_t m)
 }
 
 /* The lower halves of first and second, as two words in memory. */
-static inline bpi_words bpi_word_pair(bpi_words first, bpi_words second)
+INLINE bpi_words bpi_word_pair(bpi_words first, bpi_words second)
 {
     return (first & 0xFFFFFFFF) << 32 * BPI_HIGH_FIRST |
            (second & 0xFFFFFFFF) << 32 * !BPI_HIGH_FIRST;
@@ -53,7 +53,7 @@ static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, 
     bpi_words c[2][4], number;
     memcpy(&number, numbers, sizeof number);
     uint32_t k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
-    for (int v = 0; v < 2; v++) {
+    UNROLL for (int v = 0; v < 2; v++) {
         bpi_words b = number + (block + (uint64_t)v * BPI_DRAW_LANES);
         c[v][0] = b;
         c[v][1] = b >> 32 << 16 | (s->step >> 32 & 0xFFFF);
@@ -61,7 +61,7 @@ static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, 
         c[v][3] = (bpi_words){0} + s->purpose_site;
     }
     for (int round = 0; round < 10; round++) {
-        for (int v = 0; v < 2; v++) {
+        UNROLL for (int v = 0; v < 2; v++) {
             bpi_words p0 = bpi_times(c[v][0], 0xD2511F53), p1 = bpi_times(c[v][2], 0xCD9E8D57);
             c[v][0] = p1 >> 32 ^ c[v][1] ^ k0;
             c[v][1] = p1;
@@ -71,7 +71,7 @@ static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, 
         k0 += 0x9E3779B9;
         k1 += 0xBB67AE85;
     }
-    for (int v = 0; v < 2; v++) {
+    UNROLL for (int v = 0; v < 2; v++) {
         bpi_words a = bpi_word_pair(c[v][0], c[v][1]), b = bpi_word_pair(c[v][2], c[v][3]);
         bpi_words low, high; /* a0 b0 a1 b1 ... */
 #if BPI_VECTOR_BYTES == 64

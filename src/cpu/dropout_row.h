@@ -25,7 +25,7 @@ static inline void bpi_fetch_run(const real *x)
 }
 
 /* y[i] = half[i] is kept ? x[i] * scale : 0. Half-words lie in the order of their words. */
-static inline __attribute__((always_inline)) void bpi_drop(real *y, const real *x, int64_t n,
+INLINE void bpi_drop(real *y, const real *x, int64_t n,
                                                           const uint16_t *half, int64_t first,
                                                           uint32_t keep, real scale)
 {

@@ -27,6 +27,11 @@ typedef float real;
     extern const bpi_op_kernels BPI_CPU(op_##name); \
     const bpi_op_kernels BPI_CPU(op_##name)
 
+/* The compiler weighs size against speed (CMakeLists.txt); these two are what it may not weigh:
+ * functions that a vector loop calls, and loops over lanes that become registers. */
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
 static inline int64_t bytes_of(bp_dtype dtype)
 {
     return dtype == BP_F64 ? 8 : dtype == BP_U8 ? 1 : 4;

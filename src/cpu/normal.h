@@ -20,7 +20,7 @@
 
 /* e^(f x^2), f = -1/2 or -1, |x| <= BPI_NORMAL_MAX; the square is a sum: a rounded one would cost
  * e^ of it as many ulp as the exponent is large. */
-static inline real bpi_exp_square(real f, real x)
+INLINE real bpi_exp_square(real f, real x)
 {
     real part = bpi_from_bits(bpi_to_bits(x) >> BPI_HALF_MANTISSA << BPI_HALF_MANTISSA);
     real high = f * part * part, low = f * (x - part) * (x + part);
@@ -29,7 +29,7 @@ static inline real bpi_exp_square(real f, real x)
 }
 
 /* F(s) = (1 + x) e^(x^2 / 2) P(N > x). Error: 2^-59 (f64), 2^-30 (f32), relative. */
-static inline real bpi_normal_tail(real s)
+INLINE real bpi_normal_tail(real s)
 {
 #if BPI_F64
     real f = -0x1.27d09cdb8ab3cp-32;
@@ -74,7 +74,7 @@ static inline real bpi_normal_tail(real s)
 }
 
 /* e^(-x^2 / 2) / sqrt(2 pi). */
-static inline real normal_pdf_of(real x)
+INLINE real normal_pdf_of(real x)
 {
     real a = abs_of(x);
     a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
@@ -82,7 +82,7 @@ static inline real normal_pdf_of(real x)
 }
 
 /* e^(-x^2) */
-static inline real exp_minus_square_of(real x)
+INLINE real exp_minus_square_of(real x)
 {
     real a = abs_of(x);
     const real most = (real)0.70710678 * BPI_NORMAL_MAX;
@@ -90,7 +90,7 @@ static inline real exp_minus_square_of(real x)
 }
 
 /* (P(N <= x) - 1/2) / x - 1 / sqrt(2 pi), z = x^2 <= 1. Error: 2^-69 (f64), 2^-31 (f32). */
-static inline real bpi_normal_centre(real z)
+INLINE real bpi_normal_centre(real z)
 {
 #if BPI_F64
     real p = -0x1.7a5682cb79dedp-43;
@@ -116,14 +116,14 @@ static inline real bpi_normal_centre(real z)
 }
 
 /* P(N > a), a >= 0 */
-static inline real bpi_normal_above(real a)
+INLINE real bpi_normal_above(real a)
 {
     a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
     return bpi_exp_square((real)-0.5, a) * bpi_normal_tail((a - 4) / (a + 4)) / (1 + a);
 }
 
 /* P(N <= x): the smaller tail is computed, so that neither loses its digits. */
-static inline real normal_cdf_of(real x)
+INLINE real normal_cdf_of(real x)
 {
     real a = abs_of(x), tail = bpi_normal_above(a), z = a > 1 ? 1 : x * x;
     real line = bpi_fma(x, (real)0.398942280401432677939946, (real)0.5);
@@ -132,7 +132,7 @@ static inline real normal_cdf_of(real x)
 }
 
 /* Near 0 a line, whose slope 2 / sqrt(pi) is in two parts, and what is left of the curve. */
-static inline real erf_of(real x)
+INLINE real erf_of(real x)
 {
 #if BPI_F64
     const real high = 0x1.20dd750429b6dp+0, low = 0x1.1ae3a914fed8p-56;

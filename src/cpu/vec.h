@@ -10,9 +10,6 @@
 #include <immintrin.h>
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
 enum { LANES = BPI_VECTOR_BYTES / (int)sizeof(real) };
 
 #if BPI_F64

@@ -60,7 +60,7 @@ typedef uint32_t bpi_bits;
 #endif
 
 /* Fused where that is one instruction; both ways are within the bound. */
-static inline real bpi_fma(real a, real b, real c)
+INLINE real bpi_fma(real a, real b, real c)
 {
 #if !defined(__FMA__) && !defined(__FP_FAST_FMA) && !defined(__ARM_FEATURE_FMA)
     return a * b + c;
@@ -77,17 +77,17 @@ typedef union bpi_cell {
     bpi_bits bits;
 } bpi_cell;
 static inline bpi_bits bpi_to_bits(real x) { return (bpi_cell){.number = x}.bits; }
-static inline real bpi_from_bits(bpi_bits b) { return (bpi_cell){.bits = b}.number; }
+INLINE real bpi_from_bits(bpi_bits b) { return (bpi_cell){.bits = b}.number; }
 
 /* 2^n from n + SHIFT, for a normal result. */
-static inline real bpi_pow2(real shifted)
+INLINE real bpi_pow2(real shifted)
 {
     return bpi_from_bits((bpi_to_bits(shifted) + BPI_BIAS) << BPI_MANTISSA);
 }
 
 /* r^2 Q(r) = e^r - 1 - r for |r| <= ln2 / 2, plus `low`. Error of Q: 2^-61 (f64), 2^-31 (f32) of
  * (e^r - 1) / r^2. */
-static inline real bpi_exp_tail(real r, real low)
+INLINE real bpi_exp_tail(real r, real low)
 {
 #if BPI_F64
     real q = 0x1.1f4adde5bd1c2p-29;
@@ -114,7 +114,7 @@ static inline real bpi_exp_tail(real r, real low)
 
 /* z L(z) = 2 atanh(s) / s - 2 with z = s^2, for z <= (3 - sqrt(8))^2. Error: 2^-59 (f64), 2^-30
  * (f32) of the logarithm. */
-static inline real bpi_log_tail(real z)
+INLINE real bpi_log_tail(real z)
 {
 #if BPI_F64
     real l = 0x1.2f1181102ae9ap-3;
@@ -134,14 +134,14 @@ static inline real bpi_log_tail(real z)
 
 /* 2^n e^r, |r| <= ln2 / 2. 2^n itself may lie outside the normal range; its halves do not, and only
  * the second product can round. */
-static inline real bpi_exp_scaled(real n, real r)
+INLINE real bpi_exp_scaled(real n, real r)
 {
     real y = 1 + (r + bpi_exp_tail(r, 0)), half = bpi_fma(n, (real)0.5, BPI_SHIFT);
     return y * bpi_pow2(half) * bpi_pow2(n - (half - BPI_SHIFT) + BPI_SHIFT);
 }
 
 /* Selects are written so that a NaN falls through them. */
-static inline real exp_of(real x)
+INLINE real exp_of(real x)
 {
     real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
     c = c < BPI_EXP_MIN ? BPI_EXP_MIN : c;
@@ -149,7 +149,7 @@ static inline real exp_of(real x)
     return bpi_exp_scaled(n, bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, c)));
 }
 
-static inline real expm1_of(real x)
+INLINE real expm1_of(real x)
 {
     real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
     c = c < BPI_EXPM1_MIN ? BPI_EXPM1_MIN : c;
@@ -163,7 +163,7 @@ static inline real expm1_of(real x)
     return tiny ? x : y; /* keeps the sign of 0 and the last bits of a denormal */
 }
 
-static inline real log_of(real x)
+INLINE real log_of(real x)
 {
     const bpi_bits one = (bpi_bits)1 << BPI_MANTISSA;
     const real integers = (real)one; /* from here to twice it, a mantissa is an integer */
@@ -184,23 +184,23 @@ static inline real log_of(real x)
 }
 
 #if BPI_F64
-static inline real sqrt_of(real x) { return __builtin_sqrt(x); }
-static inline real abs_of(real x) { return __builtin_fabs(x); }
-static inline real copysign_of(real x, real sign) { return __builtin_copysign(x, sign); }
+INLINE real sqrt_of(real x) { return __builtin_sqrt(x); }
+INLINE real abs_of(real x) { return __builtin_fabs(x); }
+INLINE real copysign_of(real x, real sign) { return __builtin_copysign(x, sign); }
 #else
-static inline real sqrt_of(real x) { return __builtin_sqrtf(x); }
-static inline real abs_of(real x) { return __builtin_fabsf(x); }
-static inline real copysign_of(real x, real sign) { return __builtin_copysignf(x, sign); }
+INLINE real sqrt_of(real x) { return __builtin_sqrtf(x); }
+INLINE real abs_of(real x) { return __builtin_fabsf(x); }
+INLINE real copysign_of(real x, real sign) { return __builtin_copysignf(x, sign); }
 #endif
 
-static inline real log1p_of(real x)
+INLINE real log1p_of(real x)
 {
     real u = 1 + x, lost = (x - (u - 1)) / u; /* what the sum has rounded away */
     real y = log_of(u) + (u > 0 && u < (real)INFINITY ? lost : 0);
     return x == 0 ? x : y; /* keeps the sign of 0 */
 }
 
-static inline real tanh_of(real x)
+INLINE real tanh_of(real x)
 {
     real t = expm1_of(2 * abs_of(x));
     int small = t < 2; /* tanh below 1/2 */
@@ -210,9 +210,9 @@ static inline real tanh_of(real x)
 
 /* The C library's, of one number at a time. */
 #if BPI_F64
-static inline real pow_of(real x, real p) { return pow(x, p); }
+INLINE real pow_of(real x, real p) { return pow(x, p); }
 #else
-static inline real pow_of(real x, real p) { return powf(x, p); }
+INLINE real pow_of(real x, real p) { return powf(x, p); }
 #endif
 
 /* --- sine and cosine ------------------------------------------------------------------------- */
@@ -220,7 +220,7 @@ static inline real pow_of(real x, real p) { return powf(x, p); }
 #define BPI_NEAR 0x1p20 /* as far n and its products with the parts of pi/2 are exact */
 
 /* r of x and the low bits of n, |x| <= BPI_NEAR; in f64 for both types. */
-static inline real bpi_quadrant(real x, uint32_t *n)
+INLINE real bpi_quadrant(real x, uint32_t *n)
 {
     union {
         double number;
@@ -233,7 +233,7 @@ static inline real bpi_quadrant(real x, uint32_t *n)
     return (real)(r + (lost - k * 0x1.3198a2e037073p-69));
 }
 
-static inline real bpi_sin_of_quadrant(real r, uint32_t n)
+INLINE real bpi_sin_of_quadrant(real r, uint32_t n)
 {
     real z = r * r;
 #if BPI_F64
@@ -261,14 +261,14 @@ static inline real bpi_sin_of_quadrant(real r, uint32_t n)
     return n & 2 ? -y : y;
 }
 
-static inline real bpi_sin(real x)
+INLINE real bpi_sin(real x)
 {
     uint32_t n;
     real r = bpi_quadrant(x, &n);
     return x == 0 ? x : bpi_sin_of_quadrant(r, n); /* keeps the sign of 0 */
 }
 
-static inline real bpi_cos(real x)
+INLINE real bpi_cos(real x)
 {
     uint32_t n;
     real r = bpi_quadrant(x, &n);
@@ -276,7 +276,7 @@ static inline real bpi_cos(real x)
 }
 
 /* Whether one of n numbers is too large for bpi_sin. */
-static inline int bpi_goes_far(const real *x, int64_t n)
+INLINE int bpi_goes_far(const real *x, int64_t n)
 {
     int far = 0;
     for (int64_t i = 0; i < n; i++)

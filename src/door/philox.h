@@ -15,7 +15,7 @@
 #if defined(__CUDACC__)
 #define BPI_HOST_DEVICE static __host__ __device__ inline
 #else
-#define BPI_HOST_DEVICE static inline
+#define BPI_HOST_DEVICE static inline __attribute__((always_inline))
 #endif
 
 enum {
