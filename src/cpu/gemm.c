@@ -59,6 +59,8 @@ static void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t 
     for (int64_t i = tile_row(w, t); t < t_end; t++) {
         int64_t rows = w->height + (t < w->taller);
         fn[rows - 1](g, i, j, part, steps, a + i * g->a_row, b, b_step);
+        if (g->suspect)
+            look_at(g, i, j, rows, cols);
         i += rows;
     }
 }

@@ -61,14 +61,24 @@ static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
 #define SUSPECT_SCALE 0x1p67f
 #endif
 
-static void suspect_sum(int32_t *suspect, vec t)
+/* What a tile has written, which the first cache still has. */
+static void look_at(const bpi_gemm *g, int64_t i, int64_t j, int64_t rows, int64_t cols)
 {
-    lane_mask bad = (lane_mask)(t - t != (vec){0});
+    const vec zero = {0};
+    vec t[2] = {zero, zero};
+    for (int64_t x = 0; x < rows; x++)
+        for (int64_t y = 0; y < cols; y += LANES) {
+            const real *c = g->c + (i + x) * g->c_row + j + y;
+            vec v = cols - y < LANES ? load_part(c, (int)(cols - y)) : load(c);
+            t[y > 0] += v * SUSPECT_SCALE;
+        }
+    t[0] += t[1];
+    lane_mask bad = (lane_mask)(t[0] - t[0] != zero);
     lane_int any = 0;
-    UNROLL for (int i = 0; i < LANES; i++)
-        any |= bad[i];
+    UNROLL for (int v = 0; v < LANES; v++)
+        any |= bad[v];
     if (any)
-        __atomic_store_n(suspect, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(g->suspect, 1, __ATOMIC_RELAXED);
 }
 
 /* The epilogue for the tile of C whose first element is (i, j). One decision each for the whole
@@ -93,11 +103,6 @@ INLINE void finish(const int rows, const int vecs, const int masked, const bpi_g
             lane_mask shut = (lane_mask)(LOAD(gate + x * g->gate_row + v * LANES) <= zero);
             acc[x][v] = (vec)((lane_mask)(acc[x][v] * g->scale) & ~shut);
         }
-    }
-    if (g->suspect) {
-        vec t[2] = {{0}, {0}};
-        EACH_VEC t[x % 2] += acc[x][v] * SUSPECT_SCALE;
-        suspect_sum(g->suspect, t[0] + t[1]);
     }
     UNROLL for (int x = 0; x < rows; x++) {
         if (vecs == 2)
@@ -152,7 +157,8 @@ typedef void (*tile_fn)(const bpi_gemm *g, int64_t i, int64_t j, int part, int64
     {                                                                                            \
         multiply(rows, vecs, masked, g, i, j, part, steps, a, b, b_step);                        \
     }
-#define TILE_NAME(rows, vecs, masked) tile_##rows##_##vecs##_##masked,
+#define TILE_NAME_(rows, vecs, masked) tile_##rows##_##vecs##_##masked,
+#define TILE_NAME(rows, vecs, masked) TILE_NAME_(rows, vecs, masked)
 #define EACH_4(F, ...) F(1, __VA_ARGS__) F(2, __VA_ARGS__) F(3, __VA_ARGS__) F(4, __VA_ARGS__)
 #define EACH_6(F, ...) EACH_4(F, __VA_ARGS__) F(5, __VA_ARGS__) F(6, __VA_ARGS__)
 #if BPI_VECTOR_BYTES == 64
@@ -164,11 +170,18 @@ typedef void (*tile_fn)(const bpi_gemm *g, int64_t i, int64_t j, int part, int64
 #else
 #define EACH_ROWS EACH_4
 #endif
-EACH_ROWS(TILE, 1, 0) EACH_ROWS(TILE, 1, 1) EACH_ROWS(TILE, 2, 0) EACH_ROWS(TILE, 2, 1)
+/* Where a mask costs nothing, every tile has one. */
+#if BPI_VECTOR_BYTES == 64
+#define UNMASKED 1
+#else
+#define UNMASKED 0
+EACH_ROWS(TILE, 1, 0) EACH_ROWS(TILE, 2, 0)
+#endif
+EACH_ROWS(TILE, 1, 1) EACH_ROWS(TILE, 2, 1)
 
 static const tile_fn tiles[2][2][TILE_ROWS] = { /* [vecs - 1][masked][rows - 1] */
-    {{EACH_ROWS(TILE_NAME, 1, 0)}, {EACH_ROWS(TILE_NAME, 1, 1)}},
-    {{EACH_ROWS(TILE_NAME, 2, 0)}, {EACH_ROWS(TILE_NAME, 2, 1)}}};
+    {{EACH_ROWS(TILE_NAME, 1, UNMASKED)}, {EACH_ROWS(TILE_NAME, 1, 1)}},
+    {{EACH_ROWS(TILE_NAME, 2, UNMASKED)}, {EACH_ROWS(TILE_NAME, 2, 1)}}};
 
 /* Sums the lanes of all vectors: v[i] ends in lane i / DOT_REST of v[i % DOT_REST]. Each step adds
  * the halves of two vectors side by side, until a vector is full of sums of different ones. */
