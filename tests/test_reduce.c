@@ -123,3 +123,57 @@ CLAIM(a_norm_has_no_overflow_in_f32_and_no_gradient_at_0)
     end();
     bp_free(t);
 }
+
+/* What `op` of n elements, `step` apart, must be. */
+static double expected(int op, const double *x, int64_t n, int64_t step)
+{
+    double sum = 0, squares = 0, terms = 0;
+    int64_t best = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += x[i * step];
+        best = x[i * step] > x[best * step] ? i : best;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        squares += (x[i * step] - sum / (double)n) * (x[i * step] - sum / (double)n);
+        terms += exp(x[i * step] - x[best * step]);
+    }
+    return op == 0 ? sum : op == 1 ? squares / (double)n : op == 2 ? x[best * step]
+         : op == 3 ? (double)best : x[best * step] + log(terms);
+}
+
+/* Runs and strips, long and short, whole and with a rest, as they lie and through a buffer. */
+CLAIM(each_way_through_memory_gives_the_same)
+{
+    static const int64_t sizes[] = {1, 3, 10, 33, 100, 255, 257, 1034};
+    static double x[1034 * 1034], y[1034];
+    static int32_t place[1034];
+    for (int64_t i = 0; i < 1034 * 1034; i++)
+        x[i] = (double)((i * 7919) % 10007) / 1000 - 5; /* with equal ones */
+    for (int c = 0; c < 64 * 4; c++) {
+        const int64_t rows = sizes[c % 8], cols = sizes[c / 8 % 8];
+        const int axis = c / 64 % 2, turned = c / 128;
+        const int64_t n = axis ? cols : rows, outputs = axis ? rows : cols;
+        bp_tensor *t = tensor_in(ctx, BP_F64, BP_SHAPE(rows, cols), x, 0);
+        for (int op = 0; op < 5; op++) {
+            begin();
+            bp_tensor *v = turned ? bp_transpose(t, 0, 1) : t;
+            const int a = axis ^ turned;
+            const uint32_t axes = BP_AXIS(a);
+            bp_tensor *r = op == 0 ? bp_sum_axes(v, axes, 0)
+                         : op == 1 ? bp_variance_axes(v, axes, 0, 0)
+                         : op == 2 ? bp_max_axes(v, axes, 0) : op == 3 ? bp_argmax(v, a)
+                         : bp_logsumexp_axes(v, axes, 0);
+            OK(op == 3 ? bp_read(r, place, (size_t)outputs * 4)
+                       : bp_read(r, y, (size_t)outputs * 8));
+            end();
+            for (int64_t i = 0; i < outputs; i++) {
+                const double want = expected(op, axis ? x + i * cols : x + i, n, axis ? 1 : cols);
+                const double got = op == 3 ? place[i] : y[i];
+                cr_assert(fabs(got - want) <= 1e-11 * (1 + fabs(want)),
+                          "op %d of [%d,%d] along %d, turned %d: %d is %g, not %g", op, (int)rows,
+                          (int)cols, axis, turned, (int)i, got, want);
+            }
+        }
+        bp_free(t);
+    }
+}

@@ -8,6 +8,7 @@
 
 #include "cpu/loop.h"
 #include "cpu/reduce.h"
+#include "cpu/vmath.h"
 
 typedef struct job {
     bpi_rows x, y;

@@ -5,8 +5,7 @@
 #include <math.h>
 
 #include "cpu/over_axes.h"
-#include "cpu/reduce.h"
-#include "cpu/vmath.h"
+#include "cpu/softmax.h"
 
 enum { MAX, SUM, VALUES };     /* of an accumulator */
 enum { RUN = 1024, ROWS = 32 }; /* elements of a piece, at most */
@@ -33,15 +32,28 @@ static void join(double *restrict acc, const double *restrict other, int64_t n, 
     }
 }
 
-static void take_run(double *acc, const real *x, int64_t n)
+/* The sum of a piece whose largest x is infinite: no e^x is needed for it. */
+static double sum_of_infinite(const real *x, int64_t n, real max)
 {
-    const real max = bpi_run_max(x, n);
-    const double piece[VALUES] = {(double)max, bpi_run_exp(NULL, x, n, base(max))};
-    join(acc, piece, 1, 1);
+    double sum = max > 0 ? INFINITY : 0;
+    for (int64_t i = 0; i < n; i++)
+        sum = x[i] == x[i] ? sum : NAN;
+    return sum;
 }
 
-static inline void take_rows(double *restrict acc, const bpi_taken *t, const real *x, int64_t rows,
-                             int64_t step)
+static void run(double *acc, const real *x, int64_t n)
+{
+    for (int64_t end; n > 0; x += end, n -= end) {
+        end = at_most(n, RUN);
+        const real max = row_max(x, end);
+        const double piece[VALUES] = {(double)max, max - max == 0
+                                                       ? row_exp(0, NULL, x, end, max, x)
+                                                       : sum_of_infinite(x, end, max)};
+        join(acc, piece, 1, 1);
+    }
+}
+
+static void take_rows(double *restrict acc, const bpi_taken *t, const real *x, int64_t rows)
 {
     double piece[VALUES * BPI_STRIP];
     real max[BPI_STRIP], zero[BPI_STRIP], sum[BPI_STRIP];
@@ -49,7 +61,7 @@ static inline void take_rows(double *restrict acc, const bpi_taken *t, const rea
         max[j] = -(real)INFINITY;
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < t->n; j++) {
-            const real v = x[i * t->row + j * step];
+            const real v = x[i * t->row + j];
             max[j] = v > max[j] ? v : max[j];
         }
     for (int64_t j = 0; j < t->n; j++) {
@@ -58,7 +70,7 @@ static inline void take_rows(double *restrict acc, const bpi_taken *t, const rea
     }
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < t->n; j++)
-            sum[j] += exp_of(x[i * t->row + j * step] - zero[j]);
+            sum[j] += exp_of(x[i * t->row + j] - zero[j]);
     for (int64_t j = 0; j < t->n; j++) {
         piece[j] = (double)max[j];
         piece[t->width + j] = (double)sum[j];
@@ -68,18 +80,8 @@ static inline void take_rows(double *restrict acc, const bpi_taken *t, const rea
 
 static void take(double *acc, const bpi_taken *t)
 {
-    const int run = t->n == 1 && t->row == 1;
-    const int64_t most = run ? RUN : ROWS;
-    for (int64_t i = 0; i < t->rows; i += most) {
-        const int64_t n = at_most(t->rows - i, most);
-        const real *x = t->x + i * t->row;
-        if (run)
-            take_run(acc, x, n);
-        else if (t->step == 1)
-            take_rows(acc, t, x, n, 1);
-        else
-            take_rows(acc, t, x, n, t->step);
-    }
+    for (int64_t i = 0; i < t->rows; i += ROWS)
+        take_rows(acc, t, t->x + i * t->row, at_most(t->rows - i, ROWS));
 }
 
 static void finish(double *acc, int64_t n, int64_t width, const void *params)
@@ -89,5 +91,5 @@ static void finish(double *acc, int64_t n, int64_t width, const void *params)
         acc[j] = (double)(base((real)acc[j]) + log_of((real)acc[SUM * width + j]));
 }
 
-static const bpi_fold_rule rule = {VALUES, {-INFINITY, 0}, take, join, finish};
+static const bpi_fold_rule rule = {VALUES, 0, {-INFINITY, 0}, take, join, finish, run};
 BPI_OVER_AXES_OP(logsumexp, rule, 1)

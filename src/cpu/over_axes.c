@@ -3,17 +3,19 @@
  *
  * The axis with the smallest stride decides. If it goes, an output is made of runs along it; if it
  * stays, strips of it are outputs, and vectors are taken up; so are strips of another axis where
- * runs would be short. Long ones are cut in segments by the
- * shape alone, whose results are then joined in order. f32 is summed in double.
+ * runs would be short. What are not neighbours is brought into a buffer first. Long ones are cut in
+ * segments by the shape alone, whose results are then joined in order. f32 is summed in double.
  * Floor: x read once. The rules: src/ops/reduce.c. */
 #include <stdlib.h>
 
 #include "cpu/loop.h"
 #include "cpu/over_axes.h"
+#include "cpu/vec.h"
 #include "door/kernel_params.h"
 
 enum { STRIP = BPI_STRIP, SEGMENTS = 128, /* at most */
-       SHORT = 64 };    /* elements of a run that is hardly one */
+       SHORT = 256,     /* elements of a run that is hardly one */
+       TABLE = 32, BUFFER = 8 * STRIP };
 
 typedef struct job {
     const bpi_fold_rule *rule;
@@ -50,11 +52,92 @@ static int64_t width_of(const job *w, int64_t output)
     return w->strips == 1 ? w->cols : at_most(w->cols - output % w->strips * STRIP, STRIP);
 }
 
+/* acc takes a table of neighbours, t->rows of t->n. Some of its rows together become one, of up to
+ * TABLE lanes, which are taken as outputs and then folded in halves: a formula is compiled for
+ * many outputs alone. */
+static void take_table(const bpi_fold_rule *rule, double *acc, bpi_taken t)
+{
+    _Alignas(64) double lane[BPI_FOLD_VALUES * TABLE];
+    const int64_t n = t.n, together = TABLE / n, lanes = together * n;
+    if (together < 2 || t.rows < together || t.width != n || (n > 1 && rule->places)) {
+        rule->take(acc, &t);
+        return;
+    }
+    for (int32_t k = 0; k < rule->values; k++)
+        for (int64_t j = 0; j < lanes; j++)
+            lane[k * lanes + j] = rule->start[k];
+    bpi_taken l = {.x = t.x, .n = lanes, .rows = t.rows / together, .row = lanes,
+                   .first = t.first, .down = together, .across = 1, .width = lanes};
+    rule->take(lane, &l);
+    l.x += l.rows * lanes;
+    l.first += l.rows * together;
+    l.n = t.rows % together * n;
+    l.rows = 1;
+    if (l.n > 0)
+        rule->take(lane, &l);
+    for (int64_t many = together; many > 1;) {
+        const int64_t half = (many + 1) / 2;
+        rule->join(lane, lane + half * n, (many - half) * n, lanes);
+        many = half;
+    }
+    for (int32_t k = 1; k < rule->values; k++)
+        for (int64_t j = 0; j < n; j++)
+            lane[k * n + j] = lane[k * lanes + j];
+    rule->join(acc, lane, n, n);
+}
+
+/* buffer[i][j] = x[i * row + j * step], which are not neighbours; where row is 1, a square of
+ * vectors at a time. */
+static void bring(real *restrict buffer, const real *restrict x, int64_t rows, int64_t row,
+                  int64_t n, int64_t step)
+{
+    for (int64_t i = 0; row != 1 && i < rows; i++)
+        for (int64_t j = 0; j < n; j++)
+            buffer[i * n + j] = x[i * row + j * step];
+    for (int64_t i = 0; row == 1 && i < rows; i += LANES)
+        for (int64_t j = 0; j < n; j += LANES) {
+            const int tall = (int)at_most(rows - i, LANES), wide = (int)at_most(n - j, LANES);
+            vec t[LANES];
+            UNROLL for (int v = 0; v < LANES; v++)
+                t[v] = load_part(x + i + (j + (v < wide ? v : wide - 1)) * step, tall);
+            transpose(t);
+            UNROLL for (int v = 0; v < LANES; v++)
+                if (v < tall)
+                    store_part(buffer + (i + v) * n + j, t[v], wide);
+        }
+}
+
+/* acc takes t->rows rows of outputs that are `step` apart. */
+static void take(const bpi_fold_rule *rule, double *acc, bpi_taken t, int64_t step, int is_run)
+{
+    _Alignas(64) real buffer[BUFFER];
+    const int64_t rows = t.rows, row = t.row, most = BUFFER / t.n;
+    const real *x = t.x;
+    if (is_run && row == 1 && rule->run) {
+        rule->run(acc, x, rows);
+    } else if (row == t.n && (step == 1 || is_run)) {
+        take_table(rule, acc, t);
+    } else if (step == 1 && !is_run) {
+        rule->take(acc, &t);
+    } else {
+        t.x = buffer;
+        t.row = t.n;
+        for (int64_t i = 0; i < rows; i += most, t.first += most) {
+            t.rows = at_most(rows - i, most);
+            bring(buffer, x + i * row, t.rows, row, t.n, step);
+            if (is_run && rule->run)
+                rule->run(acc, buffer, t.rows);
+            else
+                take_table(rule, acc, t);
+        }
+    }
+}
+
 /* acc = one segment of one output. */
 static void reduce(const job *w, int64_t output, int64_t segment, double *acc)
 {
     const bpi_loop *l = &w->reduced;
-    bpi_taken t = {.n = width_of(w, output), .step = w->x_step, .row = l->stride[1][0],
+    bpi_taken t = {.n = width_of(w, output), .row = l->stride[1][0], .down = 1,
                    .width = w->width};
     for (int32_t k = 0; k < w->rule->values; k++)
         for (int64_t j = 0; j < t.n; j++)
@@ -66,7 +149,7 @@ static void reduce(const job *w, int64_t output, int64_t segment, double *acc)
         t.x = x + p.offset[1];
         t.rows = p.n;
         t.first = p.number * l->piece;
-        w->rule->take(acc, &t);
+        take(w->rule, acc, t, w->x_step, w->runs);
     }
 }
 
@@ -96,7 +179,7 @@ static void put(const job *w, int64_t output, double *acc)
 static void block_fn(void *arg, int64_t block)
 {
     const job *w = arg;
-    double acc[BPI_FOLD_VALUES * STRIP];
+    _Alignas(64) double acc[BPI_FOLD_VALUES * STRIP];
     if (w->part) {
         reduce(w, block / w->segments, block % w->segments,
                w->part + block * w->rule->values * w->width);
@@ -131,7 +214,7 @@ static int32_t strip_axis(const bp_view *x, uint32_t axes, int32_t inner)
         if (!(axes >> i & 1) && x->stride[i] != 0 && x->shape.dim[i] > 1 &&
             (best < 0 || llabs(x->stride[i]) < llabs(x->stride[best])))
             best = i;
-    return best >= 0 && x->shape.dim[best] >= SHORT ? best : -1;
+    return best >= 0 && x->shape.dim[best] >= 64 ? best : -1;
 }
 
 /* Sorts the axes of x, the inner one first, into those that go and those that stay; cuts blocks. */

@@ -9,23 +9,26 @@
 
 enum { BPI_FOLD_VALUES = 3, BPI_STRIP = 1024 }; /* at most; outputs of a strip */
 
-/* Elements that are taken next: element i of output j is x[i * row + j * step]. */
+/* Elements that are taken next: element i of output j is x[i * row + j]; its place on the axis,
+ * where there is one axis, is first + i * down + j * across. */
 typedef struct bpi_taken {
     const real *x;
-    int64_t n, step;   /* outputs */
-    int64_t rows, row; /* elements of each; with n = 1 and row = 1 they are a run */
-    int64_t first;     /* where there is one axis: the first one's place on it */
+    int64_t n;         /* outputs */
+    int64_t rows, row; /* elements of each */
+    int64_t first, down, across;
     int64_t width;
 } bpi_taken;
 
 typedef struct BPI_CPU(fold_rule) {
-    int32_t values;
+    int32_t values, places; /* of an accumulator; whether `take` reads places */
     double start[BPI_FOLD_VALUES];
     void (*take)(double *acc, const bpi_taken *t);
-    /* acc takes n others, of elements that come later */
+    /* acc takes n others, of other elements */
     void (*join)(double *acc, const double *other, int64_t n, int64_t width);
     /* value k of acc becomes output k; NULL: it is that. params: the kernel's */
     void (*finish)(double *acc, int64_t n, int64_t width, const void *params);
+    /* one acc takes n elements in a row; NULL: `take` does, as for many outputs */
+    void (*run)(double *acc, const real *x, int64_t n);
 } bpi_fold_rule;
 
 /* The kernel: x, any strides -> y and maybe more, packed, real or i32, which is held at its ends.

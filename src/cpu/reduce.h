@@ -2,17 +2,15 @@
  *
  * A run is summed in BPI_LANES partial sums, element i in lane i mod BPI_LANES, which are then
  * folded in halves: the order is fixed and plain C is enough for vectors. f32 is summed in double,
- * which costs nothing next to memory; only e^x, which is bound by arithmetic, is summed in real for
- * BPI_EXP_CHUNK elements (16 a lane) before it goes to double. */
+ * which costs nothing next to memory. */
 #ifndef BPI_CPU_REDUCE_H
 #define BPI_CPU_REDUCE_H
 
 #include <math.h>
 
 #include "cpu/kernel.h"
-#include "cpu/vmath.h"
 
-enum { BPI_LANES = 32, BPI_EXP_CHUNK = 512 };
+enum { BPI_LANES = 32 };
 
 /* --- rows -------------------------------------------------------------------------------- */
 
@@ -98,48 +96,6 @@ static inline real bpi_run_max(const real *x, int64_t n)
     for (; i < n; i++)
         max = x[i] > max ? x[i] : max;
     return max;
-}
-
-/* n >= lanes. The last vector steps back to end with the row, and counts only what is new. */
-static inline __attribute__((always_inline)) double
-bpi_run_exp_lanes(const int lanes, real *e, const real *x, int64_t n, real max)
-{
-    double total[BPI_LANES] = {0};
-    for (int64_t first = 0; first < n; first += BPI_EXP_CHUNK) {
-        int64_t end = at_most(first + BPI_EXP_CHUNK, n);
-        real acc[BPI_LANES] = {0}, term[BPI_LANES];
-        for (int64_t i = first; i < end; i += lanes) {
-            int64_t at = at_most(i, n - lanes);
-            int seen = (int)(i - at);
-            for (int j = 0; j < lanes; j++) {
-                term[j] = exp_of(x[at + j] - max);
-                acc[j] += j < seen ? 0 : term[j];
-            }
-            if (e)
-                for (int j = 0; j < lanes; j++)
-                    e[at + j] = term[j];
-        }
-        for (int j = 0; j < lanes; j++)
-            total[j] += (double)acc[j];
-    }
-    return bpi_fold(total);
-}
-
-/* The sum of e^(x - max); e, if not NULL, takes the terms. */
-static inline double bpi_run_exp(real *e, const real *x, int64_t n, real max)
-{
-    double sum = 0;
-    if (n >= BPI_LANES)
-        return bpi_run_exp_lanes(BPI_LANES, e, x, n, max);
-    if (n >= 8)
-        return bpi_run_exp_lanes(8, e, x, n, max);
-    for (int64_t i = 0; i < n; i++) {
-        real term = exp_of(x[i] - max);
-        sum += (double)term;
-        if (e)
-            e[i] = term;
-    }
-    return sum;
 }
 
 #endif

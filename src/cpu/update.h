@@ -8,6 +8,7 @@
 
 #include "cpu/index.h"
 #include "cpu/reduce.h"
+#include "cpu/vmath.h"
 #include "door/kernel_params.h"
 
 enum { BPI_UPDATE_GRAIN = 8192, BPI_TILE = 1024 }; /* elements of a block, of one loop in it */
