@@ -89,7 +89,7 @@ const bp_op bpi_op_where_equal = {
 /* 1 where x = m, in the shape of x. */
 static bp_tensor *where_equal_one(bp_grad_call *c, bp_tensor *x, bp_tensor *m)
 {
-    bp_tensor *one = c->ctx->one[bpi_view_of(x)->dtype == BP_F64];
+    bp_tensor *one = c->ctx->one[bpi_view_of(c->dout[0])->dtype == BP_F64];
     bp_tensor *in[3] = {one, x, m};
     return bpi_apply(&bpi_op_where_equal, in, NULL, NULL);
 }
@@ -107,7 +107,7 @@ static bp_tensor *share(bp_grad_call *c, uint32_t axes)
 /* dy / y, and dy where y is 0: for a y that is a root, and an x that is 0 where y is. */
 bp_tensor *bpi_over_root(bp_grad_call *c, bp_tensor *dy, bp_tensor *y)
 {
-    bp_tensor *one = c->ctx->one[bpi_view_of(y)->dtype == BP_F64];
+    bp_tensor *one = c->ctx->one[bpi_view_of(dy)->dtype == BP_F64];
     return bp_div(dy, bp_add(y, where_equal_one(c, bp_detach(y), bp_scale(one, 0))));
 }
 
