@@ -21,7 +21,7 @@ CLAIM(what_does_not_fit_is_named_with_what_was_wanted)
     bp_tensor *none = random_tensor(BP_SHAPE(3, 0), 0), *one = random_tensor(BP_SHAPE(1, 6), 0);
     REFUSED(bp_softmax(none, 1), BP_ERR_SHAPE, "softmax: x [3,0] has nothing along axis 1");
     REFUSED(bp_softmax(x, 2), BP_ERR_SHAPE, "softmax: x [2,6] has no axis 2");
-    REFUSED(bp_log_softmax(x, -1), BP_ERR_SHAPE, "log_softmax: x [2,6] has no axis -1");
+    REFUSED(bp_log_softmax(x, -3), BP_ERR_SHAPE, "log_softmax: x [2,6] has no axis -3");
     REFUSED(bp_layer_norm(x, four, g, 0), BP_ERR_SHAPE,
             "layer_norm: x [2,6] and gain [4]: the last sizes of x are wanted");
     REFUSED(bp_layer_norm(x, g, four, 0), BP_ERR_SHAPE, "x [2,6] and bias [4]");

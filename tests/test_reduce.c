@@ -21,7 +21,7 @@ CLAIM(what_does_not_fit_is_named)
     REFUSED(BP_ERR_SHAPE, "min: x [2,0] has nothing along axis 1", bp_min_axes(none, 2, 1));
     REFUSED(BP_ERR_SHAPE, "argmax: x [2,0] has nothing along axis 1", bp_argmax(none, 1));
     REFUSED(BP_ERR_SHAPE, "argmax: no such axis of [2,3]", bp_argmax(m, 2));
-    REFUSED(BP_ERR_SHAPE, "argmin: no such axis of [2,3]", bp_argmin(m, -1));
+    REFUSED(BP_ERR_SHAPE, "argmin: no such axis of [2,3]", bp_argmin(m, -3));
     REFUSED(BP_ERR_SHAPE, "argmin: no such axis of []", bp_argmin(s, 0));
     REFUSED(BP_ERR_DTYPE, "norm_l2: x is i32, not f32 or f64", bp_norm_l2(i));
     REFUSED(BP_ERR_DTYPE, "logsumexp: x is i32, not f32 or f64", bp_logsumexp(i));
@@ -29,7 +29,7 @@ CLAIM(what_does_not_fit_is_named)
     REFUSED(BP_ERR_ARG, "variance: correction is 2: 0 or 1 is wanted", bp_variance(m, 2));
     REFUSED(BP_ERR_ARG, "std: correction is -1: 0 or 1 is wanted", bp_std_axes(m, 1, -1, 0));
     REFUSED(BP_ERR_SHAPE, "cumsum: axis 2 of [2,3]", bp_cumsum(m, 2, 0));
-    REFUSED(BP_ERR_SHAPE, "cumsum: axis -1 of [2,3]", bp_cumsum(m, -1, 0));
+    REFUSED(BP_ERR_SHAPE, "cumsum: axis -3 of [2,3]", bp_cumsum(m, -3, 0));
     REFUSED(BP_ERR_DTYPE, "sort: x is i32, not f32 or f64", bp_sort(i, 0, 0, NULL));
     REFUSED(BP_ERR_SHAPE, "sort: no such axis of [2,3]", bp_sort(m, 2, 0, NULL));
     REFUSED(BP_ERR_SHAPE, "top_k: x [2,3]: the first 4 of 3", bp_top_k(m, 4, 1, 0, NULL));
@@ -176,4 +176,31 @@ CLAIM(each_way_through_memory_gives_the_same)
         }
         bp_free(t);
     }
+}
+
+CLAIM(the_mean_of_ones_is_one_and_axes_count_from_both_ends)
+{
+    for (int64_t n = 1; n < 200; n++) {
+        double mean;
+        begin();
+        OK(bp_read_f64(bp_mean(bp_full(ctx, n % 2 ? BP_F32 : BP_F64, BP_SHAPE(n), 1)), &mean, 1));
+        cr_assert_eq(mean, 1, "%d", (int)n);
+        end();
+    }
+    begin();
+    bp_tensor *x = bp_uniform(ctx, BP_F64, BP_SHAPE(2, 3), 0, 1), *index;
+    bp_tensor *ends[] = {bp_cumsum(x, -1, 0),     bp_cumsum(x, 1, 0),      bp_softmax(x, -2),
+                         bp_softmax(x, 0),        bp_log_softmax(x, -1),   bp_log_softmax(x, 1),
+                         bp_sort(x, -1, 0, NULL), bp_sort(x, 1, 0, NULL),
+                         bp_top_k(x, 2, -2, 0, &index), bp_top_k(x, 2, 0, 0, &index),
+                         bp_cast(bp_argmax(x, -1), BP_F64), bp_cast(bp_argmax(x, 1), BP_F64),
+                         bp_permute(x, BP_SHAPE(-1, 0)), bp_transpose(x, 0, 1)};
+    for (int i = 0; i < 14; i += 2) {
+        double a[6], b[6];
+        int64_t n = bp_shape_count(bp_shape_of(ends[i]));
+        OK(bp_read_f64(ends[i], a, n));
+        OK(bp_read_f64(ends[i + 1], b, n));
+        cr_assert_arr_eq(a, b, (size_t)n * sizeof *a, "%d", i);
+    }
+    end();
 }

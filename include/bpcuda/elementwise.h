@@ -72,7 +72,7 @@ BP_API bp_tensor *bp_tanh(bp_tensor *x);         /* 3 ulp; dx = dy (1 - y) (1 + 
 BP_API bp_tensor *bp_sigmoid(bp_tensor *x);      /* 1 / (1 + e^-x), 4 ulp; dx = dy y (1 - y) */
 BP_API bp_tensor *bp_log_sigmoid(bp_tensor *x);  /* ln sigmoid(x), 4 ulp; dx = dy sigmoid(-x) */
 BP_API bp_tensor *bp_softplus(bp_tensor *x);     /* ln(1 + e^x), 4 ulp; dx = dy sigmoid(x) */
-BP_API bp_tensor *bp_hard_sigmoid(bp_tensor *x); /* x / 6 + 1/2 between 0 and 1; dx = dy / 6 there */
+BP_API bp_tensor *bp_hard_sigmoid(bp_tensor *x); /* (x + 3) / 6 between 0 and 1; dx = dy / 6 there */
 /* x s, s = sigmoid(x) (Elfwing, Uchibe, Doya, 2018); dx = dy (s + x s (1 - s)). */
 BP_API bp_tensor *bp_silu(bp_tensor *x);
 /* x t, t = tanh(softplus(x)) (Misra, 2020); dx = dy (t + x sigmoid(x) (1 - t) (1 + t)). */

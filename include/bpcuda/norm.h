@@ -1,4 +1,5 @@
-/* The softmax family and normalisations. Common to all ops: ops.h. */
+/* The softmax family and normalisations; axes from 0 on or from -1 backwards. Common to all ops:
+ * ops.h. */
 #ifndef BPCUDA_NORM_H
 #define BPCUDA_NORM_H
 

@@ -13,6 +13,7 @@ typedef struct job {
     bpi_indices index;
     bpi_along from, at;
     int64_t runs, length; /* of neighbours in y: [outer, K] of inner, or [outer] of K */
+    int64_t lines;        /* 1 for the former, which an index that steps along the axis takes */
     int64_t per_block;
     size_t element;
 } job;
@@ -46,7 +47,7 @@ static int all_ok(const job *w, int64_t at, int64_t n)
 static void block_fn(void *arg, int64_t block)
 {
     job *w = arg;
-    const int64_t lines = w->at.inner > 1;
+    const int64_t lines = w->lines;
     int64_t end = at_most((block + 1) * w->per_block, w->runs);
     for (int64_t r = block * w->per_block; r < end; r++) {
         int64_t o = lines ? r / w->at.size : r, k = lines ? r % w->at.size : 0;
@@ -63,10 +64,11 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
 {
     int32_t axis = ((const bpi_along_params *)params)->axis;
     job w = {in->data, out->data, BPI_INDICES(in[1], in->shape.dim[axis]),
-             bpi_along_of(in, axis), bpi_along_of(&in[1], axis), 0, 0, 0,
+             bpi_along_of(in, axis), bpi_along_of(&in[1], axis), 0, 0, 0, 0,
              in->dtype == BP_F64 ? 8 : in->dtype == BP_U8 ? 1 : 4};
-    w.length = w.at.inner == 1 ? w.at.size : w.at.inner;
-    w.runs = w.at.inner == 1 ? w.at.outer : w.at.outer * w.at.size;
+    w.lines = w.at.inner > 1 || w.at.step != 1;
+    w.length = w.lines ? w.at.inner : w.at.size;
+    w.runs = w.lines ? w.at.outer * w.at.size : w.at.outer;
     w.per_block = at_least(BPI_GRAIN / at_least(w.length, 1), 1);
     if (w.length > 0)
         bp_parallel_for(ex, parts(w.runs, w.per_block), block_fn, &w);

@@ -1,8 +1,8 @@
 /* variance: y = sum (x - mean)^2 / (n - correction) over a set of axes, in one pass over memory.
  * Forward: x -> y, mean.
  *
- * A piece of x, which stays in registers, gives its mean m and its sum of squares about m; pieces are
- * then joined by their counts (Chan, Golub, LeVeque, 1979), so that nothing cancels:
+ * A piece of x, which stays in registers, gives its mean m and its sum of squares about m; pieces
+ * are then joined by their counts (Chan, Golub, LeVeque, 1979), so that nothing cancels:
  *
  *     d = m' - m,  m += d n' / (n + n'),  M2 += M2' + d^2 n n' / (n + n')
  *

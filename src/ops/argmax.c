@@ -24,6 +24,7 @@ static bp_status infer(const bp_view *in, bp_view *out, const void *params, char
     };                                                                                 \
     bp_tensor *bp_##op(bp_tensor *x, int32_t axis)                                     \
     {                                                                                  \
+        axis = bpi_axis_of(x, axis);                                                   \
         const bpi_sum_params p = {axis >= 0 && axis < BP_MAX_DIMS ? 1u << axis : 0};   \
         return bpi_apply1(&bpi_op_##op, bpi_real(x), &p);                              \
     }

@@ -9,9 +9,13 @@ bp_tensor *bp_permute(bp_tensor *x, bp_shape order)
         return NULL;
     const bp_shape *shape = &bpi_view_of(x)->shape;
     uint32_t seen = 0;
-    for (int i = 0; i < order.ndim && i < BP_MAX_DIMS; i++)
-        if (order.dim[i] >= 0 && order.dim[i] < BP_MAX_DIMS)
-            seen |= 1u << order.dim[i];
+    for (int i = 0; i < order.ndim && i < BP_MAX_DIMS; i++) {
+        const int32_t at = bpi_axis((int32_t)order.dim[i], shape->ndim);
+        if (at >= 0 && order.dim[i] >= -BP_MAX_DIMS && order.dim[i] < BP_MAX_DIMS) {
+            order.dim[i] = at;
+            seen |= 1u << at;
+        }
+    }
     bp_tensor *y = NULL;
     if (order.ndim != shape->ndim || seen != (1u << shape->ndim) - 1)
         bpi_fail(ctx, BP_ERR_SHAPE, "permute: %s of x %s: each of its axes is wanted once",

@@ -26,6 +26,6 @@ const bp_op bpi_op_cumsum = {
 
 bp_tensor *bp_cumsum(bp_tensor *x, int32_t axis, int32_t reverse)
 {
-    const bpi_cumsum_params p = {axis, reverse != 0};
+    const bpi_cumsum_params p = {bpi_axis_of(x, axis), reverse != 0};
     return bpi_apply1(&bpi_op_cumsum, x, &p);
 }

@@ -174,7 +174,8 @@ bp_tensor *bp_mean_axes(bp_tensor *x, uint32_t axes, int32_t keep)
     double n = 1;
     for (int i = 0; i < shape.ndim; i++)
         n *= axes >> i & 1 ? (double)shape.dim[i] : 1;
-    return bp_scale(bp_sum_axes(bpi_real(x), axes, keep), 1 / n);
+    bp_tensor *sum = bp_sum_axes(bpi_real(x), axes, keep);
+    return bp_div(sum, bp_full_like(sum, n)); /* not times 1 / n: the mean of ones is 1 */
 }
 
 bp_tensor *bp_mean(bp_tensor *x)

@@ -68,6 +68,13 @@ static inline bp_status bpi_infer_broadcast(const bp_view *in, bp_view *out, cha
     return BP_OK;
 }
 
+/* An axis from -1 backwards counted from 0 on; one that x does not have stays as it is. */
+static inline int32_t bpi_axis_of(const bp_tensor *x, int32_t axis)
+{
+    const int32_t at = bpi_axis(axis, bp_shape_of(x).ndim);
+    return at < 0 ? axis : at;
+}
+
 static inline bpi_grad_call *bpi_inside(bp_grad_call *c)
 {
     return (bpi_grad_call *)c;

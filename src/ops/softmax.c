@@ -64,8 +64,9 @@ const bp_op bpi_op_log_softmax = {
 /* Where neighbours along the axis are neighbours in memory, it becomes the last. */
 static bp_tensor *along(const bp_op *op, bp_tensor *x, int32_t axis)
 {
-    bpi_softmax_params p = {axis};
     const int32_t last = bp_shape_of(x).ndim - 1;
+    axis = bpi_axis_of(x, axis);
+    bpi_softmax_params p = {axis};
     if (axis < 0 || axis >= last || bpi_view_of(x)->stride[axis] != 1)
         return bpi_apply1(op, x, &p);
     p.axis = last;

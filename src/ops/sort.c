@@ -47,6 +47,7 @@ static bp_tensor *sorted(const bp_op *op, bp_tensor *x, int32_t axis, bpi_sort_p
 {
     const int32_t last = bp_shape_of(x).ndim - 1;
     bp_tensor *out[BP_MAX_IO] = {NULL};
+    axis = bpi_axis_of(x, axis);
     p.no_axis = axis < 0 || axis > last;
     const bool swap = axis != last && !p.no_axis;
     if (index)
@@ -61,6 +62,7 @@ static bp_tensor *sorted(const bp_op *op, bp_tensor *x, int32_t axis, bpi_sort_p
 bp_tensor *bp_sort(bp_tensor *x, int32_t axis, int32_t descending, bp_tensor **index)
 {
     const bp_shape shape = bp_shape_of(x);
+    axis = bpi_axis_of(x, axis);
     const int64_t n = axis >= 0 && axis < shape.ndim ? shape.dim[axis] : 0;
     return sorted(&bpi_op_sort, x, axis, (bpi_sort_params){n, descending != 0, 0}, index);
 }
