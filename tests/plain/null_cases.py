@@ -31,7 +31,7 @@ RECIPES = {
     "const int32_t *": "w->i", "int32_t *": "w->i", "int64_t *": "&w->n", "double *": "&w->d",
     "const int64_t *": "&w->n",
     "bp_shape": "BP_SHAPE(2, 3)", "bp_dtype": "BP_F32", "bp_init": "BP_INIT_ONE",
-    "bp_precision": "BP_PRECISION_F32", "bp_normalize": "BP_NORMALIZE_NONE", "bp_status": "BP_OK", "int32_t": "1", "int64_t": "1",
+    "bp_precision": "BP_PRECISION_F32", "bp_reduction": "BP_MEAN", "bp_normalize": "BP_NORMALIZE_NONE", "bp_status": "BP_OK", "int32_t": "1", "int64_t": "1",
     "uint32_t": "0", "uint64_t": "0", "size_t": "4", "double": "0.5",
     "bp_optimizer_option": "BP_OPT_LR", "bp_train_option": "BP_TRAIN_LR",
     "bp_stats_of.struct_bytes": "sizeof w->stats",

@@ -28,6 +28,8 @@
 #define SHARES(c) TOL(14, (c) < 1000 ? 16 : 1, "|x - max| up to 16 rounds, 2 ulp exp; terms cancel")
 #define NORM_SUM(n) TOL(8, 2 * (n), "n rows of |dy z| up to 4 are summed")
 #define NORM TOL(8, 16, "half of the variance's roundings, 5 more; terms cancel")
+#define PAIR(lo, hi) REAL(AS_IS, lo, hi, 31, 7), REAL(AS_IS, lo, hi, 31, 7)
+#define LOSS(n) TOL(12, 8 + (n) / 16, "up to 4 functions of 2 to 4 ulp; n terms are added in f64")
 
 #include "family_rows.h"
 
