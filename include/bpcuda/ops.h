@@ -17,5 +17,6 @@
 #include "norm.h"
 #include "loss.h"
 #include "random.h"
+#include "recurrent.h"
 
 #endif

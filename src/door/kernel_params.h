@@ -156,6 +156,11 @@ typedef struct bpi_along_params {
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
  *
+ * lstm_gates       forward: gates of x and of h [N, 4 H], c [N, H] -> h', c'. backward: dh', dc',
+ *                  one may be absent, gates, c -> dgates of both, dc.
+ * gru_gates        forward: gates of x and of h [N, 3 H], h [N, H] -> h'. backward: dh', gates, h ->
+ *                  dgates of x, dgates of h, dh.
+ *
  * step_begin       forward: g [n] or absent -> state, suspect; notes the first element of g that is
  *                  NaN, infinite or beyond most_gradient; then, if `decides`, counts the step or
  *                  refuses it (fault.h), and sets suspect to 0. If `noted`, all of g comes from

@@ -302,6 +302,12 @@ bool spread(graph *g, graph_value *v)
     return v->in[1] >= 0;
 }
 
+bool matrices_alike(graph *g, graph_value *v)
+{
+    return two_alike(g, v) && g->value[v->in[0]].shape.ndim == 2 && within(g, v, 0, -4, 4) &&
+           within(g, v, 1, -4, 4);
+}
+
 /* Another shape of as many elements: flat, or with its sizes moved on, or with a 1 more. */
 bool reshaped(graph *g, graph_value *v)
 {

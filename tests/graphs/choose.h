@@ -36,6 +36,7 @@ bool rows_normalized(graph *g, graph_value *v);
 bool rows_to(graph *g, graph_value *v);
 bool labelled(graph *g, graph_value *v);
 bool spread(graph *g, graph_value *v);
+bool matrices_alike(graph *g, graph_value *v);
 bool reshaped(graph *g, graph_value *v);
 bool expanded(graph *g, graph_value *v);
 bool permuted(graph *g, graph_value *v);

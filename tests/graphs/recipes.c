@@ -47,6 +47,53 @@ static bp_tensor *batch_norm(const graph_value *v, bp_tensor *const *in)
     return bp_batch_norm(in[0], in[1], in[2], v->x, &mean, &variance);
 }
 
+/* A cell of x = in[0], h = c = in[1] and weights made of both. */
+typedef struct cell {
+    bp_tensor *x, *h, *w, *b;
+} cell;
+
+static cell cell_of(bp_tensor *const *in, int64_t gates)
+{
+    bp_tensor *w = bp_tanh(bp_matmul(bp_transpose(in[0], 0, 1), in[1]));
+    w = bp_tile(w, BP_SHAPE(gates, 1));
+    return (cell){in[0], in[1], w, bp_sum_axes(w, BP_AXIS(1), 0)};
+}
+
+static bp_tensor *lstm(bp_tensor *const *in)
+{
+    cell k = cell_of(in, 4);
+    bp_tensor *y[2];
+    y[0] = bp_lstm_cell(k.x, k.h, k.h, k.w, k.w, k.b, k.b, &y[1]);
+    return bp_concat(y, 2, 0);
+}
+
+static bp_tensor *gru(bp_tensor *const *in)
+{
+    cell k = cell_of(in, 3);
+    return bp_gru_cell(k.x, k.h, k.w, k.w, k.b, k.b);
+}
+
+static bp_tensor *lstm_by_hand(const graph_value *v, bp_tensor *const *in)
+{
+    (void)v;
+    cell k = cell_of(in, 1); /* all gates have the same weights */
+    bp_tensor *gate = bp_add(bp_linear(k.x, k.w, k.b), bp_linear(k.h, k.w, k.b)), *y[2];
+    bp_tensor *s = bp_sigmoid(gate);
+    y[1] = bp_mul(s, bp_add(k.h, bp_tanh(gate)));
+    y[0] = bp_mul(s, bp_tanh(y[1]));
+    return bp_concat(y, 2, 0);
+}
+
+static bp_tensor *gru_by_hand(const graph_value *v, bp_tensor *const *in)
+{
+    (void)v;
+    cell k = cell_of(in, 1);
+    bp_tensor *x = bp_linear(k.x, k.w, k.b), *u = bp_linear(k.h, k.w, k.b);
+    bp_tensor *s = bp_sigmoid(bp_add(x, u));
+    bp_tensor *m = bp_tanh(bp_add(x, bp_mul(s, u)));
+    return bp_add(m, bp_mul(s, bp_sub(k.h, m)));
+}
+
 /* What an op of the lists takes: values it is tested with, or such as it is defined for. */
 #define FIRST_TWO(lo, hi, ...) lo, hi
 #define ALL_FOUR(lo, hi, lo_b, hi_b, ...) lo, hi, lo_b, hi_b

@@ -83,6 +83,12 @@ def taken(x, axis, index):
     return y.reshape(x.shape[:axis] + index.shape + x.shape[axis + 1:])
 
 
+def cell(x, h, gates):
+    """The arguments of a cell whose weights are made of x and h."""
+    w = torch.tanh(x.T @ h).tile((gates, 1))
+    return w, w, w.sum(1), w.sum(1)
+
+
 OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "add": lambda o, x, y: x + y,
     "own": lambda o, x, y: x * y,
@@ -130,6 +136,8 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "nll_loss": lambda o, x, i: nll(x, i),
     "nll_spread": lambda o, s, i: spread(s, i, o.a),
     "cross_entropy": lambda o, x, i: F.cross_entropy(x, i),
+    "lstm": lambda o, x, h: torch.cat(torch.lstm_cell(x, (h, h), *cell(x, h, 4))),
+    "gru": lambda o, x, h: torch.gru_cell(x, h, *cell(x, h, 3)),
     "transpose": lambda o, x: x.transpose(o.a, o.b),
     "reshape": lambda o, x: x.reshape(o.shape),
     "permute": lambda o, x: x.permute(o.to),

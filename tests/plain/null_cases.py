@@ -41,7 +41,7 @@ RECIPES = {
 }
 FUNCTIONS = {"bp_step_fn", "bp_block_fn", "bp_function", "bp_text_fn"}  # pointers whose type does not say so
 CLOSING = {"bp_close", "bp_free"}
-IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h",
+IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}
 IN_SCOPE_TOO = {"bp_model_logits", "bp_op_apply"}
 

@@ -101,6 +101,77 @@ static bp_tensor *normalized(bp_dtype real, bp_tensor *const *in)
     return bp_mul(bp_add(rows, bp_scale(in[2], -1)), in[3]);
 }
 
+/* The weights of a cell are one tensor [k H, I + H + 2]: w_ih, w_hh, b_ih, b_hh. */
+static bp_tensor *columns(bp_tensor *w, int64_t begin, int64_t end)
+{
+    return bp_slice(w, 1, begin, end, 1);
+}
+
+static bp_tensor *column(bp_tensor *w, int64_t at)
+{
+    return bp_squeeze(columns(w, at, at + 1), BP_AXIS(1));
+}
+
+typedef struct cell_weights {
+    bp_tensor *w_ih, *w_hh, *b_ih, *b_hh;
+} cell_weights;
+
+static cell_weights weights_of(bp_tensor *x, bp_tensor *h, bp_tensor *w)
+{
+    int64_t i = bp_shape_of(x).dim[1], n = i + bp_shape_of(h).dim[1];
+    return (cell_weights){columns(w, 0, i), columns(w, i, n), column(w, n), column(w, n + 1)};
+}
+
+/* h', and the new state in *c_next or behind h'. */
+static bp_tensor *lstm_cell(bp_tensor *const *in, bp_tensor **c_next)
+{
+    bp_tensor *c = NULL;
+    cell_weights w = weights_of(in[0], in[1], in[3]);
+    bp_tensor *y = bp_lstm_cell(in[0], in[1], in[2], w.w_ih, w.w_hh, w.b_ih, w.b_hh, &c);
+    if (c_next)
+        *c_next = c;
+    return y;
+}
+
+static int build_lstm(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)c, (void)real;
+    bp_tensor *both[2];
+    both[0] = lstm_cell(in, &both[1]);
+    out[0] = bp_concat(both, 2, 1);
+    return out[0] != NULL;
+}
+
+static bp_tensor *gru_cell(bp_tensor *const *in)
+{
+    cell_weights w = weights_of(in[0], in[1], in[2]);
+    return bp_gru_cell(in[0], in[1], w.w_ih, w.w_hh, w.b_ih, w.b_hh);
+}
+
+static bp_tensor *lstm_by_hand(bp_tensor *const *in, bool both)
+{
+    cell_weights w = weights_of(in[0], in[1], in[3]);
+    bp_tensor *all = bp_add(product((bp_tensor *[]){in[0], w.w_ih, w.b_ih}),
+                            product((bp_tensor *[]){in[1], w.w_hh, w.b_hh})), *gate[4], *y[2];
+    if (!bp_split(all, 1, 4, NULL, gate))
+        return NULL;
+    y[1] = bp_add(bp_mul(bp_sigmoid(gate[1]), in[2]),
+                  bp_mul(bp_sigmoid(gate[0]), bp_tanh(gate[2])));
+    y[0] = bp_mul(bp_sigmoid(gate[3]), bp_tanh(y[1]));
+    return both ? bp_concat(y, 2, 1) : y[0];
+}
+
+static bp_tensor *gru_by_hand(bp_tensor *const *in)
+{
+    cell_weights w = weights_of(in[0], in[1], in[2]);
+    bp_tensor *x[3], *u[3];
+    if (!bp_split(product((bp_tensor *[]){in[0], w.w_ih, w.b_ih}), 1, 3, NULL, x) ||
+        !bp_split(product((bp_tensor *[]){in[1], w.w_hh, w.b_hh}), 1, 3, NULL, u))
+        return NULL;
+    bp_tensor *m = bp_tanh(bp_add(x[2], bp_mul(bp_sigmoid(bp_add(x[0], u[0])), u[2])));
+    return bp_add(m, bp_mul(bp_sigmoid(bp_add(x[1], u[1])), bp_sub(in[1], m)));
+}
+
 static int build_stack_composed(const op_case *c, bp_dtype real, bp_tensor *const *in,
                                 bp_tensor **out)
 {

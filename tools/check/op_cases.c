@@ -30,6 +30,7 @@
 #define NORM TOL(8, 16, "half of the variance's roundings, 5 more; terms cancel")
 #define PAIR(lo, hi) REAL(AS_IS, lo, hi, 31, 7), REAL(AS_IS, lo, hi, 31, 7)
 #define LOSS(n) TOL(12, 8 + (n) / 16, "up to 4 functions of 2 to 4 ulp; n terms are added in f64")
+#define CELL(k) TOL(16, 8 + 4 * (k), "gates of k terms up to 2 and 4, functions of 4 ulp; terms cancel")
 
 #include "family_rows.h"
 
@@ -42,6 +43,7 @@ static const op_case table[] = {
 #include "cases/norm.inc"
 #include "cases/loss.inc"
 #include "cases/random.inc"
+#include "cases/recurrent.inc"
 };
 const op_case *op_cases = table;
 int op_cases_n = sizeof table / sizeof *table;
