@@ -10,6 +10,7 @@
  * src/ops/recurrent.c. */
 #include "cpu/elementwise.h"
 #include "cpu/reduce.h"
+#include "cpu/normal.h"
 #include "door/cells.h"
 
 enum { OPERANDS = 7 };

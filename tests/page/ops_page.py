@@ -133,6 +133,8 @@ def of_builder(name, op, text, source, known):
     if first in known:
         return text, [first]
     body = text or re.search(rf"\bbuild_{name}\(.*?\n}}\n", source, re.S).group(0)
+    helper = re.search(rf"\n[^\n]*\b{name.split('_')[0]}_cell\(.*?\n}}\n", source, re.S)
+    body += helper.group(0) if helper and "_cell(" in body else ""
     inside = [f for f in known if re.search(rf"\b{f}\(", body)]
     return body, [f for f in inside if f[3:].startswith((op, name))] or inside
 
