@@ -151,7 +151,7 @@ const char *bpi_view_low(const bp_view *v)
     for (int i = 0; i < v->shape.ndim; i++)
         if (v->stride[i] < 0 && v->shape.dim[i] > 0)
             low += (v->shape.dim[i] - 1) * v->stride[i];
-    return (const char *)v->data + low * (int64_t)bp_dtype_bytes(v->dtype);
+    return v->data ? (const char *)v->data + low * (int64_t)bp_dtype_bytes(v->dtype) : NULL;
 }
 
 /* Axes that lie behind each other are one stretch of memory, which new axes share out among them;
