@@ -31,10 +31,12 @@ bp_view bpi_slice_view(const bp_view *v, const bpi_slice *s)
     bp_view seen = *v;
     int64_t *stride = &seen.stride[s->axis];
     seen.shape.dim[s->axis] = s->count;
-    if (bp_shape_count(seen.shape) == 0)
+    if (bp_shape_count(seen.shape) == 0) { /* as packed as any, so that nobody steps in it */
+        bpi_view_packed(&seen, v->dtype, seen.shape);
         seen.data = NULL;
-    else
-        seen.data = (char *)v->data + s->begin * *stride * (int64_t)bp_dtype_bytes(v->dtype);
+        return seen;
+    }
+    seen.data = (char *)v->data + s->begin * *stride * (int64_t)bp_dtype_bytes(v->dtype);
     *stride = s->count > 1 ? *stride * s->step : llabs(*stride);
     return seen;
 }
