@@ -13,10 +13,10 @@ typedef struct job {
 static void block_fn(void *arg, int64_t block)
 {
     const job *w = arg;
-    const int64_t first = block * BPI_GRAIN;
+    const int64_t first = block * BPI_GRAIN, n = at_most(w->n - first, BPI_GRAIN);
     const real *x = w->x + first, rate = w->rate;
     real *y = w->y + first;
-    BPI_EACH(at_most(w->n - first, BPI_GRAIN), y[i] += rate * (x[i] - y[i]))
+    BPI_EACH(n, y[i] += rate * (x[i] - y[i]))
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
