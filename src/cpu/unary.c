@@ -28,8 +28,8 @@
     RUN(op##_slope, v,                                                                       \
         const real p = p_value, q = q_value, dy = u[i], saved = v[i]; real dx;                \
         (void)p, (void)q, (void)dy, (void)saved; slope;  out[i] = dx)                        \
-    BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN_EXP, 1, K(params))                   \
-    BPI_ELEMENTWISE(op##_backward, op##_slope, BPI_GRAIN_EXP, 2, K(params))                  \
+    BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN / 2, 1, K(params))                   \
+    BPI_ELEMENTWISE(op##_backward, op##_slope, BPI_GRAIN / 2, 2, K(params))                  \
     BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY},      \
                                [BPI_BACKWARD] = {.fn = op##_backward, .layout = BPI_ANY}}};
 #include "door/unary.def"

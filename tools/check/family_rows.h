@@ -20,7 +20,7 @@
      .flags = ZERO_IF(relative, absolute)},                                                       \
     {ROW(name, name, "empty"), IN(REAL(AS_IS, lo, hi, 0, 3)), TOL(relative, absolute, why),       \
      .x = p, .y = q, .flags = CASE_ZERO},                                                         \
-    {ROW(name, name, "several threads"), IN(REAL(AS_IS, lo, hi, 20011)),                          \
+    {ROW(name, name, "several threads"), IN(REAL(AS_IS, lo, hi, 40009)),                          \
      TOL(relative, absolute, why), .x = p, .y = q,                                                \
      .flags = CASE_BIG | ZERO_IF(relative, absolute)},                                            \
     {ROW(name, name, "far out"), IN(REAL(AS_IS, far_lo, far_hi, 1023)), TOL(relative, 0, why),    \
