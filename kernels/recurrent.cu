@@ -106,10 +106,8 @@ template <template <typename> class F, typename T>
 static bp_status cell(bp_exec *ex, const bp_view *in, const bp_view *out, const void *)
 {
     Cell<T> w = {};
-    for (int k = 0; k < F<T>::IN + F<T>::OUT; k++) {
-        const bp_view *v = k < F<T>::IN ? &in[k] : &out[k - F<T>::IN];
-        w.at[k] = v->data ? rows_of<T>(v, 1) : Rows<T>{}; /* an absent one has no shape */
-    }
+    for (int k = 0; k < F<T>::IN + F<T>::OUT; k++)
+        w.at[k] = rows_of<T>(k < F<T>::IN ? &in[k] : &out[k - F<T>::IN], 1);
     w.rows = w.at[F<T>::STATE].n;
     w.size = w.at[F<T>::STATE].size;
     return BPI_LAUNCH(ex, parts(w.rows * w.size, CELL_THREADS), CELL_THREADS, 0,

@@ -106,18 +106,11 @@ bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel 
             else
                 st = ctx->pending != BP_OK ? ctx->pending : BP_ERR_NOMEM;
         }
-        if (t)
-            view[i] = *bpi_view_of(t);
-        else
-            view[i].data = NULL;
+        view[i] = t ? *bpi_view_of(t) : (bp_view){0};
     }
     bp_view *out_view = view + n_in;
-    for (int i = 0; i < n_out; i++) {
-        if (out[i])
-            out_view[i] = *bpi_view_of(out[i]);
-        else
-            out_view[i].data = NULL;
-    }
+    for (int i = 0; i < n_out; i++)
+        out_view[i] = out[i] ? *bpi_view_of(out[i]) : (bp_view){0};
     if (st == BP_OK && kernel->workspace_bytes &&
         (st = bpi_reserve(ctx, kernel->workspace_bytes(view, params))) != BP_OK)
         bpi_device_failed(ctx, st, bpi_kernel_name(ctx, number));

@@ -7,7 +7,7 @@
 #include "core/op.h"
 
 /* Runs kernel `slot` of built-in op `id`: copies inputs whose layout it cannot read, records. NULL
- * operands are absent views. */
+ * operands are absent: views of zeros. */
 bp_status bpi_dispatch(bp_context *ctx, bpi_op_id id, int slot, bp_tensor *const *in, int n_in,
                        bp_tensor *const *out, int n_out, const void *params, size_t params_bytes);
 bp_status bpi_dispatch_kernel(bp_context *ctx, int32_t number, const bpi_kernel *kernel,

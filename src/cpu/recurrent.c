@@ -64,10 +64,8 @@ BLOCK(gru_slopes, 3,
     {                                                                                 \
         (void)params;                                                                 \
         job w;                                                                        \
-        for (int k = 0; k < n_in + n_out; k++) {                                      \
-            const bp_view *v = k < n_in ? &in[k] : &out[k - n_in];                    \
-            w.at[k] = v->data ? bpi_rows_of(v, 1) : (bpi_rows){0}; /* no shape */     \
-        }                                                                             \
+        for (int k = 0; k < n_in + n_out; k++)                                        \
+            w.at[k] = bpi_rows_of(k < n_in ? &in[k] : &out[k - n_in], 1);             \
         bp_parallel_for(ex, bpi_rows_cut(&w.at[state], BPI_GRAIN_EXP / 4), rows, &w); \
         return BP_OK;                                                                 \
     }

@@ -3,7 +3,7 @@
  * Views: `in -> out`, with the shapes of the headers of ops (include/bpcuda). "real" is the compute type of the
  * table. Every element of an output is written; sizes may be 0. Layout of inputs: the table
  * entry's (backend.h); outputs have a last stride of 1 and, if of rank 2, any row pitch, unless
- * said otherwise. A view with data NULL is absent. */
+ * said otherwise. A view of zeros is absent. */
 #ifndef BPI_KERNEL_PARAMS_H
 #define BPI_KERNEL_PARAMS_H
 

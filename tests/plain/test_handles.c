@@ -1,10 +1,10 @@
-/* Handles: a stale one is told for ever, and however many have been made and freed, scopes ended and
- * predictions made, no more memory is held. */
+/* Handles: a stale one is told for ever, and however many have been made and freed, scopes ended
+ * and predictions made, no more memory is held. NULL for one is nothing to a kernel. */
 #include <bpcuda/bpcuda.h>
 #include <string.h>
 
 #include "check.h"
-#include "core/handle.h"
+#include "core/dispatch.h"
 #include "readers.h"
 
 enum { MANY = 1000000 };
@@ -166,6 +166,36 @@ static void memory(void)
     bp_free(x);
 }
 
+/* --- operands that are absent ---------------------------------------------------------------- */
+
+static __attribute__((noinline)) void use_the_stack(void)
+{
+    volatile char used[1 << 14];
+    for (size_t i = 0; i < sizeof used; i++)
+        used[i] = 0x55;
+}
+
+static bool nothing;
+
+static bp_status look(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
+{
+    static const bp_view none;
+    (void)ex, (void)params;
+    nothing = !memcmp(&in[0], &none, sizeof none) && !memcmp(&out[1], &none, sizeof none);
+    return BP_OK;
+}
+
+static void absent(void)
+{
+    const bpi_kernel kernel = {.fn = look};
+    bp_tensor *t = bp_tensor_create(ctx, BP_F32, BP_SHAPE(2, 3));
+    bp_tensor *in[] = {NULL, t}, *out[] = {t, NULL};
+    use_the_stack();
+    bp_status st = bpi_dispatch_kernel(ctx, 0, &kernel, in, 2, out, 2, NULL, 0);
+    check(st == BP_OK && nothing, "a kernel sees zeros where an operand is absent");
+    bp_free(t);
+}
+
 int main(void)
 {
     guard g = {0};
@@ -175,6 +205,7 @@ int main(void)
     last_generation();
     of_other_objects();
     memory();
+    absent();
     bp_close(ctx);
     check(g.live == 0 && !g.broken, "and closing gives all back");
     return check_end();
