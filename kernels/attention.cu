@@ -319,6 +319,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     w.y = static_cast<T *>(out[0].data);
     w.log_sum = static_cast<T *>(out[1].data);
     const int64_t strips = parts(w.n_q, Tile<T>::SIZE);
+    if (w.d + w.e == 0) /* nothing to write */
+        return BP_OK;
     return BPI_LAUNCH(ex, heads_of(in) * strips, Tile<T>::THREADS, 0, (attention_forward<T>), w,
                       strips);
 }
@@ -335,6 +337,8 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     const int64_t heads = heads_of(in), of_q = parts(w.n_q, Tile<T>::SIZE);
     const int64_t of_k = parts(w.n_k, Tile<T>::SIZE);
     bp_status st = BP_OK;
+    if (w.d + w.e == 0)
+        return BP_OK;
     if (w.dq)
         st = BPI_LAUNCH(ex, heads * of_q, Tile<T>::THREADS, 0, (attention_backward_queries<T>), w,
                         of_q);

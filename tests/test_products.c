@@ -120,6 +120,19 @@ CLAIM(attention_holds_no_weights)
     bp_free(q);
 }
 
+/* 2^42 scores, of vectors of no numbers. */
+CLAIM(attention_looks_at_no_keys_where_there_is_nothing_to_write)
+{
+    bp_tensor *q = bp_tensor_create(ctx, BP_F32, BP_SHAPE(1 << 21, 0)), *dx;
+    begin();
+    bp_tensor *x = bp_require_grad(q), *y = bp_attention(x, x, x, 0, 1);
+    cr_assert_eq(bp_shape_of(y).dim[0], 1 << 21);
+    OK(bp_grad(ctx, y, q, &x, 1, 0, &dx));
+    OK(bp_sync(ctx));
+    end();
+    bp_free(q);
+}
+
 /* y was made by a wrong call: NULL, and the text says why. */
 static void told(bp_status status, const char *text, bp_tensor *y)
 {

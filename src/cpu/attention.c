@@ -354,7 +354,7 @@ static void run(bp_exec *ex, job *w, int64_t per_head,
 {
     w->part = part;
     w->per_head = per_head;
-    if (w->heads * per_head == 0)
+    if (w->heads * per_head == 0 || w->d + w->e == 0) /* nothing to write */
         return;
     double each = (double)w->n_q * (double)w->n_k * (double)(w->d + w->e) / (double)per_head;
     w->per_block = at_least((int64_t)(BLOCK_WORK / (each + 1)), 1);
