@@ -86,7 +86,8 @@ typedef struct bp_op_def {
     bp_status (*gradient)(bp_grad_call *);
 
     /* The op in public calls, which must follow from inputs and params alone: fills out. It is
-     * what runs, and is recorded, where the device has no kernel. NULL: none. */
+     * what runs, and is recorded, where the device has no kernel. One tensor may be several outs,
+     * or an input: each is a value of its own, whose gradient is its own. NULL: none. */
     bp_status (*compose)(bp_context *ctx, bp_tensor *const *in, const void *params,
                          bp_tensor **out);
     bp_kernel_fn forward_cuda; /* on a GPU. NULL: none */

@@ -137,8 +137,31 @@ bp_status bpi_check_given(bp_context *ctx, const bp_op *op, const char *given, i
                     bp_dtype_name(dtype), bpi_shape_str(shape).s);
 }
 
-/* The host's composition. What it hands out may be anything: the op's outputs are handles of their
- * own, so that freeing one frees nothing else. */
+static bool one_value(bp_context *ctx, bp_tensor *a, bp_tensor *b)
+{
+    return a == b || (bpi_asks_grad(ctx, a) && bpi_node_of(ctx, a) == bpi_node_of(ctx, b) &&
+                      bpi_at(a)->place.out == bpi_at(b)->place.out);
+}
+
+/* Output i of a composition: a handle of its own, so that freeing it frees nothing else; and where
+ * it is an input or another output too, a value of its own, with a gradient of its own. */
+static bp_tensor *handed_out(bp_context *ctx, const bp_op *op, bp_tensor *const *in,
+                             bp_tensor *const *made, int i)
+{
+    bool seen = false;
+    for (int k = 0; k < op->def.n_in; k++)
+        seen |= one_value(ctx, made[i], in[k]);
+    for (int k = 0; k < op->def.n_out; k++)
+        seen |= k != i && one_value(ctx, made[i], made[k]);
+    if (seen)
+        return bpi_same(ctx, made[i]);
+    bp_tensor *out = bpi_clone(made[i]);
+    if (out)
+        bpi_give_to_scope(out);
+    return out;
+}
+
+/* The host's composition, which may hand out anything. */
 static bp_status call_compose(bp_context *ctx, const bp_op *op, bp_tensor *const *in,
                               const void *params, const bp_view *want, bp_tensor **out)
 {
@@ -156,11 +179,9 @@ static bp_status call_compose(bp_context *ctx, const bp_op *op, bp_tensor *const
         BPI_TRY(bpi_check_given(ctx, op, "its composition's out", i, made[i], v->dtype,
                                 &v->shape));
     }
-    for (int i = 0; i < op->def.n_out; i++) {
-        if (!(out[i] = bpi_clone(made[i])))
+    for (int i = 0; i < op->def.n_out; i++)
+        if (!(out[i] = handed_out(ctx, op, in, made, i)))
             return BP_ERR_NOMEM;
-        bpi_give_to_scope(out[i]);
-    }
     return BP_OK;
 }
 

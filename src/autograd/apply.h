@@ -32,6 +32,8 @@ bpi_node *bpi_node_of(bp_context *ctx, bp_tensor *t);
 bool bpi_asks_grad(bp_context *ctx, bp_tensor *t);
 /* The same values in fresh packed memory, of the scope; recorded like an op. */
 bp_tensor *bpi_fresh_copy(bp_context *ctx, bp_tensor *t);
+/* t, as a value of its own in the graph: a view, of the scope. */
+bp_tensor *bpi_same(bp_context *ctx, bp_tensor *t);
 /* Zeros in fresh packed memory, of the scope; real. A plan can record them. */
 bp_tensor *bpi_zeros(bp_context *ctx, bp_dtype dtype, bp_shape shape);
 bp_status bpi_record(bp_context *ctx, const bp_op *op, bp_tensor *const *in, bp_tensor *const *out,

@@ -58,7 +58,7 @@ static bp_status backward(bp_context *ctx, bp_tensor *loss, uint32_t flags)
     if (!seed)
         return ctx->pending;
     bpi_walk w = {.to_store = true, .flags = flags};
-    bp_status st = bpi_walk_back(ctx, &w, &bpi_at(loss)->place, seed);
+    bp_status st = bpi_walk_back(ctx, &w, &bpi_at(loss)->place, &seed, 1);
     bpi_kill(seed);
     ctx->storing = 0;
     if (st != BP_OK)
@@ -158,7 +158,8 @@ static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *c
     bool no_grad = ctx->no_grad;
     ctx->no_grad = !(flags & BP_CREATE_GRAPH); /* for copies of what was found */
     const bpi_place *last = &bpi_at(y)->place;
-    bp_status st = n > 0 && w.first <= last->node ? bpi_walk_back(ctx, &w, last, dy) : BP_OK;
+    bp_status st = n > 0 && w.first <= last->node ? bpi_walk_back(ctx, &w, last, &dy, 1)
+                                                  : BP_OK;
     for (int i = 0; i < n && st == BP_OK; i++)
         st = made_fresh(ctx, x[i], &dx[i]);
     ctx->no_grad = no_grad;

@@ -111,6 +111,17 @@ bp_tensor *bpi_fresh_copy(bp_context *ctx, bp_tensor *t)
     return recorded && bpi_record(ctx, &same, &t, &y, NULL, NULL) != BP_OK ? NULL : y;
 }
 
+bp_tensor *bpi_same(bp_context *ctx, bp_tensor *t)
+{
+    bp_tensor *y = bpi_handle(ctx, bpi_at(t)->storage, bpi_view_of(t), BPI_OWNER_SCOPE);
+    bool recorded = !ctx->no_grad && bpi_asks_grad(ctx, t);
+    if (y && recorded && bpi_record(ctx, &same, &t, &y, NULL, NULL) != BP_OK) {
+        bpi_kill(y);
+        return NULL;
+    }
+    return y;
+}
+
 /* In a rule whose result will be differentiated, what asks for a gradient keeps its history, and is
  * yet a value of its own. */
 static bool asks(bp_context *ctx, bp_tensor *t, bp_tensor *y)

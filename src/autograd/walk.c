@@ -14,8 +14,8 @@
 #include "core/tensor.h"
 #include "core/view.h"
 
-/* Marks what lies between the targets and `last`; true if `last` itself does. */
-static bool mark(bp_context *ctx, bpi_walk *w, int32_t last)
+/* Marks what lies between the targets and `last`. */
+static void mark(bp_context *ctx, bpi_walk *w, int32_t last)
 {
     for (int i = 0; i < w->n_targets; i++)
         if (w->place[i].serial)
@@ -34,7 +34,6 @@ static bool mark(bp_context *ctx, bpi_walk *w, int32_t last)
         if (node->leads)
             node->needed = w->id;
     }
-    return bpi_node_at(ctx, last)->needed == w->id;
 }
 
 bpi_node *bpi_sole_producer(bpi_grad_call *g, int i)
@@ -182,21 +181,29 @@ static bp_status collect(bp_context *ctx, bpi_walk *w, int32_t n)
     return st;
 }
 
-bp_status bpi_walk_back(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tensor *dy)
+bp_status bpi_walk_back(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tensor *const *dy,
+                        int n_y)
 {
     bp_status st = BP_OK;
-    int32_t last = y->node;
+    int32_t last = -1;
+    bool needed = false;
+    for (int i = 0; i < n_y; i++)
+        last = y[i].node > last ? y[i].node : last;
     w->id = ++ctx->serial;
     if (w->to_store)
         ctx->storing = w->id;
-    if (!mark(ctx, w, last))
-        return BP_OK; /* y depends on nothing wanted */
+    mark(ctx, w, last);
+    for (int i = 0; i < n_y; i++)
+        needed |= bpi_node_at(ctx, y[i].node)->needed == w->id;
+    if (!needed)
+        return BP_OK; /* they depend on nothing wanted */
     for (int32_t n = w->first; n <= last; n++) {
         bpi_node *node = bpi_node_at(ctx, n);
         node->handed = false;
         memset(node->pending, 0, sizeof node->pending);
     }
-    st = bpi_deliver(ctx, w, y, dy);
+    for (int i = 0; i < n_y && st == BP_OK; i++)
+        st = bpi_deliver(ctx, w, &y[i], dy[i]);
     for (int32_t n = last; n >= w->first; n--) {
         bpi_node *node = bpi_node_at(ctx, n);
         bool arrived = false;
@@ -229,6 +236,9 @@ bp_status bpi_compose_gradient(bpi_grad_call *g)
             w.place[i] = bpi_at(in[i])->place;
     }
     const bp_op *op = g->node->op;
+    bp_tensor *dy[BP_MAX_IO];
+    bpi_place from[BP_MAX_IO];
+    int n = 0;
     bp_status st = bpi_compose(ctx, op, in, g->call.params, NULL, y);
     for (int k = 0; k < g->call.n_out && st == BP_OK; k++) { /* y and the op have equal outputs */
         if (!g->call.dout[k] || !y[k])
@@ -238,9 +248,13 @@ bp_status bpi_compose_gradient(bpi_grad_call *g)
         if (op->id < 0)
             st = bpi_check_given(ctx, op, "its composition's out", k, y[k], want->dtype,
                                  &want->shape);
-        if (st == BP_OK && bpi_place_valid(ctx, place) && place->node >= w.first)
-            st = bpi_walk_back(ctx, &w, place, g->call.dout[k]);
+        if (bpi_place_valid(ctx, place) && place->node >= w.first) {
+            from[n] = *place;
+            dy[n++] = g->call.dout[k];
+        }
     }
+    if (st == BP_OK && n > 0)
+        st = bpi_walk_back(ctx, &w, from, dy, n);
     for (int i = 0; i < g->call.n_in; i++)
         if (g->call.dx[i])
             bpi_give_to_scope(g->call.dx[i]);

@@ -38,8 +38,9 @@ bp_tensor *bpi_grad_waiting(bpi_grad_call *g, int i);
 bp_status bpi_deliver(bp_context *ctx, bpi_walk *w, const bpi_place *p, bp_tensor *dx);
 /* *slot += dx, where *slot is NULL or a clone of the walk's own. */
 bp_status bpi_add_gradient(bp_context *ctx, const bpi_walk *w, bp_tensor **slot, bp_tensor *dx);
-/* From y's place down to w->first, with dy pending there. */
-bp_status bpi_walk_back(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tensor *dy);
+/* From the places of n values, y, down to w->first, with dy pending there. */
+bp_status bpi_walk_back(bp_context *ctx, bpi_walk *w, const bpi_place *y, bp_tensor *const *dy,
+                        int n);
 /* The node of input i, if its gradient may be handed over before its activation. */
 bpi_node *bpi_sole_producer(bpi_grad_call *g, int i);
 /* The rule of an op that has only a composition. */

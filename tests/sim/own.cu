@@ -1,5 +1,5 @@
 /* What a program that has an op of its own compiles beside it: its kernels, and launches that get a
- * stream. y = e^(-a x^2), and dx = -2 a x y dy. tests/test_own_ops.c calls them; part of the
+ * stream. y = e^(-a x^2), and dx = -2 a x y dy. tests/own_gaussian.h calls them; part of the
  * simulated plug-in, because it is the simulation that launches. */
 #include "device.cuh"
 
