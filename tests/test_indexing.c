@@ -24,8 +24,8 @@ CLAIM(what_does_not_fit_is_named_with_what_is_wanted)
        bp_permute(m, BP_SHAPE(0)));
     NO(SHAPE, "permute: [-3,0] of x [2,3]: each of its axes is wanted once",
        bp_permute(m, BP_SHAPE(-3, 0)));
-    NO(SHAPE, "unsqueeze: a new axis 3 of [2,3]: at most 8 axes", bp_unsqueeze(m, 3));
-    NO(SHAPE, "unsqueeze: a new axis 0 of [1,1,1,1,1,1,1,2]: at most 8 axes",
+    NO(SHAPE, "unsqueeze: a new axis 3 of [2,3]: -3 to 2 is wanted", bp_unsqueeze(m, 3));
+    NO(SHAPE, "unsqueeze: a new axis of [1,1,1,1,1,1,1,2]: at most 8 axes",
        bp_unsqueeze(deep, 0));
     NO(SHAPE, "squeeze: axes 0x1 of [2,3]: axes of size 1 are wanted", bp_squeeze(m, BP_AXIS(0)));
     NO(SHAPE, "slice: x [2,3] has no such axis", bp_slice(m, 2, 0, 1, 1));
@@ -47,7 +47,7 @@ CLAIM(what_does_not_fit_is_named_with_what_is_wanted)
        bp_concat((bp_tensor *[]){m, m, f}, 3, 0));
     NO(SHAPE, "stack: input 0 [2,3] and input 1 [4] do not fit",
        bp_stack((bp_tensor *[]){m, v}, 2, 0));
-    NO(SHAPE, "stack: a new axis 4 of [2,3]: at most 8 axes", bp_stack(&m, 1, 4));
+    NO(SHAPE, "stack: a new axis 4 of [2,3]: -3 to 2 is wanted", bp_stack(&m, 1, 4));
     NO(SHAPE, "pad: axis 0 of []", bp_pad(s, 0, 1, 1, 0));
     NO(ARG, "pad: -1 before and 0 after 2: 0 or more are wanted, and a size that can be",
        bp_pad(m, 0, -1, 0, 0));
@@ -69,8 +69,15 @@ CLAIM(what_does_not_fit_is_named_with_what_is_wanted)
     NO(DTYPE, "full: 0.5 is no i32", bp_full(ctx, BP_I32, BP_SHAPE(2), 0.5));
     NO(DTYPE, "full_like: nan is no u8", bp_full_like(bytes, NAN));
     NO(DTYPE, "arange: 256 is no u8", bp_arange(ctx, BP_U8, 0, 64, 5));
-    NO(DTYPE, "arange: 0.5 is no i32", bp_arange(ctx, BP_I32, 0, 0.5, 3));
-    NO(SHAPE, "eye: -1 rows; 0 or more are wanted", bp_eye(ctx, BP_F32, -1));
+    NO(DTYPE, "arange: u8 with a step of 0.5: a whole number is wanted",
+       bp_arange(ctx, BP_U8, 0, 0.5, 3));
+    NO(DTYPE, "arange: nan is no i32", bp_arange(ctx, BP_I32, NAN, 1, 1));
+    NO(DTYPE, "arange: unknown dtype 9", bp_arange(ctx, 9, 0, 1, 0));
+    NO(SHAPE, "eye: -1 rows: 0 or more are wanted, and a size that can be",
+       bp_eye(ctx, BP_F32, -1));
+    NO(SHAPE, "eye: 8589934592 rows: 0 or more are wanted, and a size that can be",
+       bp_eye(ctx, BP_U8, (int64_t)1 << 33));
+    NO(DTYPE, "eye: unknown dtype 9", bp_eye(ctx, 9, 2));
     NO(DTYPE, "tril: x is u8, not f32 or f64", bp_tril(bytes, 0));
     NO(SHAPE, "triu: x [4] has no matrices", bp_triu(v, 0));
     NO(DTYPE, "take: the index is f64, not i32", bp_take(m, 0, v));
@@ -86,7 +93,10 @@ CLAIM(what_does_not_fit_is_named_with_what_is_wanted)
        bp_pick(m, bp_full(ctx, BP_I32, BP_SHAPE(4), 0)));
     NO(DTYPE, "pick: the index is f64, not i32", bp_pick(m, v));
     NO(DTYPE, "one_hot: index i32 to u8: i32 and a real dtype are wanted", bp_one_hot(i, 3, BP_U8));
-    NO(ARG, "one_hot: -1 classes", bp_one_hot(i, -1, BP_F32));
+    NO(SHAPE, "one_hot: index [2] of -1 classes: 0 or more are wanted, and a size that can be",
+       bp_one_hot(i, -1, BP_F32));
+    NO(SHAPE, "one_hot: index [2] of 9223372036854775807 classes: 0 or more are wanted, and a size "
+              "that can be", bp_one_hot(i, INT64_MAX, BP_F32));
 }
 
 CLAIM(a_list_is_looked_at_one_by_one)
@@ -165,7 +175,10 @@ CLAIM(sizes_0_and_1_are_sizes)
     cr_assert_eq(at(bp_pad_reflect(one, 0, 0, 0), 0), 4);
     cr_assert_eq(at(bp_pad_edge(one, -1, 2, 3), 5), 4);
     cr_assert_eq(bp_shape_of(bp_eye(ctx, BP_F32, 0)).dim[1], 0);
-    cr_assert_eq(bp_shape_of(bp_arange(ctx, BP_U8, 3, 1000, 0)).dim[0], 0);
+    cr_assert_eq(bp_shape_of(bp_arange(ctx, BP_U8, -3, 0.5, 0)).dim[0], 0);
+    cr_assert_eq(at(bp_arange(ctx, BP_U8, 5, 0.5, 1), 0), 5);
+    cr_assert_eq(bp_shape_of(bp_repeat(none, 0, INT64_MAX)).dim[0], 0);
+    cr_assert_eq(bp_shape_of(bp_tile(none, BP_SHAPE(INT64_MAX, 2))).dim[1], 6);
     cr_assert_eq(at(bp_squeeze(one, 1), 0), 4);
     cr_assert_eq(at(bp_permute(bp_squeeze(one, 1), BP_SCALAR), 0), 4);
     cr_assert_eq(bp_shape_of(bp_take_along(none, 0, index)).dim[1], 3);
@@ -182,6 +195,13 @@ CLAIM(numbers_are_made_as_their_dtype_has_them)
     bp_tensor *u = bp_arange(ctx, BP_U8, 255, -85, 4);
     cr_assert(at(i, 0) == INT32_MAX && at(i, 2) == INT32_MAX - 2 && at(u, 3) == 0);
     cr_assert_eq(at(bp_full_like(i, INT32_MIN), 1), INT32_MIN);
+    for (bp_dtype of = BP_F32; of <= BP_I32; of++)
+        for (int n = 0; n < 4; n++) {
+            bp_tensor *eye = bp_eye(ctx, of, n);
+            cr_assert(eye && bp_dtype_of(eye) == of && bp_shape_of(eye).dim[1] == n);
+            for (int k = 0; k < n * n; k++)
+                cr_assert_eq(at(eye, k), k % (n + 1) == 0);
+        }
     cr_assert(isnan(at(bp_full(ctx, BP_F32, BP_SCALAR, NAN), 0)));
     bp_tensor *x = TENSOR(BP_SHAPE(2, 2), NAN, NAN, 1, INFINITY), *y = bp_tril(x, -1);
     cr_assert(at(y, 0) == 0 && at(y, 1) == 0 && at(y, 2) == 1 && at(y, 3) == 0);
@@ -200,5 +220,23 @@ CLAIM(an_index_that_steps_along_the_axis_is_read_where_it_lies)
     OK(bp_read_f64(bp_take_along(x, 0, bp_slice(wide, 1, 0, 1, 1)), v, 4));
     for (int i = 0; i < 4; i++)
         cr_assert_eq(v[i], 40 - 10 * i);
+    end();
+}
+
+CLAIM(what_is_tiled_or_repeated_once_is_a_copy_too)
+{
+    static const double copies[] = {1, 1, 3, 3, 4};
+    bp_tensor *x = TENSOR(BP_SHAPE(1, 3), 1, 2, 3), *dx;
+    begin();
+    bp_tensor *a = bp_require_grad(x);
+    bp_tensor *y[] = {bp_tile(a, BP_SHAPE(1, 1)), bp_repeat(a, 1, 1), bp_tile(a, BP_SHAPE(3, 1)),
+                      bp_repeat(a, 0, 3), bp_tile(bp_slice(a, 1, 0, 1, 1), BP_SHAPE(2, 2))};
+    for (int i = 0; i < 5; i++) {
+        bp_tensor *one = bp_full_like(y[i], 1);
+        OK(bp_grad(ctx, y[i], one, &a, 1, BP_KEEP_GRAPH, &dx));
+        cr_assert_eq(at(dx, 0), copies[i], "%d", i);
+        OK(bp_add_into(y[i], one));
+        cr_assert(at(y[i], 0) == 2 && at(x, 0) == 1, "%d", i);
+    }
     end();
 }

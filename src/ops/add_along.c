@@ -1,5 +1,5 @@
 /* y[index] += x along an axis, one index an element of x, in their order; dx = take_along(dy,
- * index). one_hot and eye are made of it. Kernel: src/cpu/add_along.c. */
+ * index). one_hot is made of it. Kernel: src/cpu/add_along.c. */
 #include "ops/along.h"
 #include "ops/slice.h"
 
@@ -43,29 +43,23 @@ bp_tensor *bp_one_hot(bp_tensor *index, int64_t classes, bp_dtype dtype)
     bp_context *ctx = BPI_BEGIN("one_hot", &index, 1);
     if (!ctx)
         return NULL;
-    bp_shape shape = bpi_view_of(index)->shape;
+    bp_shape shape = bpi_view_of(index)->shape, whole;
     int32_t axis = -1;
     bp_tensor *y = NULL;
     if (bpi_view_of(index)->dtype != BP_I32 || !bpi_is_real(dtype))
         bpi_fail(ctx, BP_ERR_DTYPE, "one_hot: index %s to %s: i32 and a real dtype are wanted",
                  bp_dtype_name(bpi_view_of(index)->dtype), bp_dtype_name(dtype));
-    else if (classes < 0)
-        bpi_fail(ctx, BP_ERR_ARG, "one_hot: %lld classes", (long long)classes);
-    else if (bpi_insert_axis(ctx, "one_hot", &shape, &axis) == BP_OK)
-        y = bp_add_along(bp_full(ctx, dtype, shape, 1), -1, bp_reshape(index, shape), classes);
-    bpi_leave(ctx);
-    return y;
-}
-
-bp_tensor *bp_eye(bp_context *ctx, bp_dtype dtype, int64_t n)
-{
-    if (!bpi_begin_in(ctx, "eye"))
-        return NULL;
-    bp_tensor *y = NULL;
-    if (n < 0 || n > INT32_MAX)
-        bpi_fail(ctx, BP_ERR_SHAPE, "eye: %lld rows; 0 or more are wanted", (long long)n);
-    else
-        y = bp_one_hot(bp_arange(ctx, BP_I32, 0, 1, n), n, dtype);
+    else if (bpi_insert_axis(ctx, "one_hot", &shape, &axis) == BP_OK) {
+        whole = shape;
+        whole.dim[axis] = classes;
+        if (!bpi_shape_valid(&whole))
+            bpi_fail(ctx, BP_ERR_SHAPE, "one_hot: index %s of %lld classes: 0 or more are wanted, "
+                     "and a size that can be", bpi_shape_str(&bpi_view_of(index)->shape).s,
+                     (long long)classes);
+        else
+            y = bp_add_along(bp_full(ctx, dtype, shape, 1), axis, bp_reshape(index, shape),
+                             classes);
+    }
     bpi_leave(ctx);
     return y;
 }

@@ -25,9 +25,23 @@ bp_status bpi_holds(bp_context *ctx, const char *who, bp_dtype dtype, double val
     return bpi_fail(ctx, BP_ERR_DTYPE, "%s: %.17g is no %s", who, value, bp_dtype_name(dtype));
 }
 
-/* `last` is the number at the end. */
+/* Whether the dtype has begin + step i for all i < count. */
+static bool holds_all(bp_context *ctx, const char *who, bp_dtype dtype, double begin, double step,
+                      int64_t count)
+{
+    const double last = begin + step * (double)(count - 1);
+    if (count > 0 && bpi_holds(ctx, who, dtype, begin) != BP_OK)
+        return false;
+    if (count > 1 && !bpi_is_real(dtype) && step != floor(step)) {
+        bpi_fail(ctx, BP_ERR_DTYPE, "%s: %s with a step of %.17g: a whole number is wanted", who,
+                 bp_dtype_name(dtype), step);
+        return false;
+    }
+    return bpi_holds(ctx, who, dtype, count > 1 ? last : 0) == BP_OK;
+}
+
 static bp_tensor *made(const char *who, bp_context *ctx, bp_dtype dtype, const bp_shape *shape,
-                       double begin, double step, double last)
+                       double begin, double step)
 {
     if (!bpi_begin_in(ctx, who))
         return NULL;
@@ -35,9 +49,7 @@ static bp_tensor *made(const char *who, bp_context *ctx, bp_dtype dtype, const b
     if (!bpi_shape_valid(shape))
         bpi_fail(ctx, BP_ERR_SHAPE, "%s: bad shape %s with %d sizes", who, bpi_shape_str(shape).s,
                  (int)shape->ndim);
-    else if (bpi_holds(ctx, who, dtype, begin) == BP_OK &&
-             bpi_holds(ctx, who, dtype, bp_shape_count(*shape) ? last : begin) == BP_OK &&
-             (bpi_is_real(dtype) || bpi_holds(ctx, who, BP_I32, step) == BP_OK))
+    else if (holds_all(ctx, who, dtype, begin, step, bp_shape_count(*shape)))
         y = bpi_fresh_packed(ctx, dtype, *shape, BPI_OWNER_SCOPE);
     if (y && arange(ctx, y, begin, step) != BP_OK) {
         bpi_kill(y);
@@ -49,7 +61,7 @@ static bp_tensor *made(const char *who, bp_context *ctx, bp_dtype dtype, const b
 
 bp_tensor *bp_full(bp_context *ctx, bp_dtype dtype, bp_shape shape, double value)
 {
-    return made("full", ctx, dtype, &shape, value, 0, value);
+    return made("full", ctx, dtype, &shape, value, 0);
 }
 
 bp_tensor *bp_full_like(bp_tensor *x, double value)
@@ -58,13 +70,31 @@ bp_tensor *bp_full_like(bp_tensor *x, double value)
     if (!ctx)
         return NULL;
     const bp_view *v = bpi_view_of(x);
-    bp_tensor *y = made("full_like", ctx, v->dtype, &v->shape, value, 0, value);
+    bp_tensor *y = made("full_like", ctx, v->dtype, &v->shape, value, 0);
     bpi_leave(ctx);
     return y;
 }
 
 bp_tensor *bp_arange(bp_context *ctx, bp_dtype dtype, double begin, double step, int64_t count)
 {
-    return made("arange", ctx, dtype, &BP_SHAPE(count), begin, step,
-                begin + step * (double)(count - 1));
+    return made("arange", ctx, dtype, &BP_SHAPE(count), begin, count > 1 ? step : 0);
+}
+
+/* Ones in the first column of [n, n + 1]: in rows of n, each is one place further than the last. */
+bp_tensor *bp_eye(bp_context *ctx, bp_dtype dtype, int64_t n)
+{
+    if (!bpi_begin_in(ctx, "eye"))
+        return NULL;
+    const bp_shape wide = BP_SHAPE(n, n + (n < INT64_MAX));
+    bp_tensor *y = NULL;
+    if (n < 0 || !bpi_shape_valid(&wide))
+        bpi_fail(ctx, BP_ERR_SHAPE, "eye: %lld rows: 0 or more are wanted, and a size that can be",
+                 (long long)n);
+    else if (bpi_holds(ctx, "eye", dtype, 1) == BP_OK) {
+        y = bp_pad(bp_full(ctx, dtype, BP_SHAPE(n, 1), 1), 1, 0, n, 0);
+        y = bp_slice(bp_reshape(y, BP_SHAPE(n * (n + 1))), 0, 0, n * n, 1);
+        y = bp_reshape(y, BP_SHAPE(n, n));
+    }
+    bpi_leave(ctx);
+    return y;
 }

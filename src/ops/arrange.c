@@ -34,10 +34,13 @@ bp_tensor *bp_permute(bp_tensor *x, bp_shape order)
 
 bp_status bpi_insert_axis(bp_context *ctx, const char *who, bp_shape *shape, int32_t *axis)
 {
-    int32_t at = bpi_axis(*axis, shape->ndim + 1);
-    if (at < 0 || shape->ndim == BP_MAX_DIMS)
-        return bpi_fail(ctx, BP_ERR_SHAPE, "%s: a new axis %d of %s: at most %d axes", who, *axis,
+    int32_t n = shape->ndim, at = bpi_axis(*axis, n + 1);
+    if (n == BP_MAX_DIMS)
+        return bpi_fail(ctx, BP_ERR_SHAPE, "%s: a new axis of %s: at most %d axes", who,
                         bpi_shape_str(shape).s, BP_MAX_DIMS);
+    if (at < 0)
+        return bpi_fail(ctx, BP_ERR_SHAPE, "%s: a new axis %d of %s: %d to %d is wanted", who,
+                        *axis, bpi_shape_str(shape).s, -n - 1, n);
     for (int i = shape->ndim++; i > at; i--)
         shape->dim[i] = shape->dim[i - 1];
     shape->dim[at] = 1;
@@ -84,7 +87,7 @@ bp_tensor *bp_squeeze(bp_tensor *x, uint32_t axes)
 
 /* --- repeated -------------------------------------------------------------------------------- */
 
-/* An axis several times, whole or each element; one copy. Its shape was looked at. */
+/* An axis several times, whole or each element: perhaps a view. Its shape was looked at. */
 static bp_tensor *repeated(bp_tensor *x, int32_t axis, int64_t times, bool whole)
 {
     bp_shape shape = bp_shape_of(x);
@@ -96,7 +99,15 @@ static bp_tensor *repeated(bp_tensor *x, int32_t axis, int64_t times, bool whole
     bp_shape often = once;
     often.dim[whole ? 1 : 2] = times;
     shape.dim[axis] *= times;
+    if (size == 0) /* of any number of times, which no view in between may have */
+        return x;
     return bp_reshape(bp_expand(bp_reshape(x, once), often), shape);
+}
+
+/* y in memory of its own, where it still looks at x. */
+static bp_tensor *apart(bp_tensor *y, bp_tensor *x)
+{
+    return y && bpi_at(y)->storage == bpi_at(x)->storage ? bp_cast(y, bp_dtype_of(y)) : y;
 }
 
 /* Whether x can be so large. */
@@ -120,12 +131,11 @@ bp_tensor *bp_tile(bp_tensor *x, bp_shape times)
     bp_context *ctx = BPI_BEGIN("tile", &x, 1);
     if (!ctx)
         return NULL;
-    bp_tensor *y = NULL;
-    if (grows(ctx, "tile", x, &times) == BP_OK)
-        y = bp_reshape(x, bpi_view_of(x)->shape);
+    bp_tensor *y = grows(ctx, "tile", x, &times) == BP_OK ? x : NULL;
     for (int i = 0; i < times.ndim && y; i++)
         if (times.dim[i] != 1)
             y = repeated(y, i, times.dim[i], true);
+    y = apart(y, x);
     bpi_leave(ctx);
     return y;
 }
@@ -144,7 +154,7 @@ bp_tensor *bp_repeat(bp_tensor *x, int32_t axis, int64_t times)
     else {
         each.dim[at] = times;
         if (grows(ctx, "repeat", x, &each) == BP_OK)
-            y = repeated(x, at, times, false);
+            y = apart(repeated(x, at, times, false), x);
     }
     bpi_leave(ctx);
     return y;
