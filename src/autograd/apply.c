@@ -11,6 +11,7 @@
 #include "core/tensor.h"
 #include "core/view.h"
 
+/* What is told where there is nothing that leads to a context. */
 static const char *const no_input[] = {
 #define BPI_OP(name) #name ": input 0 is NULL",
 #define BPI_VIEW(name) #name ": input 0 is NULL",
@@ -248,8 +249,8 @@ bp_tensor *bpi_apply(const bp_op *op, bp_tensor *const *in, const void *params, 
     for (int i = 0; out && i < op->def.n_out; i++)
         out[i] = NULL;
     bool own = op->id < 0;
-    bp_context *ctx = bpi_begin(own ? op->ctx : NULL, op->def.name, own ? "" : no_input[op->id], in,
-                                op->def.n_in);
+    const char *none = own ? "" : op->none ? op->none : no_input[op->id];
+    bp_context *ctx = bpi_begin(own ? op->ctx : NULL, op->def.name, none, in, op->def.n_in);
     if (!ctx)
         return NULL;
     bool done = run(ctx, op, in, params, made);

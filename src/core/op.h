@@ -17,7 +17,7 @@ struct bp_op {
     bp_op_def def;
     int32_t id; /* bpi_op_id, or -1 and below for a registered op */
     uint32_t flags;
-    int32_t n_hidden; /* trailing outputs that the public call does not hand out */
+    const char *none; /* of an op named otherwise than its id: "std: input 0 is NULL" */
     /* A fused op as primitives: where the device has no kernel, and for second derivatives. */
     bp_status (*compose)(bp_context *ctx, bp_tensor *const *in, const void *params,
                          bp_tensor **out);

@@ -105,6 +105,7 @@ const bp_op bpi_op_attention_masked = {
             .params_bytes = sizeof(bpi_attention_params), .saves_in = 15, .saves_out = 1,
             .infer = infer, .gradient = gradient},
     .id = BPI_OP_attention,
+    .none = "attention_masked: input 0 is NULL",
     .compose = compose,
 };
 

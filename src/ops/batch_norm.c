@@ -105,44 +105,24 @@ bp_tensor *bp_batch_norm(bp_tensor *x, bp_tensor *gain, bp_tensor *bias, double 
     return y;
 }
 
-static bp_tensor *with_given(bp_context *ctx, bp_tensor *const *in, double eps)
-{
-    static const char *const name[] = {"x", "gain", "bias", "mean", "variance"};
-    bp_view view[5];
-    char why[160];
-    for (int i = 0; i < 5; i++) {
-        if (bpi_usable(ctx, in[i], "batch_norm_with", name[i]) != BP_OK)
-            return NULL;
-        view[i] = *bpi_view_of(in[i]);
-    }
-    bp_status st = check(view, 5, eps, why);
-    if (st != BP_OK) {
-        bpi_fail(ctx, st, "batch_norm_with: %s", why);
-        return NULL;
-    }
-    bp_tensor *factor = bp_div(in[1], bp_sqrt(bp_shift(in[4], eps)));
-    return bp_add(bp_mul(bp_sub(in[0], in[3]), factor), in[2]);
-}
-
 bp_tensor *bp_batch_norm_with(bp_tensor *x, bp_tensor *gain, bp_tensor *bias, bp_tensor *mean,
                               bp_tensor *variance, double eps)
 {
     bp_tensor *in[] = {x, gain, bias, mean, variance}, *y = NULL;
-    bp_context *ctx = NULL;
-    int null = -1;
-    for (int i = 4; i >= 0; i--)
-        if (in[i])
-            ctx = bpi_at(in[i])->ctx;
-        else
-            null = i;
+    bp_view view[5];
+    char why[160];
+    bp_context *ctx = BPI_BEGIN("batch_norm_with", in, 5);
     if (!ctx)
-        return bp_layer_norm(NULL, NULL, NULL, eps); /* which says so */
-    if (bpi_enter(ctx) != BP_OK)
         return NULL;
-    if (null >= 0)
-        bpi_fail(ctx, BP_ERR_ARG, "batch_norm_with: input %d is NULL", null);
-    else if (ctx->pending == BP_OK)
-        y = with_given(ctx, in, eps);
+    for (int i = 0; i < 5; i++)
+        view[i] = *bpi_view_of(in[i]);
+    bp_status st = check(view, 5, eps, why);
+    if (st != BP_OK) {
+        bpi_fail(ctx, st, "batch_norm_with: %s", why);
+    } else {
+        bp_tensor *factor = bp_div(gain, bp_sqrt(bp_shift(variance, eps)));
+        y = bp_add(bp_mul(bp_sub(x, mean), factor), bias);
+    }
     bpi_leave(ctx);
     return y;
 }

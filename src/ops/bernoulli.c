@@ -3,9 +3,10 @@
 #include "ops/rule.h"
 
 const bp_op bpi_op_bernoulli = {
-    .def = {.name = "bernoulli", .n_in = 1, .n_out = 1, .params_bytes = sizeof(bpi_draw_params),
+    .def = {.name = "bernoulli_of", .n_in = 1, .n_out = 1, .params_bytes = sizeof(bpi_draw_params),
             .infer = bpi_infer_like},
     .id = BPI_OP_bernoulli,
+    .none = "bernoulli_of: input 0 is NULL",
     .flags = BPI_OP_DRAWS,
 };
 

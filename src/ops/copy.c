@@ -26,6 +26,7 @@ const bp_op bpi_op_copy = {
     .def = {.name = "cast", .n_in = 1, .n_out = 1, .params_bytes = sizeof(cast_params),
             .infer = infer, .gradient = gradient},
     .id = BPI_OP_copy,
+    .none = "cast: input 0 is NULL",
 };
 
 bp_tensor *bp_cast(bp_tensor *x, bp_dtype dtype)

@@ -74,6 +74,7 @@ static bp_status gradient(bp_grad_call *c)
                 .params_bytes = sizeof(bpi_layer_norm_params), .saves_in = saved, .infer = infer, \
                 .gradient = gradient},                                                            \
         .id = BPI_OP_layer_norm,                                                                  \
+        .none = #op_name ": input 0 is NULL",                                                     \
         .compose = compose,                                                                       \
     }
 NORM(standardize, 1, 1);

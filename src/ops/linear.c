@@ -129,6 +129,7 @@ const bp_op bpi_op_linear_relu = {
             .params_bytes = sizeof(bpi_linear_params), .saves_in = 3, .saves_out = 1,
             .infer = infer, .gradient = gradient},
     .id = BPI_OP_linear,
+    .none = "linear_relu: input 0 is NULL",
     .flags = BPI_OP_DRAWS,
     .compose = compose,
 };

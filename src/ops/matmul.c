@@ -99,34 +99,45 @@ bp_tensor *bp_matmul(bp_tensor *a, bp_tensor *b)
     return bp_reshape(y, s);
 }
 
-/* Whether a and b are vectors, of one length if `alike`; if not, the error is told. A NULL or stale
- * handle is left to the op. */
-static bool vectors(const char *who, bp_tensor *a, bp_tensor *b, bool alike)
+/* Begins a product of two vectors, real, of one dtype, and of one length if `alike`. */
+static bp_context *begin(const char *who, const char *none, bp_tensor *a, bp_tensor *b, bool alike)
 {
-    bp_shape sa = bp_shape_of(a), sb = bp_shape_of(b);
-    if (!bpi_is_live(a) || !bpi_is_live(b) ||
-        (is_vector(a) && is_vector(b) && (!alike || sa.dim[0] == sb.dim[0])))
-        return true;
-    bp_context *ctx = bp_context_of(a);
-    if (bpi_enter(ctx) == BP_OK) {
+    bp_context *ctx = bpi_begin(NULL, who, none, (bp_tensor *[]){a, b}, 2);
+    if (!ctx)
+        return NULL;
+    const bp_view *va = bpi_view_of(a), *vb = bpi_view_of(b);
+    if (va->dtype != vb->dtype || !bpi_is_real(va->dtype))
+        bpi_fail(ctx, BP_ERR_DTYPE, "%s: a is %s and b is %s: equal and real dtypes are wanted",
+                 who, bp_dtype_name(va->dtype), bp_dtype_name(vb->dtype));
+    else if (!is_vector(a) || !is_vector(b) ||
+             (alike && !bpi_same_shape(&va->shape, &vb->shape)))
         bpi_fail(ctx, BP_ERR_SHAPE, "%s: a %s and b %s: two vectors%s are wanted", who,
-                 bpi_shape_str(&sa).s, bpi_shape_str(&sb).s, alike ? " of one length" : "");
-        bpi_leave(ctx);
-    }
-    return false;
+                 bpi_shape_str(&va->shape).s, bpi_shape_str(&vb->shape).s,
+                 alike ? " of one length" : "");
+    else
+        return ctx;
+    bpi_leave(ctx);
+    return NULL;
 }
+#define BEGIN(name, alike) begin(name, name ": input 0 is NULL", a, b, alike)
 
 bp_tensor *bp_dot(bp_tensor *a, bp_tensor *b)
 {
-    return vectors("dot", a, b, true) ? bp_sum(bp_mul(a, b)) : NULL;
+    bp_context *ctx = BEGIN("dot", true);
+    if (!ctx)
+        return NULL;
+    bp_tensor *y = bp_sum(bp_mul(a, b));
+    bpi_leave(ctx);
+    return y;
 }
 
 bp_tensor *bp_outer(bp_tensor *a, bp_tensor *b)
 {
-    if (!a || !b)
-        return bp_matmul(a, b);
-    if (!vectors("outer", a, b, false))
+    bp_context *ctx = BEGIN("outer", false);
+    if (!ctx)
         return NULL;
-    return bp_matmul(bp_reshape(a, BP_SHAPE(bp_shape_of(a).dim[0], 1)),
-                     bp_reshape(b, BP_SHAPE(1, bp_shape_of(b).dim[0])));
+    bp_tensor *y = bp_matmul(bp_reshape(a, BP_SHAPE(bp_shape_of(a).dim[0], 1)),
+                             bp_reshape(b, BP_SHAPE(1, bp_shape_of(b).dim[0])));
+    bpi_leave(ctx);
+    return y;
 }

@@ -168,14 +168,42 @@ static bp_tensor *dy_of(bp_grad_call *c, uint32_t axes)
     BPI_RULE(name, saves, name##_gradient)
 #include "door/reduce.def"
 
+/* --- what is made of them -------------------------------------------------------------------- */
+
+/* Begins one: x has the axes, and fits as a reduction that needs `some` has it. */
+static bp_context *begin(const char *who, const char *none, bp_tensor *x, uint32_t axes, bool some,
+                         bool ints)
+{
+    bp_context *ctx = bpi_begin(NULL, who, none, &x, 1);
+    if (!ctx)
+        return NULL;
+    const reduce_params p = {axes, 0, some};
+    bp_view seen = *bpi_view_of(x), out;
+    if (ints && !bpi_is_real(seen.dtype))
+        seen.dtype = BP_F64;
+    char why[160];
+    bp_status st = infer(&seen, &out, &p, why);
+    if (st == BP_OK)
+        return ctx;
+    bpi_fail(ctx, st, "%s: %s", who, why);
+    bpi_leave(ctx);
+    return NULL;
+}
+#define BEGIN(name, some, ints) begin(name, name ": input 0 is NULL", x, axes, some, ints)
+
 bp_tensor *bp_mean_axes(bp_tensor *x, uint32_t axes, int32_t keep)
 {
-    const bp_shape shape = bp_shape_of(x);
+    bp_context *ctx = BEGIN("mean", false, true);
+    if (!ctx)
+        return NULL;
+    const bp_shape shape = bpi_view_of(x)->shape;
     double n = 1;
     for (int i = 0; i < shape.ndim; i++)
         n *= axes >> i & 1 ? (double)shape.dim[i] : 1;
     bp_tensor *sum = bp_sum_axes(bpi_real(x), axes, keep);
-    return bp_div(sum, bp_full_like(sum, n)); /* not times 1 / n: the mean of ones is 1 */
+    bp_tensor *y = bp_div(sum, bp_full_like(sum, n)); /* not times 1 / n: the mean of ones is 1 */
+    bpi_leave(ctx);
+    return y;
 }
 
 bp_tensor *bp_mean(bp_tensor *x)
@@ -185,7 +213,12 @@ bp_tensor *bp_mean(bp_tensor *x)
 
 bp_tensor *bp_norm_max_axes(bp_tensor *x, uint32_t axes, int32_t keep)
 {
-    return bp_max_axes(bp_abs(x), axes, keep);
+    bp_context *ctx = BEGIN("norm_max", true, false);
+    if (!ctx)
+        return NULL;
+    bp_tensor *y = bp_max_axes(bp_abs(x), axes, keep);
+    bpi_leave(ctx);
+    return y;
 }
 
 bp_tensor *bp_norm_max(bp_tensor *x)

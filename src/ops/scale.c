@@ -7,15 +7,16 @@ static bp_status gradient(bp_grad_call *c)
     return BP_OK;
 }
 
-const bp_op bpi_op_scale = {
-    .def = {.name = "scale", .n_in = 1, .n_out = 1, .params_bytes = sizeof(bpi_scale_params),
-            .infer = bpi_infer_like, .gradient = gradient},
-    .id = BPI_OP_scale,
-};
+#define RULE(op_name) \
+    {.def = {.name = op_name, .n_in = 1, .n_out = 1, .params_bytes = sizeof(bpi_scale_params), \
+             .infer = bpi_infer_like, .gradient = gradient},                                   \
+     .id = BPI_OP_scale, .none = op_name ": input 0 is NULL"}
+const bp_op bpi_op_scale = RULE("scale");
+static const bp_op neg = RULE("neg");
 
 bp_tensor *bp_neg(bp_tensor *x)
 {
-    return bp_scale(x, -1);
+    return bpi_apply1(&neg, x, &(bpi_scale_params){-1});
 }
 
 bp_tensor *bp_scale(bp_tensor *x, double factor)

@@ -38,7 +38,7 @@ static bp_status gradient(bp_grad_call *c)
 #define RULE(op_name) \
     {.def = {.name = op_name, .n_in = 1, .n_out = 3, .params_bytes = sizeof(bpi_sort_params), \
              .saves_out = 4, .infer = infer, .gradient = gradient},                           \
-     .id = BPI_OP_sort}
+     .id = BPI_OP_sort, .none = op_name ": input 0 is NULL"}
 const bp_op bpi_op_sort = RULE("sort");
 static const bp_op top_k = RULE("top_k");
 

@@ -39,7 +39,7 @@ static bp_status gradient(bp_grad_call *c)
 #define RULE(op_name) \
     {.def = {.name = op_name, .n_in = 1, .n_out = 2, .params_bytes = sizeof(bpi_variance_params), \
              .saves_in = 1, .saves_out = 3, .infer = infer, .gradient = gradient},                \
-     .id = BPI_OP_variance}
+     .id = BPI_OP_variance, .none = op_name ": input 0 is NULL"}
 const bp_op bpi_op_variance = RULE("variance");
 static const bp_op standard_deviation = RULE("std");
 

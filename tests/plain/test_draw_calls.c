@@ -103,9 +103,9 @@ static void test_errors(void)
     refused(bp_bernoulli(ctx, BP_F32, BP_SHAPE(3), NAN), BP_ERR_ARG, "is not in [0, 1]");
     refused(bp_permutation(ctx, -1), BP_ERR_ARG, "permutation: -1 numbers, not 0 to 2147483647");
     refused(bp_permutation(ctx, INT64_C(1) << 31), BP_ERR_ARG, "permutation: 2147483648 numbers");
-    refused(bp_bernoulli_of(bp_permutation(ctx, 3)), BP_ERR_DTYPE, "bernoulli: x is i32");
+    refused(bp_bernoulli_of(bp_permutation(ctx, 3)), BP_ERR_DTYPE, "bernoulli_of: x is i32");
     refused(bp_bernoulli_of(bp_require_grad(bp_uniform(ctx, BP_F32, BP_SHAPE(3), 0, 1))),
-            BP_ERR_UNSUPPORTED, "bernoulli has no gradient");
+            BP_ERR_UNSUPPORTED, "bernoulli_of has no gradient");
 }
 
 static void test_edges(void)
