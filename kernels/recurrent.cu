@@ -44,15 +44,38 @@ __device__ static inline T or_zero(const Cell<T> &w, int k, const CellPlace &p)
     return w.at[k].data ? *of(w, k, p) : (T)0;
 }
 
+/* The functions of gates. */
+template <typename T> struct LstmGates {
+    T open[3], shut[3], g, t, next; /* i, f, o; tanh of g and of c', and c' */
+    __device__ LstmGates(const Cell<T> &w, int k, const CellPlace &p, T c)
+    {
+        gate_of(both(w, k, p, 0), &open[0], &shut[0]);
+        gate_of(both(w, k, p, 1), &open[1], &shut[1]);
+        gate_of(both(w, k, p, 3), &open[2], &shut[2]);
+        g = tanh_of(both(w, k, p, 2));
+        next = open[1] * c + open[0] * g;
+        t = tanh_of(next);
+    }
+};
+
+template <typename T> struct GruGates {
+    T open[2], shut[2], m, nh; /* r, z; tanh of what is new, and n of h */
+    __device__ GruGates(const Cell<T> &w, int k, const CellPlace &p)
+    {
+        gate_of(both(w, k, p, 0), &open[0], &shut[0]);
+        gate_of(both(w, k, p, 1), &open[1], &shut[1]);
+        nh = *of(w, k + 1, p, 2);
+        m = tanh_of(*of(w, k, p, 2) + open[0] * nh);
+    }
+};
+
 template <typename T> struct LstmForward {
     enum { IN = 3, OUT = 2, STATE = 2 };
     __device__ static void at(const Cell<T> &w, const CellPlace &p)
     {
-        T c, h;
-        lstm_of(both(w, 0, p, 0), both(w, 0, p, 1), both(w, 0, p, 2), both(w, 0, p, 3),
-                *of(w, 2, p), &c, &h);
-        *of(w, 3, p) = h;
-        *of(w, 4, p) = c;
+        const LstmGates<T> s(w, 0, p, *of(w, 2, p));
+        *of(w, 3, p) = s.open[2] * s.t;
+        *of(w, 4, p) = s.next;
     }
 };
 
@@ -60,9 +83,10 @@ template <typename T> struct LstmBackward {
     enum { IN = 5, OUT = 2, STATE = 4 };
     __device__ static void at(const Cell<T> &w, const CellPlace &p)
     {
+        const T c = *of(w, 4, p);
+        const LstmGates<T> s(w, 2, p, c);
         T d[5];
-        lstm_slope_of(both(w, 2, p, 0), both(w, 2, p, 1), both(w, 2, p, 2), both(w, 2, p, 3),
-                      *of(w, 4, p), or_zero(w, 0, p), or_zero(w, 1, p), d);
+        lstm_slope_of(s.open, s.shut, s.g, s.t, c, or_zero(w, 0, p), or_zero(w, 1, p), d);
         for (int gate = 0; gate < 4; gate++)
             *of(w, 5, p, gate) = d[gate];
         *of(w, 6, p) = d[4];
@@ -73,8 +97,8 @@ template <typename T> struct GruForward {
     enum { IN = 3, OUT = 1, STATE = 2 };
     __device__ static void at(const Cell<T> &w, const CellPlace &p)
     {
-        *of(w, 3, p) = gru_of(both(w, 0, p, 0), both(w, 0, p, 1), *of(w, 0, p, 2), *of(w, 1, p, 2),
-                              *of(w, 2, p));
+        const GruGates<T> s(w, 0, p);
+        *of(w, 3, p) = s.shut[1] * s.m + s.open[1] * *of(w, 2, p);
     }
 };
 
@@ -82,9 +106,9 @@ template <typename T> struct GruBackward {
     enum { IN = 4, OUT = 3, STATE = 3 };
     __device__ static void at(const Cell<T> &w, const CellPlace &p)
     {
+        const GruGates<T> s(w, 1, p);
         T d[5];
-        gru_slope_of(both(w, 1, p, 0), both(w, 1, p, 1), *of(w, 1, p, 2), *of(w, 2, p, 2),
-                     *of(w, 3, p), *of(w, 0, p), d);
+        gru_slope_of(s.open, s.shut, s.m, s.nh, *of(w, 3, p), *of(w, 0, p), d);
         for (int gate = 0; gate < 3; gate++) {
             *of(w, 4, p, gate) = d[gate];
             *of(w, 5, p, gate) = d[gate == 2 ? 3 : gate];

@@ -9,49 +9,37 @@
 namespace bpi {
 #endif
 
-/* sigmoid(x) sigmoid(-x), which does not cancel. */
-BPI_FORMULA real sigmoid_slope_of(real x)
+/* How far a gate is open, sigmoid(x), and shut, 1 - sigmoid(x), each with all its digits. */
+BPI_FORMULA void gate_of(real x, real *open, real *shut)
 {
-    const real e = exp_of(-abs_of(x));
-    return e / ((1 + e) * (1 + e));
+    const real e = exp_of(-abs_of(x)), most = 1 / (1 + e), least = e * most;
+    *open = x < 0 ? least : most;
+    *shut = x < 0 ? most : least;
 }
 
-/* c' and h' of the gates, before their functions, and of c. */
-BPI_FORMULA void lstm_of(real i, real f, real g, real o, real c, real *c_next, real *h_next)
+/* The gates i, f and o are open and shut, g and t are tanh of the gate and of c'. Of dh' and dc'
+ * the gradients d[] of i, f, g, o, before their functions, and of c. */
+BPI_FORMULA void lstm_slope_of(const real *open, const real *shut, real g, real t, real c, real dh,
+                               real dc, real *d)
 {
-    const real next = sigmoid_of(f) * c + sigmoid_of(i) * tanh_of(g);
-    *c_next = next;
-    *h_next = sigmoid_of(o) * tanh_of(next);
+    const real all = dc + dh * open[2] * ((1 - t) * (1 + t));
+    d[0] = all * g * (open[0] * shut[0]);
+    d[1] = all * c * (open[1] * shut[1]);
+    d[2] = all * open[0] * ((1 - g) * (1 + g));
+    d[3] = dh * t * (open[2] * shut[2]);
+    d[4] = all * open[1];
 }
 
-/* Of dh' and dc' the gradients d[] of i, f, g, o and c. */
-BPI_FORMULA void lstm_slope_of(real i, real f, real g, real o, real c, real dh, real dc, real *d)
+/* The gates r and z are open and shut, m is tanh(n + r nh). Of dh' the gradients d[] of r, z, n of
+ * x and n of h, before their functions, and of h. */
+BPI_FORMULA void gru_slope_of(const real *open, const real *shut, real m, real nh, real h, real dy,
+                              real *d)
 {
-    const real in = sigmoid_of(i), keep = sigmoid_of(f), cell = tanh_of(g);
-    const real t = tanh_of(keep * c + in * cell);
-    const real all = dc + dh * sigmoid_of(o) * ((1 - t) * (1 + t));
-    d[0] = all * cell * sigmoid_slope_of(i);
-    d[1] = all * c * sigmoid_slope_of(f);
-    d[2] = all * in * ((1 - cell) * (1 + cell));
-    d[3] = dh * t * sigmoid_slope_of(o);
-    d[4] = all * keep;
-}
-
-/* h' of r, z, n of x, n of h, and h. */
-BPI_FORMULA real gru_of(real r, real z, real n, real nh, real h)
-{
-    return sigmoid_of(-z) * tanh_of(n + sigmoid_of(r) * nh) + sigmoid_of(z) * h;
-}
-
-/* Of dh' the gradients d[] of r, z, n of x, n of h, and h. */
-BPI_FORMULA void gru_slope_of(real r, real z, real n, real nh, real h, real dy, real *d)
-{
-    const real reset = sigmoid_of(r), m = tanh_of(n + reset * nh);
-    d[2] = dy * sigmoid_of(-z) * ((1 - m) * (1 + m));
-    d[0] = d[2] * nh * sigmoid_slope_of(r);
-    d[1] = dy * (h - m) * sigmoid_slope_of(z);
-    d[3] = d[2] * reset;
-    d[4] = dy * sigmoid_of(z);
+    d[2] = dy * shut[1] * ((1 - m) * (1 + m));
+    d[0] = d[2] * nh * (open[0] * shut[0]);
+    d[1] = dy * (h - m) * (open[1] * shut[1]);
+    d[3] = d[2] * open[0];
+    d[4] = dy * open[1];
 }
 
 #if defined(__cplusplus)
