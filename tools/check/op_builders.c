@@ -148,6 +148,69 @@ static bp_tensor *gru_cell(bp_tensor *const *in)
     return bp_gru_cell(in[0], in[1], w.w_ih, w.w_hh, w.b_ih, w.b_hh);
 }
 
+/* Over x [T, N, I], T <= 8: h' of every step, [T, N, H]. */
+static bp_tensor *steps(bp_tensor *const *in, bool lstm)
+{
+    const int32_t n = (int32_t)bp_shape_of(in[0]).dim[0];
+    bp_tensor *h[8], *at[4] = {NULL, in[1], in[2], in[3]};
+    for (int32_t t = 0; t < n; t++) {
+        at[0] = bp_squeeze(bp_slice(in[0], 0, t, t + 1, 1), BP_AXIS(0));
+        h[t] = at[1] = lstm ? lstm_cell(at, &at[2]) : gru_cell(at);
+    }
+    return bp_stack(h, n, 0);
+}
+
+static int build_lstm_steps(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)c, (void)real;
+    out[0] = steps(in, true);
+    return out[0] != NULL;
+}
+
+static int build_gru_steps(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)c, (void)real;
+    bp_tensor *with[4] = {in[0], in[1], in[2], NULL};
+    out[0] = steps(with, false);
+    return out[0] != NULL;
+}
+
+/* The loss of examples/pinn.c with a net of 1-H-1: x [N, 1], weights [H, 3] (of the first layer,
+ * its bias, of the second), the last bias [1]. */
+static int build_pinn(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)c, (void)real;
+    bp_context *ctx = bp_context_of(in[0]);
+    bp_tensor *x = in[0], *w = in[1], *d1 = NULL, *d2 = NULL;
+    bp_tensor *u = bp_linear(bp_tanh(bp_linear(x, columns(w, 0, 1), column(w, 1))),
+                             bp_transpose(columns(w, 2, 3), 0, 1), in[2]);
+    if (bp_grad_scalar(ctx, bp_sum(u), &x, 1, BP_CREATE_GRAPH, &d1) != BP_OK ||
+        bp_grad_scalar(ctx, bp_sum(d1), &x, 1, BP_CREATE_GRAPH, &d2) != BP_OK)
+        return 0;
+    bp_tensor *u0 = bp_slice(u, 0, 0, 1, 1), *slope = bp_shift(bp_slice(d1, 0, 0, 1, 1), -1);
+    out[0] = bp_add(bp_mean(bp_square(bp_add(d2, u))),
+                    bp_add(bp_sum_squares(u0), bp_sum_squares(slope)));
+    return out[0] != NULL;
+}
+
+/* The loss of examples/chars.c: table [V, E], weights of the cell, head [V, H + 1], letters
+ * [T + 1, N]. */
+static bp_tensor *chars_loss(bp_tensor *const *in)
+{
+    const bp_shape letters = bp_shape_of(in[3]), head = bp_shape_of(in[2]);
+    const int64_t n = letters.dim[1], size = head.dim[1] - 1;
+    bp_tensor *h = bp_full(bp_context_of(in[0]), bp_dtype_of(in[0]), BP_SHAPE(n, size), 0);
+    bp_tensor *w = columns(in[2], 0, size), *b = column(in[2], size), *loss = NULL;
+    for (int64_t t = 0; t + 1 < letters.dim[0]; t++) {
+        bp_tensor *at = bp_squeeze(bp_slice(in[3], 0, t, t + 1, 1), BP_AXIS(0));
+        bp_tensor *next = bp_squeeze(bp_slice(in[3], 0, t + 1, t + 2, 1), BP_AXIS(0));
+        h = gru_cell((bp_tensor *[]){bp_gather(in[0], at), h, in[1]});
+        bp_tensor *one = bp_cross_entropy(bp_linear(h, w, b), next);
+        loss = loss ? bp_add(loss, one) : one;
+    }
+    return bp_scale(loss, 1 / ((double)letters.dim[0] - 1));
+}
+
 static bp_tensor *lstm_by_hand(bp_tensor *const *in, bool both)
 {
     cell_weights w = weights_of(in[0], in[1], in[3]);

@@ -1,0 +1,169 @@
+/* Losses: what they refuse, batches of none, far logits, what NaN and infinity do, the form that
+ * weights give them. Values and gradients: the table of cases and the golden values. */
+#include "suite.h"
+
+#define CLAIM(name) Test(losses, name, .init = setup, .fini = teardown)
+
+/* `call`, in a scope of its own, is refused with this text. */
+#define REFUSED(status, text, call)   \
+    do {                              \
+        begin();                      \
+        cr_assert_null(call);         \
+        end_with(status, text);       \
+    } while (0)
+
+CLAIM(operands_that_do_not_fit_are_named)
+{
+    bp_tensor *x = random_tensor(BP_SHAPE(2, 3), 0), *t = random_tensor(BP_SHAPE(2, 1), 1);
+    bp_tensor *f = tensor_in(ctx, BP_F32, BP_SHAPE(2, 3), NULL, 2);
+    bp_tensor *w = random_tensor(BP_SHAPE(3), 3);
+    bp_tensor *i = INTS(BP_SHAPE(2, 3), 0, 1, 0, 1, 0, 1);
+    REFUSED(BP_ERR_SHAPE, "mse_loss: x [2,3] and t [2,1]: equal shapes are wanted",
+            bp_mse_loss(x, t, BP_MEAN));
+    REFUSED(BP_ERR_DTYPE, "l1_loss: x is f64 and t is f32: equal and real dtypes are wanted",
+            bp_l1_loss(x, f, BP_MEAN));
+    REFUSED(BP_ERR_DTYPE, "mse_loss: x is i32 and x is i32: equal and real dtypes are wanted",
+            bp_mse_loss(i, i, BP_MEAN));
+    REFUSED(BP_ERR_ARG, "mse_loss: reduction 7: BP_EACH, BP_SUM or BP_MEAN is wanted",
+            bp_mse_loss(x, x, (bp_reduction)7));
+    REFUSED(BP_ERR_ARG, "huber_loss: delta 0 is not a number above 0",
+            bp_huber_loss(x, x, 0, BP_MEAN));
+    REFUSED(BP_ERR_ARG, "smooth_l1_loss: beta -1 is not a number from 0 on",
+            bp_smooth_l1_loss(x, x, -1, BP_MEAN));
+    REFUSED(BP_ERR_ARG, "gaussian_nll_loss: eps 0 is not a number above 0",
+            bp_gaussian_nll_loss(x, x, x, 0, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "gaussian_nll_loss: x [2,3] and variance [3]: equal shapes are wanted",
+            bp_gaussian_nll_loss(x, x, w, 1, BP_MEAN));
+    REFUSED(BP_ERR_ARG, "poisson_rate_nll_loss: eps nan is not a number from 0 on",
+            bp_poisson_rate_nll_loss(x, x, NAN, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "binary_cross_entropy_weighted: weight [2,3] does not broadcast to x "
+            "[2,1]", bp_binary_cross_entropy_weighted(t, t, x, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "cosine_embedding_loss: a [2,3] and t [3]: [N,D] and [N] are wanted",
+            bp_cosine_embedding_loss(x, x, w, 0, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "triplet_margin_loss: anchor [3]: [N,D] is wanted",
+            bp_triplet_margin_loss(w, w, w, 1, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "triplet_margin_loss: anchor [2,3] and negative [2,1]: equal shapes are "
+            "wanted", bp_triplet_margin_loss(x, x, t, 1, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "weighted_loss: losses [2,3] and weights [3]: sizes of the first axes, "
+            "or 1, are wanted", bp_weighted_loss(x, w, BP_MEAN));
+    for (int k = 0; k < 5; k++)
+        bp_free((bp_tensor *[]){x, t, f, w, i}[k]);
+}
+
+CLAIM(labels_that_do_not_fit_are_named)
+{
+    bp_tensor *x = random_tensor(BP_SHAPE(2, 3), 0), *none = random_tensor(BP_SHAPE(2, 0), 1);
+    bp_tensor *i = INTS(BP_SHAPE(2), 0, 1), *j = INTS(BP_SHAPE(3), 0, 1, 0);
+    bp_tensor *w = random_tensor(BP_SHAPE(2), 2);
+    REFUSED(BP_ERR_SHAPE, "cross_entropy_with: x [2,3] and labels [3]: [N,C,...] and [N,...] are "
+            "wanted, C >= 1", bp_cross_entropy_with(x, j, 0, -1, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "nll_loss_with: x [2,0] and labels [2]: [N,C,...] and [N,...] are "
+            "wanted, C >= 1", bp_nll_loss_with(none, i, -1, BP_MEAN));
+    REFUSED(BP_ERR_DTYPE, "nll_loss_with: x is f64 and labels f64: real and i32 are wanted",
+            bp_nll_loss_with(x, w, -1, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "cross_entropy_weighted: x [2,3] and weights [2]: [N,C,...] and [C] are "
+            "wanted", bp_cross_entropy_weighted(x, i, w, 0, -1, BP_MEAN));
+    REFUSED(BP_ERR_ARG, "cross_entropy_with: label smoothing 1.5 is not in [0, 1]",
+            bp_cross_entropy_with(x, i, 1.5, -1, BP_MEAN));
+    REFUSED(BP_ERR_SHAPE, "cross_entropy_soft: logits [2,3] and targets [2]: [N,C,...] both is "
+            "wanted, C >= 1", bp_cross_entropy_soft(x, w, BP_MEAN));
+    for (int k = 0; k < 5; k++)
+        bp_free((bp_tensor *[]){x, none, i, j, w}[k]);
+}
+
+CLAIM(a_label_out_of_range_is_told_unless_it_is_ignored)
+{
+    bp_tensor *x = random_tensor(BP_SHAPE(2, 3), 0), *i = INTS(BP_SHAPE(2), 1, -100);
+    begin();
+    cr_assert(isfinite(at(bp_cross_entropy_with(x, i, 0.1, -100, BP_MEAN), 0)));
+    end();
+    begin();
+    double v;
+    bp_tensor *y = bp_cross_entropy_with(x, i, 0.1, -1, BP_MEAN);
+    cr_assert_eq(bp_read_f64(y, &v, 1), BP_ERR_RANGE);
+    cr_assert(strstr(bp_error_text(ctx), "-100"), "%s", bp_error_text(ctx));
+    cr_assert_eq(bp_scope_end(ctx), BP_ERR_RANGE);
+    bp_free(x);
+    bp_free(i);
+}
+
+CLAIM(a_row_that_is_ignored_may_hold_anything)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(2, 2), NAN, INFINITY, 1, 2), *i = INTS(BP_SHAPE(2), 7, 1), *dx;
+    begin();
+    bp_tensor *leaf = bp_require_grad(x), *y = bp_nll_loss_with(leaf, i, 7, BP_MEAN);
+    OK(bp_grad_scalar(ctx, y, &leaf, 1, BP_KEEP_GRAPH, &dx));
+    cr_assert_eq(at(y, 0), -2);
+    cr_assert_eq(at(dx, 0), 0);
+    cr_assert_eq(at(dx, 3), -1);
+    end();
+    bp_free(x);
+    bp_free(i);
+}
+
+CLAIM(the_mean_of_no_losses_is_nan_and_their_sum_0)
+{
+    bp_tensor *x = random_tensor(BP_SHAPE(0, 3), 0), *i = INTS(BP_SHAPE(0), 0);
+    bp_tensor *w = random_tensor(BP_SHAPE(0), 1);
+    begin();
+    cr_assert(isnan(at(bp_mse_loss(x, x, BP_MEAN), 0)));
+    cr_assert_eq(at(bp_mse_loss(x, x, BP_SUM), 0), 0);
+    cr_assert_eq(bp_shape_of(bp_mse_loss(x, x, BP_EACH)).dim[0], 0);
+    cr_assert(isnan(at(bp_cross_entropy_with(x, i, 0.1, -1, BP_MEAN), 0)));
+    cr_assert_eq(at(bp_cross_entropy_with(x, i, 0.1, -1, BP_SUM), 0), 0);
+    cr_assert(isnan(at(bp_weighted_loss(bp_l1_loss(x, x, BP_EACH), w, BP_MEAN), 0)));
+    end();
+    bp_free(x);
+    bp_free(i);
+    bp_free(w);
+}
+
+/* Losses and gradients keep their digits where a logit is far on either side of its target. */
+CLAIM(far_logits_lose_nothing)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(4), 1e4, -1e4, 50, -50), *t = TENSOR(BP_SHAPE(4), 0, 1, 1, 0);
+    bp_tensor *dx;
+    begin();
+    bp_tensor *leaf = bp_require_grad(x), *y = bp_binary_cross_entropy(leaf, t, BP_EACH);
+    OK(bp_grad_scalar(ctx, bp_sum(y), &leaf, 1, BP_KEEP_GRAPH, &dx));
+    cr_assert_eq(at(y, 0), 1e4);
+    cr_assert_eq(at(y, 1), 1e4);
+    cr_assert_float_eq(at(y, 2) / exp(-50), 1, 1e-14);
+    cr_assert_float_eq(at(y, 3) / exp(-50), 1, 1e-14);
+    cr_assert_float_eq(at(dx, 2) / -exp(-50), 1, 1e-14);
+    cr_assert_float_eq(at(dx, 3) / exp(-50), 1, 1e-14);
+    end();
+    bp_free(x);
+    bp_free(t);
+}
+
+CLAIM(a_variance_below_eps_is_eps_and_still_learns)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(2), 1, 1), *t = TENSOR(BP_SHAPE(2), 3, 3), *dv;
+    bp_tensor *v = TENSOR(BP_SHAPE(2), 0, 0.5);
+    begin();
+    bp_tensor *leaf = bp_require_grad(v), *y = bp_gaussian_nll_loss(x, t, leaf, 0.5, BP_EACH);
+    OK(bp_grad_scalar(ctx, bp_sum(y), &leaf, 1, BP_KEEP_GRAPH, &dv));
+    cr_assert_eq(at(y, 0), at(y, 1));
+    cr_assert_eq(at(dv, 0), at(dv, 1));
+    cr_assert_float_eq(at(dv, 0), 0.5 * (2 - 16), 1e-14);
+    end();
+    bp_free(x);
+    bp_free(t);
+    bp_free(v);
+}
+
+CLAIM(nan_is_not_hidden)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(1), NAN), *t = TENSOR(BP_SHAPE(1), 1);
+    begin();
+    cr_assert(isnan(at(bp_mse_loss(x, t, BP_SUM), 0)));
+    cr_assert(isnan(at(bp_huber_loss(x, t, 1, BP_SUM), 0)));
+    cr_assert(isnan(at(bp_hinge_loss(x, t, 1, BP_SUM), 0)));
+    cr_assert(isnan(at(bp_binary_cross_entropy(x, t, BP_SUM), 0)));
+    cr_assert(isnan(at(bp_kl_div_loss(t, x, BP_SUM), 0)));
+    cr_assert(isnan(at(bp_gaussian_nll_loss(t, t, x, 1, BP_SUM), 0)));
+    end();
+    bp_free(x);
+    bp_free(t);
+}

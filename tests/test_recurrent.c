@@ -1,0 +1,53 @@
+/* Recurrent cells: what they refuse, states that were not asked for, gates that are nearly shut. */
+#include "suite.h"
+
+#define CLAIM(name) Test(recurrent, name, .init = setup, .fini = teardown)
+
+#define REFUSED(status, text, call)   \
+    do {                              \
+        begin();                      \
+        cr_assert_null(call);         \
+        end_with(status, text);       \
+    } while (0)
+
+CLAIM(operands_that_do_not_fit_are_named)
+{
+    bp_tensor *x = random_tensor(BP_SHAPE(2, 3), 0), *h = random_tensor(BP_SHAPE(2, 4), 1);
+    bp_tensor *wi = random_tensor(BP_SHAPE(16, 3), 2), *wh = random_tensor(BP_SHAPE(16, 4), 3);
+    bp_tensor *b = random_tensor(BP_SHAPE(16), 4), *i = INTS(BP_SHAPE(2, 3), 0, 1, 0, 1, 0, 1);
+    bp_tensor *f = tensor_in(ctx, BP_F32, BP_SHAPE(2, 4), NULL, 5), *c = b;
+    REFUSED(BP_ERR_SHAPE, "lstm_cell: x [2,3], h [2,4] and c [2,3]: [N,H] is wanted, k = 4",
+            bp_lstm_cell(x, h, x, wi, wh, b, b, &c));
+    cr_assert_null(c);
+    REFUSED(BP_ERR_SHAPE, "lstm_cell: x [2,3], h [2,4] and w_hh [16,3]: [kH,H] is wanted, k = 4",
+            bp_lstm_cell(x, h, h, wi, wi, b, b, &c));
+    REFUSED(BP_ERR_SHAPE, "lstm_cell: x [16], h [2,4] and x [16]: [N,I] is wanted, k = 4",
+            bp_lstm_cell(b, h, h, wi, wi, b, b, &c));
+    REFUSED(BP_ERR_SHAPE, "gru_cell: x [2,3], h [2,4] and w_ih [16,3]: [kH,I] is wanted, k = 3",
+            bp_gru_cell(x, h, wi, wh, b, b));
+    REFUSED(BP_ERR_SHAPE, "gru_cell: x [2,3], h [16,3] and h [16,3]: [N,H] is wanted, k = 3",
+            bp_gru_cell(x, wi, wi, wh, b, b));
+    REFUSED(BP_ERR_DTYPE, "gru_cell: x is i32, not f32 or f64", bp_gru_cell(i, h, wi, wh, b, b));
+    REFUSED(BP_ERR_DTYPE, "gru_cell: x is f64 and h is f32: equal dtypes are wanted",
+            bp_gru_cell(x, f, wi, wh, b, b));
+    REFUSED(BP_ERR_ARG, "lstm_cell: c_next is NULL",
+            bp_lstm_cell(x, h, h, wi, wh, b, b, NULL));
+    for (int k = 0; k < 7; k++)
+        bp_free((bp_tensor *[]){x, h, wi, wh, b, i, f}[k]);
+}
+
+/* A gate of 40 is 1 to the last bit, and its slope e^-40 has all its digits. */
+CLAIM(a_gate_that_is_nearly_1_has_a_slope)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(1, 1), 40), *one = TENSOR(BP_SHAPE(1, 1), 1), *dx, *c;
+    bp_tensor *w = TENSOR(BP_SHAPE(4, 1), 0, 1, 0, 0), *b = TENSOR(BP_SHAPE(4), 0, 0, 0, 0);
+    bp_tensor *none = TENSOR(BP_SHAPE(4, 1), 0, 0, 0, 0);
+    begin();
+    bp_tensor *leaf = bp_require_grad(x);
+    cr_assert(bp_lstm_cell(leaf, one, one, w, none, b, b, &c), "%s", bp_error_text(ctx));
+    OK(bp_grad_scalar(ctx, bp_sum(c), &leaf, 1, 0, &dx)); /* no gradient to h' */
+    cr_assert_float_eq(at(dx, 0) / exp(-40), 1, 1e-14);
+    end();
+    for (int k = 0; k < 5; k++)
+        bp_free((bp_tensor *[]){x, one, w, none, b}[k]);
+}
