@@ -10,6 +10,7 @@ there by itself.
 
 What a scope makes ends with it, so do the tensors made here."""
 
+import argparse
 import contextlib
 import ctypes as C
 import glob
@@ -251,6 +252,18 @@ def table(head, rows):
         + line("|".join("---" for _ in head)).replace(" ", "")
         + "".join(line(" | ".join(str(c) for c in row)) for row in rows)
     )
+
+
+def asked():
+    """What a program of these suites was given, and its library."""
+    ask = argparse.ArgumentParser()
+    ask.add_argument("library")
+    ask.add_argument("device", nargs="?", default="cpu")
+    ask.add_argument("-v", action="store_true")
+    ask.add_argument("--only")
+    ask.add_argument("--page")
+    given = ask.parse_args()
+    return given, Library(given.library, given.device)
 
 
 def paragraph(text):

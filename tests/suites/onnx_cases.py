@@ -9,13 +9,12 @@ evaluator, as a runtime does. A case passes when the outputs have the shapes, ki
 that are expected; where we have no such op, dtype or attribute it is absent, with the reason,
 and never counted as passed. Ends with 1 if a case failed."""
 
-import argparse
 import collections
 import warnings
 
 import numpy as np
 
-from library import Absent, Library, Refused, markers, paragraph, table
+from library import Absent, Refused, asked, markers, paragraph, table
 import onnx_attention  # noqa: F401: fills OPS
 import onnx_index  # noqa: F401
 import onnx_nets  # noqa: F401
@@ -161,14 +160,7 @@ def page(count, reasons, about):
 
 
 def main():
-    ask = argparse.ArgumentParser()
-    ask.add_argument("library")
-    ask.add_argument("device", nargs="?", default="cpu")
-    ask.add_argument("-v", action="store_true")
-    ask.add_argument("--only")
-    ask.add_argument("--page")
-    given = ask.parse_args()
-    lib = Library(given.library, given.device)
+    given, lib = asked()
     count, reasons = collections.defaultdict(collections.Counter), collections.defaultdict(
         collections.Counter
     )

@@ -8,7 +8,6 @@ and so are the gradients by every input that asks for one (of the results times 
 and, where PyTorch has them, the gradients of those gradients (times random numbers) by the
 inputs and by what the results were multiplied with. Ends with 1 if a sample failed."""
 
-import argparse
 import collections
 import warnings
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
-from library import Absent, Library, Refused, markers, paragraph, table
+from library import Absent, Refused, asked, markers, paragraph, table
 from torch_ops import NONE, OPS
 import torch_index  # noqa: F401: fills OPS
 import torch_nets  # noqa: F401
@@ -194,14 +193,7 @@ def page(count, reasons, about):
 
 
 def main():
-    ask = argparse.ArgumentParser()
-    ask.add_argument("library")
-    ask.add_argument("device", nargs="?", default="cpu")
-    ask.add_argument("-v", action="store_true")
-    ask.add_argument("--only")
-    ask.add_argument("--page")
-    given = ask.parse_args()
-    lib = Library(given.library, given.device)
+    given, lib = asked()
     torch.set_num_threads(1)
     math_alone = torch.nn.attention.sdpa_kernel(
         torch.nn.attention.SDPBackend.MATH
