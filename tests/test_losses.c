@@ -137,6 +137,21 @@ CLAIM(far_logits_lose_nothing)
     bp_free(t);
 }
 
+/* softplus(-x) - softplus(x) would lose them near 0. */
+CLAIM(the_gradient_by_a_target_is_the_logit)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(3), 1e-12, -3e-9, 0.5), *t = TENSOR(BP_SHAPE(3), 0, 1, 0.25);
+    bp_tensor *dt;
+    begin();
+    bp_tensor *leaf = bp_require_grad(t), *y = bp_binary_cross_entropy(x, leaf, BP_SUM);
+    OK(bp_grad_scalar(ctx, y, &leaf, 1, 0, &dt));
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(at(dt, i), -at(x, i));
+    end();
+    bp_free(x);
+    bp_free(t);
+}
+
 CLAIM(a_variance_below_eps_is_eps_and_still_learns)
 {
     bp_tensor *x = TENSOR(BP_SHAPE(2), 1, 1), *t = TENSOR(BP_SHAPE(2), 3, 3), *dv;

@@ -24,6 +24,12 @@ BP_API bp_tensor *bp_pow(bp_tensor *a, bp_tensor *b);
  * half of it where they are equal. */
 BP_API bp_tensor *bp_maximum(bp_tensor *a, bp_tensor *b);
 BP_API bp_tensor *bp_minimum(bp_tensor *a, bp_tensor *b);
+/* y = (a - b)^2; da = 2 dy (a - b), db = -da. Of equal shapes and reduced: bp_mse_loss. */
+BP_API bp_tensor *bp_squared_error(bp_tensor *a, bp_tensor *b);
+/* y = -b ln sigmoid(a) - (1 - b) ln(1 - sigmoid(a)), of a logit a and a probability b, all digits
+ * for b in [0, 1]; da = dy ((1 - b) sigmoid(a) - b sigmoid(-a)), db = -dy a. Of equal shapes and
+ * reduced: bp_binary_cross_entropy. */
+BP_API bp_tensor *bp_sigmoid_cross_entropy(bp_tensor *a, bp_tensor *b);
 
 /* 1 where it holds, else 0, in the operands' dtype (so that it multiplies, and its mean is a part);
  * real or i32; as IEEE 754 has it: NaN is not equal to anything, and neither less nor greater. No

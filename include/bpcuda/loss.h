@@ -40,8 +40,8 @@ BP_API bp_tensor *bp_smooth_l1_loss(bp_tensor *x, bp_tensor *t, double beta, bp_
 BP_API bp_tensor *bp_hinge_loss(bp_tensor *x, bp_tensor *t, double margin, bp_reduction how);
 
 /* -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x)), of logits x and t in [0, 1]; all digits for any x
- * where t is 0 or 1. dx = dy ((1 - t) sigmoid(x) - t sigmoid(-x)). _weighted: the first term times
- * `positive`, which broadcasts to x. */
+ * and t in [0, 1]. dx = dy ((1 - t) sigmoid(x) - t sigmoid(-x)), dt = -dy x. _weighted: the
+ * first term times `positive`, which broadcasts to x. */
 BP_API bp_tensor *bp_binary_cross_entropy(bp_tensor *x, bp_tensor *t, bp_reduction how);
 BP_API bp_tensor *bp_binary_cross_entropy_weighted(bp_tensor *x, bp_tensor *t, bp_tensor *positive,
                                                    bp_reduction how);

@@ -9,14 +9,6 @@
 namespace bpi {
 #endif
 
-/* How far a gate is open, sigmoid(x), and shut, 1 - sigmoid(x), each with all its digits. */
-BPI_FORMULA void gate_of(real x, real *open, real *shut)
-{
-    const real e = exp_of(-abs_of(x)), most = 1 / (1 + e), least = e * most;
-    *open = x < 0 ? least : most;
-    *shut = x < 0 ? most : least;
-}
-
 /* The gates i, f and o are open and shut, g and t are tanh of the gate and of c'. Of dh' and dc'
  * the gradients d[] of i, f, g, o, before their functions, and of c. */
 BPI_FORMULA void lstm_slope_of(const real *open, const real *shut, real g, real t, real c, real dh,

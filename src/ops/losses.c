@@ -110,7 +110,7 @@ bp_tensor *bp_weighted_loss(bp_tensor *each, bp_tensor *weights, bp_reduction ho
 bp_tensor *bp_mse_loss(bp_tensor *x, bp_tensor *t, bp_reduction how)
 {
     bp_context *ctx = BEGIN("mse_loss");
-    return ctx ? end(ctx, bp_square(bp_sub(x, t)), how) : NULL;
+    return ctx ? end(ctx, bp_squared_error(x, t), how) : NULL;
 }
 
 bp_tensor *bp_l1_loss(bp_tensor *x, bp_tensor *t, bp_reduction how)
@@ -152,17 +152,10 @@ bp_tensor *bp_hinge_loss(bp_tensor *x, bp_tensor *t, double margin, bp_reduction
     return ctx ? end(ctx, bp_relu(bp_shift(bp_neg(bp_mul(t, x)), margin)), how) : NULL;
 }
 
-/* t p softplus(-x) + (1 - t) softplus(x): nothing cancels where t is 0 or 1. */
-static bp_tensor *two_classes(bp_tensor *x, bp_tensor *yes, bp_tensor *t)
-{
-    bp_tensor *no = bp_shift(bp_neg(t), 1);
-    return bp_add(bp_mul(yes, bp_softplus(bp_neg(x))), bp_mul(no, bp_softplus(x)));
-}
-
 bp_tensor *bp_binary_cross_entropy(bp_tensor *x, bp_tensor *t, bp_reduction how)
 {
     bp_context *ctx = BEGIN("binary_cross_entropy");
-    return ctx ? end(ctx, two_classes(x, t, t), how) : NULL;
+    return ctx ? end(ctx, bp_sigmoid_cross_entropy(x, t), how) : NULL;
 }
 
 bp_tensor *bp_binary_cross_entropy_weighted(bp_tensor *x, bp_tensor *t, bp_tensor *positive,
@@ -183,8 +176,10 @@ bp_tensor *bp_binary_cross_entropy_weighted(bp_tensor *x, bp_tensor *t, bp_tenso
     else if (!bpi_broadcast(&p->shape, &v->shape, &both) || !bpi_same_shape(&both, &v->shape))
         bpi_fail(ctx, BP_ERR_SHAPE, "%s: weight %s does not broadcast to x %s", who,
                  bpi_shape_str(&p->shape).s, bpi_shape_str(&v->shape).s);
-    else
-        y = two_classes(x, bp_mul(t, positive), t);
+    else { /* t p softplus(-x) + (1 - t) softplus(x): nothing cancels where t is 0 or 1 */
+        bp_tensor *yes = bp_mul(bp_mul(t, positive), bp_softplus(bp_neg(x)));
+        y = bp_add(yes, bp_mul(bp_shift(bp_neg(t), 1), bp_softplus(x)));
+    }
     return end(ctx, y, how);
 }
 

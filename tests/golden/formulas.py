@@ -20,7 +20,8 @@ PYTORCH = {
     "sign": lambda x: torch.where(x == x, torch.sign(x), x),
     "threshold": lambda x, at: torch.where(x == x, (x > at).to(x.dtype), x),
     "logical_not": to_real(torch.logical_not),
-    "relu": torch.relu, "leaky_relu": F.leaky_relu, "hard_sigmoid": lambda x: F.relu6(x + 3) / 6, "elu": F.elu,
+    "relu": torch.relu, "leaky_relu": F.leaky_relu, "elu": F.elu,
+    "hard_sigmoid": lambda x: F.relu6(x + 3) / 6,
     "tanh": torch.tanh, "scaled_tanh": lambda x, a: 1.7159 * torch.tanh(2 * x / 3) + a * x,
     "sigmoid": torch.sigmoid, "log_sigmoid": lambda x: -torch.logaddexp(-x, torch.zeros_like(x)),
     "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
@@ -29,6 +30,10 @@ PYTORCH = {
     "gelu": lambda x: x * torch.special.ndtr(x),
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "sub": torch.sub, "mul": torch.mul, "div": torch.div, "pow": torch.pow,
+    "squared_error": lambda a, b: torch.square(a - b),
+    # PyTorch's own cancels for a logit far from its target
+    "sigmoid_cross_entropy": lambda a, b: (
+        b * torch.logaddexp(-a, 0 * a) + (1 - b) * torch.logaddexp(a, 0 * a)),
     "maximum": torch.maximum, "minimum": torch.minimum,
     "equal": to_real(torch.eq), "not_equal": to_real(torch.ne), "less": to_real(torch.lt),
     "less_equal": to_real(torch.le), "greater": to_real(torch.gt),
