@@ -23,6 +23,36 @@ CALL(factor, bp_mul(in[0], in[1]))
 CALL(first_input, in[0])
 CALL(second_input, in[1])
 
+/* Of losses: what makes them bend where it is 0. */
+CALL(difference, bp_sub(in[0], in[1]))
+CALL(bend, bp_shift(bp_abs(difference(v, in)), -0.75))
+CALL(margin, bp_shift(bp_mul(in[0], in[1]), -0.5))
+
+/* Of the rows of two matrices: the product of their lengths; of their difference and their sum,
+ * or the loss between the two, whichever is nearer to 0. */
+static bp_tensor *length(bp_tensor *x)
+{
+    return bp_norm_l2_axes(x, BP_AXIS(1), 0);
+}
+CALL(lengths, bp_mul(length(in[0]), length(in[1])))
+static bp_tensor *sides(const graph_value *v, bp_tensor *const *in)
+{
+    bp_tensor *to = length(difference(v, in)), *from = length(bp_add(in[0], in[1]));
+    bp_tensor *loss = bp_abs(bp_shift(bp_sub(to, from), 9));
+    return bp_minimum(bp_minimum(to, from), loss);
+}
+
+/* Weights above 0 for the rows of in[0], and for its columns. */
+static bp_tensor *weights(bp_tensor *const *in)
+{
+    return bp_sigmoid(bp_sum_axes(in[0], BP_AXIS(1), 0));
+}
+
+static bp_tensor *class_weights(bp_tensor *const *in)
+{
+    return bp_sigmoid(bp_sum_axes(in[0], BP_AXIS(0), 0));
+}
+
 static bp_tensor *uniform_like(const bp_tensor *t)
 {
     return bp_uniform(bp_context_of(t), bp_dtype_of(t), bp_shape_of(t), 0, 1);

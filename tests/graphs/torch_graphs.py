@@ -83,6 +83,24 @@ def taken(x, axis, index):
     return y.reshape(x.shape[:axis] + index.shape + x.shape[axis + 1:])
 
 
+def triplet(x, y):
+    def d(a, b):
+        return (a - b + 1e-6).norm(dim=1)
+    return F.relu(d(x, y) - d(x, -y) + 9).mean()
+
+
+def row_weights(x):
+    return x.sum(1).sigmoid()
+
+
+def weighted_nll(logp, i, w, smoothing):
+    """F.nll_loss and F.cross_entropy, which have no gradient by weights in PyTorch."""
+    terms = -w * logp
+    picked = terms.gather(1, i[:, None]).sum()
+    spread = terms.sum() / logp.shape[1]
+    return ((1 - smoothing) * picked + smoothing * spread) / w[i].sum()
+
+
 def cell(x, h, gates):
     """The arguments of a cell whose weights are made of x and h."""
     w = torch.tanh(x.T @ h).tile((gates, 1))
@@ -136,6 +154,33 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "nll_loss": lambda o, x, i: nll(x, i),
     "nll_spread": lambda o, s, i: spread(s, i, o.a),
     "cross_entropy": lambda o, x, i: F.cross_entropy(x, i),
+    "mse_loss": lambda o, x, y: F.mse_loss(x, y),
+    "weighted_loss": lambda o, x, y: ((x - y) ** 2 * row_weights(x)[:, None]).sum() / (
+        row_weights(x).sum() * x.shape[1]),
+    "l1_loss": lambda o, x, y: F.l1_loss(x, y, reduction="sum"),
+    "huber_loss": lambda o, x, y: F.huber_loss(x, y, "none", 0.75),
+    "smooth_l1_loss": lambda o, x, y: F.smooth_l1_loss(x, y, beta=0.75),
+    "hinge_loss": lambda o, x, y: F.relu(0.5 - x * y).mean(),
+    "binary_cross_entropy": lambda o, x, y: F.binary_cross_entropy_with_logits(x, y.sigmoid()),
+    "binary_cross_entropy_weighted": lambda o, x, y: (
+        x * x * y.sigmoid() * F.softplus(-x) + (-y).sigmoid() * F.softplus(x)),
+    "kl_div_loss": lambda o, x, y: F.kl_div(x, y.sigmoid(), reduction="sum"),
+    "kl_div_log_loss": lambda o, x, y: F.kl_div(x, F.logsigmoid(y), reduction="mean",
+                                                log_target=True),
+    "poisson_nll_loss": lambda o, x, y: F.poisson_nll_loss(x.tanh(), y, reduction="sum"),
+    "poisson_rate_nll_loss": lambda o, x, y: F.poisson_nll_loss(F.softplus(x), y, False, eps=0.25),
+    "gaussian_nll_loss": lambda o, x, y: F.gaussian_nll_loss(x, y, F.softplus(y) + 0.25,
+                                                             eps=0.125),
+    "cosine_embedding_loss": lambda o, x, y: F.cosine_embedding_loss(
+        x, y, torch.ones(len(x)), reduction="sum"),
+    "triplet_margin_loss": lambda o, x, y: triplet(x, y),
+    "nll_loss_with": lambda o, x, i: F.nll_loss(x, i, ignore_index=0, reduction="sum"),
+    "nll_loss_weighted": lambda o, x, i: weighted_nll(x, i, x.sum(0).sigmoid(), 0),
+    "cross_entropy_with": lambda o, x, i: F.cross_entropy(x, i, ignore_index=0, reduction="sum",
+                                                          label_smoothing=0.25),
+    "cross_entropy_weighted": lambda o, x, i: weighted_nll(x.log_softmax(1), i, x.sum(0).sigmoid(),
+                                                           0.25),
+    "cross_entropy_soft": lambda o, x, y: F.cross_entropy(x, y.softmax(1)),
     "lstm": lambda o, x, h: torch.cat(torch.lstm_cell(x, (h, h), *cell(x, h, 4))),
     "gru": lambda o, x, h: torch.gru_cell(x, h, *cell(x, h, 3)),
     "transpose": lambda o, x: x.transpose(o.a, o.b),
