@@ -9,6 +9,7 @@
  * A block is a strip of STEP columns, which is walked three times, backward twice. Floor: 2
  * elements of memory traffic an element, backward 3, where a strip stays in cache. The rule:
  * src/ops/batch_norm.c. */
+#include "cpu/moments.h"
 #include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
@@ -73,10 +74,12 @@ static void forward_block(void *arg, int64_t block)
         })
     for (int64_t j = 0; j < left; j++) {
         const double low = apart[0][j] / n, squares = apart[1][j] - apart[0][j] * low;
-        const double variance = squares < 0 ? 0 : squares / n; /* not below 0 by rounding */
+        double variance = squares < 0 ? 0 : squares / n; /* not below 0 by rounding */
         s[j].low = (real)low;
+        if (!(variance < (double)INFINITY))
+            variance = BPI_CPU(wide_moments)(x + j, w->x.n, w->x.pitch, 1, &s[j].mean, &s[j].low);
         s[j].scale = (real)(1 / sqrt(variance + w->eps));
-        w->mean[first + j] = (real)((double)s[j].mean + low);
+        w->mean[first + j] = (real)((double)s[j].mean + (double)s[j].low);
         w->variance[first + j] = (real)(variance * n / (n - 1));
         if (w->stats)
             w->stats[first + j] = s[j];

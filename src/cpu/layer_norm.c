@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cpu/loop.h"
+#include "cpu/moments.h"
 #include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
@@ -66,8 +67,12 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y)
         low = sum[0] / (double)n;
         sum[1] -= sum[0] * low;
     }
-    const double variance = sum[1] < 0 ? 0 : sum[1] / (double)n; /* not below 0 by rounding */
-    return (row_stats){m, (real)low, (real)(1 / sqrt(variance + w->params->eps))};
+    double variance = sum[1] < 0 ? 0 : sum[1] / (double)n; /* not below 0 by rounding */
+    row_stats s = {m, (real)low, 0};
+    if (!(variance < (double)INFINITY))
+        variance = BPI_CPU(wide_moments)(x, n, 1, w->params->centred, &s.mean, &s.low);
+    s.scale = (real)(1 / sqrt(variance + w->params->eps));
+    return s;
 }
 
 /* z of vector v at x. */

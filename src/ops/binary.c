@@ -2,11 +2,11 @@
  * its gradient rule and its public call. Kernels: src/cpu/binary.c, kernels/binary.cu. */
 #include "ops/rule.h"
 
-/* dy where a > b, half of it where they are equal, else 0. */
+/* 0 where a < b, half of dy where they are equal, else dy: of NaN too. */
 static bp_tensor *larger(bp_tensor *dy, bp_tensor *a, bp_tensor *b)
 {
-    bp_tensor *lost = bp_gate(dy, bp_sub(b, a)); /* where a < b */
-    return bp_scale(bp_add(bp_gate(dy, bp_sub(a, b)), bp_sub(dy, lost)), 0.5);
+    bp_tensor *part = bp_shift(bp_scale(bp_equal(a, b), -0.5), 1);
+    return bp_mul(bp_gate(dy, bp_logical_not(bp_less(a, b))), part);
 }
 
 /* v where `mask`, which broadcasts to it, is not 0, else 0, whatever v is there. */

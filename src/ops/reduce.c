@@ -104,11 +104,11 @@ static bp_tensor *share(bp_grad_call *c, uint32_t axes)
     return bpi_apply(&bpi_op_where_equal, (bp_tensor *[]){part, x, m}, NULL, NULL);
 }
 
-/* dy / y, and dy where y is 0: for a y that is a root, and an x that is 0 where y is. */
-bp_tensor *bpi_over_root(bp_grad_call *c, bp_tensor *dy, bp_tensor *y)
+/* x / y first, as dy / y overflows where y is subnormal. A y of 0 is taken as infinite, so that there
+ * is no slope there, nor a further one. */
+bp_tensor *bpi_root_slope(bp_tensor *dy, bp_tensor *x, bp_tensor *y)
 {
-    bp_tensor *one = c->ctx->one[bpi_view_of(dy)->dtype == BP_F64];
-    return bp_div(dy, bp_add(y, where_equal_one(c, bp_detach(y), bp_scale(one, 0))));
+    return bp_mul(bp_div(x, bp_where(y, y, bp_full_like(y, INFINITY))), dy);
 }
 
 /* --- the list -------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ bp_tensor *bpi_keep_axes(bp_tensor *y, bp_tensor *x, uint32_t axes, int32_t keep
 bp_tensor *bpi_expand_back(bp_tensor *y, bp_shape shape, uint32_t axes);
 uint32_t bpi_all_axes(bp_tensor *x);
 bp_tensor *bpi_real(bp_tensor *x);
-bp_tensor *bpi_over_root(bp_grad_call *c, bp_tensor *dy, bp_tensor *y);
+bp_tensor *bpi_root_slope(bp_tensor *dy, bp_tensor *x, bp_tensor *y); /* dy x / y, 0 where y is */
 /* keep for a probability p of being dropped, and the next site unless nothing is drawn. */
 bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out);
 double bpi_dropout_scale(uint32_t keep);

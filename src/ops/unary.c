@@ -25,13 +25,13 @@ static bp_tensor *one_minus(bp_tensor *y)
 /* dy where lo < x < hi, else 0, of NaN too */
 static bp_tensor *inside(bp_tensor *dy, bp_tensor *x, double lo, double hi)
 {
-    bp_tensor *number = bp_gate(dy, bp_equal(x, x)), *above = bp_gate(number, bp_shift(x, -lo));
-    return bp_gate(above, bp_shift(bp_scale(x, -1), hi));
+    bp_tensor *number = bp_gate(dy, bp_equal(x, x));
+    return bp_gate(bp_gate(number, bp_threshold(x, lo)), bp_threshold(bp_scale(x, -1), -hi));
 }
 
 static bp_tensor *through_bend(bp_tensor *dy, bp_tensor *x)
 {
-    const double a = 1.59576912160573071, b = 0.0713548162726009; /* as in formulas.h */
+    const double a = 1.59576912160573071, b = 0.0713548162726002488; /* as in formulas.h */
     bp_tensor *square = bp_square(x);
     bp_tensor *s = bp_sigmoid(bp_mul(x, bp_shift(bp_scale(square, b), a)));
     bp_tensor *slope = bp_mul(bp_mul(s, one_minus(s)), bp_shift(bp_scale(square, 3 * b), a));

@@ -13,13 +13,14 @@ static bp_status infer(const bp_view *in, bp_view *out, const void *params, char
     return BP_OK;
 }
 
-/* x - its mean: the kernel's, or one that can be differentiated. */
-static bp_tensor *centred(bp_grad_call *c, uint32_t axes)
+/* x - its mean: the kernel's, or one that can be differentiated. That is rounded, which far from 0
+ * would show in the sum of dx: what is left of it is taken off as well, where it is a number. */
+static bp_tensor *centred(bp_grad_call *c, uint32_t axes, bp_shape kept)
 {
     bp_tensor *x = c->in[0];
-    bp_tensor *mean = bpi_creates_graph(c) ? bp_mean_axes(x, axes, 0) : c->out[1];
-    bp_shape shape = bpi_keep_sizes(c->in_shape[0], axes);
-    return bp_sub(x, bp_reshape(mean, shape));
+    bp_tensor *mean = bpi_creates_graph(c) ? bp_mean_axes(x, axes, 1) : bp_reshape(c->out[1], kept);
+    bp_tensor *apart = bp_sub(x, mean), *rest = bp_mean_axes(apart, axes, 1);
+    return bp_sub(apart, bp_where(bp_equal(rest, rest), rest, bp_full_like(rest, 0)));
 }
 
 static bp_status gradient(bp_grad_call *c)
@@ -29,10 +30,10 @@ static bp_status gradient(bp_grad_call *c)
     for (int i = 0; i < c->in_shape[0].ndim; i++)
         n *= p->axes >> i & 1 ? (double)c->in_shape[0].dim[i] : 1;
     left += n;
-    bp_tensor *dy = p->root ? bpi_over_root(c, c->dout[0], c->out[0]) : c->dout[0];
-    dy = bp_scale(dy, (p->root ? 1 : 2) / left);
-    dy = bp_reshape(dy, bpi_keep_sizes(c->in_shape[0], p->axes));
-    c->dx[0] = bp_mul(centred(c, p->axes), dy);
+    const bp_shape kept = bpi_keep_sizes(c->in_shape[0], p->axes);
+    bp_tensor *dy = bp_reshape(bp_scale(c->dout[0], (p->root ? 1 : 2) / left), kept);
+    bp_tensor *apart = centred(c, p->axes, kept);
+    c->dx[0] = p->root ? bpi_root_slope(dy, apart, bp_reshape(c->out[0], kept)) : bp_mul(apart, dy);
     return BP_OK;
 }
 
