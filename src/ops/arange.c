@@ -80,20 +80,21 @@ bp_tensor *bp_arange(bp_context *ctx, bp_dtype dtype, double begin, double step,
     return made("arange", ctx, dtype, &BP_SHAPE(count), begin, count > 1 ? step : 0);
 }
 
-/* Ones in the first column of [n, n + 1]: in rows of n, each is one place further than the last. */
+/* Ones in the first column of [n - 1, n + 1]: in rows of n, each is one place further than the last,
+ * and the last row ends with one more. */
 bp_tensor *bp_eye(bp_context *ctx, bp_dtype dtype, int64_t n)
 {
     if (!bpi_begin_in(ctx, "eye"))
         return NULL;
-    const bp_shape wide = BP_SHAPE(n, n + (n < INT64_MAX));
+    const bp_shape square = BP_SHAPE(n, n);
     bp_tensor *y = NULL;
-    if (n < 0 || !bpi_shape_valid(&wide))
+    if (n < 0 || !bpi_shape_valid(&square))
         bpi_fail(ctx, BP_ERR_SHAPE, "eye: %lld rows: 0 or more are wanted, and a size that can be",
                  (long long)n);
     else if (bpi_holds(ctx, "eye", dtype, 1) == BP_OK) {
-        y = bp_pad(bp_full(ctx, dtype, BP_SHAPE(n, 1), 1), 1, 0, n, 0);
-        y = bp_slice(bp_reshape(y, BP_SHAPE(n * (n + 1))), 0, 0, n * n, 1);
-        y = bp_reshape(y, BP_SHAPE(n, n));
+        y = bp_full(ctx, dtype, BP_SHAPE(n ? n - 1 : 0, 1), 1);
+        y = bp_reshape(bp_pad(y, 1, 0, n, 0), BP_SHAPE(n ? n * n - 1 : 0));
+        y = bp_reshape(n ? bp_pad(y, 0, 0, 1, 1) : y, square);
     }
     bpi_leave(ctx);
     return y;
