@@ -1,11 +1,12 @@
 /* Ops on one device, each against the copy rate of the same run; bench/peers/torch_ops.py asks for
  * one round at a time and gives PyTorch the same rows in between.
  *
- *     bench_ops [--threads N] [--device NAME] [--only PREFIX] [--serve]
+ *     bench_ops [--threads N] [--device NAME] [--only PREFIX] [--names] [--serve]
  *
  * A row is an op forward, or forward and back from a dy. `bytes` are the least that the formula can
  * move for an element of x. --serve answers each name on the standard input with a line: the
- * seconds of a call, the median of some; without it every row is printed. */
+ * seconds of a call, the median of some, and the bytes; --names says which there are; without them
+ * every row is printed. */
 #include <bpcuda/bpcuda.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -40,6 +41,8 @@ OP(exponential, bp_exp(p->x))
 OP(tangent, bp_tanh(p->x))
 OP(sigmoid, bp_sigmoid(p->x))
 OP(gelu, bp_gelu(p->x))
+OP(sine, bp_sin(p->x))
+OP(power, bp_power(p->x, 2.5))
 OP(add, bp_add(p->x, p->x2))
 OP(mul, bp_mul(p->x, p->x2))
 OP(bias, bp_add(p->x, p->bias))
@@ -78,6 +81,8 @@ static const row all_rows[] = {
     BOTH("tanh", tangent, 4096, 4096, 8, 20),
     BOTH("sigmoid", sigmoid, 4096, 4096, 8, 20),
     BOTH("gelu", gelu, 4096, 4096, 8, 20),
+    BOTH("sin", sine, 4096, 4096, 8, 20),
+    BOTH("power", power, 4096, 4096, 8, 20),
     {"add", add, 4096, 4096, 12, 0},
     {"mul", mul, 4096, 4096, 12, 0},
     {"bias", bias, 4096, 4096, 8, 0},
@@ -151,7 +156,6 @@ static void set_up(problem *p, const row *r)
         check(bp_set_threads(p->ctx, threads), p->ctx);
     bp_shape shape = BP_SHAPE(r->rows, r->cols);
     p->back = r->back;
-    current = r;
     if (r->back == ADAM) {
         check(bp_params_create(p->ctx, BP_F32, &p->params), p->ctx);
         check(bp_param(p->params, "w", shape, BP_INIT_LECUN) ? BP_OK : BP_ERR_NOMEM, p->ctx);
@@ -241,24 +245,33 @@ static void tear_down(problem *p)
     bp_close(p->ctx); /* with all that is left in it */
 }
 
+/* The copy keeps its own operands, so that it can be asked for between any rounds. */
 static void answer(void)
 {
     char name[128];
-    problem p = {0};
+    struct {
+        problem p;
+        const row *r;
+    } of[2] = {0};
     while (fgets(name, sizeof name, stdin)) {
         name[strcspn(name, "\n")] = 0;
-        for (int i = 0; i < ROW_COUNT; i++)
-            if (!strcmp(name, all_rows[i].name)) {
-                if (!p.ctx || current != &all_rows[i]) {
-                    if (p.ctx)
-                        tear_down(&p);
-                    set_up(&p, &all_rows[i]);
-                    one_round(&p);
-                }
-                printf("%.9g %.9g\n", one_round(&p),
-                       current->bytes * (double)(current->rows * current->cols));
-                fflush(stdout);
+        for (int i = 0; i < ROW_COUNT; i++) {
+            const row *r = &all_rows[i];
+            const int k = i > 0;
+            if (strcmp(name, r->name))
+                continue;
+            if (of[k].r != r) {
+                if (of[k].r)
+                    tear_down(&of[k].p);
+                set_up(&of[k].p, r);
+                of[k].r = r;
+                current = r;
+                one_round(&of[k].p);
             }
+            current = r;
+            printf("%.9g %.9g\n", one_round(&of[k].p), r->bytes * (double)(r->rows * r->cols));
+            fflush(stdout);
+        }
     }
 }
 
@@ -267,7 +280,11 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--serve"))
             serve = 1;
-        else if (i + 1 < argc && !strcmp(argv[i], "--threads"))
+        else if (!strcmp(argv[i], "--names")) {
+            for (int k = 0; k < ROW_COUNT; k++)
+                puts(all_rows[k].name);
+            return 0;
+        } else if (i + 1 < argc && !strcmp(argv[i], "--threads"))
             threads = atoi(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--device"))
             device = argv[++i];
@@ -284,6 +301,7 @@ int main(int argc, char **argv)
         if (i && strncmp(r->name, only, strlen(only)))
             continue;
         set_up(&p, r);
+        current = r;
         double t = one_round(&p), bytes = r->bytes * (double)(r->rows * r->cols);
         rate = i ? rate : bytes / t;
         printf("%-32s %10.3f ms", r->name, t * 1e3);

@@ -157,6 +157,8 @@ __device__ static inline float log_of(float x) { return logf(x); }
 __device__ static inline double log_of(double x) { return log(x); }
 __device__ static inline float log1p_of(float x) { return log1pf(x); }
 __device__ static inline double log1p_of(double x) { return log1p(x); }
+template <typename T>
+__device__ static inline T log1p_unit_of(T x) { return log1p_of(x); }
 __device__ static inline float tanh_of(float x) { return tanhf(x); }
 __device__ static inline double tanh_of(double x) { return tanh(x); }
 __device__ static inline float normal_cdf_of(float x) { return normcdff(x); }

@@ -4,10 +4,11 @@
 #include <math.h>
 
 #include "cpu/over_axes.h"
-#include "cpu/reduce.h"
+#include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
 enum { BEST, PLACE, VALUES }; /* of an accumulator */
+enum { RUN = 1024};           /* elements of a piece, at most */
 
 /* Whether a comes before b; no branch, for vectors. */
 static inline int before(double a, double b, int least)
@@ -43,6 +44,42 @@ static inline void take(double *restrict acc, const bpi_taken *t, int least)
     }
 }
 
+/* The best of a piece, NaN before all, without its place, which is looked for only where it is
+ * better than what there is. */
+INLINE real best_of(const real *x, int64_t n, const int least)
+{
+    const vec none = splat(least ? (real)INFINITY : -(real)INFINITY);
+    vec best[GROUP];
+    lane_mask bad[GROUP] = {{0}};
+    EACH_VEC best[v] = splat(-(real)INFINITY);
+    ROW_STEPS(0, n, EACH_VEC {
+        const vec u = get(x + i, v, left, none);
+        best[v] = larger(least ? -u : u, best[v]);
+        bad[v] |= (lane_mask)(u != u);
+    })
+    const real most = largest_lane(larger(larger(best[0], best[1]), larger(best[2], best[3])));
+    bad[0] |= bad[1] | bad[2] | bad[3];
+    lane_int nan = 0;
+    UNROLL for (int j = 0; j < LANES; j++)
+        nan |= bad[0][j];
+    return nan ? (real)NAN : least ? -most : most;
+}
+
+INLINE void run(double *acc, const real *x, int64_t n, int64_t first, const int least)
+{
+    for (int64_t i = 0; i < n; i += RUN) {
+        const int64_t end = at_most(i + RUN, n);
+        const real best = best_of(x + i, end - i, least);
+        if (!before((double)best, *acc, least))
+            continue;
+        int64_t at = i;
+        while (best == best ? x[at] != best : x[at] == x[at])
+            at++;
+        acc[BEST] = (double)best;
+        acc[PLACE] = (double)(first + at);
+    }
+}
+
 static void finish(double *acc, int64_t n, int64_t width, const void *params)
 {
     (void)params;
@@ -56,8 +93,12 @@ static void finish(double *acc, int64_t n, int64_t width, const void *params)
     {                                                                                       \
         join_with(acc, other, n, width, least);                                             \
     }                                                                                       \
+    static void op##_run(double *acc, const real *x, int64_t n, int64_t at)                 \
+    {                                                                                       \
+        run(acc, x, n, at, least);                                                          \
+    }                                                                                       \
     static const bpi_fold_rule op##_rule = {VALUES, 1, {first, 0}, op##_take, op##_join, finish, \
-                                            NULL};                                           \
+                                            op##_run};                                       \
     BPI_OVER_AXES_OP(op, op##_rule, 1)
 ARG(argmax, -INFINITY, 0)
 ARG(argmin, INFINITY, 1)

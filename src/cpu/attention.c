@@ -124,7 +124,7 @@ static void make_scores(const job *w, const pair *at, matrix q, matrix k, real *
 }
 
 /* x becomes e^(x - base). */
-static __attribute__((noinline)) void make_terms(real *x, int64_t keys, const real base[QUERIES])
+OUTLINE void make_terms(real *x, int64_t keys, const real base[QUERIES])
 {
     for (int64_t p = 0; p < keys; p++)
         EACH_QUERY

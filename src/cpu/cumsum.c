@@ -6,6 +6,7 @@
  * is read twice, from cache where it fits). The rule: src/ops/cumsum.c. */
 #include "cpu/loop.h"
 #include "cpu/reduce.h"
+#include "cpu/vec.h"
 #include "door/kernel_params.h"
 
 enum { STRIP = 256, SEGMENTS = 64 }; /* at most */
@@ -35,22 +36,47 @@ static job job_of(const bp_view *in, const bpi_cumsum_params *p)
     return w;
 }
 
-/* One line of n elements, `step` apart; four at a time, whose sums wait for one addition. */
-static double add_line(double sum, const real *x, real *y, int64_t n, int64_t step)
+/* v[i] + v[i - step], where there is that. */
+#if BPI_VECTOR_BYTES == 64
+#define BEHIND_1 SHUFFLE(v, none, 8, 0, 1, 2, 3, 4, 5, 6)
+#define BEHIND_2 SHUFFLE(v, none, 8, 8, 0, 1, 2, 3, 4, 5)
+#define BEHIND_4 SHUFFLE(v, none, 8, 8, 8, 8, 0, 1, 2, 3)
+#define TURNED(v) SHUFFLE(v, v, 7, 6, 5, 4, 3, 2, 1, 0)
+#elif BPI_VECTOR_BYTES == 32
+#define BEHIND_1 SHUFFLE(v, none, 4, 0, 1, 2)
+#define BEHIND_2 SHUFFLE(v, none, 4, 4, 0, 1)
+#define TURNED(v) SHUFFLE(v, v, 3, 2, 1, 0)
+#else
+#define BEHIND_1 SHUFFLE(v, none, 2, 0)
+#define TURNED(v) SHUFFLE(v, v, 1, 0)
+#endif
+
+typedef double wide_vec __attribute__((vector_size(BPI_VECTOR_BYTES)));
+typedef real part_vec __attribute__((vector_size(BPI_VECTOR_BYTES / 8 * sizeof(real))));
+typedef part_vec part_at __attribute__((aligned(sizeof(real)), may_alias));
+enum { WIDE = BPI_VECTOR_BYTES / 8 };
+
+/* One line of n neighbours, step 1 or -1: a vector's own sums, to which those before are added. */
+INLINE void add_line(double sum, const real *x, real *y, int64_t n, const int step)
 {
-    int64_t i = 0;
-    for (; i + 4 <= n; i += 4, x += 4 * step, y += 4 * step) {
-        const double a = (double)x[0], b = a + (double)x[step];
-        const double c = (double)x[2 * step], d = c + (double)x[3 * step];
-        y[0] = (real)(sum + a);
-        y[step] = (real)(sum + b);
-        y[2 * step] = (real)(sum + (b + c));
-        sum += b + d;
-        y[3 * step] = (real)sum;
+    const wide_vec none = {0};
+    for (; n >= WIDE; n -= WIDE, x += step * WIDE, y += step * WIDE) {
+        const int64_t low = step > 0 ? 0 : 1 - WIDE;
+        wide_vec v = __builtin_convertvector(*(const part_at *)(x + low), wide_vec);
+        v = step > 0 ? v : TURNED(v);
+        v += BEHIND_1;
+#ifdef BEHIND_2
+        v += BEHIND_2;
+#endif
+#ifdef BEHIND_4
+        v += BEHIND_4;
+#endif
+        const part_vec part = __builtin_convertvector(v + sum, part_vec);
+        *(part_at *)(y + low) = step > 0 ? part : TURNED(part);
+        sum += v[WIDE - 1];
     }
-    for (; i < n; i++, x += step, y += step)
+    for (; n > 0; n--, x += step, y += step)
         *y = (real)(sum += (double)*x);
-    return sum;
 }
 
 /* A strip of one segment. */
@@ -73,8 +99,11 @@ static void scan(const job *w, int64_t item)
         w->part[segment * apart + mine] = bpi_run_sum(w->reverse ? x - (n - 1) : x, n);
         return;
     }
-    if (width == 1 && !w->sums) {
-        add_line(*sum, x, w->y + at, n, step);
+    if (w->inner == 1) {
+        if (w->reverse)
+            add_line(*sum, x, w->y + at, n, -1);
+        else
+            add_line(*sum, x, w->y + at, n, 1);
         return;
     }
     for (int64_t i = 0; i < n; i++, x += step) {

@@ -27,9 +27,11 @@ typedef float real;
     extern const bpi_op_kernels BPI_CPU(op_##name); \
     const bpi_op_kernels BPI_CPU(op_##name)
 
-/* The compiler weighs size against speed (CMakeLists.txt); these two are what it may not weigh:
- * functions that a vector loop calls, and loops over lanes that become registers. */
+/* The compiler weighs size against speed (CMakeLists.txt); these are what it may not weigh:
+ * functions that a vector loop calls, those that are large and called by several, and loops over
+ * lanes that become registers. */
 #define INLINE static inline __attribute__((always_inline))
+#define OUTLINE static __attribute__((noinline, unused))
 #define UNROLL _Pragma("GCC unroll 32")
 
 static inline int64_t bytes_of(bp_dtype dtype)

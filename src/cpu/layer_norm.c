@@ -8,8 +8,9 @@
  *
  * The variance is taken about the mean as `real` has it, and then corrected by what that mean is
  * off, which is kept as `low`: x far from 0 loses nothing. A row is walked three times while it is
- * in cache, backward too, where it adds to dgain and dbias in double. Floor: 2 elements of memory
- * traffic an element, backward 3. The rule: src/ops/layer_norm.c. */
+ * in cache, backward twice, some rows together, whose parts of dgain and dbias meet in `real`, then
+ * in double. Floor: 2 elements of memory traffic an element, backward 3. The rule:
+ * src/ops/layer_norm.c. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ typedef struct job {
     bpi_rows x, y, dy; /* y: dx; data NULL where none is wanted */
     const real *gain, *bias; /* [size], or NULL */
     row_stats *stats;        /* [rows], or NULL */
-    double *part;            /* [blocks][2][size], or NULL: of dgain and dbias */
+    double *part;            /* [blocks][SUMS][size], or NULL: for dgain and dbias */
     int64_t blocks;
     real *dgain, *dbias;
     const bpi_layer_norm_params *params;
@@ -133,12 +134,28 @@ static size_t aux_bytes(const bp_view *in, const void *params)
 
 /* --- backward ---------------------------------------------------------------------------- */
 
-INLINE void input_gradient(const int gain, const job *w, int64_t r, const row_stats *s)
+/* What a block adds to dgain and dbias: of up to ROWS rows in `real`, then in double. */
+typedef struct gain_sums {
+    double *total;     /* [2][size]; NULL: not wanted */
+    real *gain, *bias; /* [size] */
+} gain_sums;
+
+/* Rows whose sums meet in `real`; elements of x that stay in cache with dy; doubles of a block's sums
+ * for a column. */
+enum { ROWS = 16, CACHED = 32768, SUMS = 2 + 2 * sizeof(real) / sizeof(double) };
+
+/* What dx = (dz - a - z b) scale needs of a row. */
+typedef struct row_slope {
+    row_stats at;
+    real a, b;
+} row_slope;
+
+INLINE row_slope slope_of(const int gain, const job *w, int64_t r)
 {
     const int64_t n = w->x.size;
-    const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r);
-    real *dx = bpi_row(&w->y, r);
-    const vec mean = splat(s->mean), low = splat(s->low), scale = splat(s->scale), zero = splat(0);
+    const row_stats s = w->stats[r];
+    const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r), *dx = bpi_row(&w->y, r);
+    const vec mean = splat(s.mean), low = splat(s.low), scale = splat(s.scale), zero = splat(0);
     double sum[2];
     ROW_SUMS(2, sum, n, fetch(x + i, dx + i, n); fetch(dy + i, NULL, n);
         EACH_VEC {
@@ -148,38 +165,72 @@ INLINE void input_gradient(const int gain, const job *w, int64_t r, const row_st
             acc[0][v] += dz;
             acc[1][v] += dz * standard(x + i, v, left, mean, low, scale);
         })
-    const vec a = splat(w->params->centred ? (real)(sum[0] / (double)n) : 0);
-    const vec b = splat((real)(sum[1] / (double)n));
-    ROW_STEPS(0, n,
+    const double a = w->params->centred ? sum[0] / (double)n : 0;
+    return (row_slope){s, (real)a, (real)(sum[1] / (double)n)};
+}
+
+/* dx, where it is wanted, of up to ROWS rows with a gain, or without; with one, their part of the
+ * sums. A strip of columns is done for one row after the other. */
+INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
+                      const gain_sums *to)
+{
+    const vec zero = splat(0);
+    row_slope s[ROWS];
+    for (int64_t r = 0; r < rows; r++)
+        s[r] = w->y.data ? slope_of(gain, w, first + r) : (row_slope){w->stats[first + r], 0, 0};
+    ROW_STEPS(0, w->x.size,
+        vec g[GROUP], dgain[GROUP], dbias[GROUP];
         EACH_VEC {
-            vec dz = get(dy + i, v, left, zero);
-            if (gain)
-                dz = dz * get(w->gain + i, v, left, zero);
-            dz = dz - a - standard(x + i, v, left, mean, low, scale) * b;
-            put(dx + i, v, left, dz * scale);
-        })
+            g[v] = gain ? get(w->gain + i, v, left, zero) : zero;
+            dgain[v] = dbias[v] = zero;
+        }
+        for (int64_t r = 0; r < rows; r++) {
+            const real *x = bpi_row(&w->x, first + r) + i, *dy = bpi_row(&w->dy, first + r) + i;
+            const vec mean = splat(s[r].at.mean), low = splat(s[r].at.low);
+            const vec scale = splat(s[r].at.scale), a = splat(s[r].a), b = splat(s[r].b);
+            EACH_VEC {
+                const vec d = get(dy, v, left, zero), z = standard(x, v, left, mean, low, scale);
+                if (w->y.data)
+                    put(bpi_row(&w->y, first + r) + i, v, left,
+                        ((gain ? d * g[v] : d) - a - z * b) * scale);
+                dgain[v] += d * z;
+                dbias[v] += d;
+            }
+        }
+        if (gain && to->total)
+            EACH_VEC {
+                put(to->gain + i, v, left, get(to->gain + i, v, left, zero) + dgain[v]);
+                put(to->bias + i, v, left, get(to->bias + i, v, left, zero) + dbias[v]);
+            }
+    )
 }
 
 static void backward_block(void *arg, int64_t block)
 {
     const job *w = arg;
     const int64_t n = w->x.size, end = bpi_rows_end(&w->x, block);
-    double *dgain = NULL, *dbias = NULL;
+    const int64_t step = at_most(at_least(CACHED / at_least(n, 1), 1), ROWS);
+    int64_t taken = 0;
+    gain_sums to = {0};
     if (w->part) {
-        dgain = w->part + 2 * n * block;
-        dbias = dgain + n;
-        memset(dgain, 0, 2 * (size_t)n * sizeof *dgain);
+        to.total = w->part + SUMS * n * block;
+        to.gain = (real *)(to.total + 2 * n);
+        to.bias = to.gain + n;
+        memset(to.total, 0, SUMS * (size_t)n * sizeof(double));
     }
-    for (int64_t r = block * w->x.per_block; r < end; r++) {
-        const row_stats s = w->stats[r];
-        if (w->y.data && w->gain)
-            input_gradient(1, w, r, &s);
-        else if (w->y.data)
-            input_gradient(0, w, r, &s);
-        if (w->part) {
-            const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r);
-            BPI_EACH(n, dgain[i] += (double)(dy[i] * (((x[i] - s.mean) - s.low) * s.scale));
-                     dbias[i] += (double)dy[i])
+    for (int64_t r = block * w->x.per_block, rows; r < end; r += rows) {
+        rows = at_most(step, end - r);
+        if (w->gain)
+            gradients(1, w, r, rows, &to);
+        else
+            gradients(0, w, r, rows, &to);
+        taken += rows;
+        if (!w->part || (taken + step <= ROWS && r + rows < end))
+            continue;
+        taken = 0;
+        for (int64_t i = 0; i < 2 * n; i++) {
+            to.total[i] += (double)to.gain[i];
+            to.gain[i] = 0;
         }
     }
 }
@@ -192,7 +243,7 @@ static void columns_block(void *arg, int64_t block)
     const int64_t n = w->x.size, first = block * COLUMNS, count = at_most(n - first, COLUMNS);
     double dgain[COLUMNS] = {0}, dbias[COLUMNS] = {0};
     for (int64_t b = 0; b < w->blocks; b++) {
-        const double *part = w->part + 2 * n * b + first;
+        const double *part = w->part + SUMS * n * b + first;
         BPI_EACH(count, dgain[i] += part[i]; dbias[i] += part[n + i])
     }
     for (int64_t i = 0; i < count; i++) {
@@ -207,7 +258,7 @@ static void columns_block(void *arg, int64_t block)
 static int64_t cut_for_sums(bpi_rows *x)
 {
     const int64_t most = at_most(at_least((1 << 20) / at_least(x->size, 1), 8), 64);
-    x->per_block = at_least(at_least(parts(x->n, most), 16), BPI_GRAIN_EXP / at_least(x->size, 1));
+    x->per_block = at_least(at_least(parts(x->n, most), ROWS), BPI_GRAIN_EXP / at_least(x->size, 1));
     return parts(x->n, x->per_block);
 }
 
@@ -215,7 +266,7 @@ static size_t workspace_bytes(const bp_view *in, const void *params)
 {
     bpi_rows x = bpi_rows_of(in, in->shape.ndim - 1);
     return ((const bpi_layer_norm_params *)params)->gain
-               ? (size_t)(2 * cut_for_sums(&x) * x.size) * sizeof(double)
+               ? (size_t)(SUMS * cut_for_sums(&x) * x.size) * sizeof(double)
                : 0;
 }
 

@@ -41,8 +41,9 @@ static double sum_of_infinite(const real *x, int64_t n, real max)
     return sum;
 }
 
-static void run(double *acc, const real *x, int64_t n)
+static void run(double *acc, const real *x, int64_t n, int64_t first)
 {
+    (void)first;
     for (int64_t end; n > 0; x += end, n -= end) {
         end = at_most(n, RUN);
         const real max = row_max(x, end);

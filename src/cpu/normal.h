@@ -22,10 +22,15 @@
  * e^ of it as many ulp as the exponent is large. */
 INLINE real bpi_exp_square(real f, real x)
 {
+#ifdef BPI_FUSED
+    real fx = f * x, high = fx * x, low = bpi_fma(fx, x, -high);
+#else
     real part = bpi_from_bits(bpi_to_bits(x) >> BPI_HALF_MANTISSA << BPI_HALF_MANTISSA);
     real high = f * part * part, low = f * (x - part) * (x + part);
-    real n = bpi_fma(high + low, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
-    return bpi_exp_scaled(n, bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, high) + low));
+#endif
+    real t = bpi_fma(high + low, BPI_LOG2E, BPI_SHIFT), n = t - BPI_SHIFT;
+    real r = bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, high) + low);
+    return bpi_exp_scaled(t, r, high < BPI_EXP_NORMAL);
 }
 
 /* F(s) = (1 + x) e^(x^2 / 2) P(N > x). Error: 2^-59 (f64), 2^-30 (f32), relative. */
@@ -73,20 +78,24 @@ INLINE real bpi_normal_tail(real s)
 #endif
 }
 
+/* |x|, held where e^(f x^2) is 0. A NaN is held too: what is made of it must say so again. */
+INLINE real bpi_held(real x, real most)
+{
+    return abs_of(x) < most ? abs_of(x) : most;
+}
+
 /* e^(-x^2 / 2) / sqrt(2 pi). */
 INLINE real normal_pdf_of(real x)
 {
-    real a = abs_of(x);
-    a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
-    return bpi_exp_square((real)-0.5, a) * (real)0.398942280401432677939946;
+    real y = bpi_exp_square((real)-0.5, bpi_held(x, BPI_NORMAL_MAX));
+    return x == x ? y * (real)0.398942280401432677939946 : x;
 }
 
 /* e^(-x^2) */
 INLINE real exp_minus_square_of(real x)
 {
-    real a = abs_of(x);
-    const real most = (real)0.70710678 * BPI_NORMAL_MAX;
-    return bpi_exp_square(-1, a > most ? most : a);
+    real y = bpi_exp_square(-1, bpi_held(x, (real)0.70710678 * BPI_NORMAL_MAX));
+    return x == x ? y : x;
 }
 
 /* (P(N <= x) - 1/2) / x - 1 / sqrt(2 pi), z = x^2 <= 1. Error: 2^-69 (f64), 2^-31 (f32). */
@@ -115,20 +124,20 @@ INLINE real bpi_normal_centre(real z)
 #endif
 }
 
-/* P(N > a), a >= 0 */
-INLINE real bpi_normal_above(real a)
+/* P(N > |x|); 0 of a NaN */
+INLINE real bpi_normal_above(real x)
 {
-    a = a > BPI_NORMAL_MAX ? BPI_NORMAL_MAX : a;
+    real a = bpi_held(x, BPI_NORMAL_MAX);
     return bpi_exp_square((real)-0.5, a) * bpi_normal_tail((a - 4) / (a + 4)) / (1 + a);
 }
 
 /* P(N <= x): the smaller tail is computed, so that neither loses its digits. */
 INLINE real normal_cdf_of(real x)
 {
-    real a = abs_of(x), tail = bpi_normal_above(a), z = a > 1 ? 1 : x * x;
+    real tail = bpi_normal_above(x), outer = x > 0 ? 1 - tail : tail;
     real line = bpi_fma(x, (real)0.398942280401432677939946, (real)0.5);
-    real outer = x > 0 ? 1 - tail : tail;
-    return a > 1 ? outer : bpi_fma(x, bpi_normal_centre(z), line);
+    int far = (x > 1) | (x < -1); /* a NaN is near */
+    return far ? outer : bpi_fma(x, bpi_normal_centre(far ? 1 : x * x), line);
 }
 
 /* Near 0 a line, whose slope 2 / sqrt(pi) is in two parts, and what is left of the curve. */
@@ -142,7 +151,7 @@ INLINE real erf_of(real x)
     real a = (real)1.41421356237309504880 * abs_of(x), z = a > 1 ? 1 : 2 * x * x;
     real rest = bpi_fma((real)2.82842712474619009760, bpi_normal_centre(z), low);
     real outer = copysign_of(1 - 2 * bpi_normal_above(a), x);
-    return a > 1 ? outer : bpi_fma(x, high, x * rest);
+    return a > 1 ? outer : bpi_fma(x, high, x * rest); /* where a NaN goes */
 }
 
 #endif

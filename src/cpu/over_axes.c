@@ -114,7 +114,7 @@ static void take(const bpi_fold_rule *rule, double *acc, bpi_taken t, int64_t st
     const int64_t rows = t.rows, row = t.row, most = BUFFER / t.n;
     const real *x = t.x;
     if (is_run && row == 1 && rule->run) {
-        rule->run(acc, x, rows);
+        rule->run(acc, x, rows, t.first);
     } else if (row == t.n && (step == 1 || is_run)) {
         take_table(rule, acc, t);
     } else if (step == 1 && !is_run) {
@@ -126,7 +126,7 @@ static void take(const bpi_fold_rule *rule, double *acc, bpi_taken t, int64_t st
             t.rows = at_most(rows - i, most);
             bring(buffer, x + i * row, t.rows, row, t.n, step);
             if (is_run && rule->run)
-                rule->run(acc, buffer, t.rows);
+                rule->run(acc, buffer, t.rows, t.first);
             else
                 take_table(rule, acc, t);
         }

@@ -27,8 +27,9 @@ typedef struct BPI_CPU(fold_rule) {
     void (*join)(double *acc, const double *other, int64_t n, int64_t width);
     /* value k of acc becomes output k; NULL: it is that. params: the kernel's */
     void (*finish)(double *acc, int64_t n, int64_t width, const void *params);
-    /* one acc takes n elements in a row; NULL: `take` does, as for many outputs */
-    void (*run)(double *acc, const real *x, int64_t n);
+    /* one acc takes n elements in a row, the first at that place; NULL: `take` does, as for many
+     * outputs */
+    void (*run)(double *acc, const real *x, int64_t n, int64_t first);
 } bpi_fold_rule;
 
 /* The kernel: x, any strides -> y and maybe more, packed, real or i32, which is held at its ends.

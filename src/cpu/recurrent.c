@@ -27,14 +27,14 @@ typedef struct gates {
 } gates;
 
 /* Not inlined: each is there once. */
-static __attribute__((noinline)) void gate_run(gates *w, int k, const real *x, const real *u,
+OUTLINE void gate_run(gates *w, int k, const real *x, const real *u,
                                                int64_t n)
 {
     real *open = w->open[k], *shut = w->shut[k];
     BPI_EACH(n, gate_of(x[i] + u[i], &open[i], &shut[i]))
 }
 
-static __attribute__((noinline)) void tanh_run(real *y, const real *x, int64_t n)
+OUTLINE void tanh_run(real *y, const real *x, int64_t n)
 {
     BPI_EACH(n, y[i] = tanh_of(x[i]))
 }

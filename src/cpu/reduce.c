@@ -9,22 +9,28 @@
 
 enum { ROWS = 8 };
 
-#define BPI_REDUCE(name, saves, start_, step_, join_, result, ...)                         \
+#define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                         \
     static void name##_join(double *into, const double *from, int64_t n, int64_t width)    \
     {                                                                                      \
         (void)width;                                                                       \
         BPI_EACH(n, double acc = into[i]; const double other = from[i]; join_;             \
                  into[i] = acc)                                                            \
     }                                                                                      \
+    INLINE type name##_of(const int rows, const real *from, int64_t row)                   \
+    {                                                                                      \
+        type acc = start_;                                                                 \
+        UNROLL for (int i = 0; i < rows; i++) {                                            \
+            const type x = (type)from[i * row];                                            \
+            step_;                                                                         \
+        }                                                                                  \
+        return acc;                                                                        \
+    }                                                                                      \
     INLINE void name##_rows(const int rows, double *restrict into, const real *from,       \
                             const bpi_taken *t)                                            \
     {                                                                                      \
         for (int64_t j = 0; j < t->n; j++) {                                               \
-            double acc = start_, other = into[j];                                          \
-            UNROLL for (int i = 0; i < rows; i++) {                                        \
-                const double x = (double)from[i * t->row + j];                             \
-                step_;                                                                     \
-            }                                                                              \
+            double acc = (double)name##_of(rows, from + j, t->row);                        \
+            const double other = into[j];                                                  \
             join_;                                                                         \
             into[j] = acc;                                                                 \
         }                                                                                  \

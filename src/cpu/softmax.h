@@ -90,7 +90,7 @@ static inline int64_t softmax_cut(bpi_rows *r)
 enum { COLUMNS = SHORT_ROW + GROUP };
 
 /* col[j] holds element j of every row; lanes beyond the last row repeat it. */
-INLINE void load_columns(vec col[COLUMNS], const real *x, int64_t pitch, int64_t n, int64_t rows)
+OUTLINE void load_columns(vec col[COLUMNS], const real *x, int64_t pitch, int64_t n, int64_t rows)
 {
     for (int64_t c = 0; c < n; c += LANES) {
         vec t[LANES];
@@ -105,7 +105,7 @@ INLINE void load_columns(vec col[COLUMNS], const real *x, int64_t pitch, int64_t
     }
 }
 
-INLINE void store_columns(real *y, int64_t pitch, const vec col[COLUMNS], int64_t n, int64_t rows)
+OUTLINE void store_columns(real *y, int64_t pitch, const vec col[COLUMNS], int64_t n, int64_t rows)
 {
     for (int64_t c = 0; c < n; c += LANES) {
         vec t[LANES];
@@ -169,7 +169,7 @@ typedef struct softmax_strip {
 } softmax_strip;
 
 /* A view in BPI_ROWS as tables of columns, or as rows along the last axis. */
-static inline bpi_rows softmax_rows(const bp_view *v, int32_t axis)
+OUTLINE bpi_rows softmax_rows(const bp_view *v, int32_t axis)
 {
     if (axis == v->shape.ndim - 1)
         return bpi_rows_of(v, axis);

@@ -1,19 +1,21 @@
 /* variance: y = sum (x - mean)^2 / (n - correction) over a set of axes, in one pass over memory.
  * Forward: x -> y, mean.
  *
- * A piece of x, which stays in registers, gives its mean m and its sum of squares about m; pieces
- * are then joined by their counts (Chan, Golub, LeVeque, 1979), so that nothing cancels:
+ * A piece of x, which stays in registers, or in cache where it is a run, gives its mean m and its
+ * sum of squares about m; pieces are then joined by their counts (Chan, Golub, LeVeque, 1979), so that nothing cancels:
  *
  *     d = m' - m,  m += d n' / (n + n'),  M2 += M2' + d^2 n n' / (n + n')
  *
  * The walk: over_axes.c; the rule: src/ops/variance.c. */
+#include <float.h>
 #include <math.h>
 
 #include "cpu/over_axes.h"
+#include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
 enum { MEAN, M2, COUNT, VALUES }; /* of an accumulator */
-enum { ROWS = 8 };                /* elements of a piece */
+enum { ROWS = 8, RUN = 4096 };    /* elements of a piece; of one of a run, at most */
 
 /* What mean and m2 of `have` elements become with `more` others. */
 static inline void meet(double *mean, double *m2, double have, double more, double other_mean,
@@ -64,6 +66,32 @@ static void take(double *acc, const bpi_taken *t)
         take_rows(1, acc, t, t->x + i * t->row);
 }
 
+/* The sum of squares is taken about the mean as `real` has it, and then corrected; one near the
+ * ends of the range of `real` is left to `take`. */
+static void run(double *into, const real *x, int64_t n, int64_t first)
+{
+    (void)first;
+    for (int64_t end; n > 0; x += end, n -= end) {
+        end = at_most(n, RUN);
+        const double more = (double)end;
+        double sum[2];
+        ROW_SUMS(1, sum, end, EACH_VEC acc[0][v] += get(x + i, v, left, splat(0)))
+        const real mean = (real)(sum[0] / more);
+        const vec at = splat(mean);
+        ROW_SUMS(2, sum, end, EACH_VEC {
+            const vec d = get(x + i, v, left, at) - at;
+            acc[0][v] += d;
+            acc[1][v] += d * d;
+        })
+        const double low = sum[0] / more, m2 = sum[1] - sum[0] * low;
+        if (m2 < (double)INFINITY && m2 > (BPI_F64 ? DBL_MIN : (double)FLT_MIN) * 0x1p26) {
+            meet(&into[MEAN], &into[M2], into[COUNT], more, (double)mean + low, m2);
+            into[COUNT] += more;
+        } else
+            take(into, &(bpi_taken){.x = x, .n = 1, .rows = end, .row = 1, .width = 1});
+    }
+}
+
 /* The variance or its root, and the mean behind it. */
 static void finish(double *acc, int64_t n, int64_t width, const void *params)
 {
@@ -77,5 +105,5 @@ static void finish(double *acc, int64_t n, int64_t width, const void *params)
     }
 }
 
-static const bpi_fold_rule rule = {VALUES, 0, {0, 0, 0}, take, join, finish, NULL};
+static const bpi_fold_rule rule = {VALUES, 0, {0, 0, 0}, take, join, finish, run};
 BPI_OVER_AXES_OP(variance, rule, 2)

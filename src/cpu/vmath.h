@@ -1,15 +1,16 @@
 /* exp_of(x) and its kin: functions over `real`, for loops that the compiler vectorises. At most 2
- * ulp: exp, expm1, log, log1p, sin, cos; at most 3: tanh. The normal distribution: normal.h.
+ * ulp: exp, expm1, log, log1p, pow, sin, cos; at most 3: tanh. The normal distribution: normal.h.
  *
  * Branch-free: each function is arithmetic, integer adds and shifts, and selects, all of which
  * every instruction level has. Right at NaN, infinities, zeros, overflow, and with denormal inputs
  * and results, in the state of fpstate.h. Must be compiled without -ffast-math.
  *
- * exp     x = n ln2 + r, |r| <= ln2 / 2; e^x = 2^n (1 + r + r^2 Q(r))
+ * exp     x = n ln2 + r, |r| <= ln2 / 2; e^x = 2^n (1 + r (1 + r Q(r))), n added to the exponent
  * expm1   2^n (r + r^2 Q(r)) + (2^n - 1)
  * log     x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = 2 atanh(s), s = f / (2 + f)
- * log1p   log u + (x - (u - 1)) / u with u = 1 + x as rounded
+ * log1p   log u + (x - (u - 1)) / u with u = 1 + x as rounded; on [0, 1] f is x or (x - 1) / 2
  * tanh    t / (t + 2) = 1 - 2 / (t + 2) with t = expm1(2 |x|), and the sign of x
+ * pow     2^(p log2 |x|) in f64, for f32; f64's is the C library's
  * sin     x = n pi/2 + r, |r| <= pi/4, pi/2 in three parts; r + r^3 S(r^2), 1 - r^2/2 + r^4 C(r^2)
  *
  * Cody and Waite, "Software Manual for the Elementary Functions", 1980 (ln2 in two parts); Tang,
@@ -36,10 +37,15 @@ typedef uint64_t bpi_bits;
 #define BPI_LN2_LO 0x1.9ef35793c7673p-41
 #define BPI_SQRT_HALF 0x3fe6a09e667f3bcd
 #define BPI_MIN_NORMAL DBL_MIN
-#define BPI_EXP_MAX 710.0     /* e^710 overflows */
-#define BPI_EXP_MIN (-746.0)  /* e^-746 is less than half the least denormal */
+#define BPI_EXP_MAX 0x1.62e42fefa39efp+9 /* the last whose e^ is finite */
+#define BPI_EXP_NORMAL (-708.0)          /* e^ of it, and above, is normal */
+#define BPI_EXP_MIN (-746.0)             /* e^-746 is less than half the least denormal */
+#define BPI_UP 128                       /* of an exponent */
+#define BPI_DOWN 0x1p-128
+#define BPI_EXPM1_MAX 710.0   /* overflows */
 #define BPI_EXPM1_MIN (-40.0) /* expm1(-40) rounds to -1 */
 #define BPI_EXPM1_TINY 0x1p-54
+#define BPI_TANH_MAX 40.0
 
 #else
 
@@ -52,24 +58,32 @@ typedef uint32_t bpi_bits;
 #define BPI_LN2_LO 0x1.7f7d1cp-20f
 #define BPI_SQRT_HALF 0x3f3504f3
 #define BPI_MIN_NORMAL FLT_MIN
-#define BPI_EXP_MAX 89.0f
+#define BPI_EXP_MAX 0x1.62e42ep+6f
+#define BPI_EXP_NORMAL (-87.0f)
 #define BPI_EXP_MIN (-104.5f)
+#define BPI_UP 64
+#define BPI_DOWN 0x1p-64f
+#define BPI_EXPM1_MAX 89.0f
 #define BPI_EXPM1_MIN (-20.0f)
 #define BPI_EXPM1_TINY 0x1p-25f
+#define BPI_TANH_MAX 20.0f
 
 #endif
 
 /* Fused where that is one instruction; both ways are within the bound. */
-INLINE real bpi_fma(real a, real b, real c)
-{
-#if !defined(__FMA__) && !defined(__FP_FAST_FMA) && !defined(__ARM_FEATURE_FMA)
-    return a * b + c;
-#elif BPI_F64
-    return __builtin_fma(a, b, c);
+#if defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__ARM_FEATURE_FMA)
+#define BPI_FUSED
+INLINE double bpi_wide_fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
 #else
-    return __builtin_fmaf(a, b, c);
+INLINE double bpi_wide_fma(double a, double b, double c) { return a * b + c; }
 #endif
-}
+#if defined(BPI_FUSED) && !BPI_F64
+INLINE real bpi_fma(real a, real b, real c) { return __builtin_fmaf(a, b, c); }
+#elif BPI_F64
+INLINE real bpi_fma(real a, real b, real c) { return bpi_wide_fma(a, b, c); }
+#else
+INLINE real bpi_fma(real a, real b, real c) { return a * b + c; }
+#endif
 
 /* A number and its bits. */
 typedef union bpi_cell {
@@ -85,9 +99,9 @@ INLINE real bpi_pow2(real shifted)
     return bpi_from_bits((bpi_to_bits(shifted) + BPI_BIAS) << BPI_MANTISSA);
 }
 
-/* r^2 Q(r) = e^r - 1 - r for |r| <= ln2 / 2, plus `low`. Error of Q: 2^-61 (f64), 2^-31 (f32) of
+/* Q(r) = (e^r - 1 - r) / r^2 for |r| <= ln2 / 2. Error: 2^-61 (f64), 2^-31 (f32) of
  * (e^r - 1) / r^2. */
-INLINE real bpi_exp_tail(real r, real low)
+INLINE real bpi_exp_tail(real r)
 {
 #if BPI_F64
     real q = 0x1.1f4adde5bd1c2p-29;
@@ -100,16 +114,15 @@ INLINE real bpi_exp_tail(real r, real low)
     q = bpi_fma(q, r, 0x1.111111110f5c3p-7);
     q = bpi_fma(q, r, 0x1.5555555555554p-5);
     q = bpi_fma(q, r, 0x1.5555555555559p-3);
-    q = bpi_fma(q, r, 0.5);
+    return bpi_fma(q, r, 0.5);
 #else
     real q = 0x1.a254cap-13f;
     q = bpi_fma(q, r, 0x1.6d3ca4p-10f);
     q = bpi_fma(q, r, 0x1.110ffcp-7f);
     q = bpi_fma(q, r, 0x1.5554f6p-5f);
     q = bpi_fma(q, r, 0x1.555556p-3f);
-    q = bpi_fma(q, r, 0.5f);
+    return bpi_fma(q, r, 0.5f);
 #endif
-    return bpi_fma(r * r, q, low);
 }
 
 /* z L(z) = 2 atanh(s) / s - 2 with z = s^2, for z <= (3 - sqrt(8))^2. Error: 2^-59 (f64), 2^-30
@@ -132,35 +145,56 @@ INLINE real bpi_log_tail(real z)
     return l * z;
 }
 
-/* 2^n e^r, |r| <= ln2 / 2. 2^n itself may lie outside the normal range; its halves do not, and only
- * the second product can round. */
-INLINE real bpi_exp_scaled(real n, real r)
+/* 2^n e^r from n + SHIFT, |r| <= ln2 / 2; n is added to the exponent of e^r. Where the result may be
+ * denormal, the last factor brings it there, and rounds. */
+INLINE real bpi_exp_scaled(real shifted, real r, int denormal)
 {
-    real y = 1 + (r + bpi_exp_tail(r, 0)), half = bpi_fma(n, (real)0.5, BPI_SHIFT);
-    return y * bpi_pow2(half) * bpi_pow2(n - (half - BPI_SHIFT) + BPI_SHIFT);
+    const real y = bpi_fma(bpi_fma(bpi_exp_tail(r), r, 1), r, 1);
+    const bpi_bits up = denormal ? (bpi_bits)BPI_UP << BPI_MANTISSA : 0;
+    const real z = bpi_from_bits(bpi_to_bits(y) + (bpi_to_bits(shifted) << BPI_MANTISSA) + up);
+    return denormal ? z * BPI_DOWN : z;
 }
 
 /* Selects are written so that a NaN falls through them. */
 INLINE real exp_of(real x)
 {
-    real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
-    c = c < BPI_EXP_MIN ? BPI_EXP_MIN : c;
-    real n = bpi_fma(c, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
-    return bpi_exp_scaled(n, bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, c)));
+    const real c = x < BPI_EXP_MIN ? BPI_EXP_MIN : x;
+    const real t = bpi_fma(c, BPI_LOG2E, BPI_SHIFT), n = t - BPI_SHIFT;
+    const real r = bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, c));
+    const real y = bpi_exp_scaled(t, r, c < BPI_EXP_NORMAL);
+    return x <= BPI_EXP_MAX ? y : x * (real)INFINITY;
+}
+
+/* expm1 of c, as far as 2^n is normal and neither it nor r is lost: for 0 <= c <= 40, or so. */
+INLINE real bpi_expm1(real c)
+{
+    const real t = bpi_fma(c, BPI_LOG2E, BPI_SHIFT), n = t - BPI_SHIFT;
+    const real hi = bpi_fma(n, -BPI_LN2_HI, c); /* exact */
+    const real r = bpi_fma(n, -BPI_LN2_LO, hi), s = bpi_pow2(t);
+    const real tail = bpi_fma(r * r, bpi_exp_tail(r), bpi_fma(n, -BPI_LN2_LO, hi - r));
+    return bpi_fma(s, tail, bpi_fma(s, r, s - 1)); /* r + tail = e^r - 1 */
 }
 
 INLINE real expm1_of(real x)
 {
-    real c = x > BPI_EXP_MAX ? BPI_EXP_MAX : x;
+    real c = x > BPI_EXPM1_MAX ? BPI_EXPM1_MAX : x;
     c = c < BPI_EXPM1_MIN ? BPI_EXPM1_MIN : c;
     real n = bpi_fma(c, BPI_LOG2E, BPI_SHIFT) - BPI_SHIFT;
     real hi = bpi_fma(n, -BPI_LN2_HI, c); /* exact */
-    real r = bpi_fma(n, -BPI_LN2_LO, hi);
-    real tail = bpi_exp_tail(r, bpi_fma(n, -BPI_LN2_LO, hi - r)); /* r + tail = e^r - 1 */
-    real s = bpi_pow2(n - 1 + BPI_SHIFT);                         /* half of 2^n: no overflow */
+    real r = bpi_fma(n, -BPI_LN2_LO, hi), low = bpi_fma(n, -BPI_LN2_LO, hi - r);
+    real tail = bpi_fma(r * r, bpi_exp_tail(r), low); /* r + tail = e^r - 1 */
+    real s = bpi_pow2(n - 1 + BPI_SHIFT);             /* half of 2^n: no overflow */
     real y = 2 * (bpi_fma(s, r, s - (real)0.5) + s * tail);
     int tiny = (x < BPI_EXPM1_TINY) & (x > -BPI_EXPM1_TINY);
     return tiny ? x : y; /* keeps the sign of 0 and the last bits of a denormal */
+}
+
+/* log(2^n (1 + f)) */
+INLINE real bpi_log_sum(real n, real f)
+{
+    real s = f / (2 + f), h = (real)0.5 * f * f; /* 2 s = f - h + s h, up to rounding */
+    real low = bpi_fma(s, h + bpi_log_tail(s * s), n * BPI_LN2_LO);
+    return bpi_fma(n, BPI_LN2_HI, f - (h - low));
 }
 
 INLINE real log_of(real x)
@@ -175,9 +209,7 @@ INLINE real log_of(real x)
              (integers + BPI_BIAS + 1);
     n = denormal ? n - BPI_MANTISSA : n;
 
-    real f = m - 1, s = f / (2 + f), h = (real)0.5 * f * f; /* 2 s = f - h + s h, up to rounding */
-    real low = bpi_fma(s, h + bpi_log_tail(s * s), n * BPI_LN2_LO);
-    real result = bpi_fma(n, BPI_LN2_HI, f - (h - low));
+    real result = bpi_log_sum(n, m - 1);
     result = x < (real)INFINITY ? result : x;
     result = x == 0 ? -(real)INFINITY : result;
     return x < 0 ? (real)NAN : result;
@@ -200,26 +232,99 @@ INLINE real log1p_of(real x)
     return x == 0 ? x : y; /* keeps the sign of 0 */
 }
 
+/* 0 <= x <= 1, and NaN */
+INLINE real log1p_unit_of(real x)
+{
+    const int far = x > (real)0.41421356;
+    return bpi_log_sum(far ? 1 : 0, far ? (x - 1) * (real)0.5 : x);
+}
+
 INLINE real tanh_of(real x)
 {
-    real t = expm1_of(2 * abs_of(x));
+    real a = 2 * abs_of(x), t = bpi_expm1(a > BPI_TANH_MAX ? BPI_TANH_MAX : a);
     int small = t < 2; /* tanh below 1/2 */
     real q = (small ? t : 2) / (t + 2);
     return copysign_of(small ? q : 1 - q, x);
 }
 
-/* The C library's, of one number at a time. */
+/* --- power ----------------------------------------------------------------------------------- */
+
 #if BPI_F64
+/* The C library's, of one number at a time. */
 INLINE real pow_of(real x, real p) { return pow(x, p); }
 #else
-INLINE real pow_of(real x, real p) { return powf(x, p); }
+typedef union bpi_wide_cell {
+    double number;
+    uint64_t bits;
+} bpi_wide_cell;
+
+/* log2(x) of x >= 0 that is normal in f64; error 2^-37. */
+INLINE double bpi_log2(double x)
+{
+    const uint64_t one = (uint64_t)1 << 52, half = 0x3fe6a09e667f3bcd;
+    const uint64_t i = (bpi_wide_cell){x}.bits - half;
+    const double m = (bpi_wide_cell){.bits = (i & (one - 1)) + half}.number;
+    const double n = (bpi_wide_cell){.bits = (i + 1024 * one) >> 52 | 0x4330000000000000}.number;
+    const double s = (m - 1) / (m + 1), z = s * s;
+    double l = 0x1.5ce39e0f72792p-2;
+    l = bpi_wide_fma(l, z, 0x1.a58dceca72ce8p-2);
+    l = bpi_wide_fma(l, z, 0x1.27777f461993ep-1);
+    l = bpi_wide_fma(l, z, 0x1.ec709d13c0821p-1);
+    l = bpi_wide_fma(l, z, 0x1.71547652bed13p+1);
+    return bpi_wide_fma(l, s, n - (0x1p52 + 1024));
+}
+
+/* 2^x for |x| <= 1000, and NaN; error 2^-28. */
+INLINE double bpi_exp2(double x)
+{
+    const double t = x + 0x1.8p52, r = x - (t - 0x1.8p52);
+    double e = 0x1.443fffc90db59p-13;
+    e = bpi_wide_fma(e, r, 0x1.5f48c04f62e50p-10);
+    e = bpi_wide_fma(e, r, 0x1.3b2a1b7152befp-7);
+    e = bpi_wide_fma(e, r, 0x1.c6aecc669b6ddp-5);
+    e = bpi_wide_fma(e, r, 0x1.ebfbe045f4d3cp-3);
+    e = bpi_wide_fma(e, r, 0x1.62e430d034702p-1);
+    e = bpi_wide_fma(e, r, 1);
+    return e * (bpi_wide_cell){.bits = ((bpi_wide_cell){t}.bits + 1023) << 52}.number;
+}
+
+/* 2^(p log2 |x|) in f64, with the sign and the exceptions of C's powf. */
+INLINE real pow_of(real x, real p)
+{
+    const double a = (double)abs_of(x);
+    double l = bpi_log2(a);
+    l = a > 0 ? l : -(double)INFINITY;
+    l = a < (double)INFINITY ? l : a; /* NaN too */
+    double t = (double)p * l;
+    t = t > 300 ? 300 : t;
+    t = t < -300 ? -300 : t;
+    const real y = (real)bpi_exp2(t);
+    /* From 2^23 on every number is whole, the last bit is its 1, and adding 2^23 rounds others. */
+    const real q = abs_of(p), rounded = q < 0x1p23f ? q + 0x1p23f : q;
+    const real whole = q < 0x1p23f ? rounded - 0x1p23f : q;
+    const int odd = (q < 0x1p24f) & (whole == q) & (int)(bpi_to_bits(rounded) & 1);
+    const int one = (p == 0) | (x == 1) | ((x == -1) & (q == (real)INFINITY));
+    const int none = (x < 0) & (x > -(real)INFINITY) & (whole != q);
+    const real signed_y = odd ? copysign_of(y, x) : y;
+    return one ? 1 : none ? (real)NAN : signed_y;
+}
 #endif
 
 /* --- sine and cosine ------------------------------------------------------------------------- */
 
 #define BPI_NEAR 0x1p20 /* as far n and its products with the parts of pi/2 are exact */
 
-/* r of x and the low bits of n, |x| <= BPI_NEAR; in f64 for both types. */
+/* r of x and the low bits of n, |x| <= BPI_NEAR. */
+#if defined(BPI_FUSED) && !BPI_F64
+INLINE real bpi_quadrant(real x, uint32_t *n)
+{
+    real t = bpi_fma(x, 0x1.45f306p-1f, BPI_SHIFT), k = t - BPI_SHIFT;
+    real high = bpi_fma(k, -0x1.921fb6p+0f, x); /* exact */
+    *n = bpi_to_bits(t);
+    return bpi_fma(k, 0x1.ee59dap-50f, bpi_fma(k, 0x1.777a5cp-25f, high));
+}
+#else
+/* in f64 for both types */
 INLINE real bpi_quadrant(real x, uint32_t *n)
 {
     union {
@@ -232,6 +337,7 @@ INLINE real bpi_quadrant(real x, uint32_t *n)
     *n = (uint32_t)t.bits;
     return (real)(r + (lost - k * 0x1.3198a2e037073p-69));
 }
+#endif
 
 INLINE real bpi_sin_of_quadrant(real r, uint32_t n)
 {
@@ -285,12 +391,12 @@ INLINE int bpi_goes_far(const real *x, int64_t n)
 }
 
 /* In a loop where one is, by the C library where it must be. */
-__attribute__((noinline, unused)) static real bpi_any_sin(real x)
+OUTLINE real bpi_any_sin(real x)
 {
     return abs_of(x) > (real)BPI_NEAR ? (real)sin((double)x) : bpi_sin(x);
 }
 
-__attribute__((noinline, unused)) static real bpi_any_cos(real x)
+OUTLINE real bpi_any_cos(real x)
 {
     return abs_of(x) > (real)BPI_NEAR ? (real)cos((double)x) : bpi_cos(x);
 }
