@@ -72,11 +72,13 @@ INLINE void run(double *acc, const real *x, int64_t n, int64_t first, const int 
         const real best = best_of(x + i, end - i, least);
         if (!before((double)best, *acc, least))
             continue;
-        int64_t at = i;
-        while (best == best ? x[at] != best : x[at] == x[at])
-            at++;
+        int32_t at = RUN;
+        for (int32_t j = 0; j < (int32_t)(end - i); j++) { /* no branch, for vectors */
+            const int32_t here = (x[i + j] == best) | (x[i + j] != x[i + j]) ? j : RUN;
+            at = here < at ? here : at;
+        }
         acc[BEST] = (double)best;
-        acc[PLACE] = (double)(first + at);
+        acc[PLACE] = (double)(first + i + at);
     }
 }
 

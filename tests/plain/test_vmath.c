@@ -240,9 +240,47 @@ static void test_position(void)
     check(good, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " the same bits at every position");
 }
 
+/* All pairs of numbers at which pow is an exception, or nearly, and samples. */
+static void test_powers(void)
+{
+    static const real special[] = {(real)NAN, (real)INFINITY, 0, 1, 2, 3, 4, (real)0.5, (real)2.5,
+                                   LARGEST, LEAST, BPI_MIN_NORMAL, 8388607, 8388607.5f, 8388608,
+                                   8388609, 16777215, 16777216, 16777218, (real)0.999999, 90};
+    enum { SPECIAL = 2 * (sizeof special / sizeof *special) };
+    function f = {.name = "pow"};
+    int good = 1;
+    for (int i = 0; i < SPECIAL * SPECIAL; i++) {
+        const real x = special[i % SPECIAL / 2] * (i % 2 ? -1 : 1);
+        const real p = special[i / SPECIAL / 2] * (i / SPECIAL % 2 ? -1 : 1);
+        const long double e = powl(x, p), got = pow_of(x, p);
+        good &= error_in_ulps((real)got, e) <= 1 && (isnan(e) || signbit(e) == signbit(got));
+    }
+    check(good, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " pow of special values");
+    for (int batch = 0; batch < 400; batch++) {
+        real x[BATCH], y[BATCH], p[BATCH];
+        fill(x, batch);
+        for (int i = 0; i < BATCH; i++) {
+            x[i] = batch % 4 ? uniform(bpi_to_bits(x[i]) & 0xFFFFFF, 0, 0, 400) : x[i];
+            p[i] = (real)((batch % 50 - 25 + i / 64) * (batch % 3 ? 1 : 0.37));
+        }
+        for (int i = 0; i < BATCH; i++)
+            y[i] = pow_of(x[i], p[i]);
+        for (int i = 0; i < BATCH; i++)
+            f.worst = fmaxl(f.worst, error_in_ulps(y[i], powl(x[i], p[i])));
+    }
+    check(f.worst <= 1, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " pow, 1 ulp at most");
+    f.worst = 0;
+    for (uint32_t i = 0; i < 1 << 20; i++) {
+        const real x = i ? uniform(i << 12, i, 0, 1) : 1;
+        f.worst = fmaxl(f.worst, error_in_ulps(log1p_unit_of(x), log1pl(x)));
+    }
+    check(f.worst <= 2, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " log1p on [0, 1], 2 ulp at most");
+}
+
 int main(void)
 {
     test_special_values();
+    test_powers();
     test_position();
     test_samples();
     test_borders();
