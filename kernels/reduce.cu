@@ -2,7 +2,7 @@
  * src/cpu/reduce.c; the rules: src/ops/reduce.c. */
 #include "over_axes.cuh"
 
-#define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                            \
+#define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                      \
     namespace bpi {                                                                           \
     template <typename T> struct Rule_##name {                                                \
         enum { VALUES = 1, OUTPUTS = 1, BLOCKS = 4 };                                         \
