@@ -56,13 +56,16 @@ static void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t 
         b_step = TILE_COLS;
     }
     const tile_fn *fn = tiles[two][part < LANES];
+    vec seen = {0};
     for (int64_t i = tile_row(w, t); t < t_end; t++) {
         int64_t rows = w->height + (t < w->taller);
         fn[rows - 1](g, i, j, part, steps, a + i * g->a_row, b, b_step);
         if (g->suspect)
-            look_at(g, i, j, rows, cols);
+            seen = look_at(g, i, j, rows, cols, seen);
         i += rows;
     }
+    if (g->suspect)
+        judge(g, seen);
 }
 
 /* Dropout of a finished block: whole runs of its rows, as Philox makes many draws at once. */

@@ -61,19 +61,22 @@ static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
 #define SUSPECT_SCALE 0x1p67f
 #endif
 
-/* What a tile has written, which the first cache still has. */
-static void look_at(const bpi_gemm *g, int64_t i, int64_t j, int64_t rows, int64_t cols)
+/* Adds to `seen` what a tile has written, which the first cache still has. */
+INLINE vec look_at(const bpi_gemm *g, int64_t i, int64_t j, int64_t rows, int64_t cols, vec seen)
 {
-    const vec zero = {0};
-    vec t[2] = {zero, zero};
     for (int64_t x = 0; x < rows; x++)
         for (int64_t y = 0; y < cols; y += LANES) {
             const real *c = g->c + (i + x) * g->c_row + j + y;
             vec v = cols - y < LANES ? load_part(c, (int)(cols - y)) : load(c);
-            t[y > 0] += v * SUSPECT_SCALE;
+            seen += v * SUSPECT_SCALE;
         }
-    t[0] += t[1];
-    lane_mask bad = (lane_mask)(t[0] - t[0] != zero);
+    return seen;
+}
+
+/* A sum that is not finite is, less itself, not +0. */
+INLINE void judge(const bpi_gemm *g, vec seen)
+{
+    const lane_mask bad = (lane_mask)(seen - seen);
     lane_int any = 0;
     UNROLL for (int v = 0; v < LANES; v++)
         any |= bad[v];
