@@ -48,8 +48,8 @@ bpcuda_planted(wrong_sign log_softmax log_softmax.c cpu/log_softmax.c
     "dy[j] - y[j] * sum" "dy[j] + y[j] * sum" gradients golden)
 bpcuda_planted(missing_mean cross_entropy cross_entropy.c cpu/cross_entropy.c
     "n = (double)w->x.n" "n = 1" gradients second fused golden)
-bpcuda_planted(last_block exp elementwise.c cpu/loop.h
-    "(l->pieces + l->per_block - 1) / l->per_block" "l->pieces / l->per_block" truth)
+bpcuda_planted(last_block exp elementwise.c cpu/elementwise.c
+    "parts(l->size[0], grain), packed_fn" "l->size[0] / grain, packed_fn" truth)
 bpcuda_planted(stale_sum attention attention.c cpu/attention.c
     "s->sum[j] *= (double)shrunk[j]" "(void)0" fused)
 bpcuda_planted(late_diagonal attention attention.c cpu/attention.c

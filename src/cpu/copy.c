@@ -1,6 +1,8 @@
 /* copy: the same values in another layout, or in another dtype. Forward: x -> y of equal shapes and
  * any strides: the same dtype, whose bits are kept, or any to any other.
  * Floor: each element once read and once written. The rule: src/ops/copy.c. */
+#include <string.h>
+
 #include "cpu/elementwise.h"
 #include "cpu/vmath.h"
 #include "door/formulas.h"
@@ -13,7 +15,15 @@ typedef float other;
 typedef double other;
 #endif
 
-BPI_RUN(copy_1, uint8_t, uint8_t, out[i] = u[i])
+static void copy_1(void *y, const bpi_operand *in, int64_t n, const double *k)
+{
+    (void)k;
+    if (in->step)
+        memmove(y, in->at, (size_t)n);
+    else
+        memset(y, *(const uint8_t *)in->at, (size_t)n);
+}
+
 BPI_RUN(copy_4, word4, word4, out[i] = u[i])
 BPI_RUN(copy_8, word8, word8, out[i] = u[i])
 BPI_RUN(from_u8, real, uint8_t, out[i] = (real)u[i])

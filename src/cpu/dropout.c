@@ -27,9 +27,9 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     const bpi_dropout_params *p = params;
     job w;
     w.scale = bpi_dropout_init(&w.dropout, &in[1], p->site, p->keep);
-    int64_t blocks = bpi_loop_init(&w.loop, out, in, 1, BPI_GRAIN_EXP);
-    if (w.loop.stride[0][0] != 1 || w.loop.stride[1][0] != 1) /* a column with a pitch */
-        blocks = bpi_loop_cut(&w.loop, 1, BPI_GRAIN_EXP);
+    bpi_loop_init(&w.loop, out, in, 1);
+    const int pitch = w.loop.stride[0][0] != 1 || w.loop.stride[1][0] != 1; /* of a column */
+    int64_t blocks = bpi_loop_cut(&w.loop, pitch ? 1 : BPI_GRAIN_EXP, BPI_GRAIN_EXP);
     bp_parallel_for(ex, blocks, block_fn, &w);
     return BP_OK;
 }

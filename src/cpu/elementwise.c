@@ -1,141 +1,243 @@
-/* The loop behind every elementwise kernel: pieces (loop.h) become runs.
+/* The loop behind every elementwise kernel: its operands become runs.
  *
- * A long piece whose operands are packed is a run as it lies. Else runs are chunks: a part of a
- * long piece, or many short ones, with each operand that jumps or repeats brought into a buffer
- * first. So a formula sees neighbours only, and is compiled once. */
+ * Packed operands are runs as they lie. Else the innermost axis and one more are cut into tiles. A
+ * tile is a run a row where its rows are long; what is one element all along a row is a vector of
+ * it. Of a tile whose rows are short, or where an operand jumps, what does not lie side by side
+ * anyway is brought into a buffer first, and y put back from one. The second axis is the one that
+ * has an operand which jumps side by side, so a tile takes whole cache lines of it. So a formula
+ * sees neighbours only, and is compiled once. */
+#include <stdlib.h>
+
+#include "cpu/bring.h"
 #include "cpu/elementwise.h"
 
-enum { CHUNK = 256, LONG = 64 }; /* elements of a chunk, of a long piece */
-
-typedef uint32_t __attribute__((may_alias)) word4;
-typedef uint64_t __attribute__((may_alias)) word8;
+/* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are as many; of
+ * a row that is a run, where y has gaps and where it has none. */
+enum { TILE_BYTES = 16384, COLS = 256, SHORT = 32, LONG = 128 };
 
 typedef struct job {
-    bpi_loop loop;
+    bpi_loop loop; /* two axes at least, if not packed */
     bpi_run_fn run;
     const double *k;
     int64_t bytes[BPI_OPERANDS]; /* of an element */
-    int32_t flat[BPI_OPERANDS];  /* lies as y is counted */
-    int32_t same[BPI_OPERANDS];  /* the same in every piece */
-    int32_t packed, steps;       /* all: packed in a piece; some: neither flat nor the same */
+    int32_t in_place;            /* y is an input */
+    int64_t cols, rows;          /* of a tile, along axes 0 and 1 */
+    int64_t count[BP_MAX_DIMS];  /* tiles along an axis */
+    int64_t tiles, per_block;
 } job;
 
-/* What the chunks of a block share. */
-typedef struct chunk {
-    _Alignas(64) char buffer[BPI_OPERANDS][CHUNK * sizeof(double)];
-    int64_t offset[BPI_OPERANDS][CHUNK]; /* where its pieces begin; elements */
-    int64_t filled; /* elements of operands that are the same in every piece */
-} chunk;
+typedef struct tile {
+    char *at[BPI_OPERANDS]; /* where it begins in each operand */
+    int64_t n, rows;
+} tile;
 
-/* Pieces of n elements each, from where they lie into a buffer, or back. */
-#define PIECES(T, y, x)                                                  \
-    for (int64_t p = 0; p < pieces; p++) {                               \
-        T *lie = (T *)data + offset[p], *buf = (T *)buffer + p * n;      \
-        if (stride == 1)                                                 \
-            for (int64_t i = 0; i < n; i++)                              \
-                y(i, i) = x(i, i);                                       \
-        else if (stride == 0)                                            \
-            for (int64_t i = 0; i < n; i++)                              \
-                y(i, 0) = x(i, 0);                                       \
-        else                                                             \
-            for (int64_t i = 0; i < n; i++)                              \
-                y(i, i * stride) = x(i, i * stride);                     \
-    }
-#define BUF(i, at) buf[i]
-#define LIE(i, at) lie[at]
-#define TYPES(y, x)             \
-    if (bytes == 4) {           \
-        PIECES(word4, y, x)     \
-    } else if (bytes == 8) {    \
-        PIECES(word8, y, x)     \
-    } else {                    \
-        PIECES(uint8_t, y, x)   \
-    }
+/* What the tiles of a block share: what is in a buffer often is what the next tile wants. */
+typedef struct buffers {
+    _Alignas(64) char of[BPI_OPERANDS][TILE_BYTES + BPI_BEHIND];
+    tile brought[BPI_OPERANDS];
+} buffers;
 
-static void bring(char *restrict buffer, char *restrict data, const int64_t *offset,
-                  int64_t pieces, int64_t n, int64_t stride, int64_t bytes)
+/* The end of a run that is no whole vector is the last whole one, some of it once more; where that
+ * would read what was written, or there is none, it goes through buffers. */
+static void take_end(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
-    TYPES(BUF, LIE)
+    _Alignas(64) char buffer[BPI_OPERANDS][LANES * sizeof(double)];
+    bpi_operand last[BPI_INPUTS] = {in[0], in[1], in[2]};
+    const int again = n > LANES && !w->in_place;
+    const int64_t from = again ? n - LANES : n & -LANES;
+    for (int k = 1; k < w->loop.operands; k++)
+        if (in[k - 1].step) {
+            const char *at = (const char *)in[k - 1].at + from * w->bytes[k];
+            last[k - 1].at = again ? at : buffer[k];
+            if (!again)
+                bpi_bring(buffer[k], at, w->bytes[k], 1, 0, n - from, 1);
+        }
+    y += from * w->bytes[0];
+    w->run(again ? y : buffer[0], last, LANES, w->k);
+    if (!again)
+        bpi_put(y, buffer[0], w->bytes[0], 1, 0, n - from, 1);
 }
 
-static void put(char *restrict buffer, char *restrict data, const int64_t *offset,
-                int64_t pieces, int64_t n, int64_t stride, int64_t bytes)
+/* A run of any length. */
+static inline void take(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
-    TYPES(LIE, BUF)
+    if (n >= LANES)
+        w->run(y, in, n & -LANES, w->k);
+    if (n & (LANES - 1))
+        take_end(w, y, in, n);
 }
 
-/* Element `at` of a piece in operand k. */
-static char *place(const job *w, const bpi_piece *p, int k, int64_t at)
-{
-    return w->loop.data[k] + (p->offset[k] + at * w->loop.stride[k][0]) * w->bytes[k];
-}
-
-/* One piece, in parts. */
-static void run_long(const job *w, const bpi_piece *p, chunk *c)
+/* As runs of its rows, or as one where they are short or y must go through a buffer. */
+static void run_tile(const job *w, const tile *t, buffers *b)
 {
     const bpi_loop *l = &w->loop;
-    const int64_t none = 0;
-    const void *in[BPI_INPUTS] = {NULL};
-    for (int64_t n, at = 0; at < p->n; at += n) {
-        n = w->packed ? p->n : at_most(p->n - at, CHUNK);
-        for (int k = 1; k < l->operands; k++) {
-            const int64_t stride = l->stride[k][0];
-            in[k - 1] = stride == 1 ? place(w, p, k, at) : c->buffer[k];
-            if (stride != 1 && (stride != 0 || at == 0))
-                bring(c->buffer[k], place(w, p, k, at), &none, 1, n, stride, w->bytes[k]);
-        }
-        const int64_t stride = l->stride[0][0];
-        w->run(stride == 1 ? place(w, p, 0, at) : c->buffer[0], in, n, w->k);
-        if (stride != 1)
-            put(c->buffer[0], place(w, p, 0, at), &none, 1, n, stride, w->bytes[0]);
+    const int64_t y_step = l->stride[0][0], y_row = l->stride[0][1];
+    const int by_row = t->rows == 1 || (y_step == 1 && t->n >= (y_row == t->n ? LONG : SHORT));
+    const int lies = y_step == 1 && (by_row || y_row == t->n);
+    const int64_t runs = by_row ? t->rows : 1;
+    char *y = lies ? t->at[0] : b->of[0];
+    bpi_operand in[BPI_INPUTS] = {{NULL, 0}};
+    int64_t next[BPI_OPERANDS];
+    for (int k = 1; k < l->operands; k++) {
+        const int64_t step = l->stride[k][0], row = l->stride[k][1];
+        tile *had = &b->brought[k];
+        in[k - 1].step = LANES;
+        in[k - 1].at = t->at[k];
+        next[k] = row * w->bytes[k];
+        if (step == 1 && (by_row || row == t->n))
+            continue;
+        in[k - 1].at = b->of[k];
+        next[k] = t->n * w->bytes[k];
+        if (step == 0 && by_row)
+            in[k - 1].step = 0;
+        else if (had->at[k] != t->at[k] || had->n != t->n || had->rows != t->rows)
+            bpi_bring(b->of[k], t->at[k], w->bytes[k], t->rows, row, t->n, step);
+        had->at[k] = t->at[k];
+        had->n = t->n;
+        had->rows = t->rows;
     }
-}
-
-/* As many pieces as a chunk holds; p becomes the one after them. */
-static void run_short(const job *w, bpi_piece *p, chunk *c)
-{
-    const bpi_loop *l = &w->loop;
-    const int64_t size = p->n;
-    int64_t pieces = 0;
-    char *run[BPI_OPERANDS];
-    for (int k = 0; k < l->operands; k++)
-        run[k] = w->flat[k] ? place(w, p, k, 0) : c->buffer[k];
-    if (!w->steps && c->filled) { /* all of them at once */
-        pieces = at_most(c->filled / size, p->left);
-        p->number += pieces;
-        p->left -= pieces;
-        if (p->left)
-            bpi_piece_seek(l, p);
-    } else {
-        for (; p->left && p->n == size && (pieces + 1) * size <= CHUNK; bpi_piece_next(l, p)) {
-            for (int k = 0; k < l->operands; k++)
-                c->offset[k][pieces] = p->offset[k];
-            pieces++;
-        }
+    for (int k = l->operands; k <= BPI_INPUTS; k++)
+        in[k - 1] = in[0];
+    for (int64_t r = 0; r < runs; r++) {
         for (int k = 1; k < l->operands; k++)
-            if (!w->flat[k] && !(w->same[k] && c->filled))
-                bring(c->buffer[k], l->data[k], c->offset[k], pieces, size, l->stride[k][0],
-                      w->bytes[k]);
-        c->filled = c->filled ? c->filled : pieces * size;
+            if (!in[k - 1].step)
+                bpi_repeat(b->of[k], t->at[k] + r * l->stride[k][1] * w->bytes[k], w->bytes[k],
+                           LANES);
+        take(w, y, in, t->rows * t->n / runs);
+        y += y_row * w->bytes[0];
+        for (int k = 1; k < l->operands; k++)
+            if (in[k - 1].step)
+                in[k - 1].at = (const char *)in[k - 1].at + next[k];
     }
-    w->run(run[0], (const void *const *)(run + 1), pieces * size, w->k);
-    if (!w->flat[0])
-        put(c->buffer[0], l->data[0], c->offset[0], pieces, size, l->stride[0][0], w->bytes[0]);
+    if (!lies)
+        bpi_put(t->at[0], b->of[0], w->bytes[0], t->rows, y_row, t->n, y_step);
+}
+
+/* Tiles follow each other along axis 1, then 0, then the others. */
+static int32_t axis_of(int32_t i)
+{
+    return i < 2 ? 1 - i : i;
 }
 
 static void block_fn(void *arg, int64_t block)
 {
     const job *w = arg;
-    chunk c;
-    c.filled = 0;
-    for (bpi_piece p = bpi_piece_first(&w->loop, block); p.left;) {
-        if (p.n >= LONG || w->loop.pieces == 1) {
-            run_long(w, &p, &c);
-            bpi_piece_next(&w->loop, &p);
-        } else {
-            run_short(w, &p, &c);
+    const bpi_loop *l = &w->loop;
+    int64_t number = block * w->per_block, at[BP_MAX_DIMS];
+    const int64_t end = at_most(number + w->per_block, w->tiles);
+    buffers b;
+    for (int k = 0; k < l->operands; k++)
+        b.brought[k].at[k] = NULL;
+    for (int32_t i = 0; i < l->axes; i++)
+        at[i] = 0;
+    for (int64_t i = 0, rest = number; rest > 0; rest /= w->count[axis_of(i++)])
+        at[axis_of(i)] = rest % w->count[axis_of(i)];
+    while (number < end) {
+        tile t = {.n = at_most(l->size[0] - at[0] * w->cols, w->cols),
+                  .rows = at_most(l->size[1] - at[1] * w->rows, w->rows)};
+        for (int k = 0; k < l->operands; k++) {
+            int64_t offset = at[0] * w->cols * l->stride[k][0] + at[1] * w->rows * l->stride[k][1];
+            for (int32_t a = 2; a < l->axes; a++)
+                offset += at[a] * l->stride[k][a];
+            t.at[k] = l->data[k] + offset * w->bytes[k];
         }
+        run_tile(w, &t, &b);
+        if (++number < end)
+            for (int32_t i = 0; ++at[axis_of(i)] == w->count[axis_of(i)]; i++)
+                at[axis_of(i)] = 0;
     }
+}
+
+static void swap_axes(bpi_loop *l, int32_t a, int32_t b)
+{
+    int64_t size = l->size[a];
+    l->size[a] = l->size[b];
+    l->size[b] = size;
+    for (int k = 0; k < l->operands; k++) {
+        int64_t stride = l->stride[k][a];
+        l->stride[k][a] = l->stride[k][b];
+        l->stride[k][b] = stride;
+    }
+}
+
+/* The axis from `first` on along which operand k has the smallest stride that is not 0. */
+static int32_t nearest(const bpi_loop *l, int k, int32_t first)
+{
+    int32_t best = first;
+    for (int32_t a = first + 1; a < l->axes; a++)
+        if (l->stride[k][a] != 0 && (l->stride[k][best] == 0 ||
+                                     llabs(l->stride[k][a]) < llabs(l->stride[k][best])))
+            best = a;
+    return best;
+}
+
+/* Axis 0 is y's, axis 1 that of an operand that jumps along axis 0. Returns the blocks. */
+static int64_t cut(job *w, int64_t grain)
+{
+    static const int64_t none[BPI_OPERANDS] = {0};
+    bpi_loop *l = &w->loop;
+    if (l->axes == 1)
+        bpi_loop_axis(l, 1, none);
+    swap_axes(l, 0, nearest(l, 0, 0));
+    int64_t room = TILE_BYTES; /* elements */
+    int jumper = -1;
+    for (int k = l->operands - 1; k >= 0; k--) {
+        room = at_most(room, TILE_BYTES / w->bytes[k]);
+        if ((uint64_t)l->stride[k][0] > 1)
+            jumper = k;
+    }
+    if (jumper >= 0)
+        swap_axes(l, 1, nearest(l, jumper, 1));
+    if (l->axes == 2 && l->size[0] * l->size[1] <= room) { /* small: no division */
+        w->cols = l->size[0];
+        w->rows = l->size[1];
+        w->tiles = w->per_block = 1;
+        return 1;
+    }
+    const int64_t most = jumper >= 0 || l->size[0] < LONG ? room : grain;
+    w->cols = at_most(l->size[0], jumper < 0 ? most : at_least(COLS, room / l->size[1]));
+    w->rows = at_most(l->size[1], most / w->cols);
+    w->tiles = 1;
+    for (int32_t a = 0; a < l->axes; a++) {
+        w->count[a] = a == 0 ? parts(l->size[0], w->cols)
+                             : a == 1 ? parts(l->size[1], w->rows) : l->size[a];
+        w->tiles *= w->count[a];
+    }
+    w->per_block = at_least(grain / (w->cols * w->rows), 1);
+    return parts(w->tiles, w->per_block);
+}
+
+static void packed_fn(void *arg, int64_t block)
+{
+    const job *w = arg;
+    const bpi_loop *l = &w->loop;
+    const int64_t from = block * w->cols;
+    bpi_operand in[BPI_INPUTS];
+    for (int k = 1; k <= BPI_INPUTS; k++) {
+        const int of = k < l->operands ? k : 1;
+        in[k - 1].at = l->data[of] + from * w->bytes[of];
+        in[k - 1].step = LANES;
+    }
+    take(w, l->data[0] + from * w->bytes[0], in, at_most(l->size[0] - from, w->cols));
+}
+
+/* Whether all operands are packed and have one shape. */
+static int is_plain(const bp_view *y, const bp_view *in, int n_in, int64_t *count)
+{
+    *count = 1;
+    for (int k = 0; k < n_in; k++)
+        if (in[k].shape.ndim != y->shape.ndim)
+            return 0;
+    for (int32_t i = y->shape.ndim - 1; i >= 0; i--) {
+        const int64_t dim = y->shape.dim[i], stride = *count;
+        if (y->stride[i] != stride)
+            return 0;
+        for (int k = 0; k < n_in; k++)
+            if (in[k].shape.dim[i] != dim || in[k].stride[i] != stride)
+                return 0;
+        *count *= dim;
+    }
+    return 1;
 }
 
 bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_view *y,
@@ -145,20 +247,30 @@ bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_v
     bpi_loop *l = &w.loop;
     w.run = run;
     w.k = k;
-    w.packed = 1;
-    w.steps = 0;
-    const int64_t blocks = bpi_loop_init(l, y, in, n_in, grain);
+    w.in_place = 0;
+    l->operands = 1 + n_in;
     for (int i = 0; i < l->operands; i++) {
-        w.bytes[i] = bytes_of(i ? in[i - 1].dtype : y->dtype);
-        w.flat[i] = w.same[i] = l->piece == l->size[0];
-        int64_t step = 1;
-        for (int32_t axis = 0; axis < l->axes; step *= l->size[axis++]) {
-            w.flat[i] &= l->stride[i][axis] == step;
-            w.same[i] &= axis == 0 || l->stride[i][axis] == 0;
-        }
-        w.packed &= l->stride[i][0] == 1;
-        w.steps |= !w.flat[i] && !(w.same[i] && i > 0);
+        const bp_view *v = i ? &in[i - 1] : y;
+        l->data[i] = v->data;
+        w.bytes[i] = bytes_of(v->dtype);
+        w.in_place |= i > 0 && v->data == y->data;
     }
-    bp_parallel_for(ex, blocks, block_fn, &w);
+    int packed = is_plain(y, in, n_in, &l->size[0]);
+    if (!packed) {
+        bpi_loop_init(l, y, in, n_in);
+        packed = l->axes == 1;
+        for (int i = 0; i < l->operands; i++)
+            packed &= l->stride[i][0] == 1;
+        for (int32_t a = 1; a < l->axes; a++)
+            if (l->size[a] == 0)
+                return BP_OK;
+    }
+    if (l->size[0] == 0)
+        return BP_OK;
+    w.cols = grain;
+    if (packed)
+        bp_parallel_for(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w);
+    else
+        bp_parallel_for(ex, cut(&w, grain), block_fn, &w);
     return BP_OK;
 }

@@ -4,8 +4,9 @@
  *
  *     BPI_RUN(add_run, real, real, out[i] = u[i] + v[i])
  *
- * is a function, one loop, which the compiler makes a vector loop. bpi_elementwise()
- * (elementwise.c) cuts the operands into such runs. */
+ * is a function, one loop, of which the compiler makes vectors. A run is whole vectors, and an
+ * operand of it lies side by side or is one vector that repeats: bpi_elementwise() (elementwise.c)
+ * cuts the operands into such runs. */
 #ifndef BPI_CPU_ELEMENTWISE_H
 #define BPI_CPU_ELEMENTWISE_H
 
@@ -14,8 +15,14 @@
 
 enum { BPI_INPUTS = BPI_OPERANDS - 1 }; /* at most */
 
-/* y[i] = f(in[0][i], in[1][i], in[2][i]) for i < n; y may be an input. k: parameters of f. */
-typedef void (*bpi_run_fn)(void *y, const void *const in[BPI_INPUTS], int64_t n, const double *k);
+typedef struct bpi_operand {
+    const void *at;
+    int64_t step; /* LANES, or 0: the LANES elements at `at` are all of them */
+} bpi_operand;
+
+/* y[i] = f(in[0][i], in[1][i], in[2][i]) for i < n, a multiple of LANES; y may be an input. k:
+ * parameters of f. */
+typedef void (*bpi_run_fn)(void *y, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k);
 
 /* y = f of n_in inputs that broadcast to it. */
 bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_view *y,
@@ -24,16 +31,23 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
 
 /* static void name(...), a bpi_run_fn. The body, for each element, sets out[i], of type Y, from
  * u[i], v[i] and w[i], of type A, those of them that are; k as above. */
-#define BPI_RUN(name, Y, A, ...)                                                             \
-    static void name(void *to, const void *const in[BPI_INPUTS], int64_t n, const double *k) \
-    {                                                                                        \
-        Y *out = to;                                                                         \
-        const A *u = in[0], *v = in[1], *w = in[2];                                          \
-        (void)v, (void)w, (void)k;                                                           \
-        BPI_INDEPENDENT                                                                      \
-        for (int64_t i = 0; i < n; i++) {                                                    \
-            __VA_ARGS__;                                                                     \
-        }                                                                                    \
+#define BPI_RUN(name, Y, A, ...) BPI_RUN_BEHIND(name, Y, A, (void)0, __VA_ARGS__)
+
+/* The same behind `begin`, what is the same for all elements. */
+#define BPI_RUN_BEHIND(name, Y, A, begin, ...)                                                \
+    static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k)  \
+    {                                                                                         \
+        Y *out = to;                                                                          \
+        const A *u = in[0].at, *v = in[1].at, *w = in[2].at;                                  \
+        const int64_t u_step = in[0].step, v_step = in[1].step, w_step = in[2].step;          \
+        (void)k;                                                                              \
+        begin;                                                                                \
+        for (; n > 0; n -= LANES, out += LANES, u += u_step, v += v_step, w += w_step) {      \
+            BPI_INDEPENDENT                                                                   \
+            for (int i = 0; i < LANES; i++) {                                                 \
+                __VA_ARGS__;                                                                  \
+            }                                                                                 \
+        }                                                                                     \
     }
 
 /* A bp_kernel_fn that runs `run` over its inputs; k: an expression of `params`. */

@@ -18,6 +18,8 @@ typedef float real;
 #define BPI_REAL_DTYPE BP_F32
 #endif
 
+enum { LANES = BPI_VECTOR_BYTES / (int)sizeof(real) }; /* of a vector */
+
 #define BPI_CPU_JOIN_(name, type, level) bpi_cpu_##name##_##type##_##level
 #define BPI_CPU_JOIN(name, type, level) BPI_CPU_JOIN_(name, type, level)
 #define BPI_CPU(name) BPI_CPU_JOIN(name, BPI_REAL, BPI_LEVEL)

@@ -1,17 +1,15 @@
 /* Loops over operands with broadcasting and any strides, in pieces and blocks.
  *
  * Axes that lie behind each other in every operand become one. What is left is cut into pieces of
- * the innermost axis, and pieces are put together into blocks, by the shape alone. A piece is long
- * where every stride is 0 or 1, so that its loop is a vector loop; where an operand jumps, pieces
- * are as short as a cache line and neighbouring rows follow each other, so that a transposed
- * operand is read line by line. Users: elementwise.c, over_axes.c, dropout.c; axes alone: matmul.c. */
+ * the innermost axis, and pieces are put together into blocks, by the shape alone. Users:
+ * over_axes.c, dropout.c; axes alone: elementwise.c, matmul.c. */
 #ifndef BPI_CPU_LOOP_H
 #define BPI_CPU_LOOP_H
 
 #include "cpu/kernel.h"
 
 /* Elements of a block: about 8 microseconds of work. */
-enum { BPI_GRAIN = 32768, BPI_GRAIN_EXP = 8192, BPI_SHORT_PIECE = 16, BPI_OPERANDS = 4 };
+enum { BPI_GRAIN = 32768, BPI_GRAIN_EXP = 8192, BPI_OPERANDS = 4 };
 
 /* The loop that follows carries nothing from element to element; y and an input may be the same. */
 #if defined(__clang__)
@@ -81,9 +79,8 @@ static inline int64_t bpi_loop_cut(bpi_loop *l, int64_t longest, int64_t grain)
     return (l->pieces + l->per_block - 1) / l->per_block;
 }
 
-/* The loop over y's elements, made of n_in inputs that broadcast to it. */
-static inline int64_t bpi_loop_init(bpi_loop *l, const bp_view *y, const bp_view *in, int n_in,
-                                    int64_t grain)
+/* The axes of y's elements, made of n_in inputs that broadcast to it; at least one. */
+static inline void bpi_loop_init(bpi_loop *l, const bp_view *y, const bp_view *in, int n_in)
 {
     static const int64_t ones[BPI_OPERANDS] = {1, 1, 1, 1};
     l->operands = 1 + n_in;
@@ -99,10 +96,6 @@ static inline int64_t bpi_loop_init(bpi_loop *l, const bp_view *y, const bp_view
         }
     if (l->axes == 0)
         bpi_loop_axis(l, 1, ones);
-    int jumps = l->stride[0][0] != 1;
-    for (int k = 1; k < l->operands; k++)
-        jumps |= (uint64_t)l->stride[k][0] > 1;
-    return bpi_loop_cut(l, jumps && l->axes > 1 ? BPI_SHORT_PIECE : grain, grain);
 }
 
 static inline void bpi_piece_seek(const bpi_loop *l, bpi_piece *p)

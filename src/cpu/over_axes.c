@@ -8,9 +8,9 @@
  * Floor: x read once. The rules: src/ops/reduce.c. */
 #include <stdlib.h>
 
+#include "cpu/bring.h"
 #include "cpu/loop.h"
 #include "cpu/over_axes.h"
-#include "cpu/vec.h"
 #include "door/kernel_params.h"
 
 enum { STRIP = BPI_STRIP, SEGMENTS = 128, /* at most */
@@ -86,31 +86,10 @@ static void take_table(const bpi_fold_rule *rule, double *acc, bpi_taken t)
     rule->join(acc, lane, n, n);
 }
 
-/* buffer[i][j] = x[i * row + j * step], which are not neighbours; where row is 1, a square of
- * vectors at a time. */
-static void bring(real *restrict buffer, const real *restrict x, int64_t rows, int64_t row,
-                  int64_t n, int64_t step)
-{
-    for (int64_t i = 0; row != 1 && i < rows; i++)
-        for (int64_t j = 0; j < n; j++)
-            buffer[i * n + j] = x[i * row + j * step];
-    for (int64_t i = 0; row == 1 && i < rows; i += LANES)
-        for (int64_t j = 0; j < n; j += LANES) {
-            const int tall = (int)at_most(rows - i, LANES), wide = (int)at_most(n - j, LANES);
-            vec t[LANES];
-            UNROLL for (int v = 0; v < LANES; v++)
-                t[v] = load_part(x + i + (j + (v < wide ? v : wide - 1)) * step, tall);
-            transpose(t);
-            UNROLL for (int v = 0; v < LANES; v++)
-                if (v < tall)
-                    store_part(buffer + (i + v) * n + j, t[v], wide);
-        }
-}
-
 /* acc takes t->rows rows of outputs that are `step` apart. */
 static void take(const bpi_fold_rule *rule, double *acc, bpi_taken t, int64_t step, int is_run)
 {
-    _Alignas(64) real buffer[BUFFER];
+    _Alignas(64) real buffer[BUFFER + LANES];
     const int64_t rows = t.rows, row = t.row, most = BUFFER / t.n;
     const real *x = t.x;
     if (is_run && row == 1 && rule->run) {
@@ -124,7 +103,7 @@ static void take(const bpi_fold_rule *rule, double *acc, bpi_taken t, int64_t st
         t.row = t.n;
         for (int64_t i = 0; i < rows; i += most, t.first += most) {
             t.rows = at_most(rows - i, most);
-            bring(buffer, x + i * row, t.rows, row, t.n, step);
+            bpi_bring(buffer, x + i * row, sizeof(real), t.rows, row, t.n, step);
             if (is_run && rule->run)
                 rule->run(acc, buffer, t.rows, t.first);
             else

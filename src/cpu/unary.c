@@ -8,18 +8,11 @@
 
 /* A run that knows whether x, which is `from`, goes far, if its formula asks (vmath.h): else the
  * question is dropped by the compiler. */
-#define RUN(name, from, ...)                                                                 \
-    static void name(void *to, const void *const in[BPI_INPUTS], int64_t n, const double *k) \
-    {                                                                                        \
-        real *out = to;                                                                      \
-        const real *u = in[0], *v = in[1], p_value = (real)k[0], q_value = (real)k[1];       \
-        const int goes_far = bpi_goes_far(from, n);                                          \
-        (void)v, (void)p_value, (void)q_value, (void)goes_far;                               \
-        BPI_INDEPENDENT                                                                      \
-        for (int64_t i = 0; i < n; i++) {                                                    \
-            __VA_ARGS__;                                                                     \
-        }                                                                                    \
-    }
+#define RUN(name, from, ...)                                                                  \
+    BPI_RUN_BEHIND(name, real, real,                                                          \
+                   const real p_value = (real)k[0]; const real q_value = (real)k[1];          \
+                   const int goes_far = bpi_goes_far(from, from##_step ? n : LANES);          \
+                   (void)p_value; (void)q_value; (void)goes_far, __VA_ARGS__)
 
 #define BPI_UNARY_OP(op, p, tp, q, tq, wanted, saved, tested, value, slope, composed)        \
     RUN(op##_value, u,                                                                       \

@@ -10,8 +10,6 @@
 #include <immintrin.h>
 #endif
 
-enum { LANES = BPI_VECTOR_BYTES / (int)sizeof(real) };
-
 #if BPI_F64
 typedef int64_t lane_int;
 #define MM(name) name##pd
