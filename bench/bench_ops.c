@@ -17,7 +17,7 @@
 
 typedef struct problem {
     bp_context *ctx;
-    bp_tensor *x, *x2, *out, *bias, *gain, *labels, *dy, *q[3];
+    bp_tensor *x, *x2, *out, *bias, *column, *gain, *labels, *dy, *q[3];
     bp_params *params;
     bp_optimizer *adam;
     int back;
@@ -46,7 +46,9 @@ OP(power, bp_power(p->x, 2.5))
 OP(add, bp_add(p->x, p->x2))
 OP(mul, bp_mul(p->x, p->x2))
 OP(bias, bp_add(p->x, p->bias))
+OP(column, bp_add(p->x, p->column))
 OP(transposed, bp_relu(bp_transpose(p->x, 0, 1)))
+OP(add_transposed, bp_add(p->x, bp_transpose(p->x2, 0, 1)))
 OP(sum, bp_sum(p->x))
 OP(sum_rows, bp_sum_axes(p->x, BP_AXIS(1), 0))
 OP(sum_cols, bp_sum_axes(p->x, BP_AXIS(0), 0))
@@ -86,7 +88,9 @@ static const row all_rows[] = {
     {"add", add, 4096, 4096, 12, 0},
     {"mul", mul, 4096, 4096, 12, 0},
     {"bias", bias, 4096, 4096, 8, 0},
+    {"column", column, 4096, 4096, 8, 0},
     {"relu transposed", transposed, 4096, 4096, 8, 0},
+    {"add transposed", add_transposed, 4096, 4096, 12, 0},
     {"sum", sum, 4096, 4096, 4, 0},
     {"sum rows", sum_rows, 4096, 4096, 4, 0},
     {"sum columns", sum_cols, 4096, 4096, 4, 0},
@@ -166,6 +170,7 @@ static void set_up(problem *p, const row *r)
     p->x2 = filled(p->ctx, BP_F32, shape, 0);
     p->dy = filled(p->ctx, BP_F32, shape, 0);
     p->bias = filled(p->ctx, BP_F32, BP_SHAPE(r->cols), 0);
+    p->column = filled(p->ctx, BP_F32, BP_SHAPE(r->rows, 1), 0);
     p->gain = filled(p->ctx, BP_F32, BP_SHAPE(r->cols), 0);
     p->labels = filled(p->ctx, BP_I32, BP_SHAPE(r->rows), (int)r->cols);
     p->out = filled(p->ctx, BP_F32, shape, 0);

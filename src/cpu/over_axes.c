@@ -241,7 +241,7 @@ static void plan(job *w, const bp_view *x, uint32_t axes)
 size_t BPI_CPU(over_axes_bytes)(const bpi_fold_rule *rule, const bp_view *in, const void *params)
 {
     const bpi_sum_params *p = params;
-    job w = {0};
+    job w;
     int64_t count = 1;
     for (int32_t i = 0; i < in->shape.ndim; i++)
         count *= in->shape.dim[i];
@@ -256,8 +256,14 @@ bp_status BPI_CPU(over_axes)(bp_exec *ex, const bpi_fold_rule *rule, const bp_vi
                              const bp_view *out, int n_out, const void *params)
 {
     const bpi_sum_params *p = params;
-    job w = {.rule = rule, .params = params, .x = in->data, .out = out, .n_out = n_out,
-             .add = (p->axes & BPI_SUM_ADD) != 0};
+    job w; /* not cleared: that would take longer than a small sum */
+    w.rule = rule;
+    w.params = params;
+    w.x = in->data;
+    w.out = out;
+    w.n_out = n_out;
+    w.part = NULL;
+    w.add = (p->axes & BPI_SUM_ADD) != 0;
     plan(&w, in, p->axes);
     if (w.segments <= 1) {
         bp_parallel_for(ex, parts(w.outputs, w.per_block), block_fn, &w);
