@@ -1,7 +1,7 @@
 /* The loop behind every elementwise kernel: its operands become runs.
  *
  * Packed operands are runs as they lie. Else the innermost axis and one more are cut into tiles. A
- * tile is a run a row where its rows are long; what is one element all along a row is a vector of
+ * tile is a run a row where its rows are long; what is one element all along a row is a unit of
  * it. Of a tile whose rows are short, or where an operand jumps, what does not lie side by side
  * anyway is brought into a buffer first, and y put back from one. The second axis is the one that
  * has an operand which jumps side by side, so a tile takes whole cache lines of it. So a formula
@@ -11,8 +11,8 @@
 #include "cpu/bring.h"
 #include "cpu/elementwise.h"
 
-/* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are as many; of
- * a row that is a run, where y has gaps and where it has none. */
+/* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are so many;
+ * of one that is a run, where y has gaps and where it has none. */
 enum { TILE_BYTES = 16384, COLS = 256, SHORT = 32, LONG = 128 };
 
 typedef struct job {
@@ -37,14 +37,14 @@ typedef struct buffers {
     tile brought[BPI_OPERANDS];
 } buffers;
 
-/* The end of a run that is no whole vector is the last whole one, some of it once more; where that
+/* The end of a run that is no whole unit is the last whole one, some of it once more; where that
  * would read what was written, or there is none, it goes through buffers. */
 static void take_end(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
-    _Alignas(64) char buffer[BPI_OPERANDS][LANES * sizeof(double)];
+    _Alignas(64) char buffer[BPI_OPERANDS][UNIT * sizeof(double)];
     bpi_operand last[BPI_INPUTS] = {in[0], in[1], in[2]};
-    const int again = n > LANES && !w->in_place;
-    const int64_t from = again ? n - LANES : n & -LANES;
+    const int again = n > UNIT && !w->in_place;
+    const int64_t from = again ? n - UNIT : n & -UNIT;
     for (int k = 1; k < w->loop.operands; k++)
         if (in[k - 1].step) {
             const char *at = (const char *)in[k - 1].at + from * w->bytes[k];
@@ -53,7 +53,7 @@ static void take_end(const job *w, char *y, const bpi_operand *in, int64_t n)
                 bpi_bring(buffer[k], at, w->bytes[k], 1, 0, n - from, 1);
         }
     y += from * w->bytes[0];
-    w->run(again ? y : buffer[0], last, LANES, w->k);
+    w->run(again ? y : buffer[0], last, UNIT, w->k);
     if (!again)
         bpi_put(y, buffer[0], w->bytes[0], 1, 0, n - from, 1);
 }
@@ -61,9 +61,9 @@ static void take_end(const job *w, char *y, const bpi_operand *in, int64_t n)
 /* A run of any length. */
 static inline void take(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
-    if (n >= LANES)
-        w->run(y, in, n & -LANES, w->k);
-    if (n & (LANES - 1))
+    if (n >= UNIT)
+        w->run(y, in, n & -UNIT, w->k);
+    if (n & (UNIT - 1))
         take_end(w, y, in, n);
 }
 
@@ -81,7 +81,7 @@ static void run_tile(const job *w, const tile *t, buffers *b)
     for (int k = 1; k < l->operands; k++) {
         const int64_t step = l->stride[k][0], row = l->stride[k][1];
         tile *had = &b->brought[k];
-        in[k - 1].step = LANES;
+        in[k - 1].step = UNIT;
         in[k - 1].at = t->at[k];
         next[k] = row * w->bytes[k];
         if (step == 1 && (by_row || row == t->n))
@@ -102,7 +102,7 @@ static void run_tile(const job *w, const tile *t, buffers *b)
         for (int k = 1; k < l->operands; k++)
             if (!in[k - 1].step)
                 bpi_repeat(b->of[k], t->at[k] + r * l->stride[k][1] * w->bytes[k], w->bytes[k],
-                           LANES);
+                           UNIT);
         take(w, y, in, t->rows * t->n / runs);
         y += y_row * w->bytes[0];
         for (int k = 1; k < l->operands; k++)
@@ -216,7 +216,7 @@ static void packed_fn(void *arg, int64_t block)
     for (int k = 1; k <= BPI_INPUTS; k++) {
         const int of = k < l->operands ? k : 1;
         in[k - 1].at = l->data[of] + from * w->bytes[of];
-        in[k - 1].step = LANES;
+        in[k - 1].step = UNIT;
     }
     take(w, l->data[0] + from * w->bytes[0], in, at_most(l->size[0] - from, w->cols));
 }

@@ -4,8 +4,8 @@
  *
  *     BPI_RUN(add_run, real, real, out[i] = u[i] + v[i])
  *
- * is a function, one loop, of which the compiler makes vectors. A run is whole vectors, and an
- * operand of it lies side by side or is one vector that repeats: bpi_elementwise() (elementwise.c)
+ * is a function, one loop, of which the compiler makes vectors. A run is a number of units, and an
+ * operand of it lies side by side or is one unit that repeats: bpi_elementwise() (elementwise.c)
  * cuts the operands into such runs. */
 #ifndef BPI_CPU_ELEMENTWISE_H
 #define BPI_CPU_ELEMENTWISE_H
@@ -13,15 +13,16 @@
 #include "cpu/loop.h"
 #include "door/kernel_params.h"
 
-enum { BPI_INPUTS = BPI_OPERANDS - 1 }; /* at most */
+enum { BPI_INPUTS = BPI_OPERANDS - 1, /* at most */
+       UNIT = LANES < 4 ? 4 : LANES };  /* elements: gcc takes a loop over 2 apart */
 
 typedef struct bpi_operand {
     const void *at;
-    int64_t step; /* LANES, or 0: the LANES elements at `at` are all of them */
+    int64_t step; /* UNIT, or 0: the UNIT elements at `at` are all of them */
 } bpi_operand;
 
-/* y[i] = f(in[0][i], in[1][i], in[2][i]) for i < n, a multiple of LANES; y may be an input. k:
- * parameters of f. */
+/* y[i] = f(in[0][i], in[1][i], in[2][i]) for i < n, a multiple of UNIT; y may be an input. k:
+ * parameters of f. Inputs that f does not have are the first again. */
 typedef void (*bpi_run_fn)(void *y, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k);
 
 /* y = f of n_in inputs that broadcast to it. */
@@ -31,20 +32,35 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
 
 /* static void name(...), a bpi_run_fn. The body, for each element, sets out[i], of type Y, from
  * u[i], v[i] and w[i], of type A, those of them that are; k as above. */
-#define BPI_RUN(name, Y, A, ...) BPI_RUN_BEHIND(name, Y, A, (void)0, __VA_ARGS__)
-
-/* The same behind `begin`, what is the same for all elements. */
-#define BPI_RUN_BEHIND(name, Y, A, begin, ...)                                                \
+#define BPI_RUN(name, Y, A, ...)                                                              \
     static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k)  \
     {                                                                                         \
         Y *out = to;                                                                          \
         const A *u = in[0].at, *v = in[1].at, *w = in[2].at;                                  \
         const int64_t u_step = in[0].step, v_step = in[1].step, w_step = in[2].step;          \
         (void)k;                                                                              \
-        begin;                                                                                \
-        for (; n > 0; n -= LANES, out += LANES, u += u_step, v += v_step, w += w_step) {      \
+        for (; n > 0; n -= UNIT, out += UNIT, u += u_step, v += v_step, w += w_step) {        \
             BPI_INDEPENDENT                                                                   \
-            for (int i = 0; i < LANES; i++) {                                                 \
+            for (int i = 0; i < UNIT; i++) {                                                  \
+                __VA_ARGS__;                                                                  \
+            }                                                                                 \
+        }                                                                                     \
+    }
+
+/* The same of up to two inputs, where a unit is no good vector, as of two types, or a repeated
+ * operand is rare: a loop over all, or over one unit after the other. It stands behind `begin`. */
+#define BPI_RUN_WHOLE(name, Y, A, begin, ...)                                                 \
+    static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k)  \
+    {                                                                                         \
+        Y *out = to;                                                                          \
+        const A *u = in[0].at, *v = in[1].at;                                                 \
+        const int64_t u_step = in[0].step, v_step = in[1].step;                               \
+        const int64_t part = (u_step && v_step ? n : UNIT) & -UNIT;                           \
+        (void)k;                                                                              \
+        begin;                                                                                \
+        for (; n > 0; n -= part, out += part, u += u_step, v += v_step) {                     \
+            BPI_INDEPENDENT                                                                   \
+            for (int64_t i = 0; i < part; i++) {                                              \
                 __VA_ARGS__;                                                                  \
             }                                                                                 \
         }                                                                                     \

@@ -9,10 +9,10 @@
 /* A run that knows whether x, which is `from`, goes far, if its formula asks (vmath.h): else the
  * question is dropped by the compiler. */
 #define RUN(name, from, ...)                                                                  \
-    BPI_RUN_BEHIND(name, real, real,                                                          \
-                   const real p_value = (real)k[0]; const real q_value = (real)k[1];          \
-                   const int goes_far = bpi_goes_far(from, from##_step ? n : LANES);          \
-                   (void)p_value; (void)q_value; (void)goes_far, __VA_ARGS__)
+    BPI_RUN_WHOLE(name, real, real,                                                           \
+                  const real p_value = (real)k[0]; const real q_value = (real)k[1];           \
+                  const int goes_far = bpi_goes_far(from, from##_step ? n : UNIT);            \
+                  (void)p_value; (void)q_value; (void)goes_far, __VA_ARGS__)
 
 #define BPI_UNARY_OP(op, p, tp, q, tq, wanted, saved, tested, value, slope, composed)        \
     RUN(op##_value, u,                                                                       \
