@@ -74,7 +74,7 @@ INLINE void run(double *acc, const real *x, int64_t n, int64_t first, const int 
             continue;
         int32_t at = RUN;
         for (int32_t j = 0; j < (int32_t)(end - i); j++) { /* no branch, for vectors */
-            const int32_t here = (x[i + j] == best) | (x[i + j] != x[i + j]) ? j : RUN;
+            const int32_t here = ((x[i + j] == best) | (x[i + j] != x[i + j])) ? j : RUN;
             at = here < at ? here : at;
         }
         acc[BEST] = (double)best;
