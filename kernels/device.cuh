@@ -14,6 +14,7 @@
 #if defined(BPI_SIM)
 #include "simt.h"
 #else
+#include <cuda_pipeline_primitives.h>
 #include <cuda_runtime.h>
 #define BPI_SHARED(type, name, dims) __shared__ type name dims
 #define BPI_DYNAMIC_SHARED(type, name)                               \
@@ -27,14 +28,21 @@ namespace bpi {
 
 #if !defined(BPI_SIM)
 template <typename... P, typename... A>
-static inline cudaError_t launch(const char *, int, const char *, void (*kernel)(P...), dim3 blocks,
-                                 dim3 threads, size_t shared_bytes, cudaStream_t stream, A... args)
+static inline cudaError_t launch(const char *, int, const char *, void (*kernel)(P...),
+                                 unsigned cluster, dim3 blocks, dim3 threads, size_t shared_bytes,
+                                 cudaStream_t stream, A... args)
 {
     cudaLaunchConfig_t config = {};
     config.gridDim = blocks;
     config.blockDim = threads;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = stream;
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim.x = cluster;
+    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
+    config.attrs = &attribute;
+    config.numAttrs = cluster > 1;
     return cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...);
 }
 #endif
@@ -46,15 +54,20 @@ static inline unsigned grid_of(int64_t blocks)
 }
 
 /* Launches on the stream of ex and returns the status; no blocks, no launch. */
-#define BPI_LAUNCH(ex, blocks, ...)                                                               \
+#define BPI_LAUNCH(ex, ...) BPI_LAUNCH_CLUSTERS(ex, 1, __VA_ARGS__)
+
+/* The same in clusters of so many blocks (grid.cuh). */
+#define BPI_LAUNCH_CLUSTERS(ex, cluster, blocks, ...)                                             \
     ((blocks) == 0                 ? (bp_status)BP_OK                                             \
      : bpi_cuda_flush(ex) != BP_OK ? (bp_status)BP_ERR_DEVICE                                     \
-                                   : BPI_LAUNCH_FIRST(ex, blocks, __VA_ARGS__))
+                                   : BPI_LAUNCH_NOW(ex, cluster, blocks, __VA_ARGS__))
 
 /* The same, ahead of the small calls that have gathered: it is they that are launched. */
-#define BPI_LAUNCH_FIRST(ex, blocks, threads, shared_bytes, kernel, ...)                          \
+#define BPI_LAUNCH_FIRST(ex, ...) BPI_LAUNCH_NOW(ex, 1, __VA_ARGS__)
+
+#define BPI_LAUNCH_NOW(ex, cluster, blocks, threads, shared_bytes, kernel, ...)                   \
     bpi_cuda_launched(ex,                                                                         \
-                      bpi::launch(__FILE__, __LINE__, #kernel, kernel,                            \
+                      bpi::launch(__FILE__, __LINE__, #kernel, kernel, (unsigned)(cluster),       \
                                   dim3(bpi::grid_of(blocks)), dim3((unsigned)(threads)),          \
                                   shared_bytes, bpi_cuda_of(ex)->stream, __VA_ARGS__),            \
                       #kernel)

@@ -1,5 +1,6 @@
 /* What threads of different blocks tell each other, and the only atomics and fences there are: the
- * last block to finish, which sums partial results in their order, and what is found wrong. */
+ * last block to finish, which sums partial results in their order; what the blocks of a cluster
+ * have, from sm_90 on; and what is found wrong. */
 #ifndef BPI_GRID_CUH
 #define BPI_GRID_CUH
 
@@ -23,6 +24,43 @@ __device__ static inline bool last_block(uint32_t *counter, uint32_t blocks)
     }
     __syncthreads();
     return is_last[0] != 0;
+}
+
+#if !defined(BPI_SIM)
+/* Waits for all threads of the cluster's blocks; what they wrote before is seen. */
+__device__ static inline void cluster_sync()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.aligned;\n\tbarrier.cluster.wait.aligned;" ::: "memory");
+#endif
+}
+
+/* The same place in the shared memory of block `rank` of the cluster. */
+template <typename T> __device__ static inline const T *shared_of(const T *p, unsigned rank)
+{
+    uint64_t place = reinterpret_cast<uint64_t>(p);
+#if __CUDA_ARCH__ >= 900
+    asm("mapa.u64 %0, %1, %2;" : "=l"(place) : "l"(place), "r"(rank));
+#endif
+    return reinterpret_cast<const T *>(place);
+}
+#endif
+
+enum { CLUSTER = 8 }; /* blocks, at most; every GPU that has clusters has those */
+
+/* The value of block number threadIdx.x % CLUSTER of the thread's cluster, `none` where there is no
+ * such block. Called by all threads of all `blocks` with the value of theirs. */
+template <typename V>
+__device__ static inline V value_of_block(const V &value, unsigned blocks, const V &none)
+{
+    BPI_SHARED(V, mine, [1]);
+    if (threadIdx.x == 0)
+        mine[0] = value;
+    cluster_sync();
+    const unsigned rank = threadIdx.x % CLUSTER;
+    const V other = rank < blocks ? *shared_of(&mine[0], rank) : none;
+    cluster_sync(); /* nobody writes, or ends, while others read */
+    return other;
 }
 
 /* Notes an element of a gradient that cannot be taken (fault.h). */

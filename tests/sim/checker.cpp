@@ -57,7 +57,7 @@ static void cover(Shadow *s, const char *memory, size_t bytes)
 void check_launch()
 {
     cover(&device_shadow, arena, arena_bytes);
-    cover(&shared_shadow, shared_memory, SHARED_BYTES);
+    cover(&shared_shadow, shared_memory, sizeof shared_memory);
     begin_launch();
 }
 
@@ -192,6 +192,18 @@ static void access_cell(Cell *c, unsigned mask, uint64_t floor, const Access &a)
         write_cell(c, mask, floor, a);
 }
 
+/* Of device memory: what several threads of a warp read counts once. */
+static void count_bytes(const Cell *c, unsigned mask, Access::Kind kind)
+{
+    const unsigned me = position.thread.x;
+    const bool by_warp = (c->read_mask & mask) == mask && c->read_time >= block_time &&
+                         c->reader != me && c->reader / WARP_LANES == me / WARP_LANES;
+    if (kind != Access::READ)
+        bytes_written += __builtin_popcount(mask);
+    else if (!by_warp)
+        bytes_read += __builtin_popcount(mask);
+}
+
 static void access_memory(Shadow *s, uint64_t floor, const Access &a)
 {
     const size_t offset = (size_t)(a.p - s->memory);
@@ -201,7 +213,10 @@ static void access_memory(Shadow *s, uint64_t floor, const Access &a)
         const size_t cell_end = (at / CELL_BYTES + 1) * CELL_BYTES;
         const size_t end = cell_end < offset + a.bytes ? cell_end : offset + a.bytes;
         const unsigned mask = ((1u << (end - at)) - 1) << at % CELL_BYTES;
-        access_cell(&s->cells[at / CELL_BYTES], mask, floor, a);
+        Cell *cell = &s->cells[at / CELL_BYTES];
+        if (s == &device_shadow)
+            count_bytes(cell, mask, a.kind);
+        access_cell(cell, mask, floor, a);
         at = end;
     }
     if (a.kind != Access::READ)
@@ -230,11 +245,11 @@ static inline bool is_watched(const void *p)
 /* Ends with a report if the access is not to be made. */
 static void check_access(Access a)
 {
-    if (is_within(a.p, shared_memory, SHARED_BYTES)) {
+    if (is_within(a.p, shared_memory, sizeof shared_memory)) {
         a.space = "shared";
         if (!shared_holds((size_t)(a.p - shared_memory), a.bytes))
             refuse("out of bounds", a, "");
-        access_memory(&shared_shadow, block_time, a);
+        access_memory(&shared_shadow, cluster_time, a);
     } else if (is_within(a.p, arena, arena_bytes)) {
         a.space = "device";
         size_t room;
@@ -245,6 +260,15 @@ static void check_access(Access a)
         a.space = "host";
         refuse("host memory", a, "");
     }
+}
+
+void check_copy(void *to, const void *from, size_t bytes, Where where)
+{
+    if (!is_within(to, shared_memory, sizeof shared_memory))
+        fail("asynchronous copy", "to %p, which is no shared memory, at %s:%d", to,
+             base_name(where.file), where.line);
+    check_access(Access{(const char *)from, bytes, Access::READ, NULL, where, NULL});
+    check_access(Access{(const char *)to, bytes, Access::WRITE, NULL, where, NULL});
 }
 
 void note_atomic(const void *p, size_t bytes, Where where)

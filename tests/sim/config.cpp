@@ -18,6 +18,8 @@ static Config config_from_environment()
     c.devices = 1;
     c.memory_bytes = (size_t)8 << 30;
     c.guard = true;
+    const char *arch = getenv("BPCUDA_SIM_ARCH");
+    c.arch = arch ? atoi(arch) : 90;
     const char *undocumented = getenv("BPCUDA_SIM_UNDOCUMENTED");
     c.undocumented = undocumented && atoi(undocumented) != 0;
     const char *lazy = getenv("BPCUDA_SIM_LAZY");

@@ -30,7 +30,8 @@ struct sim_control {
      * "*": any function; "kernel:launch" and "kernel:run": a launch, and the kernel as it runs. */
     void (*fail)(const char *api, int nth, int error);
     /* Calls so far of that function; "*": of all; "kernel:wait": of a thread at a barrier or
-     * a collective, since the start. */
+     * a collective, since the start; "kernel:read" and "kernel:write": bytes of device memory that
+     * kernels have read and written, since the start, where this build sees every access. */
     int64_t (*calls)(const char *api);
     /* As after the start: no failures to come, no counts, no sticky error, no text. */
     void (*reset)(void);

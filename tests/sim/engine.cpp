@@ -1,11 +1,12 @@
-/* The engine of the simulated device: runs a kernel, one block after the other, each thread of a
- * block a fiber (fiber.cpp) on a stack of its own.
+/* The engine of the simulated device: runs a kernel, one block or cluster after the other, each
+ * thread of a block a fiber (fiber.cpp) on a stack of its own.
  *
  * A thread runs until it waits in a barrier or a warp collective; then the next runnable one is
- * taken, in forward, reverse or random order. A fiber whose thread ends goes on with one that has
- * not begun, so a kernel without barriers never changes stacks. When all that are left wait, that
- * is a deadlock. Two rules are stricter than the hardware's: a barrier waits for all threads, and a
- * mask names no thread that has exited. */
+ * taken, in forward, reverse or random order. The blocks of a cluster take turns: one runs until
+ * all its threads wait for the cluster, or have ended. A fiber whose thread ends goes on with one
+ * that has not begun, so a kernel without barriers never changes stacks. When all that are left
+ * wait, that is a deadlock. Two rules are stricter than the hardware's: a barrier waits for all
+ * threads, and a mask names no thread that has exited. */
 #include "engine.h"
 
 #include <algorithm>
@@ -16,15 +17,14 @@
 
 namespace sim {
 
-std::vector<Thread> &threads = *new std::vector<Thread>;
-std::vector<Warp> &warps = *new std::vector<Warp>;
+std::vector<Block> &cluster = *new std::vector<Block>;
+Block *block;
 Thread *current;
-uint32_t runnable_warps;
-static int last_warp; /* that a thread was taken from */
-static int exited;
 Position position;
 const Launch *running;
 static bool failed;
+int64_t bytes_read, bytes_written;
+static int living; /* threads that have not ended */
 
 static int lowest(uint32_t bits)
 {
@@ -44,31 +44,53 @@ static int any_of(uint32_t bits)
     return (int)((unsigned)lowest(turned) + place) & 31;
 }
 
+static void begin_turn(Block *of)
+{
+    block = of;
+    position.block.x = of->number;
+    check_turn();
+}
+
+/* The next block of the cluster has its turn. False: all its threads wait, or have ended. */
+static bool next_block()
+{
+    uint32_t runnable = 0;
+    for (const Block &b : cluster)
+        runnable |= (uint32_t)(b.runnable_warps != 0) << b.rank;
+    if (runnable == 0)
+        return false;
+    begin_turn(&cluster[config.order == SIM_RANDOM    ? any_of(runnable)
+                        : config.order == SIM_REVERSE ? highest(runnable)
+                                                      : lowest(runnable)]);
+    return true;
+}
+
 /* Takes the thread to run next, NULL if there is none. In forward and reverse order a warp keeps
  * its turn while it can: its threads soon meet, and few stacks are in use. */
 static Thread *next_thread()
 {
-    if (runnable_warps == 0)
+    if (block->runnable_warps == 0 && !next_block())
         return NULL;
-    int w = last_warp;
+    std::vector<Warp> &warps = block->warps;
+    int w = block->last_warp;
     int lane;
     if (config.order == SIM_RANDOM) {
-        w = any_of(runnable_warps);
+        w = any_of(block->runnable_warps);
         lane = any_of(warps[w].runnable);
     } else if (config.order == SIM_REVERSE) {
         if (warps[w].runnable == 0)
-            w = highest(runnable_warps);
+            w = highest(block->runnable_warps);
         lane = highest(warps[w].runnable);
     } else {
         if (warps[w].runnable == 0)
-            w = lowest(runnable_warps);
+            w = lowest(block->runnable_warps);
         lane = lowest(warps[w].runnable);
     }
-    last_warp = w;
+    block->last_warp = w;
     warps[w].runnable &= ~(1u << lane);
     if (warps[w].runnable == 0)
-        runnable_warps &= ~(1u << w);
-    return &threads[w * WARP_LANES + lane];
+        block->runnable_warps &= ~(1u << w);
+    return &block->threads[w * WARP_LANES + lane];
 }
 
 static void make_current(Thread *t)
@@ -100,7 +122,8 @@ const char *name_of(Operation op)
     static const char *const name[] = {
         "__syncwarp",    "__shfl_sync",         "__shfl_xor_sync",   "__shfl_down_sync",
         "__shfl_up_sync", "__ballot_sync",      "__all_sync",        "__any_sync",
-        "__syncthreads", "__syncthreads_count", "__syncthreads_and", "__syncthreads_or"};
+        "__syncthreads", "__syncthreads_count", "__syncthreads_and", "__syncthreads_or",
+        "cluster_sync"};
     return name[op];
 }
 
@@ -124,7 +147,7 @@ static std::string ranges_of(const std::vector<int> &numbers)
 static void describe_threads(char *text, size_t bytes)
 {
     std::map<std::string, std::vector<int>> by_state;
-    for (const Thread &t : threads) {
+    for (const Thread &t : block->threads) {
         char state[256] = "have exited";
         if (t.state != EXITED)
             snprintf(state, sizeof state, "wait in %s at %s:%d", name_of(t.op),
@@ -168,15 +191,20 @@ void wait_turn()
 static void end_thread()
 {
     Thread *t = current;
-    Warp &warp = warps[t->warp];
+    Warp &warp = block->warps[t->warp];
+    if (!t->copies.empty())
+        fail("asynchronous copy", "exits without waiting for that of %s:%d",
+             base_name(t->copies[0].where.file), t->copies[0].where.line);
     t->state = EXITED;
     t->fiber = NULL;
-    exited++;
+    living--;
     warp.alive &= ~(1u << t->lane);
     for (const Meeting &m : warp.meetings)
         if (m.mask >> t->lane & 1)
             fail("divergent warp", "exits while lanes %08x wait for it in %s at %s:%d", m.arrived,
                  name_of(m.op), base_name(m.where.file), m.where.line);
+    if (++block->exited == (int)block->threads.size())
+        end_shared(block->rank);
 }
 
 /* A fiber's life: thread after thread. Never returns; once idle, it is made ready anew. */
@@ -187,7 +215,7 @@ void run_threads()
         running->call(running->args);
         end_thread();
         Thread *next = NULL;
-        if (exited < (int)threads.size()) {
+        if (living > 0) {
             next = next_thread();
             if (!next)
                 fail_deadlock();
@@ -206,47 +234,59 @@ static unsigned lanes_below(size_t n)
     return n >= WARP_LANES ? 0xffffffffu : (1u << n) - 1;
 }
 
-static void start_block(unsigned block)
+static void start_block(Block *b)
 {
-    position.block.x = block;
-    check_block();
-    start_shared();
-    empty_barrier();
-    exited = 0;
-    runnable_warps = 0;
-    for (size_t w = 0; w < warps.size(); w++) {
-        warps[w].existing = lanes_below(threads.size() - w * WARP_LANES);
-        warps[w].alive = warps[w].existing;
-        warps[w].runnable = 0;
-        warps[w].meetings.clear();
+    b->barrier.arrived = 0;
+    b->exited = 0;
+    b->runnable_warps = 0;
+    for (size_t w = 0; w < b->warps.size(); w++) {
+        Warp &warp = b->warps[w];
+        warp.existing = lanes_below(b->threads.size() - w * WARP_LANES);
+        warp.alive = warp.existing;
+        warp.runnable = 0;
+        warp.meetings.clear();
     }
-    for (size_t i = 0; i < threads.size(); i++) {
-        Thread *t = &threads[i];
+    for (size_t i = 0; i < b->threads.size(); i++) {
+        Thread *t = &b->threads[i];
+        t->block = b;
         t->number = (int)i;
         t->warp = (int)i / WARP_LANES;
         t->lane = (int)i % WARP_LANES;
         t->fiber = NULL;
+        t->copies.clear();
         make_runnable(t);
     }
-    last_warp = config.order == SIM_REVERSE ? (int)warps.size() - 1 : 0;
+    b->last_warp = config.order == SIM_REVERSE ? (int)b->warps.size() - 1 : 0;
 }
 
-static void run_block(unsigned block)
+/* Cluster number `number`, which may be one block. */
+static void run_cluster(unsigned number)
 {
-    start_block(block);
+    check_cluster();
+    start_shared();
+    empty_cluster_barrier();
+    living = 0;
+    for (unsigned rank = 0; rank < cluster.size(); rank++) {
+        Block *b = &cluster[rank];
+        b->number = number * (unsigned)cluster.size() + rank;
+        b->rank = rank;
+        start_block(b);
+        living += (int)b->threads.size();
+    }
+    next_block();
     Thread *first = next_thread();
     first->fiber = ready_fiber();
     make_current(first);
     enter_fibers(first->fiber);
 }
 
-static std::vector<unsigned> order_of_blocks(unsigned blocks)
+static std::vector<unsigned> order_of_clusters(unsigned clusters)
 {
-    std::vector<unsigned> order(blocks);
-    for (unsigned i = 0; i < blocks; i++)
-        order[i] = config.order == SIM_REVERSE ? blocks - 1 - i : i;
+    std::vector<unsigned> order(clusters);
+    for (unsigned i = 0; i < clusters; i++)
+        order[i] = config.order == SIM_REVERSE ? clusters - 1 - i : i;
     if (config.order == SIM_RANDOM)
-        for (unsigned i = blocks; i > 1; i--)
+        for (unsigned i = clusters; i > 1; i--)
             std::swap(order[i - 1], order[random_bits() % i]);
     return order;
 }
@@ -261,13 +301,16 @@ bool run_kernel(const Launch &launch)
     failed = false;
     position.threads = uint3{launch.threads.x, 1, 1};
     position.blocks = uint3{launch.blocks.x, 1, 1};
-    threads.resize(launch.threads.x);
-    warps.resize((launch.threads.x + WARP_LANES - 1) / WARP_LANES);
+    cluster.resize(launch.cluster);
+    for (Block &b : cluster) {
+        b.threads.resize(launch.threads.x);
+        b.warps.resize((launch.threads.x + WARP_LANES - 1) / WARP_LANES);
+    }
     open_shared();
     dev_open();
     check_launch();
-    for (unsigned block : order_of_blocks(launch.blocks.x)) {
-        run_block(block);
+    for (unsigned number : order_of_clusters(launch.blocks.x / launch.cluster)) {
+        run_cluster(number);
         if (failed)
             break;
     }

@@ -1,5 +1,5 @@
-/* What the engine's files share: the threads and warps of the block that runs (engine.cpp), where
- * they wait for each other (meeting.cpp), and its shared memory (shared.cpp). */
+/* What the engine's files share: the threads and warps of the blocks that run (engine.cpp), where
+ * they wait for each other (meeting.cpp), and their shared memory (shared.cpp). */
 #ifndef BPI_SIM_ENGINE_H
 #define BPI_SIM_ENGINE_H
 
@@ -9,9 +9,20 @@
 
 namespace sim {
 
-enum State { RUNNABLE, IN_BLOCK, IN_WARP, EXITED };
+enum State { RUNNABLE, IN_BLOCK, IN_WARP, IN_CLUSTER, EXITED };
+
+struct Block;
+
+/* A copy that is under way. */
+struct Copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+    Where where;
+};
 
 struct Thread {
+    Block *block;
     int number, warp, lane;
     State state;
     Fiber *fiber; /* NULL before it begins and after it ends */
@@ -21,6 +32,7 @@ struct Thread {
     unsigned mask;
     int argument;
     uint64_t value[2], result[2];
+    std::vector<Copy> copies;
 };
 
 /* Lanes that wait for each other. */
@@ -36,16 +48,32 @@ struct Warp {
     std::vector<Meeting> meetings;
 };
 
-extern std::vector<Thread> &threads;
-extern std::vector<Warp> &warps;
+/* Threads at a barrier. */
+struct Barrier {
+    int arrived, result;
+    Operation op;
+    Where where;
+};
+
+struct Block {
+    unsigned number, rank; /* in the grid, in its cluster */
+    std::vector<Thread> threads;
+    std::vector<Warp> warps;
+    uint32_t runnable_warps;
+    int last_warp; /* that a thread was taken from */
+    int exited;
+    Barrier barrier;
+};
+
+extern std::vector<Block> &cluster; /* the blocks that are under way: one, or a cluster's */
+extern Block *block;                /* of the thread that runs */
 extern Thread *current;
-extern uint32_t runnable_warps;
 
 static inline void make_runnable(Thread *t)
 {
     t->state = RUNNABLE;
-    warps[t->warp].runnable |= 1u << t->lane;
-    runnable_warps |= 1u << t->warp;
+    t->block->warps[t->warp].runnable |= 1u << t->lane;
+    t->block->runnable_warps |= 1u << t->warp;
 }
 
 /* Lets others run; returns when it is the current thread's turn again. */
@@ -54,12 +82,14 @@ const char *name_of(Operation op);
 
 /* --- meeting.cpp --------------------------------------------------------------------------- */
 
-void empty_barrier();
+/* No thread waits at the barrier of the cluster. */
+void empty_cluster_barrier();
 
-/* --- shared.cpp: for a kernel, for each of its blocks, after the kernel -------------------- */
+/* --- shared.cpp: for a kernel, for each of its clusters, for a block's end, after the kernel */
 
 void open_shared();
 void start_shared();
+void end_shared(unsigned rank);
 void close_shared();
 
 } // namespace sim

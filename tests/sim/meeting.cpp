@@ -1,59 +1,95 @@
-/* Where threads wait for each other: the barrier of a block, and the collectives of a warp, which a
- * mask names. Who does not wait where the others do is told. */
+/* Where threads wait for each other: the barriers of a block and of a cluster, the collectives of a
+ * warp, which a mask names. Who does not wait where the others do is told. And where a thread waits
+ * for its asynchronous copies, which are made then. */
 #include "engine.h"
 
 namespace sim {
 
 int64_t arrivals;
 
-static struct {
-    int arrived, result;
-    Operation op;
-    Where where;
-} barrier;
+static Barrier cluster_barrier;
 
 static bool same_place(Where a, Where b)
 {
     return a.line == b.line && strcmp(a.file, b.file) == 0;
 }
 
-void empty_barrier()
+void empty_cluster_barrier()
 {
-    barrier.arrived = 0;
+    cluster_barrier.arrived = 0;
 }
 
-int meet_block(Operation op, int predicate, Where where)
+static void arrive(Barrier *barrier, State state, Operation op, Where where)
 {
     Thread *t = current;
     arrivals++;
     t->op = op;
     t->where = where;
-    t->state = IN_BLOCK;
-    if (barrier.arrived == 0) {
-        barrier.op = op;
-        barrier.where = where;
-        barrier.result = op == BARRIER_AND;
-    } else if (barrier.op != op || !same_place(barrier.where, where)) {
+    t->state = state;
+    if (barrier->arrived == 0) {
+        barrier->op = op;
+        barrier->where = where;
+        barrier->result = op == BARRIER_AND;
+    } else if (barrier->op != op || !same_place(barrier->where, where)) {
         fail("divergent barrier", "%s at %s:%d while other threads wait in %s at %s:%d",
-             name_of(op), base_name(where.file), where.line, name_of(barrier.op),
-             base_name(barrier.where.file), barrier.where.line);
+             name_of(op), base_name(where.file), where.line, name_of(barrier->op),
+             base_name(barrier->where.file), barrier->where.line);
     }
+    barrier->arrived++;
+}
+
+int meet_block(Operation op, int predicate, Where where)
+{
+    Thread *t = current;
+    Barrier &barrier = block->barrier;
+    arrive(&barrier, IN_BLOCK, op, where);
     if (op == BARRIER_COUNT)
         barrier.result += predicate != 0;
     else if (op == BARRIER_AND)
         barrier.result &= predicate != 0;
     else if (op == BARRIER_OR)
         barrier.result |= predicate != 0;
-    if (++barrier.arrived == (int)threads.size()) {
+    if (barrier.arrived == (int)block->threads.size()) {
         barrier.arrived = 0;
         check_barrier();
-        for (Thread &other : threads) {
+        for (Thread &other : block->threads) {
             other.result[0] = (uint64_t)barrier.result;
             make_runnable(&other);
         }
     }
     wait_turn();
     return (int)t->result[0];
+}
+
+void meet_cluster(Where where)
+{
+    arrive(&cluster_barrier, IN_CLUSTER, CLUSTER_BARRIER, where);
+    if (cluster_barrier.arrived == (int)(cluster.size() * block->threads.size())) {
+        cluster_barrier.arrived = 0;
+        check_cluster_barrier();
+        for (Block &b : cluster)
+            for (Thread &t : b.threads)
+                make_runnable(&t);
+    }
+    wait_turn();
+}
+
+void begin_copy(void *to, const void *from, size_t bytes, Where where)
+{
+    if ((bytes != 4 && bytes != 8 && bytes != 16) || (uintptr_t)to % bytes != 0 ||
+        (uintptr_t)from % bytes != 0)
+        fail("asynchronous copy", "%zu bytes from %p to %p at %s:%d", bytes, from, to,
+             base_name(where.file), where.line);
+    current->copies.push_back(Copy{to, from, bytes, where});
+}
+
+void wait_for_copies()
+{
+    for (const Copy &c : current->copies) {
+        check_copy(c.to, c.from, c.bytes, c.where);
+        memcpy(c.to, c.from, c.bytes);
+    }
+    current->copies.clear();
 }
 
 /* The lane whose value a shuffle gives to `lane`. */
@@ -121,7 +157,7 @@ void meet_warp(Operation op, unsigned mask, const void *value, void *result, siz
                int argument, int width, Where where)
 {
     Thread *t = current;
-    Warp &warp = warps[t->warp];
+    Warp &warp = block->warps[t->warp];
     arrivals++;
     t->op = op;
     t->where = where;
@@ -143,7 +179,7 @@ void meet_warp(Operation op, unsigned mask, const void *value, void *result, siz
     if (m->arrived != (mask & warp.existing)) {
         wait_turn();
     } else {
-        Thread *lanes = &threads[t->warp * WARP_LANES];
+        Thread *lanes = &block->threads[t->warp * WARP_LANES];
         const unsigned arrived = m->arrived;
         complete(*m, lanes);
         warp.meetings.erase(warp.meetings.begin() + (m - warp.meetings.data()));

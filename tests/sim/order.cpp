@@ -11,17 +11,16 @@ namespace sim {
 /* --- time ---------------------------------------------------------------------------------- */
 
 uint64_t now = 1;
-uint64_t launch_time, block_time, barrier_time;
+uint64_t launch_time, barrier_time, cluster_time, meeting_time, block_time;
 uint64_t warp_time[BLOCK_THREADS / WARP_LANES];
 
-struct BlockStart {
+struct Turn {
     uint64_t time;
     unsigned block;
 };
-static std::vector<BlockStart> &starts = *new std::vector<BlockStart>; /* of this launch */
+static std::vector<Turn> &starts = *new std::vector<Turn>; /* of this launch */
 
-/* Which of `starts` a time of this launch belongs to. */
-static size_t turn_of(uint64_t time)
+unsigned block_at(uint64_t time)
 {
     size_t low = 0;
     size_t high = starts.size();
@@ -32,12 +31,7 @@ static size_t turn_of(uint64_t time)
         else
             high = middle;
     }
-    return low;
-}
-
-unsigned block_at(uint64_t time)
-{
-    return starts[turn_of(time)].block;
+    return starts[low].block;
 }
 
 /* --- release and acquire ------------------------------------------------------------------- */
@@ -48,8 +42,8 @@ struct Release {
 };
 /* A word that atomic operations were made on. */
 struct Word {
-    std::map<size_t, std::vector<Release>> releases; /* by turn */
-    std::map<const void *, uint64_t> carried;        /* what those who released had acquired */
+    std::map<unsigned, std::vector<Release>> releases; /* by block */
+    std::map<const void *, uint64_t> carried;          /* what those who released had acquired */
 };
 static std::map<const void *, Word> &words = *new std::map<const void *, Word>;
 
@@ -75,12 +69,12 @@ static bool has_acquired(const Acquired &a)
 
 bool is_acquired(uint64_t time, unsigned thread, Spread spread)
 {
-    const size_t turn = turn_of(time);
+    const unsigned block = block_at(time);
     for (const Acquired &a : acquired) {
         if (!has_acquired(a))
             continue;
         const Word &word = words[a.word];
-        const auto found = word.releases.find(turn);
+        const auto found = word.releases.find(block);
         if (found == word.releases.end())
             continue;
         for (const Release &r : found->second) {
@@ -122,7 +116,7 @@ static void release(Word &word, const void *address)
     for (const Acquired &a : acquired)
         if (has_acquired(a) && a.word != address && word.carried[a.word] < a.time)
             word.carried[a.word] = a.time;
-    std::vector<Release> &ours = word.releases[starts.size() - 1];
+    std::vector<Release> &ours = word.releases[position.block.x];
     if (ours.empty() || ours.back().thread != me)
         ours.push_back(Release());
     ours.back() = Release{now, fence.time, fence.barrier, me};
@@ -155,13 +149,25 @@ void begin_launch()
     words.clear();
 }
 
-void check_block()
+void check_cluster()
+{
+    cluster_time = meeting_time = ++now;
+}
+
+/* The last to come goes on, in a new turn of its block. */
+void check_cluster_barrier()
+{
+    meeting_time = ++now;
+    check_turn();
+}
+
+void check_turn()
 {
     block_time = ++now;
     barrier_time = now;
     for (uint64_t &time : warp_time)
         time = now;
-    starts.push_back(BlockStart{now, position.block.x});
+    starts.push_back(Turn{now, position.block.x});
     acquired.clear();
 }
 

@@ -1,14 +1,16 @@
 /* Which accesses of a kernel are ordered: what the checker (checker.cpp) asks of order.cpp.
  *
  * Time is one counter, which steps at every event that orders threads; as blocks run one after the
- * other, a time also says in which block it was. An earlier access is ordered before one of now if
+ * other, those of a cluster in turns, a time also says in which block it was. An earlier access is
+ * ordered before one of now if
  *   - it was in an earlier launch, or by the same thread,
  *   - or in this block before its last barrier, or in this warp before its last __syncwarp (votes
- *     and shuffles order no memory),
+ *     and shuffles order no memory), or in this cluster before its last barrier,
  *   - or in a block whose release this one has acquired. A release is a __threadfence() and then an
  *     atomic operation, by one thread: of what it did before the fence, and of what its block did
  *     before the barrier before the fence. An atomic operation on the same word and then a
- *     __threadfence() acquire it, for that thread, and for its block from the next barrier on. */
+ *     __threadfence() acquire it, for that thread, and for its block from the next barrier on;
+ *     until the cluster's next barrier, if there is one. */
 #ifndef BPI_SIM_ORDER_H
 #define BPI_SIM_ORDER_H
 
@@ -20,7 +22,9 @@ namespace sim {
 enum Spread { ALONE, OF_WARP, OF_BLOCK };
 
 extern uint64_t now;
-extern uint64_t launch_time, block_time, barrier_time;
+extern uint64_t launch_time, barrier_time;
+extern uint64_t cluster_time, meeting_time; /* the cluster began, and was at its last barrier */
+extern uint64_t block_time;                 /* the block's turn began */
 extern uint64_t warp_time[BLOCK_THREADS / WARP_LANES];
 
 /* The block that a time of this launch was in. */
@@ -34,6 +38,8 @@ static inline bool is_ordered(uint64_t time, unsigned thread, Spread spread, uin
 {
     const unsigned me = position.thread.x;
     if (time < floor)
+        return true;
+    if (time >= cluster_time && time < meeting_time)
         return true;
     if (time < block_time)
         return is_acquired(time, thread, spread);

@@ -30,9 +30,9 @@ int launch(void *stream, int threads, int64_t n, const void *const *in, void *ou
     T *to = static_cast<T *>(out);
     if (n == 0)
         return 0;
-    return dy ? bpi::launch(__FILE__, __LINE__, "slope", slope<T>, blocks, block, 0, s, to, x, y,
+    return dy ? bpi::launch(__FILE__, __LINE__, "slope", slope<T>, 1, blocks, block, 0, s, to, x, y,
                             dy, n, (T)a)
-              : bpi::launch(__FILE__, __LINE__, "value", value<T>, blocks, block, 0, s, to, x, n,
+              : bpi::launch(__FILE__, __LINE__, "value", value<T>, 1, blocks, block, 0, s, to, x, n,
                             (T)a);
 }
 

@@ -51,6 +51,11 @@ static int reversed(int i)
     return x_of(i / THREADS * THREADS + THREADS - 1 - i % THREADS);
 }
 
+static int from_behind(int i)
+{
+    return x_of((i + 2 * THREADS) % N);
+}
+
 static int block_sum(int i)
 {
     int sum = 0;
@@ -101,6 +106,15 @@ static const struct row rows[] = {
     {"no_release_fence", sum_of_all, "race (read after write)", UNSEEN, UNSEEN},
     {"no_acquire_fence", sum_of_all, "race (read after write)", UNSEEN, UNSEEN},
     {"counter_not_atomic", sum_of_all, "race", UNSEEN, UNSEEN},
+    {"missing_cluster_sync", from_behind, "uninitialised read", WRONG, WRONG},
+    {"missing_cluster_sync_between", from_behind, "race", WRONG, WRONG},
+    {"missing_last_cluster_sync", from_behind, "uninitialised read", WRONG, WRONG},
+    {"no_such_rank", same, "no block 4", "no block 4", "no block 4"},
+    {"no_such_cluster", same, "error 912", "error 912", "error 912"},
+    {"copy_read_too_early", same, "uninitialised read", WRONG, WRONG},
+    {"copy_never_waited_for", same, "uninitialised read", "asynchronous copy",
+     "asynchronous copy"},
+    {"misaligned_copy", same, "asynchronous copy", "asynchronous copy", "asynchronous copy"},
     {"too_many_threads", same, "error 9", "error 9", "error 9"},
     {"too_much_shared", same, "error 1", "error 1", "error 1"},
     {"tree_reduction", block_sum, RIGHT, RIGHT, RIGHT},
@@ -110,6 +124,8 @@ static const struct row rows[] = {
     {"grid_last_block", sum_of_all, RIGHT, RIGHT, RIGHT},
     {"two_last_blocks", sum_of_all, RIGHT, RIGHT, RIGHT},
     {"faults_noted", same, RIGHT, RIGHT, RIGHT},
+    {"cluster_passes_on", from_behind, RIGHT, RIGHT, RIGHT},
+    {"copies", same, RIGHT, RIGHT, RIGHT},
 };
 
 /* --- running ------------------------------------------------------------------------------- */

@@ -6,15 +6,9 @@
 #include "grid.cuh"
 
 #include "control.h"
+#include "planted_clusters.cuh"
 
 namespace {
-
-enum { BLOCKS = 4, THREADS = 64, N = BLOCKS * THREADS };
-
-__device__ inline int self()
-{
-    return (int)(blockIdx.x * THREADS + threadIdx.x);
-}
 
 /* --- barriers ------------------------------------------------------------------------------ */
 
@@ -284,6 +278,7 @@ struct Case {
     Kernel kernel;
     unsigned threads;
     size_t shared_bytes;
+    unsigned cluster; /* blocks of one; 0: none */
 };
 
 const Case cases[] = {
@@ -308,6 +303,14 @@ const Case cases[] = {
     {"no_release_fence", last_block_sums<NO_RELEASE>, THREADS, 0},
     {"no_acquire_fence", last_block_sums<NO_ACQUIRE>, THREADS, 0},
     {"counter_not_atomic", last_block_sums<NO_ATOMIC>, THREADS, 0},
+    {"missing_cluster_sync", cluster_passes_on<FIRST_SYNC>, THREADS, 0, BLOCKS},
+    {"missing_cluster_sync_between", cluster_passes_on<SYNC_BETWEEN>, THREADS, 0, BLOCKS},
+    {"missing_last_cluster_sync", cluster_passes_on<LAST_SYNC>, THREADS, 0, BLOCKS},
+    {"no_such_rank", no_such_rank, THREADS, 0, BLOCKS},
+    {"no_such_cluster", cluster_passes_on<NOTHING>, THREADS, 0, 3},
+    {"copy_read_too_early", copies<TOO_LATE>, THREADS, 0},
+    {"copy_never_waited_for", copies<NEVER>, THREADS, 0},
+    {"misaligned_copy", misaligned_copy, THREADS, 0},
     {"too_many_threads", shuffles, 2048, 0},
     {"too_much_shared", shuffles, THREADS, (48 << 10) + 1},
     {"tree_reduction", tree_reduction, THREADS, THREADS * sizeof(int)},
@@ -317,11 +320,14 @@ const Case cases[] = {
     {"grid_last_block", grid_last_block, THREADS, 0},
     {"two_last_blocks", two_last_blocks, THREADS, 0},
     {"faults_noted", faults_noted, THREADS, 0},
+    {"cluster_passes_on", cluster_passes_on<NOTHING>, THREADS, 0, BLOCKS},
+    {"copies", copies<IN_TIME>, THREADS, 0},
 };
 
 cudaError_t launch(const Case *c, int *y, const int *x, int *zeros, cudaStream_t stream)
 {
-    return bpi::launch(__FILE__, __LINE__, c->name, c->kernel, dim3(BLOCKS), dim3(c->threads),
+    return bpi::launch(__FILE__, __LINE__, c->name, c->kernel, c->cluster ? c->cluster : 1,
+                       dim3(BLOCKS), dim3(c->threads),
                        c->shared_bytes, stream, y, x, zeros);
 }
 

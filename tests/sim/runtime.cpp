@@ -144,6 +144,10 @@ void control_fail(const char *name, int nth, int error)
 int64_t control_calls(const char *name)
 {
     Lock lock(mutex);
+    if (strcmp(name, "kernel:read") == 0)
+        return bytes_read;
+    if (strcmp(name, "kernel:write") == 0)
+        return bytes_written;
     return strcmp(name, "kernel:wait") ? counts[name] : arrivals;
 }
 
@@ -247,12 +251,12 @@ static cudaError_t describe(struct cudaDeviceProp *prop, int device)
         return cudaErrorInvalidDevice;
     *prop = cudaDeviceProp();
     snprintf(prop->name, sizeof prop->name, "simulated device");
-    prop->major = 9;
-    prop->minor = 0;
+    prop->major = config.arch / 10;
+    prop->minor = config.arch % 10;
     prop->multiProcessorCount = 4;
     prop->totalGlobalMem = config.memory_bytes;
     prop->l2CacheSize = 4 << 20;
-    prop->sharedMemPerBlockOptin = SHARED_BYTES;
+    prop->sharedMemPerBlockOptin = shared_optin();
     prop->memoryPoolsSupported = 1;
     return cudaSuccess;
 }

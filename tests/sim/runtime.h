@@ -30,6 +30,11 @@ struct Device {
 extern Device devices[MAX_DEVICES];
 extern thread_local int current_device;
 
+/* What the architecture has: blocks of a cluster, shared memory of a block. */
+static inline bool has_clusters() { return config.arch >= 90; }
+static inline int most_cluster() { return has_clusters() ? (int)MOST_CLUSTER : 1; }
+static inline int shared_optin() { return has_clusters() ? (int)SHARED_BYTES : 99 << 10; }
+
 /* --- calls --------------------------------------------------------------------------------- */
 
 /* What a call does after a fault of the device: WORK fails; QUERY does not look; RELEASE does its

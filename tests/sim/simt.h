@@ -50,6 +50,7 @@ struct Launch {
     const char *name;
     const void *kernel; /* its address, for the limits set by address */
     dim3 blocks, threads;
+    unsigned cluster; /* blocks of one */
     size_t shared_bytes;
     void (*call)(const void *args); /* one thread */
     const void *args;               /* the caller's: copied by launch() */
@@ -70,16 +71,25 @@ enum Operation {
     BARRIER,
     BARRIER_COUNT,
     BARRIER_AND,
-    BARRIER_OR
+    BARRIER_OR,
+    CLUSTER_BARRIER
 };
 /* Waits for the other lanes of the mask. argument and width as in CUDA; at most 16 bytes. */
 void meet_warp(Operation op, unsigned mask, const void *value, void *result, size_t bytes,
                int argument, int width, Where where);
 /* Waits for the other threads of the block. */
 int meet_block(Operation op, int predicate, Where where);
+/* Waits for the other threads of the cluster's blocks. */
+void meet_cluster(Where where);
+
+/* Copies into shared memory: made when the thread waits for them. */
+void begin_copy(void *to, const void *from, size_t bytes, Where where);
+void wait_for_copies();
 
 void *shared_variable(const void *key, const char *name, size_t bytes, size_t alignment);
 void *shared_dynamic(size_t alignment);
+/* The same place of another block of the cluster. */
+void *shared_of_rank(const void *p, unsigned rank);
 
 /* What the checker is told. */
 void note_atomic(const void *p, size_t bytes, Where where);
@@ -129,8 +139,9 @@ namespace bpi {
 /* The arguments are converted and copied now, as in a real launch. */
 template <typename... P, typename... A>
 static inline cudaError_t launch(const char *file, int line, const char *kernel_name,
-                                 void (*kernel)(P...), dim3 blocks, dim3 threads,
-                                 size_t shared_bytes, cudaStream_t stream, A... args)
+                                 void (*kernel)(P...), unsigned cluster, dim3 blocks,
+                                 dim3 threads, size_t shared_bytes, cudaStream_t stream,
+                                 A... args)
 {
     auto body = [=] { kernel(static_cast<P>(args)...); };
     static_assert(std::is_trivially_copyable<decltype(body)>::value, "argument of a kernel");
@@ -140,6 +151,7 @@ static inline cudaError_t launch(const char *file, int line, const char *kernel_
     launch.kernel = reinterpret_cast<const void *>(kernel);
     launch.blocks = blocks;
     launch.threads = threads;
+    launch.cluster = cluster;
     launch.shared_bytes = shared_bytes;
     launch.call = [](const void *p) { (*static_cast<const decltype(body) *>(p))(); };
     launch.args = &body;
@@ -218,7 +230,28 @@ static inline int __any_sync(unsigned mask, int predicate, SIM_WHERE)
     return (int)sim::vote(sim::ANY, mask, predicate, where);
 }
 
+static inline void cluster_sync(SIM_WHERE)
+{
+    sim::meet_cluster(where);
+}
+
 /* --- memory ------------------------------------------------------------------------------- */
+
+template <typename T> static inline const T *shared_of(const T *p, unsigned rank)
+{
+    return static_cast<const T *>(sim::shared_of_rank(p, rank));
+}
+
+static inline void __pipeline_memcpy_async(void *to, const void *from, size_t bytes, size_t = 0,
+                                           SIM_WHERE)
+{
+    sim::begin_copy(to, from, bytes, where);
+}
+static inline void __pipeline_commit() {}
+static inline void __pipeline_wait_prior(size_t) /* of 0: all */
+{
+    sim::wait_for_copies();
+}
 
 static inline void __threadfence()
 {

@@ -33,6 +33,7 @@ struct Config {
     bool lazy;
     bool guard;
     bool expect_error;
+    int arch;          /* 90: sm_90 */
     bool undocumented; /* where the documentation is silent: the other answer */
     int devices;
     size_t memory_bytes;
@@ -74,6 +75,7 @@ void dev_close();
 /* --- engine and checker -------------------------------------------------------------------- */
 
 enum { WARP_LANES = 32, BLOCK_THREADS = 1024, SHARED_BYTES = 227 << 10, SHARED_STATIC = 48 << 10 };
+enum { MOST_CLUSTER = 8 }; /* blocks */
 #ifdef SIM_ASAN
 enum { STACK_BYTES = 256 << 10 };
 #else
@@ -84,11 +86,12 @@ enum { STACK_BYTES = 64 << 10 };
 bool run_kernel(const Launch &launch);
 
 extern int64_t arrivals;          /* of threads where they wait for others, ever */
+extern int64_t bytes_read, bytes_written; /* of device memory by kernels, ever; by the checker */
 extern const Launch *running;     /* NULL between kernels */
 extern const char *running_stack; /* [STACK_BYTES], of the thread that runs */
-extern char shared_memory[SHARED_BYTES];
+extern char shared_memory[MOST_CLUSTER * SHARED_BYTES]; /* of the cluster's blocks */
 
-/* Whether these bytes of shared memory are all in one variable of the kernel. */
+/* Whether these bytes of shared memory are all in one variable of a block's kernel. */
 bool shared_holds(size_t offset, size_t bytes);
 
 /* Ends the running kernel with this error. */
@@ -97,8 +100,11 @@ bool shared_holds(size_t offset, size_t bytes);
 
 #ifdef BPI_SIM_CHECK
 void check_launch();
-void check_block();
+void check_cluster(); /* one, or a block, begins */
+void check_turn();    /* of a block */
 void check_barrier();
+void check_cluster_barrier();
+void check_copy(void *to, const void *from, size_t bytes, Where where);
 void check_warp(int warp); /* __syncwarp of all its threads */
 void check_shared(size_t offset, size_t bytes); /* no value from here on */
 
@@ -107,8 +113,11 @@ void mark_init(const void *p, size_t bytes, bool initialised);
 bool check_init(const void *p, size_t bytes);
 #else
 static inline void check_launch() {}
-static inline void check_block() {}
+static inline void check_cluster() {}
+static inline void check_turn() {}
 static inline void check_barrier() {}
+static inline void check_cluster_barrier() {}
+static inline void check_copy(void *, const void *, size_t, Where) {}
 static inline void check_warp(int) {}
 static inline void check_shared(size_t, size_t) {}
 static inline void mark_init(const void *, size_t, bool) {}

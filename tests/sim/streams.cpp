@@ -74,6 +74,8 @@ cudaError_t launch(const Launch &launch, cudaStream_t stream)
 {
     return stream_api("kernel:launch", WORK, stream, [&](Stream *s) {
         const unsigned threads = launch.threads.x, blocks = launch.blocks.x;
+        if (launch.cluster > (unsigned)most_cluster() || blocks % launch.cluster != 0)
+            return cudaErrorInvalidClusterSize;
         if (threads == 0 || threads > BLOCK_THREADS || blocks == 0 || blocks > INT32_MAX)
             return cudaErrorInvalidConfiguration;
         auto limit = shared_limits.find(launch.kernel);
@@ -139,11 +141,29 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 cudaError_t cudaFuncSetAttribute(const void *func, enum cudaFuncAttribute attr, int value)
 {
     return api("cudaFuncSetAttribute", WORK, [=] {
-        const bool is_allowed = value >= 0 && value <= SHARED_BYTES;
+        const bool is_allowed = value >= 0 && value <= shared_optin();
         if (attr != cudaFuncAttributeMaxDynamicSharedMemorySize || !is_allowed)
             return cudaErrorInvalidValue;
         shared_limits[func] = value;
         return cudaSuccess;
+    });
+}
+
+cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attr, const void *)
+{
+    return api("cudaFuncGetAttributes", WORK, [=] {
+        *attr = cudaFuncAttributes();
+        attr->ptxVersion = attr->binaryVersion = config.arch;
+        return cudaSuccess;
+    });
+}
+
+cudaError_t cudaOccupancyMaxPotentialClusterSize(int *size, const void *,
+                                                 const cudaLaunchConfig_t *)
+{
+    return api("cudaOccupancyMaxPotentialClusterSize", WORK, [=] {
+        *size = most_cluster();
+        return has_clusters() ? cudaSuccess : cudaErrorNotSupported;
     });
 }
 
