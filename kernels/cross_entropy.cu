@@ -5,12 +5,11 @@
  *                dlogits = (softmax(logits) - onehot(labels)) / N
  *     backward:  dy -> that dlogits, times dy in place; nothing where dy is 1
  *
- * A team of threads a row, as in softmax.cuh; what it holds of the row becomes e^(x - max) and
+ * A team of threads reads a row once (team.cuh); what it holds in registers becomes e^(x - max) and
  * then the gradient. A row is correct if its label is the first of the largest. A row with a bad
  * label counts 0 everywhere. Floor: logits read, dlogits written once. The truth:
  * src/cpu/cross_entropy.c; the rule: src/ops/cross_entropy.c. */
-#include "grid.cuh"
-#include "reduce.cuh"
+#include "team.cuh"
 
 namespace bpi {
 
@@ -27,7 +26,14 @@ template <typename T> struct CrossEntropy {
     RowSum *part;          /* [blocks] */
     uint32_t *counter;
     bpi_fault *fault;
-    int32_t kernel, kept;
+    int32_t kernel;
+    Share share;
+};
+
+/* What a thread, or a block, has found: the first of the largest stands at `first`. */
+template <typename T> struct Found {
+    MaxSum<T> s;
+    int first;
 };
 
 enum { MOST_BLOCKS = 8192 };
@@ -64,55 +70,70 @@ template <typename T> __device__ static inline int label_of(const CrossEntropy<T
     return r < w.x.n && index_ok(label, w.x.size, r, w.fault, w.kernel) ? label : -1;
 }
 
-/* Row r, which may be beyond the last one, by its team, whose first thread adds to *total. */
+/* What a team, `size` neighbours, has found, from what its threads have. */
+template <typename T> __device__ static inline Found<T> fold_found(const Found<T> &f, int size)
+{
+    const MaxSum<T> s = fold_terms(f.s, size);
+    return {s, fold(f.s.max == s.max ? f.first : NOWHERE, size, Least())};
+}
+
+/* A row of group `group`, which may be beyond the last one, by its team, whose first thread adds to
+ * *total. */
 template <typename T, int N, typename Team>
-__device__ static inline void one_row(const CrossEntropy<T> &w, int64_t r, RowSum *total)
+__device__ static inline void one_row(const CrossEntropy<T> &w, int64_t group, RowSum *total)
 {
     using C = Cut<T, N, Team>;
     constexpr int STEP = C::STEP, HELD = C::HELD;
-    const int at = threadIdx.x % Team::SIZE * N;
-    const typename C::Count left = r < w.x.n ? w.x.size - at : 0, rest = left - HELD;
-    const T *from = w.x.data + r * w.x.pitch + at;
+    const Share share = w.share;
+    const auto at = place_in_row<T, N, Team>(group, w.x.n, w.x.size, share);
+    const auto left = at.left, rest = left - HELD;
+    const T *from = w.x.data + at.row * w.x.pitch + at.column;
     BPI_DYNAMIC_SHARED(T, shared);
-    MaxSum<T> s = {-(T)INFINITY, 0};
+    T *own = shared + at.own;
+    Found<T> found = {{-(T)INFINITY, 0}, NOWHERE};
     Vector<T, N> held[C::COUNT], next[C::REST], next_term[C::REST];
     load(held, from, left, STEP, -(T)INFINITY); /* before anything waits for the label */
-    const int label = label_of(w, r);
-    const T at_label = label < 0 ? (T)0 : from[label - at];
-    int first = NOWHERE;
-    find_first(&first, s.max, held, at, STEP);
-    add_terms(&s, held, held);
-    const T held_max = s.max;
+    fetch<T, N, Team>(own, from + HELD, rest, share.kept);
+    const int label = label_of(w, at.row);
+    const T at_label = label < 0 ? (T)0 : from[label - at.column];
+    find_first(&found.first, found.s.max, held, (int)at.column, STEP);
+    add_terms(&found.s, held, held);
+    const T held_max = found.s.max;
+    fetched<Team>();
     typename C::Count i = 0;
+#pragma unroll 1
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
-        load(next, from + HELD + i, rest - i, STEP, -(T)INFINITY);
-        if (i < w.kept)
-            keep(shared + at + i, next, STEP);
-        find_first(&first, s.max, next, at + HELD + (int)i, STEP);
-        add_terms(&s, next, next_term);
+        load(next, i < share.kept ? own + i : from + HELD + i, rest - i, STEP, -(T)INFINITY);
+        find_first(&found.first, found.s.max, next, (int)(at.column + HELD + i), STEP);
+        add_terms(&found.s, next, next_term);
     }
-    const T max = s.max;
-    s = fold_terms(s, Team::SIZE);
-    first = fold(max == s.max ? first : NOWHERE, Team::SIZE, Least());
-    if (label >= 0 && at == 0) {
+    found = fold_found(found, Team::SIZE);
+    if (Team::WIDEST && share.blocks > 1)
+        found = fold_found(value_of_block(found, share.blocks, {{-(T)INFINITY, 0}, NOWHERE}),
+                           CLUSTER);
+    const MaxSum<T> s = found.s;
+    const int first = found.first;
+    if (label >= 0 && at.column == 0) {
         total->loss += (double)log_of((T)s.sum) - (double)(at_label - s.max);
         total->correct += label == first;
     }
     if (!w.dx)
         return;
     const double factor = 1 / (s.sum * (double)w.x.n);
-    T *to = w.dx + r * w.x.size + at;
+    T *to = w.dx + at.row * w.x.size + at.column;
     scale_terms(held, (T)((double)shrink(held_max, s.max) * factor), label >= 0);
     store(to, held, left, STEP);
+#pragma unroll 1
     while (Team::WIDEST && i > 0) {
         i -= C::CHUNK;
-        load(next, i < w.kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
+        load(next, i < share.kept ? own + i : from + HELD + i, rest - i, STEP, (T)0);
         each(next, [=](T &e) { e = exp_of(e - s.max); });
         scale_terms(next, (T)factor, label >= 0);
         store(to + HELD + i, next, rest - i, STEP);
     }
-    if (label >= 0 && label / N % Team::SIZE * N == at)
-        to[label - at] = (T)(((double)exp_of(at_label - s.max) - s.sum) * factor);
+    const auto place = label - at.column; /* from the thread's first column on */
+    if (label >= 0 && place >= 0 && place < left && place % STEP < N)
+        to[place] = (T)(((double)exp_of(at_label - s.max) - s.sum) * factor);
 }
 
 /* The sums of a team's threads. */
@@ -126,12 +147,12 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
     cross_entropy_forward(const CrossEntropy<T> w)
 {
     BPI_SHARED(RowSum, total, [Team::ROWS]);
-    const int64_t stride = (int64_t)gridDim.x * Team::ROWS;
     const int row = threadIdx.x / Team::SIZE;
     if (threadIdx.x % Team::SIZE == 0)
         total[row] = {0, 0};
-    for (int64_t r = (int64_t)blockIdx.x * Team::ROWS; r < w.x.n; r += stride)
-        one_row<T, N, Team>(w, r + row, &total[row]);
+    for (int64_t g = first_group<Team>(w.share); g * Team::ROWS < w.x.n;
+         g += groups<Team>(w.share))
+        one_row<T, N, Team>(w, g, &total[row]);
     __syncthreads();
     RowSum s = {0, 0};
     if (threadIdx.x < Team::ROWS)
@@ -158,12 +179,13 @@ template <typename T, int N> static bp_status launch_forward(bp_exec *ex, CrossE
 {
     return with_team<T>(w.x.size, [&](auto team) {
         using Team = decltype(team);
-        const int64_t blocks = at_most(at_least(parts(w.x.n, Team::ROWS), 1), MOST_BLOCKS);
-        bp_status st = keep_rest<T, Team>(ex, cross_entropy_forward<T, N, Team>, w.x.size,
-                                          1, &w.kept);
+        bp_status st = share_out<T, Team>(ex, cross_entropy_forward<T, N, Team>, w.x.size, 1,
+                                          &w.share);
+        const int64_t at_once = MOST_BLOCKS / w.share.blocks * Team::ROWS;
         return st != BP_OK ? st
-                           : BPI_LAUNCH(ex, blocks, Team::THREADS, w.kept * sizeof(T),
-                                        (cross_entropy_forward<T, N, Team>), w);
+                           : BPI_LAUNCH_TEAMS(ex, Team, w.share,
+                                              at_most(at_least(w.x.n, 1), at_once),
+                                              (cross_entropy_forward<T, N, Team>), w);
     });
 }
 

@@ -6,12 +6,13 @@
  *                dx = (dz - mean(dz) - z mean(dz z)) / sqrt(variance + eps), dz = dy gain
  *                dgain = sum over rows of dy z, dbias = sum over rows of dy
  *
- * A team of threads a row, which is read once as far as it stays in registers and shared memory. A
- * thread takes its own mean, as a distance from the row's first element, and sum of squares about it,
- * so that no digits are lost far from 0; the team's follow from theirs. dgain and dbias are sums of strips of columns, in a second launch.
- * Floor: 2 elements of memory traffic an element, dx 3, dgain and dbias 2; gain and bias come from
- * cache. The truth: src/cpu/layer_norm.c; the rule: src/ops/layer_norm.c. */
-#include "reduce.cuh"
+ * A team of threads reads a row once (team.cuh). A thread takes its own mean, as a distance from
+ * the row's first element, and squares about it, so that no digits are lost far from 0; the
+ * team's follow from theirs. dgain and dbias are sums of strips of columns, in a second launch.
+ * Floor: 2 elements of memory traffic an element, dx 3, dgain and dbias 2; gain, bias and sums of
+ * strips, a quarter of an element, come from cache. The truth: src/cpu/layer_norm.c; the rule:
+ * src/ops/layer_norm.c. */
+#include "team.cuh"
 
 namespace bpi {
 
@@ -26,7 +27,8 @@ template <typename T> struct LayerNorm {
     const T *gain, *bias; /* [size], or NULL */
     RowStats<T> *stats;   /* [rows], or NULL */
     double eps;
-    int32_t centred, kept;
+    int32_t centred;
+    Share share;
 };
 
 /* The number of some elements, their mean less `from`, and their squares about it. */
@@ -35,7 +37,7 @@ struct Moments {
 };
 
 /* Takes the vectors of x that there are into m (Chan, Golub, LeVeque, 1983); means are 0 where the
- * row is not centred. */
+ * row is not centred. Squares are about the rounded mean, and corrected by what it is off. */
 template <typename T, int N, int COUNT, typename I>
 __device__ static inline void add_moments(Moments *m, const Vector<T, N> (&x)[COUNT], I left,
                                           int step, bool centred)
@@ -53,32 +55,38 @@ __device__ static inline void add_moments(Moments *m, const Vector<T, N> (&x)[CO
     if (n == 0)
         return;
     const double mean = centred ? sum / n : 0, apart = mean - m->mean, both = m->n + n;
+    const double centre = m->from + mean, off = (centre - m->from) - mean;
 #pragma unroll
     for (int k = 0; k < COUNT; k++)
         if (k * step < left)
 #pragma unroll
             for (int j = 0; j < N; j++) {
-                const double d = ((double)x[k].at[j] - m->from) - mean;
+                const double d = (double)x[k].at[j] - centre;
                 squares += d * d;
             }
-    m->squares += squares + apart * apart * (m->n * n / both);
+    m->squares += squares - n * off * off + apart * apart * (m->n * n / both);
     m->mean += apart * (n / both);
     m->n = both;
 }
 
-/* The statistics of the team's row of `size`, from the moments of its threads. */
-template <typename T>
-__device__ static inline RowStats<T> fold_moments(const Moments &m, int team, int64_t size,
-                                                  const LayerNorm<T> &w)
+/* The moments of the n elements of a team, from those of its threads. */
+__device__ static inline Moments fold_moments(const Moments &m, int team, double n, bool centred)
 {
-    double mean = 0;
-    if (w.centred)
-        mean = fold(m.n * m.mean, team, Sum()) / (double)size;
-    const double apart = m.mean - mean;
-    const double variance = fold(m.n > 0 ? m.squares + m.n * apart * apart : 0, team, Sum()) /
-                            (double)size;
-    const T near = (T)(m.from + mean);
-    return {near, (T)((m.from - (double)near) + mean), (T)(1 / sqrt_of(variance + w.eps))};
+    const double mean = centred ? fold(m.n * m.mean, team, Sum()) / n : 0, apart = m.mean - mean;
+    return {m.from, n, mean, fold(m.n > 0 ? m.squares + m.n * apart * apart : 0, team, Sum())};
+}
+
+/* The statistics of a row. `begin`: of the block's slice. */
+template <typename Team, typename T>
+__device__ static inline RowStats<T> stats_of(Moments m, const LayerNorm<T> &w, int64_t begin)
+{
+    const int64_t size = w.x.size, slice = Team::WIDEST ? min(w.share.slice, size - begin) : size;
+    m = fold_moments(m, Team::SIZE, (double)slice, w.centred);
+    if (Team::WIDEST && w.share.blocks > 1)
+        m = fold_moments(value_of_block(m, w.share.blocks, {m.from, 0, 0, 0}), CLUSTER,
+                         (double)size, w.centred);
+    const T near = (T)(m.from + m.mean);
+    return {near, (T)((m.from - (double)near) + m.mean), (T)(1 / sqrt_of(m.squares / m.n + w.eps))};
 }
 
 /* x becomes y. `at` is the column of its first vector. */
@@ -113,34 +121,36 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
 {
     using C = Cut<T, N, Team>;
     constexpr int STEP = C::STEP, HELD = C::HELD;
-    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
-    const int at = threadIdx.x % Team::SIZE * N;
-    const typename C::Count left = r < w.x.n ? w.x.size - at : 0, rest = left - HELD;
-    const T *from = w.x.data + r * w.x.pitch + at;
-    T *to = w.y.data + r * w.y.pitch + at;
+    const auto at = place_in_row<T, N, Team>(first_group<Team>(w.share), w.x.n, w.x.size, w.share);
+    const auto left = at.left, rest = left - HELD;
+    const T *row = w.x.data + at.row * w.x.pitch, *from = row + at.column;
+    T *to = w.y.data + at.row * w.y.pitch + at.column;
     BPI_DYNAMIC_SHARED(T, shared);
-    Moments m = {w.centred && r < w.x.n ? (double)w.x.data[r * w.x.pitch] : 0, 0, 0, 0};
+    T *own = shared + at.own;
+    Moments m = {w.centred && at.row < w.x.n ? (double)*row : 0, 0, 0, 0};
     Vector<T, N> held[C::COUNT], next[C::REST];
     load(held, from, left, STEP, (T)0);
+    fetch<T, N, Team>(own, from + HELD, rest, w.share.kept);
     add_moments(&m, held, left, STEP, w.centred);
+    fetched<Team>();
     typename C::Count i = 0;
+#pragma unroll 1
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
-        load(next, from + HELD + i, rest - i, STEP, (T)0);
-        if (i < w.kept)
-            keep(shared + at + i, next, STEP);
+        load(next, i < w.share.kept ? own + i : from + HELD + i, rest - i, STEP, (T)0);
         add_moments(&m, next, rest - i, STEP, w.centred);
     }
-    const RowStats<T> s = fold_moments(m, Team::SIZE, w.x.size, w);
-    if (r >= w.x.n)
+    const RowStats<T> s = stats_of<Team>(m, w, at.column - at.own);
+    if (at.row >= w.x.n)
         return;
-    if (w.stats && at == 0)
-        w.stats[r] = s;
-    to_output(held, w, s, at, left, STEP);
+    if (w.stats && at.column == 0)
+        w.stats[at.row] = s;
+    to_output(held, w, s, at.column, left, STEP);
     store(to, held, left, STEP);
+#pragma unroll 1
     while (Team::WIDEST && i > 0) {
         i -= C::CHUNK;
-        load(next, i < w.kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
-        to_output(next, w, s, at + HELD + i, rest - i, STEP);
+        load(next, i < w.share.kept ? own + i : from + HELD + i, rest - i, STEP, (T)0);
+        to_output(next, w, s, at.column + HELD + i, rest - i, STEP);
         store(to + HELD + i, next, rest - i, STEP);
     }
 }
@@ -152,14 +162,17 @@ template <typename T> static bool all_vectors(const LayerNorm<T> &w)
            (!w.dy.data || is_vectors(w.dy));
 }
 
+/* Single elements take more registers, so a thread holds half as many. */
 template <typename T, int N> static bp_status launch_forward(bp_exec *ex, LayerNorm<T> w)
 {
-    return with_team<T, 512>(w.x.size, [&](auto team) {
-        using Team = decltype(team);
-        bp_status st = keep_rest<T, Team>(ex, layer_norm_forward<T, N, Team>, w.x.size, 1, &w.kept);
+    return with_team<T, 1>(N == 1 ? 2 * w.x.size : w.x.size, [&](auto team) {
+        using Full = decltype(team);
+        using Team = std::conditional_t<N == 1, HalfOf<Full>, Full>;
+        bp_status st = share_out<T, Team>(ex, layer_norm_forward<T, N, Team>, w.x.size, 1,
+                                          &w.share);
         return st != BP_OK ? st
-                           : BPI_LAUNCH(ex, parts(w.x.n, Team::ROWS), Team::THREADS,
-                                        w.kept * sizeof(T), (layer_norm_forward<T, N, Team>), w);
+                           : BPI_LAUNCH_TEAMS(ex, Team, w.share, w.x.n,
+                                              (layer_norm_forward<T, N, Team>), w);
     });
 }
 
@@ -222,50 +235,56 @@ __device__ static inline void to_gradient(Vector<T, N> (&dz)[COUNT], const Vecto
             dz[k].at[j] = (dz[k].at[j] - a - z[k].at[j] * b) * scale;
 }
 
-/* dz is kept from shared[0], z from shared[kept]. */
+/* dy and then dz is kept from shared[0], x and then z from shared[share.kept]. */
 template <typename T, int N, typename Team>
 static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
     layer_norm_backward(const LayerNorm<T> w)
 {
     using C = Cut<T, N, Team>;
     constexpr int STEP = C::STEP, HELD = C::HELD;
-    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
-    const int at = threadIdx.x % Team::SIZE * N;
-    const typename C::Count left = r < w.x.n ? w.x.size - at : 0, rest = left - HELD;
-    const T *from = w.x.data + r * w.x.pitch + at, *from_dy = w.dy.data + r * w.dy.pitch + at;
-    T *to = w.y.data + r * w.y.pitch + at;
+    const auto at = place_in_row<T, N, Team>(first_group<Team>(w.share), w.x.n, w.x.size, w.share);
+    const auto left = at.left, rest = left - HELD;
+    const T *from = w.x.data + at.row * w.x.pitch + at.column;
+    const T *from_dy = w.dy.data + at.row * w.dy.pitch + at.column;
+    T *to = w.y.data + at.row * w.y.pitch + at.column;
     BPI_DYNAMIC_SHARED(T, shared);
-    const RowStats<T> s = r < w.x.n ? w.stats[r] : RowStats<T>{0, 0, 0};
+    T *own = shared + at.own, *own_x = own + w.share.kept;
+    const RowStats<T> s = at.row < w.x.n ? w.stats[at.row] : RowStats<T>{0, 0, 0};
     double sum = 0, product = 0;
     Vector<T, N> held[C::COUNT], held_dy[C::COUNT], next[C::REST], next_dy[C::REST];
     load(held, from, left, STEP, (T)0);
     load(held_dy, from_dy, left, STEP, (T)0);
-    to_standard(held_dy, held, w, s, at, left, STEP, &sum, &product);
+    fetch<T, N, Team>(own_x, from + HELD, rest, w.share.kept);
+    fetch<T, N, Team>(own, from_dy + HELD, rest, w.share.kept);
+    to_standard(held_dy, held, w, s, at.column, left, STEP, &sum, &product);
+    fetched<Team>();
     typename C::Count i = 0;
+#pragma unroll 1
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
-        load(next, from + HELD + i, rest - i, STEP, (T)0);
-        load(next_dy, from_dy + HELD + i, rest - i, STEP, (T)0);
-        to_standard(next_dy, next, w, s, at + HELD + i, rest - i, STEP, &sum, &product);
-        if (i < w.kept) {
-            keep(shared + at + i, next_dy, STEP);
-            keep(shared + w.kept + at + i, next, STEP);
+        const bool is_kept = i < w.share.kept;
+        load(next, is_kept ? own_x + i : from + HELD + i, rest - i, STEP, (T)0);
+        load(next_dy, is_kept ? own + i : from_dy + HELD + i, rest - i, STEP, (T)0);
+        to_standard(next_dy, next, w, s, at.column + HELD + i, rest - i, STEP, &sum, &product);
+        if (is_kept) {
+            keep(own + i, next_dy, STEP);
+            keep(own_x + i, next, STEP);
         }
     }
-    const double share = 1 / (double)w.x.size;
-    sum = fold(sum, Team::SIZE, Sum());
-    product = fold(product, Team::SIZE, Sum());
-    const T a = w.centred ? (T)(sum * share) : (T)0, b = (T)(product * share);
+    const double size = (double)w.x.size;
+    const T a = (T)(w.centred ? fold_row<Team>(sum, w.share, Sum(), 0.0) / size : 0);
+    const T b = (T)(fold_row<Team>(product, w.share, Sum(), 0.0) / size);
     to_gradient(held_dy, held, a, b, s.scale);
     store(to, held_dy, left, STEP);
+#pragma unroll 1
     while (Team::WIDEST && i > 0) {
         i -= C::CHUNK;
-        if (i < w.kept) {
-            load(next, shared + w.kept + at + i, rest - i, STEP, (T)0);
-            load(next_dy, shared + at + i, rest - i, STEP, (T)0);
+        if (i < w.share.kept) {
+            load(next, own_x + i, rest - i, STEP, (T)0);
+            load(next_dy, own + i, rest - i, STEP, (T)0);
         } else {
             load(next, from + HELD + i, rest - i, STEP, (T)0);
             load(next_dy, from_dy + HELD + i, rest - i, STEP, (T)0);
-            to_standard(next_dy, next, w, s, at + HELD + i, rest - i, STEP, &sum, &product);
+            to_standard(next_dy, next, w, s, at.column + HELD + i, rest - i, STEP, &sum, &product);
         }
         to_gradient(next_dy, next, a, b, s.scale);
         store(to + HELD + i, next_dy, rest - i, STEP);
@@ -274,15 +293,13 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
 
 template <typename T, int N> static bp_status launch_backward(bp_exec *ex, LayerNorm<T> w)
 {
-    return with_team<T, 512>(2 * w.x.size, [&](auto both) {
-        using Both = decltype(both);
-        using Each = Team<Both::SIZE, Both::HELD / 2, Both::WIDEST>;
-        bp_status st = keep_rest<T, Each>(ex, layer_norm_backward<T, N, Each>, w.x.size, 2,
-                                          &w.kept);
+    return with_team<T, 1>(2 * w.x.size, [&](auto both) {
+        using Each = HalfOf<decltype(both)>;
+        bp_status st = share_out<T, Each>(ex, layer_norm_backward<T, N, Each>, w.x.size, 2,
+                                          &w.share);
         return st != BP_OK ? st
-                           : BPI_LAUNCH(ex, parts(w.x.n, Each::ROWS), Each::THREADS,
-                                        2 * w.kept * sizeof(T), (layer_norm_backward<T, N, Each>),
-                                        w);
+                           : BPI_LAUNCH_TEAMS(ex, Each, w.share, w.x.n,
+                                              (layer_norm_backward<T, N, Each>), w);
     });
 }
 
@@ -369,13 +386,9 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     w.stats = static_cast<RowStats<T> *>(in[3].data);
     w.centred = p->centred;
     T *dgain = static_cast<T *>(out[1].data), *dbias = static_cast<T *>(out[2].data);
-    if (dgain || dbias) {
-        bp_status st = launch_columns(ex, w, dgain, dbias);
-        if (st != BP_OK)
-            return st;
-    }
-    if (!out[0].data)
-        return BP_OK;
+    const bp_status st = dgain || dbias ? launch_columns(ex, w, dgain, dbias) : BP_OK;
+    if (st != BP_OK || !out[0].data)
+        return st;
     w.y = rows_of<T>(out, outer);
     return all_vectors(w) ? launch_backward<T, lanes_of<T>>(ex, w) : launch_backward<T, 1>(ex, w);
 }

@@ -1,19 +1,17 @@
 /* Rows shared out to threads, and reductions over them whose order depends on the shape alone.
  *
  *     fold        one value a thread -> one of the team, by a fixed tree
- *     Team        threads that share a row and keep what they have read of it in registers
  *     MaxSum      the running max of a row and its sum of e^(x - max): one pass finds both
  *     Strips      for kernels that move rows: a team of threads a row, or a strip of one
  *
  * f32 is summed in double, except for e^x, of which a thread sums one run in T before it goes to
- * double. Users: over_axes.cuh, softmax.cuh, cross_entropy.cu, nll_loss.cu, nll_spread.cu,
+ * double. Users: over_axes.cuh, team.cuh, nll_loss.cu, nll_spread.cu,
  * gather.cu, gather_normalized.cu, scatter.cuh, arange.cu, linear_finish.cu, cumsum.cu. The CPU's:
  * src/cpu/reduce.h. */
 #ifndef BPI_REDUCE_CUH
 #define BPI_REDUCE_CUH
 
 #include <math.h>
-#include <type_traits>
 
 #include "device.cuh"
 
@@ -133,90 +131,6 @@ __device__ static inline void each(Vector<T, N> (&v)[COUNT], F f)
 #pragma unroll
         for (int j = 0; j < N; j++)
             f(v[k].at[j]);
-}
-
-/* The vectors of a thread into shared memory, from where it alone reads them. */
-template <typename T, int N, int COUNT>
-__device__ static inline void keep(T *shared, const Vector<T, N> (&v)[COUNT], int step)
-{
-#pragma unroll
-    for (int k = 0; k < COUNT; k++)
-        *reinterpret_cast<Vector<T, N> *>(shared + k * step) = v[k];
-}
-
-/* SIZE threads share a row, of which each holds HELD bytes in registers. Only the widest team meets
- * a row with more than that; it goes through the rest twice, REST bytes a thread at a time. */
-template <int SIZE_, int HELD_, bool WIDEST_ = false> struct Team {
-    enum {
-        SIZE = SIZE_,
-        HELD = HELD_,
-        REST = 48,
-        THREADS = SIZE < 128 ? 128 : SIZE,
-        ROWS = THREADS / SIZE,
-        BLOCKS = SIZE < 512 ? 5 : WIDEST_ ? 1 : 2 /* of a multiprocessor, at least */
-    };
-    static constexpr bool WIDEST = WIDEST_;
-};
-
-/* The same in vectors of N elements. */
-template <typename T, int N, typename Team> struct Cut {
-    using Count = std::conditional_t<Team::WIDEST, int64_t, int>; /* of elements of a row */
-    enum {
-        STEP = Team::SIZE * N,                   /* elements from a thread's vector to its next */
-        COUNT = Team::HELD / (int)sizeof(T) / N, /* vectors that it holds */
-        HELD = COUNT * STEP,                     /* elements that the team holds */
-        REST = Team::REST / (int)sizeof(T) / N,  /* vectors of the rest at a time */
-        CHUNK = REST * STEP
-    };
-};
-
-/* launch(team) with the team for rows of so many T. WIDEST is the most threads of one: with 1024 a
- * kernel has 64 registers a thread, which e^x of f64, for one, does not get by with. */
-template <typename T, int WIDEST = sizeof(T) == 4 ? 1024 : 512, typename F>
-static inline bp_status with_team(int64_t size, F launch)
-{
-    const int64_t bytes = size * (int64_t)sizeof(T);
-    if (bytes <= 4 * 32)
-        return launch(Team<4, 32>());
-    if (bytes <= 8 * 32)
-        return launch(Team<8, 32>());
-    if (bytes <= 8 * 128)
-        return launch(Team<8, 128>());
-    if (bytes <= 32 * 128)
-        return launch(Team<32, 128>());
-    if (bytes <= 128 * 128)
-        return launch(Team<128, 128>());
-    if (bytes <= 512 * 96)
-        return launch(Team<512, 96>());
-    return launch(Team<WIDEST, 64, true>());
-}
-
-/* The rest of a row, or of several of equal size, is kept in shared memory as far as that goes:
- * *kept elements of each. Beyond them it is read again, and from its end, where L2 still has it.
- * Each thread reads what it wrote. */
-template <typename T, typename Team, typename K>
-static inline bp_status keep_rest(bp_exec *ex, K *kernel, int64_t size, int rows, int32_t *kept)
-{
-    constexpr int64_t CHUNK = Team::SIZE * Team::REST, OTHERS = 2048; /* bytes */
-    const int64_t rest = size * (int64_t)sizeof(T) - Team::SIZE * Team::HELD;
-    bpi_cuda *d = bpi_cuda_of(ex);
-    int most = 0;
-    *kept = 0;
-    if (rest <= 0)
-        return BP_OK;
-    bp_status st = bpi_cuda_check(
-        d, cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, d->number),
-        "cudaDeviceGetAttribute");
-    if (st != BP_OK)
-        return st;
-    const int64_t limit = (most - OTHERS) / rows / CHUNK * CHUNK;
-    *kept = (int32_t)(at_most(parts(rest, CHUNK) * CHUNK, limit) / (int64_t)sizeof(T));
-    /* the same for all rows: the limit is the function's, and another context may be launching it */
-    return bpi_cuda_check(d,
-                          cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel),
-                                               cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                               (int)(rows * limit)),
-                          "cudaFuncSetAttribute");
 }
 
 /* --- max and sum of e^(x - max) ----------------------------------------------------------- */

@@ -5,49 +5,50 @@
  *     Form<T>::gradient(dy, y, sum)            dx
  *     Form<T>::READS_Y                         whether `term` reads y
  *
- * Along the last axis a team of threads takes a row, which stays in registers and shared memory up
- * to 256 KiB or so; of a wider one the rest is read again. Along another a block takes WARP
- * columns, LINES rows at a time, and goes over them three times, backward twice. Floor: 2 elements
- * of memory traffic an element, backward 3, where L2 keeps those columns.
+ * Along the last axis a team of threads takes a row and reads it once (team.cuh). Along another a
+ * block takes WARP columns, LINES rows at a time, and goes over them three times, backward twice.
+ * Floor: 2 elements of memory traffic an element, backward 3, where L2 keeps those columns.
  * Users: softmax.cu, log_softmax.cu. */
 #ifndef BPI_SOFTMAX_CUH
 #define BPI_SOFTMAX_CUH
 
-#include "reduce.cuh"
+#include "team.cuh"
 
 namespace bpi {
 
 template <template <typename> class Form, typename T, int N, typename Team>
 static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
-    softmax_forward(const Rows<const T> x, const Rows<T> y, int32_t kept)
+    softmax_forward(const Rows<const T> x, const Rows<T> y, const Share share)
 {
     using C = Cut<T, N, Team>;
     constexpr int STEP = C::STEP, HELD = C::HELD;
-    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
-    const int at = threadIdx.x % Team::SIZE * N;
-    const typename C::Count left = r < x.n ? x.size - at : 0, rest = left - HELD;
-    const T *from = x.data + r * x.pitch + at;
-    T *to = y.data + r * y.pitch + at;
+    const auto at = place_in_row<T, N, Team>(first_group<Team>(share), x.n, x.size, share);
+    const auto left = at.left, rest = left - HELD;
+    const T *from = x.data + at.row * x.pitch + at.column;
+    T *to = y.data + at.row * y.pitch + at.column;
     BPI_DYNAMIC_SHARED(T, shared);
+    T *own = shared + at.own;
     MaxSum<T> s = {-(T)INFINITY, 0};
     Vector<T, N> held[C::COUNT], next[C::REST], term[C::COUNT], next_term[C::REST];
     load(held, from, left, STEP, -(T)INFINITY);
+    fetch<T, N, Team>(own, from + HELD, rest, share.kept);
     add_terms(&s, held, term);
+    fetched<Team>();
     typename C::Count i = 0;
+#pragma unroll 1
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
-        load(next, from + HELD + i, rest - i, STEP, -(T)INFINITY);
-        if (i < kept)
-            keep(shared + at + i, next, STEP);
+        load(next, i < share.kept ? own + i : from + HELD + i, rest - i, STEP, -(T)INFINITY);
         add_terms(&s, next, next_term);
     }
-    const Form<T> form(fold_terms(s, Team::SIZE));
-    if (r >= x.n)
+    const Form<T> form(fold_row_terms<Team>(s, share));
+    if (at.row >= x.n)
         return;
     each(held, [=](T &e) { e = form.value(e); });
     store(to, held, left, STEP);
+#pragma unroll 1
     while (Team::WIDEST && i > 0) {
         i -= C::CHUNK;
-        load(next, i < kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
+        load(next, i < share.kept ? own + i : from + HELD + i, rest - i, STEP, (T)0);
         each(next, [=](T &e) { e = form.value(e); });
         store(to + HELD + i, next, rest - i, STEP);
     }
@@ -78,43 +79,46 @@ __device__ static inline void to_gradient(Vector<T, N> (&dy)[COUNT],
             dy[k].at[j] = Form::gradient(dy[k].at[j], y[k].at[j], sum);
 }
 
-/* dy is kept from shared[0], y, if it is read twice, from shared[kept]. */
+/* dy is kept from shared[0], y, if it is read twice, from shared[share.kept]. */
 template <template <typename> class Form, typename T, int N, typename Team>
 static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
-    softmax_backward(const Rows<const T> dy, const Rows<const T> y, const Rows<T> dx, int32_t kept)
+    softmax_backward(const Rows<const T> dy, const Rows<const T> y, const Rows<T> dx,
+                     const Share share)
 {
     using C = Cut<T, N, Team>;
     constexpr bool READS_Y = Form<T>::READS_Y;
     constexpr int STEP = C::STEP, HELD = C::HELD;
-    const int64_t r = (int64_t)blockIdx.x * Team::ROWS + threadIdx.x / Team::SIZE;
-    const int at = threadIdx.x % Team::SIZE * N;
-    const typename C::Count left = r < dy.n ? dy.size - at : 0, rest = left - HELD;
-    const T *from = dy.data + r * dy.pitch + at, *from_y = y.data + r * y.pitch + at;
-    T *to = dx.data + r * dx.pitch + at;
+    const auto at = place_in_row<T, N, Team>(first_group<Team>(share), dy.n, dy.size, share);
+    const auto left = at.left, rest = left - HELD;
+    const T *from = dy.data + at.row * dy.pitch + at.column;
+    const T *from_y = y.data + at.row * y.pitch + at.column;
+    T *to = dx.data + at.row * dx.pitch + at.column;
     BPI_DYNAMIC_SHARED(T, shared);
+    T *own = shared + at.own, *own_y = own + share.kept;
     Vector<T, N> held[C::COUNT], held_y[C::COUNT], next[C::REST], next_y[C::REST];
     load(held, from, left, STEP, (T)0);
     load(held_y, from_y, left, STEP, (T)0);
+    fetch<T, N, Team>(own, from + HELD, rest, share.kept);
+    fetch<T, N, Team>(own_y, from_y + HELD, READS_Y ? rest : 0, share.kept);
     double part = sum_of<Form<T>>(held, held_y);
+    fetched<Team>();
     typename C::Count i = 0;
+#pragma unroll 1
     for (; Team::WIDEST && i < rest; i += C::CHUNK) {
-        load(next, from + HELD + i, rest - i, STEP, (T)0);
-        load(next_y, from_y + HELD + i, READS_Y ? rest - i : 0, STEP, (T)0);
-        if (i < kept)
-            keep(shared + at + i, next, STEP);
-        if (READS_Y && i < kept)
-            keep(shared + kept + at + i, next_y, STEP);
+        const bool is_kept = i < share.kept;
+        load(next, is_kept ? own + i : from + HELD + i, rest - i, STEP, (T)0);
+        load(next_y, is_kept ? own_y + i : from_y + HELD + i, READS_Y ? rest - i : 0, STEP, (T)0);
         part += sum_of<Form<T>>(next, next_y);
     }
-    const T sum = (T)fold(part, Team::SIZE, Sum());
+    const T sum = (T)fold_row<Team>(part, share, Sum(), 0.0);
     to_gradient<Form<T>>(held, held_y, sum);
     store(to, held, left, STEP);
+#pragma unroll 1
     while (Team::WIDEST && i > 0) {
         i -= C::CHUNK;
-        const bool is_kept = i < kept;
-        load(next, is_kept ? shared + at + i : from + HELD + i, rest - i, STEP, (T)0);
-        load(next_y, READS_Y && is_kept ? shared + kept + at + i : from_y + HELD + i, rest - i,
-             STEP, (T)0);
+        const bool is_kept = i < share.kept;
+        load(next, is_kept ? own + i : from + HELD + i, rest - i, STEP, (T)0);
+        load(next_y, READS_Y && is_kept ? own_y + i : from_y + HELD + i, rest - i, STEP, (T)0);
         to_gradient<Form<T>>(next, next_y, sum);
         store(to + HELD + i, next, rest - i, STEP);
     }
@@ -125,12 +129,11 @@ static bp_status launch_softmax(bp_exec *ex, const Rows<const T> &x, const Rows<
 {
     return with_team<T>(x.size, [&](auto team) {
         using Team = decltype(team);
-        int32_t kept;
-        bp_status st = keep_rest<T, Team>(ex, softmax_forward<Form, T, N, Team>, x.size, 1, &kept);
+        Share s;
+        bp_status st = share_out<T, Team>(ex, softmax_forward<Form, T, N, Team>, x.size, 1, &s);
         return st != BP_OK ? st
-                           : BPI_LAUNCH(ex, parts(x.n, Team::ROWS), Team::THREADS,
-                                        kept * sizeof(T), (softmax_forward<Form, T, N, Team>), x,
-                                        y, kept);
+                           : BPI_LAUNCH_TEAMS(ex, Team, s, x.n,
+                                              (softmax_forward<Form, T, N, Team>), x, y, s);
     });
 }
 
@@ -168,7 +171,7 @@ template <typename T> __device__ static inline Column column_of(const Tables<T> 
 }
 
 template <template <typename> class Form, typename T>
-static __global__ void __launch_bounds__(WARP *LINES)
+static __global__ void __launch_bounds__(WARP *LINES, 1)
     softmax_columns_forward(const Tables<const T> x, const Tables<T> y)
 {
     const Column c = column_of(x);
@@ -189,7 +192,7 @@ static __global__ void __launch_bounds__(WARP *LINES)
 }
 
 template <template <typename> class Form, typename T>
-static __global__ void __launch_bounds__(WARP *LINES)
+static __global__ void __launch_bounds__(WARP *LINES, 1)
     softmax_columns_backward(const Tables<const T> dy, const Tables<const T> y, const Tables<T> dx)
 {
     const Column c = column_of(dy);
@@ -229,18 +232,15 @@ template <template <typename> class Form, typename T, int N>
 static bp_status launch_softmax_gradient(bp_exec *ex, const Rows<const T> &dy,
                                          const Rows<const T> &y, const Rows<T> &dx)
 {
-    constexpr int WIDEST = sizeof(T) == 4 && !Form<T>::READS_Y ? 1024 : 512;
-    return with_team<T, WIDEST>(2 * dy.size, [&](auto both) {
-        using Both = decltype(both);
-        using Each = Team<Both::SIZE, Both::HELD / 2, Both::WIDEST>;
+    return with_team<T>(2 * dy.size, [&](auto both) {
+        using Each = HalfOf<decltype(both)>;
         constexpr int ROWS = Form<T>::READS_Y ? 2 : 1;
-        int32_t kept;
-        bp_status st = keep_rest<T, Each>(ex, softmax_backward<Form, T, N, Each>, dy.size, ROWS,
-                                          &kept);
+        Share s;
+        bp_status st = share_out<T, Each>(ex, softmax_backward<Form, T, N, Each>, dy.size, ROWS,
+                                          &s);
         return st != BP_OK ? st
-                           : BPI_LAUNCH(ex, parts(dy.n, Each::ROWS), Each::THREADS,
-                                        ROWS * kept * sizeof(T),
-                                        (softmax_backward<Form, T, N, Each>), dy, y, dx, kept);
+                           : BPI_LAUNCH_TEAMS(ex, Each, s, dy.n,
+                                              (softmax_backward<Form, T, N, Each>), dy, y, dx, s);
     });
 }
 

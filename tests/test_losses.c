@@ -182,3 +182,27 @@ CLAIM(nan_is_not_hidden)
     bp_free(x);
     bp_free(t);
 }
+
+CLAIM(a_wide_row_is_correct_if_its_label_is_the_first_of_the_largest)
+{
+    static const int32_t widths[] = {16384, 50257, 131072};
+    for (int k = 0; k < 3; k++) {
+        const int32_t width = widths[k], first = width - width / 3;
+        double *x = calloc(4 * (size_t)width, sizeof *x);
+        cr_assert_not_null(x);
+        for (int row = 0; row < 4; row++)
+            x[row * width + first] = x[row * width + width - 1] = 3;
+        bp_tensor *logits = tensor_in(ctx, BP_F64, BP_SHAPE(4, width), x, 0);
+        bp_tensor *labels = INTS(BP_SHAPE(4), first, width - 1, first, 0);
+        begin();
+        bp_tensor *correct;
+        bp_tensor *loss = bp_cross_entropy_correct(logits, labels, &correct);
+        const double all = log(width - 2 + 2 * exp(3));
+        cr_assert_eq(at(correct, 0), 2);
+        cr_assert_float_eq(at(loss, 0), all - 9.0 / 4, 1e-12 * all);
+        end();
+        bp_free(logits);
+        bp_free(labels);
+        free(x);
+    }
+}
