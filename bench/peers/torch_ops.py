@@ -43,9 +43,10 @@ OPS = {
     "layer_norm": lambda x, g, b: F.layer_norm(x, x.shape[1:], g, b),
     "cross_entropy": F.cross_entropy, "dropout": lambda x: F.dropout(x, 0.2),
     "uniform": torch.rand_like, "normal": torch.randn_like, "bias": torch.add,
+    "column": torch.add, "add transposed": lambda x, y: x + y.T,
     "attention": F.scaled_dot_product_attention,
 }
-PAIRS = ("add", "mul", "concat columns")
+PAIRS = ("add", "mul", "concat columns", "add transposed")
 
 
 def operands(op, rows, cols):
@@ -57,6 +58,8 @@ def operands(op, rows, cols):
         return [x, torch.rand(rows, cols)], 1
     if op == "bias":
         return [x, torch.rand(cols)], 1
+    if op == "column":
+        return [x, torch.rand(rows, 1)], 1
     if op == "layer_norm":
         return [x, torch.rand(cols), torch.rand(cols)], 3
     if op == "cross_entropy":

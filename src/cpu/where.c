@@ -3,8 +3,9 @@
  * src/ops/where.c. */
 #include "cpu/elementwise.h"
 
-BPI_RUN(where_real, real, real, out[i] = u[i] != 0 ? v[i] : w[i])
-BPI_RUN(where_int, int32_t, int32_t, out[i] = u[i] != 0 ? v[i] : w[i])
+/* Both are read: a read that hangs on a question is a branch. */
+BPI_RUN(where_real, real, real, const real a = v[i], b = w[i]; out[i] = u[i] != 0 ? a : b)
+BPI_RUN(where_int, int32_t, int32_t, const int32_t a = v[i], b = w[i]; out[i] = u[i] != 0 ? a : b)
 BPI_ELEMENTWISE(forward, out->dtype == BP_I32 ? where_int : where_real, BPI_GRAIN, 3, NULL)
 
 BPI_CPU_OP(where) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};

@@ -3,7 +3,8 @@
 #include "cpu/elementwise.h"
 
 BPI_RUN(where_run, real, real,
-        out[i] = v[i] == w[i] ? u[i] : w[i] != w[i] ? w[i] : 0)
+        const real a = u[i], x = v[i], m = w[i];
+        out[i] = x == m ? a : m != m ? m : 0)
 BPI_ELEMENTWISE(forward, where_run, BPI_GRAIN, 3, NULL)
 
 BPI_CPU_OP(where_equal) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
