@@ -14,7 +14,7 @@
 #include "door/kernel_params.h"
 
 enum { BPI_INPUTS = BPI_OPERANDS - 1, /* at most */
-       UNIT = LANES < 4 ? 4 : LANES };  /* elements: gcc takes a loop over 2 apart */
+       UNIT = BPI_VECTOR_BYTES < 32 ? 2 * LANES : LANES }; /* elements */
 
 typedef struct bpi_operand {
     const void *at;
@@ -39,7 +39,8 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
         const A *u = in[0].at, *v = in[1].at, *w = in[2].at;                                  \
         const int64_t u_step = in[0].step, v_step = in[1].step, w_step = in[2].step;          \
         (void)k;                                                                              \
-        for (; n > 0; n -= UNIT, out += UNIT, u += u_step, v += v_step, w += w_step) {        \
+        const Y *end = out + n;                                                               \
+        for (; out < end; out += UNIT, u += u_step, v += v_step, w += w_step) {               \
             BPI_INDEPENDENT                                                                   \
             for (int i = 0; i < UNIT; i++) {                                                  \
                 __VA_ARGS__;                                                                  \
