@@ -7,7 +7,7 @@
  *     fetch        asynchronous copies into what is kept
  *
  * What even a cluster does not hold is read again, from its end, where L2 still has it. Users:
- * softmax.cuh, cross_entropy.cu, layer_norm.cu. */
+ * softmax.cuh, cross_entropy.cu, cross_entropy_with.cu, layer_norm.cu. */
 #ifndef BPI_TEAM_CUH
 #define BPI_TEAM_CUH
 

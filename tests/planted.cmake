@@ -47,7 +47,7 @@ endfunction()
 bpcuda_planted(wrong_sign log_softmax log_softmax.c cpu/log_softmax.c
     "dy[j] - y[j] * sum" "dy[j] + y[j] * sum" gradients golden)
 bpcuda_planted(missing_mean cross_entropy cross_entropy.c cpu/cross_entropy.c
-    "n = (double)w->x.n" "n = 1" gradients second fused golden)
+    "= 1 / (double)in->shape.dim[0]" "= 1" gradients second fused golden)
 bpcuda_planted(last_block exp elementwise.c cpu/elementwise.c
     "parts(l->size[0], grain), packed_fn" "l->size[0] / grain, packed_fn" truth)
 bpcuda_planted(stale_sum attention attention.c cpu/attention.c

@@ -102,8 +102,9 @@ BP_API bp_tensor *bp_cross_entropy_correct(bp_tensor *logits, bp_tensor *labels,
  * class s / C more (Szegedy et al., 2016). _weighted: weights [C]; a label's term times its
  * weight, and the mean is divided by the weights of the labels; smoothed, each class has its own.
  * Where every label is ignored the mean is NaN. Gradients to logp, logits and weights; other
- * labels outside [0, C) are BP_ERR_RANGE at the next waiting call. In public calls:
- * bp_cross_entropy is the faster form of what it can do. */
+ * labels outside [0, C) are BP_ERR_RANGE at the next waiting call. Logits whose classes are
+ * neighbours in memory ([N, C], or a permuted [N, ..., C]) are read once forward and once backward;
+ * bp_cross_entropy is still the faster form of what it can do. */
 BP_API bp_tensor *bp_nll_loss_with(bp_tensor *logp, bp_tensor *labels, int32_t ignored,
                                    bp_reduction how);
 BP_API bp_tensor *bp_nll_loss_weighted(bp_tensor *logp, bp_tensor *labels, bp_tensor *weights,
@@ -115,8 +116,8 @@ BP_API bp_tensor *bp_cross_entropy_weighted(bp_tensor *logits, bp_tensor *labels
                                             bp_reduction how);
 
 /* -sum_c targets[i, c] log_softmax(logits)[i, c]: both [N, C, ...] -> a loss for each [N, ...],
- * reduced. dtargets = -dy log_softmax(logits). Class weights and smoothing belong to the targets.
- * */
+ * reduced. dlogits = dy (softmax(logits) sum_c targets - targets), dtargets = -dy
+ * log_softmax(logits). Class weights and smoothing belong to the targets. */
 BP_API bp_tensor *bp_cross_entropy_soft(bp_tensor *logits, bp_tensor *targets, bp_reduction how);
 
 #ifdef __cplusplus

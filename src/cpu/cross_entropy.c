@@ -7,7 +7,16 @@
  *
  * A row is walked while it is in cache; its terms e^(x - max) become the gradient where they are.
  * A row with a bad label counts 0 everywhere. Floor: logits read, dlogits written once.
- * The rule: src/ops/cross_entropy.c. */
+ *
+ * cross_entropy_with: a loss a row, of a target q that is any row of numbers.
+ *
+ *     q = smoothing / C weights + (1 - smoothing) weights[label] onehot(label), or a row of targets
+ *     forward:   logits, labels and weights, or targets -> loss [N], weights of the labels [N]
+ *                loss = -sum_j q_j log_softmax(x)_j
+ *     backward:  dy [N], the inputs -> dlogits = dy (softmax(x) sum_j q_j - q)
+ *
+ * Floor: logits read twice, dlogits written once.
+ * Rules: src/ops/cross_entropy.c, src/ops/label_losses.c. */
 #include "cpu/elementwise.h"
 #include "cpu/index.h"
 #include "cpu/softmax.h"
@@ -19,10 +28,56 @@ typedef struct row_sum {
 
 typedef struct job {
     bpi_rows x;
-    bpi_indices labels;
-    real *dx;      /* [N, C], or NULL */
-    row_sum *part; /* [blocks] */
+    bpi_indices labels;     /* none where targets are rows */
+    const real *w;          /* weights [C], targets [N, C], or NULL: ones */
+    int64_t pitch, ignored; /* of targets, else 0; no label where there is none */
+    double flat, smoothing; /* flat: what w is taken times */
+    const real *dy;         /* [N], or NULL: `part_of` */
+    double part_of;         /* a row's part of the mean: 1 / N */
+    real *dx;               /* [N, C], or NULL */
+    real *loss, *weight;    /* [N], or NULL */
+    row_sum *part;          /* [blocks], or NULL */
 } job;
+
+/* What the loss of a row is of: q = flat w + peak onehot(label), and dy. */
+typedef struct target {
+    const real *w;
+    int64_t label; /* -1: none */
+    real weight;   /* of the label */
+    double peak, dy;
+} target;
+
+/* Whether row r counts; if so, its target. */
+INLINE int target_of(job *w, int64_t r, target *t)
+{
+    *t = (target){.w = w->w ? w->w + r * w->pitch : NULL, .label = -1};
+    t->dy = w->dy ? (double)w->dy[r] : w->part_of;
+    if (!w->labels.at)
+        return 1;
+    const int64_t label = w->labels.at[r];
+    if (label == w->ignored || !bpi_index_ok(&w->labels, r))
+        return 0;
+    t->label = label;
+    t->weight = w->w ? w->w[label] : 1;
+    t->peak = (1 - w->smoothing) * (double)t->weight;
+    return 1;
+}
+
+/* What a row gives besides dx. */
+INLINE void give(job *w, int64_t r, double loss, real weight, row_sum *s)
+{
+    s->loss += loss;
+    if (w->loss)
+        w->loss[r] = (real)loss;
+    if (w->weight)
+        w->weight[r] = weight;
+}
+
+static void fill_zero(real *dx, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++)
+        dx[j] = 0;
+}
 
 /* No element is larger than the label's, and none before it as large. */
 static int is_correct(const real *x, int64_t label, real max)
@@ -35,101 +90,145 @@ static int is_correct(const real *x, int64_t label, real max)
     return !before;
 }
 
-/* Rows r.. of at most LANES. */
+/* The gradient at the label over dy: what is nearly 1 there is subtracted in double. */
+static double slope_at_label(const job *w, const target *t, real term, double sum, double total)
+{
+    return (double)term / sum * total - t->peak - w->flat * (double)t->weight;
+}
+
+/* Rows r.. of at most LANES, with labels. */
 static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
 {
     const int64_t c = w->x.size;
-    const double n = (double)w->x.n;
-    vec col[COLUMNS], e[COLUMNS];
+    vec col[COLUMNS], e[COLUMNS], part[GROUP];
     load_columns(col, bpi_row(&w->x, r), w->x.pitch, c, rows);
     vec m = columns_max(col, c), first = splat((real)c), at = first;
-    for (int64_t j = c - 1; j >= 0; j--) { /* the first column that holds the largest */
+    for (int64_t j = c - 1; w->part && j >= 0; j--) { /* the first column that holds the largest */
         lane_mask is = (lane_mask)(col[j] == m);
         at = (vec)(((lane_mask)splat((real)j) & is) | ((lane_mask)at & ~is));
     }
     vec sum = columns_exp(e, col, c, m);
-    real total[LANES], log_sum[LANES], max[LANES], best[LANES], at_label[LANES];
-    store(total, sum);
+    double weights = 0;
+    EACH_VEC part[v] = splat(0);
+    for (int64_t j = 0; w->flat != 0 && j < c; j++) {
+        const real of = w->w ? w->w[j] : 1;
+        weights += (double)of;
+        part[j % GROUP] += (col[j] - m) * of;
+    }
+    real terms[LANES], log_sum[LANES], max[LANES], best[LANES], at_label[LANES], share[LANES];
+    real factor[LANES] = {0}, less[LANES] = {0};
+    int counts[LANES];
+    store(terms, sum);
     store(max, m);
     store(best, at);
+    store(share, (part[0] + part[1]) + (part[2] + part[3]));
     for (int i = 0; i < LANES; i++)
-        log_sum[i] = log_of(total[i]);
-    const int32_t *labels = w->labels.at + r;
-    int bad = 0;
+        log_sum[i] = log_of(terms[i]);
     for (int i = 0; i < rows; i++) {
-        if (!bpi_index_ok(&w->labels, r + i)) {
-            bad = 1;
-            at_label[i] = 0;
+        target t;
+        counts[i] = target_of(w, r + i, &t);
+        if (!counts[i]) {
+            give(w, r + i, 0, 0, s);
             continue;
         }
-        real x = ((const real *)&col[labels[i]])[i];
-        s->loss += (double)log_sum[i] - (double)(x - max[i]);
-        s->correct += best[i] == (real)labels[i];
-        at_label[i] = (real)(((double)((const real *)&e[labels[i]])[i] / (double)total[i] - 1) / n);
+        const double total = w->flat * weights + t.peak, of = (double)terms[i];
+        const real x = ((const real *)&col[t.label])[i], term = ((const real *)&e[t.label])[i];
+        give(w, r + i, total * (double)log_sum[i] - w->flat * (double)share[i] -
+             t.peak * (double)(x - max[i]), t.weight, s);
+        s->correct += best[i] == (real)t.label;
+        at_label[i] = (real)(slope_at_label(w, &t, term, of, total) * t.dy);
+        factor[i] = (real)(total / of * t.dy);
+        less[i] = (real)(w->flat * t.dy);
     }
     if (!w->dx)
         return;
-    real factor[LANES];
-    for (int i = 0; i < LANES; i++)
-        factor[i] = (real)(1 / ((double)total[i] * n));
-    const vec f = load(factor);
+    const vec f = load(factor), g = load(less);
     for (int64_t j = 0; j < c; j++)
-        e[j] = e[j] * f;
+        e[j] = w->flat != 0 ? e[j] * f - g * (w->w ? w->w[j] : 1) : e[j] * f;
     real *dx = w->dx + r * c;
     store_columns(dx, c, e, c, rows);
     for (int i = 0; i < rows; i++)
-        if (!bad || bpi_index_ok(&w->labels, r + i))
-            dx[i * c + labels[i]] = at_label[i];
+        if (counts[i])
+            dx[i * c + w->labels.at[r + i]] = at_label[i];
         else
-            for (int64_t j = 0; j < c; j++)
-                dx[i * c + j] = 0;
+            fill_zero(dx + i * c, c);
 }
 
 static void one_row(job *w, int64_t r, row_sum *s)
 {
-    int64_t c = w->x.size, label = w->labels.at[r];
+    const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
-    real *dx = w->dx ? w->dx + r * c : NULL;
-    if (!bpi_index_ok(&w->labels, r)) {
-        for (int64_t j = 0; dx && j < c; j++)
-            dx[j] = 0;
+    real *dx = w->dx ? w->dx + r * n : NULL;
+    target t;
+    if (!target_of(w, r, &t)) {
+        fill_zero(dx, dx ? n : 0);
+        give(w, r, 0, 0, s);
         return;
     }
-    real max = row_max(x, c);
-    double sum = dx ? row_exp(1, dx, x, c, max, dx) : row_exp(0, NULL, x, c, max, x);
-    s->loss += (double)log_of((real)sum) - (double)(x[label] - max);
-    s->correct += is_correct(x, label, max);
-    if (dx) {
-        double n = (double)w->x.n, at_label = ((double)dx[label] / sum - 1) / n;
-        real factor = (real)(1 / (sum * n));
-        row_scale(dx, dx, c, factor);
-        dx[label] = (real)at_label;
+    const real max = row_max(x, n);
+    const double sum = row_exp(dx != NULL, dx, x, n, max, dx ? dx : x);
+    double share[2] = {0, (double)n}; /* the sums of w (x - max) and of w */
+    if (w->flat != 0) {
+        const vec m = splat(max), one = splat(1);
+        ROW_SUMS(2, share, n,
+            EACH_VEC {
+                const vec of = t.w ? get(t.w + i, v, left, splat(0)) : one;
+                acc[0][v] += of * (get(x + i, v, left, m) - m);
+                acc[1][v] += of;
+            })
     }
+    const double total = w->flat * (t.w ? share[1] : (double)n) + t.peak;
+    double loss = total * (double)log_of((real)sum) - w->flat * share[0];
+    if (t.label >= 0)
+        loss -= t.peak * (double)(x[t.label] - max);
+    give(w, r, loss, t.weight, s);
+    if (w->part)
+        s->correct += is_correct(x, t.label, max);
+    if (!dx)
+        return;
+    real at_label = 0;
+    if (t.label >= 0)
+        at_label = (real)(slope_at_label(w, &t, dx[t.label], sum, total) * t.dy);
+    const vec f = splat((real)(total / sum * t.dy));
+    const vec g = splat(w->flat != 0 ? (real)(w->flat * t.dy) : 0);
+    ROW_STEPS(0, n, EACH_VEC put(dx + i, v, left, get(dx + i, v, left, g) * f -
+                                 (t.w && w->flat != 0 ? get(t.w + i, v, left, g) * g : g)))
+    if (t.label >= 0)
+        dx[t.label] = at_label;
 }
 
-static void forward_block(void *arg, int64_t block)
+static void block_fn(void *arg, int64_t block)
 {
     job *w = arg;
     row_sum s = {0, 0};
     int64_t end = bpi_rows_end(&w->x, block);
-    int64_t step = w->x.size <= SHORT_ROW ? LANES : 1;
+    int64_t step = w->x.size <= SHORT_ROW && w->labels.at ? LANES : 1;
     for (int64_t r = block * w->x.per_block; r < end; r += step)
         if (step > 1)
             short_rows(w, r, at_most(end - r, LANES), &s);
         else
             one_row(w, r, &s);
-    w->part[block] = s;
+    if (w->part)
+        w->part[block] = s;
+}
+
+static job job_of(const bp_view *in)
+{
+    return (job){.x = bpi_rows_of(in, 1), .labels = BPI_INDICES(in[1], in->shape.dim[1]),
+                 .ignored = -INT64_MAX, .part_of = 1 / (double)in->shape.dim[0]};
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
     row_sum one, s = {0, 0};
-    job w = {bpi_rows_of(in, 1), BPI_INDICES(in[1], in->shape.dim[1]), out[2].data, &one};
+    job w = job_of(in);
+    w.dx = out[2].data;
+    w.part = &one;
     int64_t blocks = softmax_cut(&w.x);
     if (blocks > 1)
         w.part = ex->workspace;
-    bp_parallel_for(ex, blocks, forward_block, &w);
+    bp_parallel_for(ex, blocks, block_fn, &w);
     for (int64_t i = 0; i < blocks; i++) {
         s.loss += w.part[i].loss;
         s.correct += w.part[i].correct;
@@ -167,3 +266,47 @@ BPI_CPU_OP(cross_entropy) = {
     .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS, .aux_bytes = aux_bytes,
                               .workspace_bytes = workspace_bytes},
              [BPI_BACKWARD] = {.fn = backward, .layout = BPI_PACKED}}};
+
+/* --- cross_entropy_with ---------------------------------------------------------------------- */
+
+static job job_with(const bp_view *in, const void *params)
+{
+    const bpi_cross_entropy_params *p = params;
+    job w = job_of(in);
+    w.smoothing = p->smoothing;
+    w.flat = p->soft ? 1 : p->smoothing / (double)w.x.size;
+    w.ignored = p->ignored;
+    if (p->weighted)
+        w.w = in[2].data;
+    if (p->soft) {
+        w.labels.at = NULL;
+        w.w = in[1].data;
+        w.pitch = in[1].stride[0];
+    }
+    return w;
+}
+
+static bp_status forward_with(bp_exec *ex, const bp_view *in, const bp_view *out,
+                              const void *params)
+{
+    job w = job_with(in, params);
+    w.loss = out[0].data;
+    if (w.labels.at)
+        w.weight = out[1].data;
+    bp_parallel_for(ex, softmax_cut(&w.x), block_fn, &w);
+    return w.labels.at ? bpi_indices_done(ex, &w.labels) : BP_OK;
+}
+
+static bp_status backward_with(bp_exec *ex, const bp_view *in, const bp_view *out,
+                               const void *params)
+{
+    job w = job_with(in + 1, params);
+    w.dy = in->data;
+    w.dx = out->data;
+    bp_parallel_for(ex, softmax_cut(&w.x), block_fn, &w);
+    return BP_OK;
+}
+
+BPI_CPU_OP(cross_entropy_with) = {
+    .slot = {[BPI_FORWARD] = {.fn = forward_with, .layout = BPI_ROWS},
+             [BPI_BACKWARD] = {.fn = backward_with, .layout = BPI_ROWS}}};

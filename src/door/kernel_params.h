@@ -155,8 +155,17 @@ typedef struct bpi_along_params {
  * nll_spread       forward: s, labels -> y.
  * cross_entropy    forward: logits, labels -> loss, correct; aux: packed dlogits for dy = 1.
  *                  backward: dy -> dx, where dx is that aux: dx *= dy, in place.
- *
- * lstm_gates       forward: gates of x and of h [N, 4 H], c [N, H] -> h', c'. backward: dh', dc',
+ * cross_entropy_with forward: logits [N, C], labels [N], weights [C] if `weighted` -> loss [N], the
+ *                  weight of each label [N]; logits, targets [N, C] if `soft` -> loss [N]. A label
+ *                  that is `ignored` counts 0.
+ *                  backward: dy [N], the inputs -> dx, packed. */
+typedef struct bpi_cross_entropy_params {
+    double smoothing;
+    int32_t ignored, weighted, soft;
+    uint32_t unused;
+} bpi_cross_entropy_params;
+
+/* lstm_gates       forward: gates of x and of h [N, 4 H], c [N, H] -> h', c'. backward: dh', dc',
  *                  one may be absent, gates, c -> dgates of both, dc.
  * gru_gates        forward: gates of x and of h [N, 3 H], h [N, H] -> h'. backward: dh', gates, h ->
  *                  dgates of x, dgates of h, dh.

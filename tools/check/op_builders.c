@@ -12,6 +12,34 @@ static int build_cross_entropy(const op_case *c, bp_dtype real, bp_tensor *const
     return out[0] && out[1] ? 2 : 0;
 }
 
+/* A loss each, their sum, or their mean: over the sum of counts. */
+static bp_tensor *reduced(const op_case *c, bp_tensor *each, bp_tensor *counts)
+{
+    if (c->a == BP_EACH)
+        return each;
+    if (c->a == BP_SUM || !counts)
+        return c->a == BP_SUM ? bp_sum(each) : bp_mean(each);
+    return bp_div(bp_sum(each), bp_sum(counts));
+}
+
+/* -sum_j q_j log_softmax(x)_j of rows, or pixels, with q from a one-hot. */
+static bp_tensor *labelled_by_hand(const op_case *c, bp_dtype real, bp_tensor *const *in,
+                                   bp_tensor *weights)
+{
+    const int64_t classes = bp_shape_of(in[0]).dim[1];
+    bp_tensor *kept = bp_not_equal(in[1], bp_full_like(in[1], (double)c->b));
+    bp_tensor *hot = bp_one_hot(bp_mul(in[1], kept), classes, real), *counts = bp_cast(kept, real);
+    bp_tensor *q = bp_shift(bp_scale(hot, 1 - c->x), c->x / (double)classes);
+    if (weights) {
+        q = bp_mul(q, weights);
+        counts = bp_mul(counts, bp_sum_axes(bp_mul(hot, weights), BP_AXIS(1), 0));
+    }
+    if (bp_shape_of(q).ndim == 3)
+        q = bp_transpose(q, 1, 2);
+    bp_tensor *each = bp_neg(bp_sum_axes(bp_mul(bp_log_softmax(in[0], 1), q), BP_AXIS(1), 0));
+    return reduced(c, bp_mul(each, bp_cast(kept, real)), counts);
+}
+
 static int build_batch_norm(const op_case *c, bp_dtype real, bp_tensor *const *in,
                             bp_tensor **out)
 {
