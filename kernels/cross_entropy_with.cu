@@ -5,8 +5,8 @@
  *                of the labels [N];  loss = -sum_j q_j log_softmax(x)_j
  *     backward:  dy [N], the inputs -> dlogits = dy (softmax(x) sum_j q_j - q)
  *
- * A team of threads a row, as in softmax.cuh and cross_entropy.cu. A row that is ignored or has a bad
- * label counts 0 everywhere. Floor: logits and targets read twice, dlogits written once. The truth:
+ * A team of threads a row, as in softmax.cuh. A row that is ignored or has a bad label counts 0
+ * everywhere. Floor: logits and targets read twice, dlogits written once. The truth:
  * src/cpu/cross_entropy.c; the rule: src/ops/label_losses.c. */
 #include "team.cuh"
 
@@ -139,9 +139,11 @@ static __global__ void __launch_bounds__(Team::THREADS, Team::BLOCKS)
     if (r >= w.x.n)
         return;
     if (!w.dx) {
-        const double part = has_label ? peak * (double)(at_label - s.max) : 0;
+        double loss = total * (double)log_of((T)s.sum) - w.flat * a.wx;
+        if (has_label)
+            loss -= peak * (double)(at_label - s.max);
         if (at == 0)
-            w.loss[r] = counts ? (T)(total * (double)log_of((T)s.sum) - w.flat * a.wx - part) : (T)0;
+            w.loss[r] = counts ? (T)loss : (T)0;
         if (at == 0 && w.weight)
             w.weight[r] = weight;
         return;

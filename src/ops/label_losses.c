@@ -1,7 +1,8 @@
 /* Losses of labels with weights of classes, label smoothing and a label that is ignored, and of
- * soft targets: a loss a row, then the reduction. Of logits it is a kernel, src/cpu/cross_entropy.c,
- * whose composition is for second derivatives and gradients by weights and targets; of logarithms it
- * is public calls. What is called without them is cross_entropy.c and nll_loss.c. */
+ * soft targets: a loss a row, then the reduction. Of logits it is a kernel of
+ * src/cpu/cross_entropy.c, whose composition is for second derivatives and gradients by weights and
+ * targets; of logarithms it is public calls. What is called without them is cross_entropy.c and
+ * nll_loss.c. */
 #include "core/tensor.h"
 #include "ops/losses.h"
 

@@ -4,6 +4,7 @@ second derivatives.
 
     BPCUDA_TEST_DEVICE=cpu test_graphs --count=2000 --dump | python3 torch_graphs.py
 
+--from=5000 makes others: the graphs are numbered, and a number is a graph's seed.
 The tolerance is a part of the largest number of the graph: some dozens of roundings of f64."""
 import pathlib
 import sys
@@ -165,8 +166,8 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "binary_cross_entropy_weighted": lambda o, x, y: (
         x * x * y.sigmoid() * F.softplus(-x) + (-y).sigmoid() * F.softplus(x)),
     "kl_div_loss": lambda o, x, y: F.kl_div(x, y.sigmoid(), reduction="sum"),
-    "kl_div_log_loss": lambda o, x, y: F.kl_div(x, F.logsigmoid(y), reduction="mean",
-                                                log_target=True),
+    "kl_div_log_loss": lambda o, x, y: F.kl_div(x, F.logsigmoid(y), reduction="none",
+                                                log_target=True).mean(),
     "poisson_nll_loss": lambda o, x, y: F.poisson_nll_loss(x.tanh(), y, reduction="sum"),
     "poisson_rate_nll_loss": lambda o, x, y: F.poisson_nll_loss(F.softplus(x), y, False, eps=0.25),
     "gaussian_nll_loss": lambda o, x, y: F.gaussian_nll_loss(x, y, F.softplus(y) + 0.25,

@@ -197,25 +197,20 @@ def dropout(n):
 # --- losses ---------------------------------------------------------------------------------------
 
 
-def plain_loss(name):
-    """Of [N, C], the mean alone: what these calls are."""
+def labelled(name):
+    """bp_<name>_with, or _weighted; of scores [N, C, ...] or [N, C]."""
 
     def call(n):
-        if (
-            n("reduction", "mean") != "mean"
-            or n.has(2)
-            or n("ignore_index") is not None
-            or n.n_out > 1
-        ):
-            absent("another reduction, weights, or an ignored index")
-        if len(n.shape()) != 2:
-            absent("classes on a middle axis")
-        return getattr(n.lib, name)(n[0], n[1])
+        lib, how = n.lib, {"none": 0, "sum": 1, "mean": 2}[n("reduction", "mean")]
+        numbers = [0.0] * (name == "cross_entropy") + [n("ignore_index", -1), how]
+        kind, operands = ("weighted", [n[0], n[1], n[2]]) if n.has(2) else ("with", [n[0], n[1]])
+        y = getattr(lib, f"bp_{name}_{kind}")(*operands, *numbers)
+        return [y, lib.bp_log_softmax(n[0], 1)] if n.n_out > 1 else y
 
     return call
 
 
 OPS |= {
-    "NegativeLogLikelihoodLoss": plain_loss("bp_nll_loss"),
-    "SoftmaxCrossEntropyLoss": plain_loss("bp_cross_entropy"),
+    "NegativeLogLikelihoodLoss": labelled("nll_loss"),
+    "SoftmaxCrossEntropyLoss": labelled("cross_entropy"),
 }

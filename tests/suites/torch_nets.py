@@ -1,4 +1,4 @@
-"""PyTorch's products, index operators, normalisations and losses as calls of the library, for
+"""PyTorch's products, index operators and normalisations as calls of the library, for
 torch_ops.OPS."""
 
 import numpy as np
@@ -241,33 +241,3 @@ def attention(
     if attn_mask is None:
         return lib.bp_attention(q, k, v, flags, scale or 0.0)
     return lib.bp_attention_masked(q, k, v, attn_mask, flags, scale or 0.0)
-
-
-# --- losses ---------------------------------------------------------------------------------------
-
-
-def plain_loss(name):
-    """Of [N, C], the mean alone: what these calls are."""
-
-    def call(lib, x, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-        if (
-            weight is not None
-            or reduction != "mean"
-            or label_smoothing
-            or rank(lib, x) != 2
-            or lib.dtype(target) != lib.BP_I32
-        ):
-            absent(
-                "weights, another reduction, smoothing, classes on a middle axis, or probabilities"
-            )
-        if (lib.read(target) == ignore_index).any():
-            absent("an ignored index")
-        return getattr(lib, name)(x, target)
-
-    return call
-
-
-OPS |= {
-    "nn.functional.nll_loss": plain_loss("bp_nll_loss"),
-    "nn.functional.cross_entropy": plain_loss("bp_cross_entropy"),
-}
