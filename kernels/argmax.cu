@@ -6,7 +6,7 @@
 namespace bpi {
 
 template <typename T, bool LEAST> struct ArgBest {
-    enum { VALUES = 2, OUTPUTS = 1, BLOCKS = 4 }; /* the best, its place */
+    enum { VALUES = 2, OUTPUTS = 1, BLOCKS = 3 }; /* the best, its place */
     __device__ static double start(int k)
     {
         return k == 0 ? (LEAST ? INFINITY : -INFINITY) : INT32_MAX;
