@@ -96,7 +96,7 @@ static double slope_at_label(const job *w, const target *t, real term, double su
     return (double)term / sum * total - t->peak - w->flat * (double)t->weight;
 }
 
-/* Rows r.. of at most LANES, with labels. */
+/* Rows r.. of at most LANES. */
 static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
 {
     const int64_t c = w->x.size;
@@ -107,17 +107,20 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
         lane_mask is = (lane_mask)(col[j] == m);
         at = (vec)(((lane_mask)splat((real)j) & is) | ((lane_mask)at & ~is));
     }
-    vec sum = columns_exp(e, col, c, m);
-    double weights = 0;
-    EACH_VEC part[v] = splat(0);
+    vec sum = columns_exp(e, col, c, m), weights = splat(0), of[COLUMNS];
+    EACH_VEC part[v] = weights;
+    if (w->pitch)
+        load_columns(of, w->w + r * w->pitch, w->pitch, c, rows);
     for (int64_t j = 0; w->flat != 0 && j < c; j++) {
-        const real of = w->w ? w->w[j] : 1;
-        weights += (double)of;
-        part[j % GROUP] += (col[j] - m) * of;
+        if (!w->pitch)
+            of[j] = splat(w->w ? w->w[j] : 1);
+        weights += of[j];
+        part[j % GROUP] += (col[j] - m) * of[j];
     }
-    real terms[LANES], log_sum[LANES], max[LANES], best[LANES], at_label[LANES], share[LANES];
+    real all[LANES], terms[LANES], log_sum[LANES], max[LANES], best[LANES], at_label[LANES], share[LANES];
     real factor[LANES] = {0}, less[LANES] = {0};
     int counts[LANES];
+    store(all, weights);
     store(terms, sum);
     store(max, m);
     store(best, at);
@@ -131,27 +134,31 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
             give(w, r + i, 0, 0, s);
             continue;
         }
-        const double total = w->flat * weights + t.peak, of = (double)terms[i];
-        const real x = ((const real *)&col[t.label])[i], term = ((const real *)&e[t.label])[i];
-        give(w, r + i, total * (double)log_sum[i] - w->flat * (double)share[i] -
-             t.peak * (double)(x - max[i]), t.weight, s);
+        const double total = w->flat * (double)all[i] + t.peak, under = (double)terms[i];
+        double loss = total * (double)log_sum[i] - w->flat * (double)share[i];
+        if (t.label >= 0) {
+            const real x = ((const real *)&col[t.label])[i];
+            loss -= t.peak * (double)(x - max[i]);
+            at_label[i] = (real)(slope_at_label(w, &t, ((const real *)&e[t.label])[i], under,
+                                                total) * t.dy);
+        }
+        give(w, r + i, loss, t.weight, s);
         s->correct += best[i] == (real)t.label;
-        at_label[i] = (real)(slope_at_label(w, &t, term, of, total) * t.dy);
-        factor[i] = (real)(total / of * t.dy);
+        factor[i] = (real)(total / under * t.dy);
         less[i] = (real)(w->flat * t.dy);
     }
     if (!w->dx)
         return;
     const vec f = load(factor), g = load(less);
     for (int64_t j = 0; j < c; j++)
-        e[j] = w->flat != 0 ? e[j] * f - g * (w->w ? w->w[j] : 1) : e[j] * f;
+        e[j] = w->flat != 0 ? e[j] * f - g * of[j] : e[j] * f;
     real *dx = w->dx + r * c;
     store_columns(dx, c, e, c, rows);
     for (int i = 0; i < rows; i++)
-        if (counts[i])
-            dx[i * c + w->labels.at[r + i]] = at_label[i];
-        else
+        if (!counts[i])
             fill_zero(dx + i * c, c);
+        else if (w->labels.at)
+            dx[i * c + w->labels.at[r + i]] = at_label[i];
 }
 
 static void one_row(job *w, int64_t r, row_sum *s)
@@ -202,7 +209,7 @@ static void block_fn(void *arg, int64_t block)
     job *w = arg;
     row_sum s = {0, 0};
     int64_t end = bpi_rows_end(&w->x, block);
-    int64_t step = w->x.size <= SHORT_ROW && w->labels.at ? LANES : 1;
+    int64_t step = w->x.size <= SHORT_ROW ? LANES : 1;
     for (int64_t r = block * w->x.per_block; r < end; r += step)
         if (step > 1)
             short_rows(w, r, at_most(end - r, LANES), &s);
