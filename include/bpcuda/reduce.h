@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /* A reduction of all elements, []; bp_<name>_axes: over a set of axes, kept as size 1 if `keep`. x
- * is f32 or f64, which is accumulated in f64 in an order that follows from the shape alone. Of u8
+ * is f32 or f64, which is accumulated in f64 in an order that follows from shape and strides. Of u8
  * and i32, sum, max and min are i32, held at its ends, without a gradient. */
 #define BP_AXIS(i) (1u << (i))
 
