@@ -29,6 +29,22 @@ CLAIM(what_is_right_passes)
     cr_assert(r.checked == 7 && r.wrong == 0 && r.kinks == 0 && r.input == -1 && r.index >= 0);
 }
 
+/* y is a gradient itself: 3 x^2. */
+static bp_tensor *slope_of_cube(bp_context *c, bp_tensor *const *x, void *user)
+{
+    bp_tensor *dx, *cubes = bp_mul(x[0], bp_square(x[0]));
+    (void)user;
+    return bp_grad_scalar(c, bp_sum(cubes), x, 1, BP_CREATE_GRAPH, &dx) == BP_OK ? dx : NULL;
+}
+
+CLAIM(a_function_may_differentiate)
+{
+    bp_tensor *x = random_tensor(BP_SHAPE(3), 1);
+    bp_gradcheck_report r = checked(slope_of_cube, NULL, &x, 1, 0);
+    cr_assert(r.checked == 3 && r.wrong == 0 && r.kinks == 0);
+    bp_free(x);
+}
+
 /* --- an op with a wrong gradient ------------------------------------------------------------- */
 
 static bp_status like(const bp_view *in, bp_view *out, const void *params, char *why)

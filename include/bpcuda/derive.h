@@ -23,7 +23,8 @@ extern "C" {
 #endif
 
 /* y = f(x[0], ...), by ops on these x, which are not the tensors that were given but stand for
- * them. */
+ * them, on their memory: f must not write to them (bp_add_into and its kin). f may differentiate,
+ * by bp_grad with BP_CREATE_GRAPH. */
 typedef bp_tensor *(*bp_function)(bp_context *ctx, bp_tensor *const *x, void *user);
 
 /* dx[i] = (d y / d x[i])^T dy, of x[i]'s shape; dy has y's. */
@@ -71,8 +72,8 @@ typedef struct bp_gradcheck_report {
  * with y weighted by numbers near 1 that differ from element to element. x and y are f64
  * (BP_ERR_DTYPE). directions 0: every element of every x, at 4 calls of f each; k > 0: along k
  * random directions through all of them, at 4 calls each whatever the size. BP_OK says that it was
- * done: report->wrong is 0 where the gradient is right. x stays as it is; f draws the same in every
- * call, and the random stream does not move on. In a scope or not; waits. */
+ * done: report->wrong is 0 where the gradient is right. x stays as it is: f gets copies. f draws
+ * the same in every call, and the random stream does not move on. In a scope or not; waits. */
 BP_API bp_status bp_gradcheck(bp_context *ctx, bp_function f, void *user, bp_tensor *const *x,
                               int32_t n, int64_t directions, bp_gradcheck_report *report) BP_USE;
 

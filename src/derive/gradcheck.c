@@ -29,6 +29,7 @@ typedef struct check {
     int64_t n_y;                    /* -1: not known yet */
     double rounding;                /* sum |y weights| eps: what rounding can do to f */
     int to;                         /* which y a call fills */
+    bp_status (*what)(bp_context *ctx, struct check *c); /* a call does */
     bp_status st;                   /* of a call, also of one whose scope the function ended */
     uint32_t site;                  /* of the random stream, in every call */
     bp_gradcheck_report report;
@@ -56,8 +57,12 @@ static double step_at(double x)
 
 /* --- calling the function -------------------------------------------------------------------- */
 
-static bp_status value_of(check *c, bp_tensor *const *x, bp_tensor **y)
+/* y, and the x that it was made of: they ask for a gradient, which f may take itself. */
+static bp_status value_of(check *c, bp_tensor **x, bp_tensor **y)
 {
+    for (int i = 0; i < c->n; i++)
+        if (!(x[i] = bp_require_grad(c->x[i])))
+            return c->ctx->pending;
     BPI_TRY(bpi_call_function(c->ctx, "gradcheck", c->f, c->user, x, y));
     const bp_view *v = bpi_view_of(*y);
     int64_t n = bp_shape_count(v->shape);
@@ -71,22 +76,17 @@ static bp_status value_of(check *c, bp_tensor *const *x, bp_tensor **y)
     return BP_OK;
 }
 
-static bp_status measure(bp_context *ctx, void *user)
+static bp_status measure(bp_context *ctx, check *c)
 {
-    check *c = user;
-    bp_tensor *y;
+    bp_tensor *x[BPI_INPUTS_MAX], *y;
     (void)ctx;
-    c->st = value_of(c, c->x, &y);
-    return c->st == BP_OK ? bp_read_f64(y, c->y[c->to], c->n_y) : c->st;
+    BPI_TRY(value_of(c, x, &y));
+    return bp_read_f64(y, c->y[c->to], c->n_y);
 }
 
-/* The gradient, in a scope that counts as one that records nothing: the stream stays. */
 static bp_status differentiate(bp_context *ctx, check *c)
 {
     bp_tensor *x[BPI_INPUTS_MAX], *dx[BPI_INPUTS_MAX], *y, *dy;
-    for (int i = 0; i < c->n; i++)
-        if (!(x[i] = bp_require_grad(c->x[i])))
-            return ctx->pending;
     BPI_TRY(value_of(c, x, &y));
     for (int k = 0; k < 3; k++)
         if (!(c->y[k] = bpi_host_alloc(ctx, (size_t)(c->n_y + 1) * sizeof(double))))
@@ -101,19 +101,21 @@ static bp_status differentiate(bp_context *ctx, check *c)
     return bp_read_all(ctx, dx, c->n, c->dx, c->all);
 }
 
-static bp_status differentiate_step(bp_context *ctx, void *user)
+/* It records in a scope that counts as one that records nothing: the stream stays. */
+static bp_status recorded(bp_context *ctx, void *user)
 {
     check *c = user;
     ctx->no_grad = false;
-    c->st = differentiate(ctx, c);
+    c->st = c->what(ctx, c);
     ctx->no_grad = true;
     return c->st;
 }
 
-static bp_status call(check *c, bp_step_fn step)
+static bp_status call(check *c, bp_status (*what)(bp_context *ctx, struct check *c))
 {
     c->ctx->site = c->site;
-    bp_status st = bp_run(c->ctx, BP_NO_GRAD, step, c);
+    c->what = what;
+    bp_status st = bp_run(c->ctx, BP_NO_GRAD, recorded, c);
     return st == BP_OK ? c->st : st;
 }
 
@@ -251,7 +253,7 @@ static bp_status run_check(bp_context *ctx, void *user)
     check *c = user;
     (void)ctx;
     BPI_TRY(copy_inputs(c));
-    BPI_TRY(call(c, differentiate_step));
+    BPI_TRY(call(c, differentiate));
     for (int64_t k = 0; k < c->directions; k++)
         BPI_TRY(along(c, k));
     for (int64_t i = 0; i < c->all && c->directions == 0; i++)
