@@ -30,6 +30,21 @@ CLAIM(registering_tells_what_a_device_lacks)
     registered(&def);
 }
 
+CLAIM(registering_refuses_what_does_not_fit_together)
+{
+    bp_op_def named = gaussian_def(), in = named, out = named;
+    named.name = "";
+    refused(ctx, &named, BP_ERR_ARG, "op_register: needs a name, and a composition or a kernel");
+    in.saves_in = 2;
+    refused(ctx, &in, BP_ERR_ARG, "op_register gaussian: saves_in is 0x2, and it has 1 input");
+    out.n_out = 2;
+    out.saves_out = ~0u;
+    refused(ctx, &out, BP_ERR_ARG,
+            "op_register gaussian: saves_out is 0xffffffff, and it has 2 outputs");
+    out.saves_out = 3;
+    registered(&out);
+}
+
 CLAIM(auto_takes_what_runs_on_every_machine)
 {
     bp_context *any;

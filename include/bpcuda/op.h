@@ -70,7 +70,7 @@ typedef struct bp_grad_call {
 
 typedef struct bp_op_def {
     size_t struct_bytes; /* sizeof(bp_op_def) */
-    const char *name;    /* copied */
+    const char *name;    /* copied; not empty */
     int32_t n_in, n_out; /* 1 .. BP_MAX_IO */
     size_t params_bytes; /* copied with every call; at most 256 */
     uint32_t saves_in;   /* bit i: the gradient rule reads input i; with `compose` all are kept */
@@ -94,6 +94,7 @@ typedef struct bp_op_def {
 } bp_op_def;
 
 /* Registers an op with a context; *op belongs to the context and lives as long as it does.
+ * BP_ERR_ARG where numbers, bits or functions do not fit together.
  * BP_ERR_UNSUPPORTED where the device has neither a kernel of it nor its composition; in a context
  * of "auto", whatever device that is now, where that is so on the CPU or on a GPU: what works on
  * one machine works on all. */

@@ -35,7 +35,7 @@ static bp_status runs(bp_context *ctx, const bp_op_def *def)
 static bp_status check(bp_context *ctx, const bp_op_def *def)
 {
     bool kernel = def->forward || def->forward_cuda;
-    if (!def->name || (!kernel && !def->compose))
+    if (!def->name || !*def->name || (!kernel && !def->compose))
         return bpi_fail(ctx, BP_ERR_ARG,
                         "op_register: needs a name, and a composition or a kernel");
     if (kernel && !def->infer)
@@ -47,6 +47,17 @@ static bp_status check(bp_context *ctx, const bp_op_def *def)
                         "%d, %d, %d",
                         def->name, def->n_in, def->n_out, def->params_bytes, BP_MAX_IO, BP_MAX_IO,
                         BPI_PARAMS_MAX);
+    const struct {
+        const char *bits, *what;
+        uint32_t saved;
+        int n;
+    } saves[] = {{"saves_in", "input", def->saves_in, def->n_in},
+                 {"saves_out", "output", def->saves_out, def->n_out}};
+    for (int k = 0; k < 2; k++)
+        if (saves[k].saved >> saves[k].n)
+            return bpi_fail(ctx, BP_ERR_ARG, "op_register %s: %s is 0x%x, and it has %d %s%s",
+                            def->name, saves[k].bits, (unsigned)saves[k].saved, saves[k].n,
+                            saves[k].what, saves[k].n == 1 ? "" : "s");
     return runs(ctx, def);
 }
 
