@@ -21,11 +21,11 @@ CLAIM(operands_that_do_not_fit_are_named)
     cr_assert_null(c);
     REFUSED(BP_ERR_SHAPE, "lstm_cell: x [2,3], h [2,4] and w_hh [16,3]: [kH,H] is wanted, k = 4",
             bp_lstm_cell(x, h, h, wi, wi, b, b, &c));
-    REFUSED(BP_ERR_SHAPE, "lstm_cell: x [16], h [2,4] and x [16]: [N,I] is wanted, k = 4",
+    REFUSED(BP_ERR_SHAPE, "lstm_cell: x [16] and h [2,4]: [N,I] and [N,H] are wanted",
             bp_lstm_cell(b, h, h, wi, wi, b, b, &c));
     REFUSED(BP_ERR_SHAPE, "gru_cell: x [2,3], h [2,4] and w_ih [16,3]: [kH,I] is wanted, k = 3",
             bp_gru_cell(x, h, wi, wh, b, b));
-    REFUSED(BP_ERR_SHAPE, "gru_cell: x [2,3], h [16,3] and h [16,3]: [N,H] is wanted, k = 3",
+    REFUSED(BP_ERR_SHAPE, "gru_cell: x [2,3] and h [16,3]: [N,I] and [N,H] are wanted",
             bp_gru_cell(x, wi, wi, wh, b, b));
     REFUSED(BP_ERR_DTYPE, "gru_cell: x is i32, not f32 or f64", bp_gru_cell(i, h, wi, wh, b, b));
     REFUSED(BP_ERR_DTYPE, "gru_cell: x is f64 and h is f32: equal dtypes are wanted",
@@ -34,6 +34,32 @@ CLAIM(operands_that_do_not_fit_are_named)
             bp_lstm_cell(x, h, h, wi, wh, b, b, NULL));
     for (int k = 0; k < 7; k++)
         bp_free((bp_tensor *[]){x, h, wi, wh, b, i, f}[k]);
+}
+
+/* The argument k of a call is NULL, or has ended. */
+CLAIM(the_argument_of_the_call_is_named)
+{
+    static const char *const names[] = {"x", "h", "c", "w_ih", "w_hh", "b_ih", "b_hh"};
+    bp_tensor *ones = TENSOR(BP_SHAPE(1, 1), 1), *gone, *c_next;
+    begin();
+    gone = bp_neg(ones);
+    end();
+    for (int k = 0; k < 28; k++) {
+        bp_tensor *t[7] = {ones, ones, ones, ones, ones, ones, ones}, *bad = k % 2 ? gone : NULL;
+        const bool lstm = k < 14;
+        const int i = k / 2 % 7;
+        char text[96];
+        if (!lstm && i == 2)
+            continue; /* a GRU has no c */
+        t[i] = bad;
+        snprintf(text, sizeof text, "%s_cell: %s %s", lstm ? "lstm" : "gru", names[i],
+                 bad ? "is a stale handle: its scope has ended, or it was freed" : "is NULL");
+        begin();
+        cr_assert_null(lstm ? bp_lstm_cell(t[0], t[1], t[2], t[3], t[4], t[5], t[6], &c_next)
+                            : bp_gru_cell(t[0], t[1], t[3], t[4], t[5], t[6]));
+        end_with(BP_ERR_ARG, text);
+    }
+    bp_free(ones);
 }
 
 /* A gate of 40 is 1 to the last bit, and its slope e^-40 has all its digits. */

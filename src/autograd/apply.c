@@ -34,6 +34,12 @@ bp_context *bpi_begin_in(bp_context *ctx, const char *name)
 bp_context *bpi_begin(bp_context *ctx, const char *name, const char *none, bp_tensor *const *in,
                       int n)
 {
+    return bpi_begin_named(ctx, name, none, in, n, NULL);
+}
+
+bp_context *bpi_begin_named(bp_context *ctx, const char *name, const char *none,
+                            bp_tensor *const *in, int n, const char *const *names)
+{
     static const char *const what[] = {"input 0", "input 1", "input 2", "input 3"};
     int null = -1;
     for (int i = n - 1; i >= 0; i--) {
@@ -46,10 +52,15 @@ bp_context *bpi_begin(bp_context *ctx, const char *name, const char *none, bp_te
         bpi_tell_thread(BP_ERR_ARG, none);
     if (!ctx || !bpi_begin_in(ctx, name))
         return NULL;
-    if (null >= 0)
+    if (null >= 0 && names)
+        bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", name, names[null]);
+    else if (null >= 0)
         bpi_fail(ctx, BP_ERR_ARG, "%s: input %d is NULL", name, null);
     for (int i = 0; i < n && ctx->pending == BP_OK; i++)
-        (void)!bpi_usable(ctx, in[i], name, i < BP_MAX_IO ? what[i] : "an input after the fourth");
+        (void)!bpi_usable(ctx, in[i], name,
+                          names           ? names[i]
+                          : i < BP_MAX_IO ? what[i]
+                                          : "an input after the fourth");
     if (ctx->pending == BP_OK)
         return ctx;
     bpi_leave(ctx);

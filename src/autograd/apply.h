@@ -25,6 +25,9 @@ bp_status bpi_check_given(bp_context *ctx, const bp_op *op, const char *given, i
 bp_context *bpi_begin(bp_context *ctx, const char *name, const char *none, bp_tensor *const *in,
                       int n);
 #define BPI_BEGIN(name, in, n) bpi_begin(NULL, name, name ": input 0 is NULL", in, n)
+/* The same of inputs that have names. */
+bp_context *bpi_begin_named(bp_context *ctx, const char *name, const char *none,
+                            bp_tensor *const *in, int n, const char *const *names);
 bp_context *bpi_begin_in(bp_context *ctx, const char *name); /* an op without inputs */
 
 /* The node a tensor comes from, or NULL: a parameter gets its leaf here. */

@@ -95,54 +95,55 @@ const bp_op bpi_op_gru_gates = {
 
 /* --- the cells ------------------------------------------------------------------------------- */
 
-enum { X, H, W_IH, W_HH, B_IH, B_HH, C, MOST }; /* inputs; C is the LSTM's alone */
+/* Inputs in the order of a call. C is the state behind the products; a GRU's is h itself. */
+enum { X, H, C, W_IH, W_HH, B_IH, B_HH, INPUTS };
+static const char *const names[] = {"x", "h", "c", "w_ih", "w_hh", "b_ih", "b_hh"};
 
 /* All inputs have x's dtype and, with k gates, the shapes that follow from x and h. */
-static bool fit(bp_context *ctx, const char *who, bp_tensor *const *in, int n, int k)
+static bool fit(bp_context *ctx, const char *who, bp_tensor *const *in, int k)
 {
-    static const char *const name[] = {"x", "h", "w_ih", "w_hh", "b_ih", "b_hh", "c"};
-    static const char *const text[] = {"[N,I]", "[N,H]", "[kH,I]", "[kH,H]", "[kH]", "[kH]",
-                                       "[N,H]"};
+    static const char *const text[] = {"", "", "[N,H]", "[kH,I]", "[kH,H]", "[kH]", "[kH]"};
     const bp_shape x = bpi_view_of(in[X])->shape, h = bpi_view_of(in[H])->shape;
     const bp_dtype real = bpi_view_of(in[X])->dtype;
     const int64_t rows = x.ndim ? x.dim[0] : 0, size = h.ndim == 2 ? h.dim[1] : 0;
     const bp_shape want[] = {BP_SHAPE(rows, x.ndim == 2 ? x.dim[1] : 0), BP_SHAPE(rows, size),
+                             BP_SHAPE(rows, size),
                              BP_SHAPE(k * size, x.ndim == 2 ? x.dim[1] : 0),
-                             BP_SHAPE(k * size, size), BP_SHAPE(k * size), BP_SHAPE(k * size),
-                             BP_SHAPE(rows, size)};
+                             BP_SHAPE(k * size, size), BP_SHAPE(k * size), BP_SHAPE(k * size)};
     if (!bpi_is_real(real)) {
         bpi_fail(ctx, BP_ERR_DTYPE, "%s: x is %s, not f32 or f64", who, bp_dtype_name(real));
         return false;
     }
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < INPUTS; i++) {
         const bp_view *v = bpi_view_of(in[i]);
         if (v->dtype != real)
             bpi_fail(ctx, BP_ERR_DTYPE, "%s: x is %s and %s is %s: equal dtypes are wanted", who,
-                     bp_dtype_name(real), name[i], bp_dtype_name(v->dtype));
-        else if (!bpi_same_shape(&v->shape, &want[i]))
-            bpi_fail(ctx, BP_ERR_SHAPE, "%s: x %s, h %s and %s %s: %s is wanted, k = %d", who,
-                     bpi_shape_str(&x).s, bpi_shape_str(&h).s, name[i],
-                     bpi_shape_str(&v->shape).s, text[i], k);
-        else
+                     bp_dtype_name(real), names[i], bp_dtype_name(v->dtype));
+        else if (bpi_same_shape(&v->shape, &want[i]))
             continue;
+        else if (i <= H)
+            bpi_fail(ctx, BP_ERR_SHAPE, "%s: x %s and h %s: [N,I] and [N,H] are wanted", who,
+                     bpi_shape_str(&x).s, bpi_shape_str(&h).s);
+        else
+            bpi_fail(ctx, BP_ERR_SHAPE, "%s: x %s, h %s and %s %s: %s is wanted, k = %d", who,
+                     bpi_shape_str(&x).s, bpi_shape_str(&h).s, names[i],
+                     bpi_shape_str(&v->shape).s, text[i], k);
         return false;
     }
     return true;
 }
 
 /* Runs the op on the products, if all fits; out: its outputs. */
-static bp_tensor *cell(const bp_op *op, bp_tensor *const *in, int n, int k, bp_tensor **out)
+static bp_tensor *cell(const bp_op *op, const char *none, bp_tensor *const *in, int k,
+                       bp_tensor **out)
 {
-    const char *who = op->def.name;
-    bp_context *ctx = bpi_begin(NULL, who, k == 4 ? "lstm_cell: input 0 is NULL"
-                                                  : "gru_cell: input 0 is NULL", in, n);
+    bp_context *ctx = bpi_begin_named(NULL, op->def.name, none, in, INPUTS, names);
     if (!ctx)
         return NULL;
     bp_tensor *y = NULL;
-    if (fit(ctx, who, in, n, k))
+    if (fit(ctx, op->def.name, in, k))
         y = bpi_apply(op, (bp_tensor *[]){bp_linear(in[X], in[W_IH], in[B_IH]),
-                                          bp_linear(in[H], in[W_HH], in[B_HH]),
-                                          in[n == MOST ? C : H]}, NULL, out);
+                                          bp_linear(in[H], in[W_HH], in[B_HH]), in[C]}, NULL, out);
     bpi_leave(ctx);
     return y;
 }
@@ -150,7 +151,7 @@ static bp_tensor *cell(const bp_op *op, bp_tensor *const *in, int n, int k, bp_t
 bp_tensor *bp_lstm_cell(bp_tensor *x, bp_tensor *h, bp_tensor *c, bp_tensor *w_ih,
                         bp_tensor *w_hh, bp_tensor *b_ih, bp_tensor *b_hh, bp_tensor **c_next)
 {
-    bp_tensor *out[BP_MAX_IO], *in[MOST] = {x, h, w_ih, w_hh, b_ih, b_hh, c}, *some = x ? x : h;
+    bp_tensor *out[BP_MAX_IO], *in[] = {x, h, c, w_ih, w_hh, b_ih, b_hh}, *some = x ? x : h;
     if (!c_next && some && bpi_enter(bpi_at(some)->ctx) == BP_OK) {
         bp_context *ctx = bpi_at(some)->ctx;
         bpi_fail(ctx, BP_ERR_ARG, "lstm_cell: c_next is NULL");
@@ -158,7 +159,7 @@ bp_tensor *bp_lstm_cell(bp_tensor *x, bp_tensor *h, bp_tensor *c, bp_tensor *w_i
     }
     if (!c_next)
         return NULL;
-    bp_tensor *y = cell(&bpi_op_lstm_gates, in, MOST, 4, out);
+    bp_tensor *y = cell(&bpi_op_lstm_gates, "lstm_cell: x is NULL", in, 4, out);
     *c_next = y ? out[1] : NULL;
     return y;
 }
@@ -166,6 +167,6 @@ bp_tensor *bp_lstm_cell(bp_tensor *x, bp_tensor *h, bp_tensor *c, bp_tensor *w_i
 bp_tensor *bp_gru_cell(bp_tensor *x, bp_tensor *h, bp_tensor *w_ih, bp_tensor *w_hh,
                        bp_tensor *b_ih, bp_tensor *b_hh)
 {
-    bp_tensor *in[] = {x, h, w_ih, w_hh, b_ih, b_hh};
-    return cell(&bpi_op_gru_gates, in, C, 3, NULL);
+    bp_tensor *in[] = {x, h, h, w_ih, w_hh, b_ih, b_hh};
+    return cell(&bpi_op_gru_gates, "gru_cell: x is NULL", in, 3, NULL);
 }
