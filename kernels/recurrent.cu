@@ -46,26 +46,31 @@ __device__ static inline T or_zero(const Cell<T> &w, int k, const CellPlace &p)
 
 /* The functions of gates. */
 template <typename T> struct LstmGates {
-    T open[3], shut[3], g, t, next; /* i, f, o; tanh of g and of c', and c' */
+    T open[3], shut[3], g, dg, t, dt, next; /* i, f, o; tanh of g and of c', slopes; c' */
     __device__ LstmGates(const Cell<T> &w, int k, const CellPlace &p, T c)
     {
         gate_of(both(w, k, p, 0), &open[0], &shut[0]);
         gate_of(both(w, k, p, 1), &open[1], &shut[1]);
         gate_of(both(w, k, p, 3), &open[2], &shut[2]);
-        g = tanh_of(both(w, k, p, 2));
+        const T x = both(w, k, p, 2);
+        g = tanh_of(x);
+        dg = tanh_slope_of(x); /* forward does not read it */
         next = open[1] * c + open[0] * g;
         t = tanh_of(next);
+        dt = tanh_slope_of(next);
     }
 };
 
 template <typename T> struct GruGates {
-    T open[2], shut[2], m, nh; /* r, z; tanh of what is new, and n of h */
+    T open[2], shut[2], m, dm, nh; /* r, z; tanh of what is new, its slope; n of h */
     __device__ GruGates(const Cell<T> &w, int k, const CellPlace &p)
     {
         gate_of(both(w, k, p, 0), &open[0], &shut[0]);
         gate_of(both(w, k, p, 1), &open[1], &shut[1]);
         nh = *of(w, k + 1, p, 2);
-        m = tanh_of(*of(w, k, p, 2) + open[0] * nh);
+        const T x = *of(w, k, p, 2) + open[0] * nh;
+        m = tanh_of(x);
+        dm = tanh_slope_of(x);
     }
 };
 
@@ -86,7 +91,8 @@ template <typename T> struct LstmBackward {
         const T c = *of(w, 4, p);
         const LstmGates<T> s(w, 2, p, c);
         T d[5];
-        lstm_slope_of(s.open, s.shut, s.g, s.t, c, or_zero(w, 0, p), or_zero(w, 1, p), d);
+        lstm_slope_of(s.open, s.shut, s.g, s.dg, s.t, s.dt, c, or_zero(w, 0, p),
+                      or_zero(w, 1, p), d);
         for (int gate = 0; gate < 4; gate++)
             *of(w, 5, p, gate) = d[gate];
         *of(w, 6, p) = d[4];
@@ -108,7 +114,7 @@ template <typename T> struct GruBackward {
     {
         const GruGates<T> s(w, 1, p);
         T d[5];
-        gru_slope_of(s.open, s.shut, s.m, s.nh, *of(w, 3, p), *of(w, 0, p), d);
+        gru_slope_of(s.open, s.shut, s.m, s.dm, s.nh, *of(w, 3, p), *of(w, 0, p), d);
         for (int gate = 0; gate < 3; gate++) {
             *of(w, 4, p, gate) = d[gate];
             *of(w, 5, p, gate) = d[gate == 2 ? 3 : gate];

@@ -77,3 +77,30 @@ CLAIM(a_gate_that_is_nearly_1_has_a_slope)
     for (int k = 0; k < 5; k++)
         bp_free((bp_tensor *[]){x, one, w, none, b}[k]);
 }
+
+/* tanh of 10 is 1 to the last bit of f32, and its slope 4 e^-20 has all its digits. */
+CLAIM(a_tanh_that_is_nearly_1_has_a_slope)
+{
+    const double zeros[4] = {0}, ten[4] = {10, 10, 10, 10};
+    bp_tensor *none = tensor_in(ctx, BP_F32, BP_SHAPE(4, 1), zeros, 0);
+    bp_tensor *none_3 = tensor_in(ctx, BP_F32, BP_SHAPE(3, 1), zeros, 0);
+    bp_tensor *b = tensor_in(ctx, BP_F32, BP_SHAPE(4), ten, 0);
+    bp_tensor *b_3 = tensor_in(ctx, BP_F32, BP_SHAPE(3), (double[]){0, 0, 10}, 0);
+    bp_tensor *o = tensor_in(ctx, BP_F32, BP_SHAPE(1, 1), zeros, 0), *dx, *c;
+    bp_tensor *far = tensor_in(ctx, BP_F32, BP_SHAPE(1, 1), ten, 0);
+    begin();
+    bp_tensor *leaf = bp_require_grad(b), *leaf_3 = bp_require_grad(b_3);
+    cr_assert(bp_lstm_cell(o, o, o, none, none, leaf, b, &c), "%s", bp_error_text(ctx));
+    OK(bp_grad_scalar(ctx, bp_sum(c), &leaf, 1, 0, &dx)); /* the gate is 10 + 10 */
+    cr_assert_float_eq(at(dx, 2) / (4 * exp(-40)), 1, 1e-6);
+    bp_tensor *state = bp_require_grad(far);
+    bp_tensor *h = bp_lstm_cell(o, o, state, none, none, leaf, b, &c);
+    OK(bp_grad_scalar(ctx, bp_sum(h), &state, 1, 0, &dx)); /* c' = 10 + tanh(20) = 11 */
+    cr_assert_float_eq(at(dx, 0) / (4 * exp(-22)), 1, 1e-5);
+    h = bp_gru_cell(o, o, none_3, none_3, leaf_3, bp_scale(leaf_3, 0));
+    OK(bp_grad_scalar(ctx, bp_sum(h), &leaf_3, 1, 0, &dx)); /* the other half is h */
+    cr_assert_float_eq(at(dx, 2) / (2 * exp(-20)), 1, 1e-6);
+    end();
+    for (int k = 0; k < 6; k++)
+        bp_free((bp_tensor *[]){none, none_3, b, b_3, o, far}[k]);
+}

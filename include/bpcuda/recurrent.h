@@ -20,7 +20,8 @@ extern "C" {
  *
  * x [N, I], h and c [N, H], w_ih [4 H, I], w_hh [4 H, H], b_ih and b_hh [4 H] -> [N, H] both; real,
  * one dtype: the weights of PyTorch's LSTMCell, and of a layer of its LSTM. Gradients to all that
- * goes in, from h' and from c'; those of the gates do not cancel where a gate is nearly 1. What does
+ * goes in, from h' and from c'; those of the gates, and through tanh, do not cancel where it is
+ * nearly 1 (but with BP_CREATE_GRAPH, where they are those of bp_sigmoid and bp_tanh). What does
  * not fit is BP_ERR_SHAPE or BP_ERR_DTYPE, and named; *c_next is NULL then. */
 BP_API bp_tensor *bp_lstm_cell(bp_tensor *x, bp_tensor *h, bp_tensor *c, bp_tensor *w_ih,
                                bp_tensor *w_hh, bp_tensor *b_ih, bp_tensor *b_hh,

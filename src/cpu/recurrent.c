@@ -24,6 +24,7 @@ typedef struct job {
 typedef struct gates {
     real open[3][PART], shut[3][PART]; /* i, f, o; r, z */
     real g[PART], t[PART];             /* tanh of a gate; of c' */
+    real before[PART];                 /* what g is tanh of */
 } gates;
 
 /* Not inlined: each is there once. */
@@ -39,6 +40,12 @@ OUTLINE void tanh_run(real *y, const real *x, int64_t n)
     BPI_EACH(n, y[i] = tanh_of(x[i]))
 }
 
+/* x may be y. */
+OUTLINE void tanh_slope_run(real *y, const real *x, int64_t n)
+{
+    BPI_EACH(n, y[i] = tanh_slope_of(x[i]))
+}
+
 /* Gates of x and u, `size` numbers apart; c' too. */
 static void lstm_gates_of(gates *w, const real *x, const real *u, const real *c, int64_t size,
                           real *next, int64_t n)
@@ -46,8 +53,8 @@ static void lstm_gates_of(gates *w, const real *x, const real *u, const real *c,
     gate_run(w, 0, x, u, n);
     gate_run(w, 1, x + size, u + size, n);
     gate_run(w, 2, x + 3 * size, u + 3 * size, n);
-    BPI_EACH(n, w->g[i] = x[2 * size + i] + u[2 * size + i])
-    tanh_run(w->g, w->g, n);
+    BPI_EACH(n, w->before[i] = x[2 * size + i] + u[2 * size + i])
+    tanh_run(w->g, w->before, n);
     BPI_EACH(n, next[i] = w->open[1][i] * c[i] + w->open[0][i] * w->g[i])
     tanh_run(w->t, next, n);
 }
@@ -56,8 +63,8 @@ static void gru_gates_of(gates *w, const real *x, const real *u, int64_t size, i
 {
     gate_run(w, 0, x, u, n);
     gate_run(w, 1, x + size, u + size, n);
-    BPI_EACH(n, w->g[i] = x[2 * size + i] + w->open[0][i] * u[2 * size + i])
-    tanh_run(w->g, w->g, n);
+    BPI_EACH(n, w->before[i] = x[2 * size + i] + w->open[0][i] * u[2 * size + i])
+    tanh_run(w->g, w->before, n);
 }
 
 /* Where a part begins in operand k; NULL where that is absent. */
@@ -79,11 +86,14 @@ static void lstm_back(const job *w, int64_t r, int64_t first, int64_t n)
     const real *dh = AT(0), *dc = AT(1), *c = AT(4);
     real *dg = AT(5), *to_c = AT(6);
     lstm_gates_of(&s, AT(2), AT(3), c, size, next, n);
+    tanh_slope_run(s.before, s.before, n);
+    tanh_slope_run(next, next, n);
     BPI_EACH(n,
         real d[5];
         const real open[] = {s.open[0][i], s.open[1][i], s.open[2][i]};
         const real shut[] = {s.shut[0][i], s.shut[1][i], s.shut[2][i]};
-        lstm_slope_of(open, shut, s.g[i], s.t[i], c[i], dh ? dh[i] : 0, dc ? dc[i] : 0, d);
+        lstm_slope_of(open, shut, s.g[i], s.before[i], s.t[i], next[i], c[i], dh ? dh[i] : 0,
+                      dc ? dc[i] : 0, d);
         dg[i] = d[0]; dg[size + i] = d[1]; dg[2 * size + i] = d[2]; dg[3 * size + i] = d[3];
         to_c[i] = d[4])
 }
@@ -104,10 +114,11 @@ static void gru_back(const job *w, int64_t r, int64_t first, int64_t n)
     const real *dy = AT(0), *u = AT(2), *h = AT(3);
     real *dx = AT(4), *du = AT(5), *dh = AT(6);
     gru_gates_of(&s, AT(1), u, size, n);
+    tanh_slope_run(s.before, s.before, n);
     BPI_EACH(n,
         real d[5];
         const real open[] = {s.open[0][i], s.open[1][i]}, shut[] = {s.shut[0][i], s.shut[1][i]};
-        gru_slope_of(open, shut, s.g[i], u[2 * size + i], h[i], dy[i], d);
+        gru_slope_of(open, shut, s.g[i], s.before[i], u[2 * size + i], h[i], dy[i], d);
         dx[i] = du[i] = d[0]; dx[size + i] = du[size + i] = d[1]; dx[2 * size + i] = d[2];
         du[2 * size + i] = d[3]; dh[i] = d[4])
 }
