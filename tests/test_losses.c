@@ -101,6 +101,42 @@ CLAIM(a_row_that_is_ignored_may_hold_anything)
     bp_free(i);
 }
 
+/* Neither what an ignored row holds nor the weight of class 0, where it is looked up, reaches the
+ * gradient of the weights: it is that of the other row alone. */
+CLAIM(an_ignored_row_leaves_the_gradient_of_weights_alone)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(2, 3), -INFINITY, 0, 1, 1, 2, 3), *i = INTS(BP_SHAPE(2), -9, 1);
+    bp_tensor *w[] = {TENSOR(BP_SHAPE(3), 1, 2, 3), TENSOR(BP_SHAPE(3), INFINITY, 2, 3)};
+    for (int k = 0; k < 12; k++) {
+        const int form = k / 2;
+        const double smoothing = form >= 3 ? 0.3 : 0;
+        const bp_reduction how = k % 2 ? BP_MEAN : BP_SUM;
+        begin();
+        bp_tensor *leaf = bp_require_grad(w[form == 2]), *y[2], *dw[2];
+        for (int one = 0; one < 2; one++) {
+            bp_tensor *rows = bp_slice(x, 0, one, 2, 1);
+            bp_tensor *label = bp_slice(i, 0, one, 2, 1);
+            if (form % 2) { /* classes that are no neighbours */
+                rows = bp_scale(bp_unsqueeze(bp_transpose(rows, 0, 1), 0), 1);
+                label = bp_unsqueeze(label, 0);
+            }
+            y[one] = form == 5
+                         ? bp_nll_loss_weighted(rows, label, leaf, -9, how)
+                         : bp_cross_entropy_weighted(rows, label, leaf, smoothing, -9, how);
+            OK(bp_grad_scalar(ctx, y[one], &leaf, 1, BP_KEEP_GRAPH, &dw[one]));
+        }
+        cr_assert_eq(at(y[0], 0), at(y[1], 0), "%d: %g %g", k, at(y[0], 0), at(y[1], 0));
+        for (int c = 0; c < 3; c++)
+            cr_assert_eq(at(dw[0], c), at(dw[1], c), "%d, %d: %g, %g", k, c, at(dw[0], c),
+                         at(dw[1], c));
+        end();
+    }
+    bp_free(x);
+    bp_free(i);
+    bp_free(w[0]);
+    bp_free(w[1]);
+}
+
 CLAIM(the_mean_of_no_losses_is_nan_and_their_sum_0)
 {
     bp_tensor *x = random_tensor(BP_SHAPE(0, 3), 0), *i = INTS(BP_SHAPE(0), 0);

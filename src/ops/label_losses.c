@@ -49,23 +49,25 @@ static bp_tensor *pick(bp_context *ctx, bp_tensor *logp, bp_tensor *labels, bp_t
     const bp_dtype real = bp_dtype_of(logp);
     const bp_shape all = bp_shape_of(logp);
     bp_tensor *kept = bp_not_equal(labels, bp_full(ctx, BP_I32, BP_SCALAR, ignored));
-    bp_tensor *label = bp_mul(labels, kept);
+    bp_tensor *label = bp_mul(labels, kept), *none = bp_full(ctx, real, BP_SCALAR, 0);
     bp_tensor *each = bp_neg(bp_take_along(logp, 1, bp_unsqueeze(label, 1)));
     each = bp_reshape(each, bp_shape_of(labels));
     kept = *count = bp_cast(kept, real);
-    if (weights) {
-        bp_tensor *weight = bp_take(weights, 0, label);
-        each = bp_mul(each, weight);
-        *count = bp_mul(kept, weight);
+    if (weights) { /* no weight may meet what an ignored row holds: 0 Inf is NaN in a gradient */
+        bp_tensor *weight = bp_where(kept, bp_take(weights, 0, label), none);
+        each = bp_mul(bp_where(kept, each, none), weight);
+        *count = weight;
     }
     if (smoothing > 0) {
         bp_shape classes = {all.ndim - 1, {all.dim[1], 1, 1, 1, 1, 1, 1}};
-        bp_tensor *weighted = weights ? bp_mul(logp, bp_reshape(weights, classes)) : logp;
-        bp_tensor *flat = bp_scale(bp_sum_axes(weighted, BP_AXIS(1), 0),
+        if (weights)
+            logp = bp_mul(bp_where(bp_unsqueeze(kept, 1), logp, none),
+                          bp_reshape(weights, classes));
+        bp_tensor *flat = bp_scale(bp_sum_axes(logp, BP_AXIS(1), 0),
                                    -smoothing / (double)all.dim[1]);
         each = bp_add(bp_scale(each, 1 - smoothing), flat);
     }
-    return bp_where(kept, each, bp_full(ctx, real, BP_SCALAR, 0));
+    return bp_where(kept, each, none);
 }
 
 /* The same of soft targets. */
