@@ -54,6 +54,7 @@ CLAIM(what_does_not_fit_is_named_with_what_is_wanted)
     NO(ARG, "pad: 9223372036854775807 before and 0 after 2: 0 or more are wanted, and a size that "
             "can be", bp_pad(m, 0, INT64_MAX, 0, 0));
     NO(DTYPE, "pad: -1 is no u8", bp_pad(bytes, 0, 1, 0, -1));
+    NO(DTYPE, "pad: 3.4028236692093846e+38 is no f32", bp_pad(f, 0, 1, 0, 0x1p128));
     NO(SHAPE, "pad_edge: 1 before and 0 after axis 0 of [0,3]: 0 or more, and of an axis that is "
               "not empty", bp_pad_edge(bp_slice(m, 0, 0, 0, 1), 0, 1, 0));
     NO(SHAPE, "pad_reflect: 0 before and 3 after axis 1 of [2,3]: 0 or more, below its size",
@@ -68,6 +69,9 @@ CLAIM(what_does_not_fit_is_named_with_what_is_wanted)
     NO(SHAPE, "full: bad shape [-1] with 1 sizes", bp_full(ctx, BP_F32, BP_SHAPE(-1), 0));
     NO(DTYPE, "full: 0.5 is no i32", bp_full(ctx, BP_I32, BP_SHAPE(2), 0.5));
     NO(DTYPE, "full_like: nan is no u8", bp_full_like(bytes, NAN));
+    NO(DTYPE, "full: 3.4028236692093846e+38 is no f32", bp_full(ctx, BP_F32, BP_SCALAR, 0x1p128));
+    NO(DTYPE, "full_like: -3.4028235677973366e+38 is no f32", bp_full_like(f, -0x1.ffffffp127));
+    NO(DTYPE, "arange: 3.4028236692093846e+38 is no f32", bp_arange(ctx, BP_F32, 0, 0x1p127, 3));
     NO(DTYPE, "arange: 256 is no u8", bp_arange(ctx, BP_U8, 0, 64, 5));
     NO(DTYPE, "arange: u8 with a step of 0.5: a whole number is wanted",
        bp_arange(ctx, BP_U8, 0, 0.5, 3));

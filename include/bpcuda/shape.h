@@ -79,7 +79,8 @@ BP_API bp_tensor *bp_roll(bp_tensor *x, int32_t axis, int64_t shift);
 
 /* All elements `value`; begin + step i for i < count, [count], computed in f64 and rounded once;
  * 1 on the diagonal of [n, n], else 0. Made on the device, in a step that may be recorded; without
- * history. A number that the dtype does not have (-1 or 0.5 in u8) is BP_ERR_DTYPE. */
+ * history. A number that the dtype does not have (-1 or 0.5 in u8, 1e300 in f32; but reals have
+ * infinities and NaN) is BP_ERR_DTYPE. */
 BP_API bp_tensor *bp_full(bp_context *ctx, bp_dtype dtype, bp_shape shape, double value);
 BP_API bp_tensor *bp_full_like(bp_tensor *x, double value); /* x's dtype and shape */
 BP_API bp_tensor *bp_arange(bp_context *ctx, bp_dtype dtype, double begin, double step,

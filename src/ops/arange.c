@@ -19,8 +19,10 @@ bp_status bpi_holds(bp_context *ctx, const char *who, bp_dtype dtype, double val
 {
     if (!bp_dtype_bytes(dtype))
         return bpi_fail(ctx, BP_ERR_DTYPE, "%s: unknown dtype %d", who, (int)dtype);
+    const double beyond = 0x1.ffffffp127; /* the least that f32 rounds to Inf */
     double least = dtype == BP_I32 ? INT32_MIN : 0, most = dtype == BP_I32 ? INT32_MAX : UINT8_MAX;
-    if (bpi_is_real(dtype) || (value >= least && value <= most && value == floor(value)))
+    if (bpi_is_real(dtype) ? dtype == BP_F64 || fabs(value) < beyond || !isfinite(value)
+                           : value >= least && value <= most && value == floor(value))
         return BP_OK;
     return bpi_fail(ctx, BP_ERR_DTYPE, "%s: %.17g is no %s", who, value, bp_dtype_name(dtype));
 }
