@@ -299,7 +299,12 @@ CLAIM(backward_and_grad_refuse_what_they_cannot_use)
     y = bp_sum(leaf);
     cr_assert_eq(bp_grad(ctx, y, x, &leaf, 1, 0, &dx), BP_ERR_SHAPE);
     cr_assert_null(dx);
-    end_with(BP_ERR_SHAPE, "grad: dy [2] does not have y's shape [] and dtype");
+    end_with(BP_ERR_SHAPE, "grad: dy is f64 [2] and y is f64 []: y's dtype and shape are wanted");
+    begin();
+    leaf = bp_require_grad(x);
+    y = bp_cast(bp_sum(leaf), BP_F32);
+    cr_assert_eq(bp_grad(ctx, y, one, &leaf, 1, 0, &dx), BP_ERR_SHAPE);
+    end_with(BP_ERR_SHAPE, "grad: dy is f64 [] and y is f32 []: y's dtype and shape are wanted");
     begin();
     leaf = bp_require_grad(x);
     cr_assert_eq(bp_grad(ctx, bp_sum(leaf), one, &x, 1, 0, &dx), BP_ERR_ARG);

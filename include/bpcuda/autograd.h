@@ -37,11 +37,11 @@ BP_API bp_status bp_backward(bp_context *ctx, bp_tensor *loss) BP_USE;
 BP_API bp_status bp_backward_keep(bp_context *ctx, bp_tensor *loss) BP_USE;
 
 /* dx[i] = (d y / d x[i])^T dy for i < n, at most 64: fresh tensors of the innermost scope that
- * share no memory, zeros where y does not depend on x[i]. dy has y's shape. x may hold parameters,
- * bp_require_grad() tensors, results of ops, y itself, and one tensor several times. BP_ERR_STATE
- * where y has no history at all: a constant (the second derivative of 3 x is the gradient of one),
- * or computed without being recorded. Parameter gradients stay as they are. flags: BP_KEEP_GRAPH,
- * BP_CREATE_GRAPH. In a gradient rule: op.h. */
+ * share no memory, zeros where y does not depend on x[i]. dy has y's shape and dtype. x may hold
+ * parameters, bp_require_grad() tensors, results of ops, y itself, and one tensor several times.
+ * BP_ERR_STATE where y has no history at all: a constant (the second derivative of 3 x is the
+ * gradient of one), or computed without being recorded. Parameter gradients stay as they are.
+ * flags: BP_KEEP_GRAPH, BP_CREATE_GRAPH. In a gradient rule: op.h. */
 BP_API bp_status bp_grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *const *x,
                          int32_t n, uint32_t flags, bp_tensor **dx) BP_USE;
 

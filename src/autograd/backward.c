@@ -152,8 +152,9 @@ static bp_status grad(bp_context *ctx, bp_tensor *y, bp_tensor *dy, bp_tensor *c
     const bp_view *from = bpi_view_of(dy), *to = bpi_view_of(y);
     if (bpi_usable(ctx, dy, "grad", "dy") != BP_OK ||
         !bpi_same_shape(&from->shape, &to->shape) || from->dtype != to->dtype)
-        return bpi_fail(ctx, BP_ERR_SHAPE, "grad: dy %s does not have y's shape %s and dtype",
-                        bpi_shape_str(&from->shape).s, bpi_shape_str(&to->shape).s);
+        return bpi_fail(ctx, BP_ERR_SHAPE, "grad: dy is %s %s and y is %s %s: y's dtype and shape "
+                        "are wanted", bp_dtype_name(from->dtype), bpi_shape_str(&from->shape).s,
+                        bp_dtype_name(to->dtype), bpi_shape_str(&to->shape).s);
     BPI_TRY(wanted(ctx, &w, x));
     bool no_grad = ctx->no_grad;
     ctx->no_grad = !(flags & BP_CREATE_GRAPH); /* for copies of what was found */
