@@ -27,7 +27,7 @@ BP_API bp_tensor *bp_weighted_loss(bp_tensor *each, bp_tensor *weights, bp_reduc
 /* --- of elements: x what is predicted, t the target, gradients to both ----------------------- */
 
 BP_API bp_tensor *bp_mse_loss(bp_tensor *x, bp_tensor *t, bp_reduction how); /* (x - t)^2 */
-/* |x - t|; dx = dy sign(x - t), 0 where they are equal. */
+/* |x - t|; dx = dy sign(x - t), 0 where they are equal or one is NaN. */
 BP_API bp_tensor *bp_l1_loss(bp_tensor *x, bp_tensor *t, bp_reduction how);
 /* With d = x - t: d^2 / 2 up to |d| = delta, then delta (|d| - delta / 2), delta > 0 (Huber,
  * 1964); the same over delta, and |d| for 0 (Girshick, 2015). dx = dy c, dy c / beta, c = d held
@@ -39,9 +39,10 @@ BP_API bp_tensor *bp_smooth_l1_loss(bp_tensor *x, bp_tensor *t, double beta, bp_
  * 0. */
 BP_API bp_tensor *bp_hinge_loss(bp_tensor *x, bp_tensor *t, double margin, bp_reduction how);
 
-/* -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x)), of logits x and t in [0, 1]; all digits for any x
- * and t in [0, 1]. dx = dy ((1 - t) sigmoid(x) - t sigmoid(-x)), dt = -dy x. _weighted: the
- * first term times `positive`, which broadcasts to x. */
+/* -t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x)), of logits x and t in [0, 1]; all digits for any
+ * finite x and t in [0, 1]; NaN at an infinite x whose t makes the loss 0, as in PyTorch.
+ * dx = dy ((1 - t) sigmoid(x) - t sigmoid(-x)), dt = -dy x. _weighted: the first term times
+ * `positive`, which broadcasts to x. */
 BP_API bp_tensor *bp_binary_cross_entropy(bp_tensor *x, bp_tensor *t, bp_reduction how);
 BP_API bp_tensor *bp_binary_cross_entropy_weighted(bp_tensor *x, bp_tensor *t, bp_tensor *positive,
                                                    bp_reduction how);
