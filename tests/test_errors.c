@@ -63,6 +63,7 @@ CLAIM(every_op_refuses_wrong_shapes_and_dtypes_by_name)
     BAD(clamp, BP_ERR_ARG, bp_clamp(m, 2, 1));
     BAD(clamp, BP_ERR_ARG, bp_clamp(m, NAN, 1));
     cr_assert(strstr(bp_error_text(ctx), "lo is nan and hi is 1: wanted is lo <= hi"));
+    BAD(threshold, BP_ERR_ARG, bp_threshold(m, NAN));
     BAD(sub, BP_ERR_SHAPE, bp_sub(m, v));
     BAD(div, BP_ERR_DTYPE, bp_div(i, i));
     BAD(pow, BP_ERR_DTYPE, bp_pow(m, f));
