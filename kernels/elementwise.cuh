@@ -110,8 +110,8 @@ template <typename F, typename A> __device__ static inline auto call(const F &f,
     return f(a[0], a[1], a[2]);
 }
 
-/* An operand that f does not look at is not loaded: the compiler drops it. Room for two blocks: left
- * to itself ptxas keeps to 64 registers, and spills where f64 takes a few more. */
+/* An operand that f does not look at is not loaded: the compiler drops it. Room for two blocks:
+ * left to itself ptxas keeps to 64 registers, and spills where f64 takes a few more. */
 template <typename F, typename Y, typename A, int IN, int N>
 static __global__ void __launch_bounds__(THREADS, 2)
     elementwise_kernel(F f, Loop<IN> l, Y *y, Inputs<A, IN> in)

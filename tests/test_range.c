@@ -232,10 +232,32 @@ CLAIM(choices_have_the_same_gradient_in_both_forms_where_an_operand_is_not_finit
         are(slope(bp_clamp(z, -3, 3), dy, z, graph), 6, held);
         are(slope(bp_clamp(z, inf, inf), dy, z, graph), 6, zero);
         are(slope(bp_hard_sigmoid(z), dy, z, graph), 6, sixth);
+        are(slope(bp_abs(z), dy, z, graph), 6, (double[]){1, -1, 0, 1, -1, 1});
+        are(slope(bp_relu(z), dy, z, graph), 6, (double[]){1, 0, 1, 1, 0, 1});
+        are(slope(bp_elu(z, 0.5), dy, z, graph), 6, (double[]){1, 0, 1, 1, 0.5 * exp(-3), 1});
         end();
     }
     bp_free(ta);
     bp_free(tb);
     bp_free(t);
     bp_free(d);
+}
+
+/* A slope far from 1 has nothing of 1 in it, and dy far out does not become NaN. */
+CLAIM(pieces_of_lines_have_the_gradient_of_the_piece_alone)
+{
+    const double v[] = {2, -2, 0, NAN}, far[] = {INFINITY, 3e38, 3, 1};
+    const double factor[] = {1e8, -0.3f, 0, 3e-9f, 1e30f};
+    bp_tensor *t = tensor_in(ctx, BP_F32, BP_SHAPE(4), v, 0), *z = tensor_in(ctx, BP_F32,
+              BP_SHAPE(4), far, 0);
+    for (int k = 0; k < 10; k++) {
+        const double f = factor[k / 2];
+        begin();
+        bp_tensor *x = bp_require_grad(t), *one = all(BP_F32, BP_SHAPE(4), 1);
+        are(slope(bp_leaky_relu(x, f), one, x, k % 2), 4, (double[]){1, f, f, f});
+        are(slope(bp_elu(x, 0.25), z, x, k % 2), 1, (double[]){INFINITY});
+        end();
+    }
+    bp_free(t);
+    bp_free(z);
 }

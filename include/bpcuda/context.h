@@ -14,8 +14,8 @@
  * the scopes and the plan it had begun. One that is left by longjmp leaves them open: call
  * bp_scope_end() until it returns BP_ERR_STATE, or bp_close(), from where the longjmp went to or
  * further out. (Out of a kernel, longjmp also leaves the thread in the library's floating-point
- * state.) What a kernel had written when it was left is written. Where the alloc hook is left so, the
- * context can only be closed (BP_ERR_STATE); NULL is its way to say no. The body of a
+ * state.) What a kernel had written when it was left is written. Where the alloc hook is left so,
+ * the context can only be closed (BP_ERR_STATE); NULL is its way to say no. The body of a
  * bp_parallel_for() must return. Hooks call nothing of their context. */
 #ifndef BPCUDA_CONTEXT_H
 #define BPCUDA_CONTEXT_H
@@ -41,9 +41,9 @@ typedef struct bp_hooks {
 } bp_hooks;
 
 /* Opens a device: "cpu" (best instruction level), "cpu:generic", "cpu:v3", "cpu:v4" (x86-64),
- * "cuda:0" and on (NVIDIA GPUs by number), or "auto": the first GPU, else the CPU (an op of your own
- * must then run on either: op.h). *ctx is set even on failure, so that bp_error_text(*ctx) can say
- * why (only BP_ERR_NOMEM leaves NULL); close it in every case. hooks may be NULL.
+ * "cuda:0" and on (NVIDIA GPUs by number), or "auto": the first GPU, else the CPU (an op of your
+ * own must then run on either: op.h). *ctx is set even on failure, so that bp_error_text(*ctx) can
+ * say why (only BP_ERR_NOMEM leaves NULL); close it in every case. hooks may be NULL.
  *
  * A GPU's device is libbpcuda-cuda.so, which is looked for in the folder BPCUDA_PLUGIN_DIR of the
  * environment, else beside the library or the program that holds it. BPCUDA_DEBUG_SYNC=1 there
@@ -83,8 +83,8 @@ BP_API bp_status bp_set_precision(bp_context *ctx, bp_precision precision) BP_US
 
 /* Restarts the context's random stream: seed, and step 0; the next store that is drawn is the first
  * again. A context starts with seed 0. Outermost scopes without BP_NO_GRAD and without a
- * pending error advance the step as they end; nothing else does. BP_ERR_STATE in a scope that has drawn: its gradients draw the same
- * again. */
+ * pending error advance the step as they end; nothing else does. BP_ERR_STATE in a scope that has
+ * drawn: its gradients draw the same again. */
 BP_API bp_status bp_seed(bp_context *ctx, uint64_t seed) BP_USE;
 
 /* Waits until the device has done all it was given, and reports what kernels found wrong since the

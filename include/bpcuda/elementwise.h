@@ -20,8 +20,8 @@ BP_API bp_tensor *bp_div(bp_tensor *a, bp_tensor *b); /* y = a / b; da = dy / b,
 /* y = a^b, NaN where a < 0 and b is not whole; 1 ulp. da = dy b a^(b - 1), 0 where b is 0;
  * db = dy y ln a, 0 where a is 0 and b >= 0. */
 BP_API bp_tensor *bp_pow(bp_tensor *a, bp_tensor *b);
-/* The larger and the smaller, also i32; NaN if either is. The one that is taken has dy, and each has
- * half of it where they are equal. */
+/* The larger and the smaller, also i32; NaN if either is. The one that is taken has dy, and each
+ * has half of it where they are equal. */
 BP_API bp_tensor *bp_maximum(bp_tensor *a, bp_tensor *b);
 BP_API bp_tensor *bp_minimum(bp_tensor *a, bp_tensor *b);
 /* y = (a - b)^2; da = 2 dy (a - b), db = -da. Of equal shapes and reduced: bp_mse_loss. */
@@ -48,7 +48,8 @@ BP_API bp_tensor *bp_logical_or(bp_tensor *a, bp_tensor *b);
 BP_API bp_tensor *bp_gate(bp_tensor *a, bp_tensor *g);
 
 /* y = a where c is not 0 (NaN is not), else b; of one dtype, real or i32; all three broadcast.
- * da = dy where a was taken, db = dy elsewhere, summed over what was broadcast; c has no gradient. */
+ * da = dy where a was taken, db = dy elsewhere, summed over what was broadcast; c has no
+ * gradient. */
 BP_API bp_tensor *bp_where(bp_tensor *c, bp_tensor *a, bp_tensor *b);
 
 /* --- of one operand -------------------------------------------------------------------------- */
@@ -66,7 +67,7 @@ BP_API bp_tensor *bp_reciprocal(bp_tensor *x); /* 1 / x, rounded once; dx = -dy 
 BP_API bp_tensor *bp_square(bp_tensor *x);     /* x^2, rounded once; dx = 2 dy x */
 BP_API bp_tensor *bp_sin(bp_tensor *x);        /* dx = dy cos x */
 BP_API bp_tensor *bp_cos(bp_tensor *x);        /* dx = -dy sin x */
-BP_API bp_tensor *bp_abs(bp_tensor *x);        /* |x|; dx = dy sign(x) */
+BP_API bp_tensor *bp_abs(bp_tensor *x);        /* |x|; dx = dy sign(x), 0 at NaN */
 BP_API bp_tensor *bp_sign(bp_tensor *x);       /* -1, 0 or 1; no gradient */
 BP_API bp_tensor *bp_logical_not(bp_tensor *x); /* 1 where x is 0, else 0, of NaN too; no gradient */
 BP_API bp_tensor *bp_erf(bp_tensor *x);        /* 3 ulp; dx = dy 2 e^(-x^2) / sqrt(pi) */
@@ -74,7 +75,7 @@ BP_API bp_tensor *bp_erf(bp_tensor *x);        /* 3 ulp; dx = dy 2 e^(-x^2) / sq
 BP_API bp_tensor *bp_normal_cdf(bp_tensor *x);
 
 /* Activations; of one operand, as above. */
-BP_API bp_tensor *bp_relu(bp_tensor *x);         /* max(x, 0); dx = dy where x > 0, else 0 */
+BP_API bp_tensor *bp_relu(bp_tensor *x);         /* max(x, 0); dx = dy where x > 0 or NaN, else 0 */
 BP_API bp_tensor *bp_tanh(bp_tensor *x);         /* 3 ulp; dx = dy (1 - y) (1 + y) */
 BP_API bp_tensor *bp_sigmoid(bp_tensor *x);      /* 1 / (1 + e^-x), 4 ulp; dx = dy y (1 - y) */
 BP_API bp_tensor *bp_log_sigmoid(bp_tensor *x);  /* ln sigmoid(x), 4 ulp; dx = dy sigmoid(-x) */
@@ -93,7 +94,8 @@ BP_API bp_tensor *bp_gelu(bp_tensor *x);
  * it is taken: 4 ulp and 3 |2 u| more. dx = dy (s + x s (1 - s) 2 u'). */
 BP_API bp_tensor *bp_gelu_tanh(bp_tensor *x);
 
-/* With numbers; real. A number that is refused is BP_ERR_ARG. */
+/* With numbers, which are rounded to x's dtype first (and only then is p whole or not); real. A
+ * number that is refused is BP_ERR_ARG. */
 BP_API bp_tensor *bp_neg(bp_tensor *x);                  /* y = -x, as bp_scale; dx = -dy */
 BP_API bp_tensor *bp_scale(bp_tensor *x, double factor); /* y = factor x; dx = factor dy */
 BP_API bp_tensor *bp_shift(bp_tensor *x, double by);     /* y = x + by; dx = dy */
@@ -101,21 +103,21 @@ BP_API bp_tensor *bp_shift(bp_tensor *x, double by);     /* y = x + by; dx = dy 
 BP_API bp_tensor *bp_power(bp_tensor *x, double p);
 /* y = lo where x < lo, hi where x > hi, else x, lo <= hi; dx = dy where lo < x < hi, else 0. */
 BP_API bp_tensor *bp_clamp(bp_tensor *x, double lo, double hi);
-/* y = 1 where x > at, else 0; of NaN NaN. A step has no gradient: dx = 0, and nothing is trained
- * through it. */
+/* y = 1 where x > at, else 0; of NaN NaN; at is not NaN. A step has no gradient: dx = 0, and
+ * nothing is trained through it. */
 BP_API bp_tensor *bp_threshold(bp_tensor *x, double at);
-/* y = x where x > 0, else slope x; dx = dy where x > 0, else slope dy. */
+/* y = x where x > 0, else slope x; dx = dy where x > 0, else slope dy, at NaN too. */
 BP_API bp_tensor *bp_leaky_relu(bp_tensor *x, double slope);
-/* y = x where x > 0, else alpha (e^x - 1), alpha > 0, 3 ulp (Clevert, Unterthiner, Hochreiter, 2016);
- * dx = dy where x > 0, else dy alpha e^x. */
+/* y = x where x > 0, else alpha (e^x - 1), alpha > 0, 3 ulp (Clevert, Unterthiner, Hochreiter,
+ * 2016); dx = dy where x > 0 or NaN, else dy alpha e^x. */
 BP_API bp_tensor *bp_elu(bp_tensor *x, double alpha);
 /* y = 1.7159 tanh(2 x / 3) + a x (LeCun, Bottou, Orr, Mueller, 1998), 4 ulp of the larger part;
  * dx = dy (1.7159 2/3 (1 - t) (1 + t) + a), t = tanh(2 x / 3). */
 BP_API bp_tensor *bp_scaled_tanh(bp_tensor *x, double a);
 
-/* The same values in another dtype, any to any. From a real to i32 or u8: towards 0, and what is out
- * of the dtype's range becomes its end, NaN 0; from i32 to u8 likewise. dx is cast back; through an
- * integer there is none. */
+/* The same values in another dtype, any to any. From a real to i32 or u8: towards 0, and what is
+ * out of the dtype's range becomes its end, NaN 0; from i32 to u8 likewise. dx is cast back;
+ * through an integer there is none. */
 BP_API bp_tensor *bp_cast(bp_tensor *x, bp_dtype dtype);
 
 #ifdef __cplusplus

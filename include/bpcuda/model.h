@@ -57,8 +57,8 @@ BP_API bp_tensor *bp_model_logits(bp_model *model, bp_data *data, bp_tensor *ind
                                   int32_t training);
 
 /* Class probabilities [n, classes] of n raw samples [n, inputs]; host memory, waits.
- * BP_ERR_NONFINITE names the row and column, or the parameter, of a number that is not finite, or the
- * row whose numbers overflow on the way to p. */
+ * BP_ERR_NONFINITE names the row and column, or the parameter, of a number that is not finite, or
+ * the row whose numbers overflow on the way to p. */
 BP_API bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, float *p) BP_USE;
 
 /* Mean loss in nats and share of correct rows over a data set; waits. BP_ERR_NONFINITE

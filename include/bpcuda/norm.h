@@ -10,7 +10,8 @@ extern "C" {
 #endif
 
 /* y = e^x / sum_j e^x_j along an axis, computed without overflow; real, size >= 1. An e^(x - max)
- * below the least normal number is 0. A row that holds NaN or +Inf, or -Inf alone, is NaN. dx = y (dy - sum_j dy_j y_j). */
+ * below the least normal number is 0. A row that holds NaN or +Inf, or -Inf alone, is NaN.
+ * dx = y (dy - sum_j dy_j y_j). */
 BP_API bp_tensor *bp_softmax(bp_tensor *x, int32_t axis);
 
 /* y = x - ln sum_j e^x_j along an axis, computed without overflow; real, size >= 1.
@@ -18,16 +19,16 @@ BP_API bp_tensor *bp_softmax(bp_tensor *x, int32_t axis);
 BP_API bp_tensor *bp_log_softmax(bp_tensor *x, int32_t axis);
 
 /* y = (x - mean) / sqrt(variance + eps) gain + bias, mean and variance (of N, not N - 1, elements)
- * taken over the last axes of x, whose sizes gain and bias have (Ba, Kiros, Hinton, 2016). Real, one
- * dtype, at least one element along them, eps >= 0. The mean is taken off in two parts, so that x
- * far from 0 keeps its digits; a row that holds NaN or an infinity is NaN, and equal elements give
- * bias where eps > 0. With z for y before gain and bias, and dz = dy gain:
+ * taken over the last axes of x, whose sizes gain and bias have (Ba, Kiros, Hinton, 2016). Real,
+ * one dtype, at least one element along them, eps >= 0. The mean is taken off in two parts, so that
+ * x far from 0 keeps its digits; a row that holds NaN or an infinity is NaN, and equal elements
+ * give bias where eps > 0. With z for y before gain and bias, and dz = dy gain:
  *     dx = (dz - mean(dz) - z mean(dz z)) / sqrt(variance + eps)
  *     dgain = dy z, dbias = dy, each summed over the other axes */
 BP_API bp_tensor *bp_layer_norm(bp_tensor *x, bp_tensor *gain, bp_tensor *bias, double eps);
 
-/* y = x / sqrt(mean(x^2) + eps) gain over the last axes of x, whose sizes gain has (Zhang, Sennrich,
- * 2019): layer_norm without mean and bias. */
+/* y = x / sqrt(mean(x^2) + eps) gain over the last axes of x, whose sizes gain has (Zhang,
+ * Sennrich, 2019): layer_norm without mean and bias. */
 BP_API bp_tensor *bp_rms_norm(bp_tensor *x, bp_tensor *gain, double eps);
 
 /* y = (x - mean) / sqrt(variance + eps) over the last `axes` axes: layer_norm without gain and
@@ -39,9 +40,9 @@ BP_API bp_tensor *bp_standardize(bp_tensor *x, int32_t axes, double eps);
 BP_API bp_tensor *bp_group_norm(bp_tensor *x, int32_t groups, bp_tensor *gain, bp_tensor *bias,
                                 double eps);
 
-/* y = (x - mean) / sqrt(variance + eps) gain + bias with the mean and the variance of each column of
- * the batch x [N, C], N >= 2; gain and bias [C], one real dtype, eps >= 0 (Ioffe, Szegedy, 2015).
- * For training. *mean and *variance [C] are what running ones are made of, behind the step:
+/* y = (x - mean) / sqrt(variance + eps) gain + bias with the mean and the variance of each column
+ * of the batch x [N, C], N >= 2; gain and bias [C], one real dtype, eps >= 0 (Ioffe, Szegedy,
+ * 2015). For training. *mean and *variance [C] are what running ones are made of, behind the step:
  *     bp_average_into(opt, running_mean, mean, 0.1), and the same with the variance
  * which is the one of N - 1, where y has that of N. They have no gradient; those of x, gain and
  * bias are layer_norm's, with columns for rows. */

@@ -2,13 +2,13 @@
  *
  * A step updates every parameter that a gradient reached, then opens a new gradient window. What is
  * stored stays finite. A step is refused, and changes nothing, when a kernel met a bad index since
- * the step before, or the waiting call that told it (BP_ERR_RANGE), when a gradient is NaN, infinite or too large (for Adam in f32
- * from 1.3e19 on: v could not hold its square), or when the rate is not from 0 to what the dtype
- * holds (BP_ERR_NONFINITE). A weight that would leave the range of its dtype stays, and a gradient
- * with L1 and L2 that does is cut off, while the others move (BP_ERR_NONFINITE too). The next
- * waiting call says which step, parameter and element it was first, and how many more steps did
- * nothing; the steps after a refused one run. Step count and rate live on the device, so that a
- * recorded step can be replayed. */
+ * the step before, or the waiting call that told it (BP_ERR_RANGE), when a gradient is NaN,
+ * infinite or too large (for Adam in f32 from 1.3e19 on: v could not hold its square), or when the
+ * rate is not from 0 to what the dtype holds (BP_ERR_NONFINITE). A weight that would leave the
+ * range of its dtype stays, and a gradient with L1 and L2 that does is cut off, while the others
+ * move (BP_ERR_NONFINITE too). The next waiting call says which step, parameter and element it was
+ * first, and how many more steps did nothing; the steps after a refused one run. Step count and
+ * rate live on the device, so that a recorded step can be replayed. */
 #ifndef BPCUDA_OPTIM_H
 #define BPCUDA_OPTIM_H
 

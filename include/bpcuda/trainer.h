@@ -34,8 +34,8 @@ BP_API bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, dou
 /* Runs until all epochs are done (*done = 1), or max_steps or max_seconds have passed (negative:
  * no limit; *done = 0), and can be called again: the result does not depend on the cuts. Waits for
  * the device once an epoch and before it returns; forgets gradients that wait for a step.
- * BP_ERR_STOPPED after bp_trainer_stop(), and the next call goes on. Between calls parameters may be
- * frozen and thawed. The last batch of an epoch may be smaller than the others, or larger by one
+ * BP_ERR_STOPPED after bp_trainer_stop(), and the next call goes on. Between calls parameters may
+ * be frozen and thawed. The last batch of an epoch may be smaller than the others, or larger by one
  * row; as many batches as the data allow hold several classes, and apart from that a row is equally
  * likely in each. */
 BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,

@@ -7,7 +7,8 @@
 /* BP_OK for a usable handle of ctx; else an error that names `who` and `what`. Gives a parameter
  * its memory at its first use. */
 bp_status bpi_usable(bp_context *ctx, bp_tensor *t, const char *who, const char *what);
-/* average += rate (x - average), unless the step that `state` of an optimiser tells of is refused. */
+/* average += rate (x - average), unless the step that `state` of an optimiser tells of is
+ * refused. */
 bp_status bpi_average_into(bp_context *ctx, bp_tensor *average, bp_tensor *x, bp_tensor *state,
                            double rate);
 

@@ -10,9 +10,9 @@
  * A strip of queries meets the keys chunk by chunk, with the largest x so far, the sum of terms and
  * y relative to it (Dao et al., FlashAttention, 2022). Scores stand as [keys][queries]: the queries
  * are the panel that the product brings into order once, and max and sum go lane by lane. A query
- * without a key has weights 0. Backward takes many heads one by one; of few, chunks of keys and then
- * strips of queries, at the price of making scores and dp twice. That follows from the shape, as
- * does the order of every sum. The rule: src/ops/attention.c. */
+ * without a key has weights 0. Backward takes many heads one by one; of few, chunks of keys and
+ * then strips of queries, at the price of making scores and dp twice. That follows from the shape,
+ * as does the order of every sum. The rule: src/ops/attention.c. */
 #include <string.h>
 
 #include "cpu/gemm.h"

@@ -140,8 +140,8 @@ typedef struct gain_sums {
     real *gain, *bias; /* [size] */
 } gain_sums;
 
-/* Rows whose sums meet in `real`; elements of x that stay in cache with dy; doubles of a block's sums
- * for a column. */
+/* Rows whose sums meet in `real`; elements of x that stay in cache with dy; doubles of a block's
+ * sums for a column. */
 enum { ROWS = 16, CACHED = 32768, SUMS = 2 + 2 * sizeof(real) / sizeof(double) };
 
 /* What dx = (dz - a - z b) scale needs of a row. */

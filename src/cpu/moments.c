@@ -1,4 +1,5 @@
-/* moments.h: in double, as distances from the first element, so that equal ones have no variance. */
+/* moments.h: in double, as distances from the first element, so that equal ones have no
+ * variance. */
 #include "cpu/moments.h"
 
 double BPI_CPU(wide_moments)(const real *x, int64_t n, int64_t step, int32_t centred, real *mean,

@@ -1,5 +1,5 @@
-/* Whether a gradient can be taken. Magnitudes are in the order of their bits, NaN above all of them,
- * so integers tell many at a time. Used by step_begin.c and linear.c. */
+/* Whether a gradient can be taken. Magnitudes are in the order of their bits, NaN above all of
+ * them, so integers tell many at a time. Used by step_begin.c and linear.c. */
 #ifndef BPI_CPU_UNFIT_H
 #define BPI_CPU_UNFIT_H
 

@@ -2,7 +2,8 @@
  * Forward: x -> y, mean.
  *
  * A piece of x, which stays in registers, or in cache where it is a run, gives its mean m and its
- * sum of squares about m; pieces are then joined by their counts (Chan, Golub, LeVeque, 1979), so that nothing cancels:
+ * sum of squares about m; pieces are then joined by their counts (Chan, Golub, LeVeque, 1979), so
+ * that nothing cancels:
  *
  *     d = m' - m,  m += d n' / (n + n'),  M2 += M2' + d^2 n n' / (n + n')
  *

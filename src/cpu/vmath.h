@@ -145,8 +145,8 @@ INLINE real bpi_log_tail(real z)
     return l * z;
 }
 
-/* 2^n e^r from n + SHIFT, |r| <= ln2 / 2; n is added to the exponent of e^r. Where the result may be
- * denormal, the last factor brings it there, and rounds. */
+/* 2^n e^r from n + SHIFT, |r| <= ln2 / 2; n is added to the exponent of e^r. Where the result may
+ * be denormal, the last factor brings it there, and rounds. */
 INLINE real bpi_exp_scaled(real shifted, real r, int denormal)
 {
     const real y = bpi_fma(bpi_fma(bpi_exp_tail(r), r, 1), r, 1);

@@ -7,8 +7,8 @@
  *
  * A bias, ReLU's derivative and the bias gradient ride on the products of f32 where cuBLASLt has a
  * plan for them (it is known to have none for sums of one term and bias gradients of one column).
- * The rest is done in place after the product: kernels/linear_finish.cu, gate.cu, reduce.cu. ReLU is
- * there too, because what the library's makes of NaN, and its bit at 0, are documented nowhere.
+ * The rest is done in place after the product: kernels/linear_finish.cu, gate.cu, reduce.cu. ReLU
+ * is there too, because what the library's makes of NaN, and its bit at 0, are documented nowhere.
  * Floor: the products', and y read and written once more. The rule: src/ops/linear.c. */
 #include "cuda/inside.h"
 

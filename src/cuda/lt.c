@@ -2,9 +2,9 @@
  *
  * cuBLASLt is column-major; a row-major C = A B is its C^T = B^T A^T, so A and B change places, m
  * and n too, and a bias along the columns of C lies along its rows. A plan (descriptors and the
- * first algorithm that the library's heuristic offers) is made when a shape is first seen, and kept:
- * the heuristic costs tens of microseconds. Schemes that split K and add up in place are refused;
- * the others are deterministic. */
+ * first algorithm that the library's heuristic offers) is made when a shape is first seen, and
+ * kept: the heuristic costs tens of microseconds. Schemes that split K and add up in place are
+ * refused; the others are deterministic. */
 #include <cublasLt.h>
 #include <stdbool.h>
 #include <stdio.h>

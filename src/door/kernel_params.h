@@ -1,9 +1,9 @@
 /* What each kernel reads and writes: the contract between a rule (src/ops) and a device.
  *
- * Views: `in -> out`, with the shapes of the headers of ops (include/bpcuda). "real" is the compute type of the
- * table. Every element of an output is written; sizes may be 0. Layout of inputs: the table
- * entry's (backend.h); outputs have a last stride of 1 and, if of rank 2, any row pitch, unless
- * said otherwise. A view of zeros is absent. */
+ * Views: `in -> out`, with the shapes of the headers of ops (include/bpcuda). "real" is the compute
+ * type of the table. Every element of an output is written; sizes may be 0. Layout of inputs: the
+ * table entry's (backend.h); outputs have a last stride of 1 and, if of rank 2, any row pitch,
+ * unless said otherwise. A view of zeros is absent. */
 #ifndef BPI_KERNEL_PARAMS_H
 #define BPI_KERNEL_PARAMS_H
 
@@ -123,8 +123,8 @@ typedef struct bpi_batch_norm_params {
  *                  y, and its aux): 0 where gate <= 0, else times scale.
  *                  backward_params: dz, x -> dw, db (either may be absent), suspect; written, or
  *                  added to what is there. An entry that `notes` sets suspect, i32 [], if it is
- *                  there, to 1 where a result is not finite or beyond BPI_SUSPECT, and perhaps where
- *                  one is merely large. */
+ *                  there, to 1 where a result is not finite or beyond BPI_SUSPECT, and perhaps
+ *                  where one is merely large. */
 typedef struct bpi_linear_params {
     uint32_t relu, keep, site;
 } bpi_linear_params;
@@ -167,7 +167,8 @@ typedef struct bpi_cross_entropy_params {
 
 /* lstm_gates       forward: gates of x and of h [N, 4 H], c [N, H] -> h', c'. backward: dh', dc',
  *                  one may be absent, gates, c -> dgates of both, dc.
- * gru_gates        forward: gates of x and of h [N, 3 H], h [N, H] -> h'. backward: dh', gates, h ->
+ * gru_gates        forward: gates of x and of h [N, 3 H], h [N, H] -> h'. backward: dh', gates, h
+ * ->
  *                  dgates of x, dgates of h, dh.
  *
  * step_begin       forward: g [n] or absent -> state, suspect; notes the first element of g that is

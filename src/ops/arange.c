@@ -82,8 +82,8 @@ bp_tensor *bp_arange(bp_context *ctx, bp_dtype dtype, double begin, double step,
     return made("arange", ctx, dtype, &BP_SHAPE(count), begin, count > 1 ? step : 0);
 }
 
-/* Ones in the first column of [n - 1, n + 1]: in rows of n, each is one place further than the last,
- * and the last row ends with one more. */
+/* Ones in the first column of [n - 1, n + 1]: in rows of n, each is one place further than the
+ * last, and the last row ends with one more. */
 bp_tensor *bp_eye(bp_context *ctx, bp_dtype dtype, int64_t n)
 {
     if (!bpi_begin_in(ctx, "eye"))

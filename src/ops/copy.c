@@ -1,5 +1,6 @@
-/* The same values in fresh packed memory, in the same dtype or converted to another; dx is cast back
- * from a real one. Public as bp_cast; bp_reshape of what is not packed uses it. Kernel: src/cpu/copy.c. */
+/* The same values in fresh packed memory, in the same dtype or converted to another; dx is cast
+ * back from a real one. Public as bp_cast; bp_reshape of what is not packed uses it. Kernel:
+ * src/cpu/copy.c. */
 #include "ops/rule.h"
 
 typedef struct cast_params {

@@ -104,8 +104,8 @@ static bp_tensor *share(bp_grad_call *c, uint32_t axes)
     return bpi_apply(&bpi_op_where_equal, (bp_tensor *[]){part, x, m}, NULL, NULL);
 }
 
-/* x / y first, as dy / y overflows where y is subnormal. A y of 0 is taken as infinite, so that there
- * is no slope there, nor a further one. */
+/* x / y first, as dy / y overflows where y is subnormal. A y of 0 is taken as infinite, so that
+ * there is no slope there, nor a further one. */
 bp_tensor *bpi_root_slope(bp_tensor *dy, bp_tensor *x, bp_tensor *y)
 {
     return bp_mul(bp_div(x, bp_where(y, y, bp_full_like(y, INFINITY))), dy);

@@ -34,8 +34,8 @@ bp_tensor *bpi_root_slope(bp_tensor *dy, bp_tensor *x, bp_tensor *y); /* dy x / 
 bp_status bpi_dropout_draw(bp_context *ctx, const char *who, double p, bpi_dropout_params *out);
 double bpi_dropout_scale(uint32_t keep);
 
-/* x, less its mean unless `mean` is NULL, over sqrt(variance + eps), which are taken along an axis and
- * kept as size 1. */
+/* x, less its mean unless `mean` is NULL, over sqrt(variance + eps), which are taken along an axis
+ * and kept as size 1. */
 bp_tensor *bpi_standardized(bp_tensor *x, int32_t axis, double eps, bp_tensor **mean,
                             bp_tensor **variance);
 
