@@ -125,10 +125,11 @@ CLAIM(an_ignored_row_leaves_the_gradient_of_weights_alone)
                          : bp_cross_entropy_weighted(rows, label, leaf, smoothing, -9, how);
             OK(bp_grad_scalar(ctx, y[one], &leaf, 1, BP_KEEP_GRAPH, &dw[one]));
         }
-        cr_assert_eq(at(y[0], 0), at(y[1], 0), "%d: %g %g", k, at(y[0], 0), at(y[1], 0));
+        /* A GPU adds up one column in another order than two. */
+        cr_assert(fabs(at(y[0], 0) - at(y[1], 0)) <= 1e-14, "%d: %g", k, at(y[0], 0));
         for (int c = 0; c < 3; c++)
-            cr_assert_eq(at(dw[0], c), at(dw[1], c), "%d, %d: %g, %g", k, c, at(dw[0], c),
-                         at(dw[1], c));
+            cr_assert(fabs(at(dw[0], c) - at(dw[1], c)) <= 1e-14, "%d, %d: %g, %g", k, c,
+                      at(dw[0], c), at(dw[1], c));
         end();
     }
     bp_free(x);
