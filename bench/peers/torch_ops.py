@@ -5,8 +5,8 @@ so that both have the same minutes of the machine. A JSON line a row.
     torch_ops.py build/release/bench/bench_ops [--threads 2] [--rounds 7] [--only PREFIX]
 
 Figures are medians of the rounds. `of_copy` is the rate of the bytes that the formula cannot do
-without, over that of our copy in the same rounds. PyTorch's memory is kept by malloc between calls
-(without that every large result costs it page faults, and most rows 2 to 4 times as much)."""
+without, over that of our copy in the same rounds. PyTorch's memory is kept by malloc between calls:
+else every large result would cost it page faults, and the row would be theirs."""
 import argparse
 import json
 import os

@@ -2,11 +2,12 @@
  * (elementwise.h). Floor: 2 elements of memory traffic an element, 3 backward. */
 #include "cpu/elementwise.h"
 #include "cpu/normal.h"
+#include "cpu/sine.h"
 #include "door/formulas.h"
 
 #define K(params) ((const bpi_elementwise_params *)(params))->k
 
-/* A run that knows whether x, which is `from`, goes far, if its formula asks (vmath.h): else the
+/* A run that knows whether x, which is `from`, goes far, if its formula asks (sine.h): else the
  * question is dropped by the compiler. */
 #define RUN(name, from, ...)                                                                  \
     BPI_RUN_WHOLE(name, real, real,                                                           \

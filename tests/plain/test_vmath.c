@@ -1,9 +1,10 @@
-/* The functions of cpu/vmath.h and normal.h against the long double functions of the C library.
+/* The functions of cpu/vmath.h, sine.h and normal.h against the long double functions of the C library.
  *
  * Compiled once per compute type and instruction level, with the flags of a kernel file; values go
  * through loops, so that it is the vectorised code that is tested. An error is counted in units in
  * the last place of the exact result; infinity counts as the number after the largest. */
 #include "cpu/normal.h"
+#include "cpu/sine.h"
 #include "check.h"
 #include "door/philox.h"
 
