@@ -45,6 +45,14 @@ static inline void end_with(bp_status status, const char *text)
     TEXT(text);
 }
 
+/* `call`, in a scope of its own, is refused with this text. */
+#define REFUSED(status, text, call)   \
+    do {                              \
+        begin();                      \
+        cr_assert_null(call);         \
+        end_with(status, text);       \
+    } while (0)
+
 /* A tensor of these values, yours; NULL: random ones in [-1, 1], by `seed`. */
 static inline bp_tensor *tensor_in(bp_context *c, bp_dtype dtype, bp_shape shape, const double *v,
                                    uint64_t seed)

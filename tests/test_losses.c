@@ -4,14 +4,6 @@
 
 #define CLAIM(name) Test(losses, name, .init = setup, .fini = teardown)
 
-/* `call`, in a scope of its own, is refused with this text. */
-#define REFUSED(status, text, call)   \
-    do {                              \
-        begin();                      \
-        cr_assert_null(call);         \
-        end_with(status, text);       \
-    } while (0)
-
 CLAIM(operands_that_do_not_fit_are_named)
 {
     bp_tensor *x = random_tensor(BP_SHAPE(2, 3), 0), *t = random_tensor(BP_SHAPE(2, 1), 1);

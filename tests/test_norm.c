@@ -4,14 +4,14 @@
 
 #define CLAIM(name) Test(norm, name, .init = setup, .fini = teardown)
 
-/* The call is refused in a scope of its own; the text begins so. */
+/* The call is refused in a scope of its own; this is in its text. */
 static void refused(bp_tensor *y, bp_status status, const char *text)
 {
     cr_assert_null(y);
     cr_assert_eq(bp_scope_end(ctx), status, "%s", bp_error_text(ctx));
     cr_assert(strstr(bp_error_text(ctx), text), "\"%s\" is not in: %s", text, bp_error_text(ctx));
 }
-#define REFUSED(call, status, text) refused((begin(), (call)), status, text)
+#define REFUSES(call, status, text) refused((begin(), (call)), status, text)
 
 CLAIM(what_does_not_fit_is_named_with_what_was_wanted)
 {
@@ -19,39 +19,39 @@ CLAIM(what_does_not_fit_is_named_with_what_was_wanted)
     bp_tensor *four = random_tensor(BP_SHAPE(4), 2), *s = NUMBER(1), *m = NULL, *v = NULL;
     bp_tensor *f = tensor_in(ctx, BP_F32, BP_SHAPE(6), NULL, 3), *i = INTS(BP_SHAPE(2), 0, 1);
     bp_tensor *none = random_tensor(BP_SHAPE(3, 0), 0), *one = random_tensor(BP_SHAPE(1, 6), 0);
-    REFUSED(bp_softmax(none, 1), BP_ERR_SHAPE, "softmax: x [3,0] has nothing along axis 1");
-    REFUSED(bp_softmax(x, 2), BP_ERR_SHAPE, "softmax: x [2,6] has no axis 2");
-    REFUSED(bp_log_softmax(x, -3), BP_ERR_SHAPE, "log_softmax: x [2,6] has no axis -3");
-    REFUSED(bp_layer_norm(x, four, g, 0), BP_ERR_SHAPE,
+    REFUSES(bp_softmax(none, 1), BP_ERR_SHAPE, "softmax: x [3,0] has nothing along axis 1");
+    REFUSES(bp_softmax(x, 2), BP_ERR_SHAPE, "softmax: x [2,6] has no axis 2");
+    REFUSES(bp_log_softmax(x, -3), BP_ERR_SHAPE, "log_softmax: x [2,6] has no axis -3");
+    REFUSES(bp_layer_norm(x, four, g, 0), BP_ERR_SHAPE,
             "layer_norm: x [2,6] and gain [4]: the last sizes of x are wanted");
-    REFUSED(bp_layer_norm(x, g, four, 0), BP_ERR_SHAPE, "x [2,6] and bias [4]");
-    REFUSED(bp_layer_norm(x, s, g, 0), BP_ERR_SHAPE, "x [2,6] and gain []");
-    REFUSED(bp_layer_norm(x, f, g, 0), BP_ERR_DTYPE, "x is f64 and gain is f32");
-    REFUSED(bp_layer_norm(x, g, g, -1), BP_ERR_ARG, "eps -1 is not a number from 0 on");
-    REFUSED(bp_layer_norm(x, g, g, NAN), BP_ERR_ARG, "eps");
-    REFUSED(bp_rms_norm(x, four, 0), BP_ERR_SHAPE, "rms_norm: x [2,6] and gain [4]");
-    REFUSED(bp_standardize(x, 3, 0), BP_ERR_SHAPE, "standardize: x [2,6] has no last 3 axes");
-    REFUSED(bp_standardize(x, 0, 0), BP_ERR_SHAPE, "no last 0 axes");
-    REFUSED(bp_standardize(s, 1, 0), BP_ERR_SHAPE, "x [] has no last 1 axes");
-    REFUSED(bp_standardize(none, 1, 0), BP_ERR_SHAPE, "x [3,0] has nothing along the axis");
-    REFUSED(bp_standardize(i, 1, 0), BP_ERR_DTYPE, "x is i32");
-    REFUSED(bp_group_norm(x, 4, g, g, 0), BP_ERR_ARG,
+    REFUSES(bp_layer_norm(x, g, four, 0), BP_ERR_SHAPE, "x [2,6] and bias [4]");
+    REFUSES(bp_layer_norm(x, s, g, 0), BP_ERR_SHAPE, "x [2,6] and gain []");
+    REFUSES(bp_layer_norm(x, f, g, 0), BP_ERR_DTYPE, "x is f64 and gain is f32");
+    REFUSES(bp_layer_norm(x, g, g, -1), BP_ERR_ARG, "eps -1 is not a number from 0 on");
+    REFUSES(bp_layer_norm(x, g, g, NAN), BP_ERR_ARG, "eps");
+    REFUSES(bp_rms_norm(x, four, 0), BP_ERR_SHAPE, "rms_norm: x [2,6] and gain [4]");
+    REFUSES(bp_standardize(x, 3, 0), BP_ERR_SHAPE, "standardize: x [2,6] has no last 3 axes");
+    REFUSES(bp_standardize(x, 0, 0), BP_ERR_SHAPE, "no last 0 axes");
+    REFUSES(bp_standardize(s, 1, 0), BP_ERR_SHAPE, "x [] has no last 1 axes");
+    REFUSES(bp_standardize(none, 1, 0), BP_ERR_SHAPE, "x [3,0] has nothing along the axis");
+    REFUSES(bp_standardize(i, 1, 0), BP_ERR_DTYPE, "x is i32");
+    REFUSES(bp_group_norm(x, 4, g, g, 0), BP_ERR_ARG,
             "group_norm: 4 groups do not divide the 6 channels of x [2,6]");
-    REFUSED(bp_group_norm(x, 0, g, g, 0), BP_ERR_ARG, "0 groups");
-    REFUSED(bp_group_norm(x, 2, four, g, 0), BP_ERR_SHAPE, "gain [4], bias [6]");
-    REFUSED(bp_group_norm(g, 2, g, g, 0), BP_ERR_SHAPE, "x [6]");
-    REFUSED(bp_group_norm(x, 2, g, g, -1), BP_ERR_ARG, "group_norm: eps -1");
-    REFUSED(bp_group_norm(x, 2, f, g, 0), BP_ERR_DTYPE, "group_norm: x is f64, gain is f32");
-    REFUSED(bp_group_norm(bp_slice(bp_unsqueeze(x, 2), 2, 0, 0, 1), 2, g, g, 0), BP_ERR_SHAPE,
+    REFUSES(bp_group_norm(x, 0, g, g, 0), BP_ERR_ARG, "0 groups");
+    REFUSES(bp_group_norm(x, 2, four, g, 0), BP_ERR_SHAPE, "gain [4], bias [6]");
+    REFUSES(bp_group_norm(g, 2, g, g, 0), BP_ERR_SHAPE, "x [6]");
+    REFUSES(bp_group_norm(x, 2, g, g, -1), BP_ERR_ARG, "group_norm: eps -1");
+    REFUSES(bp_group_norm(x, 2, f, g, 0), BP_ERR_DTYPE, "group_norm: x is f64, gain is f32");
+    REFUSES(bp_group_norm(bp_slice(bp_unsqueeze(x, 2), 2, 0, 0, 1), 2, g, g, 0), BP_ERR_SHAPE,
             "group_norm: x [2,6,0] has nothing in its groups");
-    REFUSED(bp_batch_norm(g, g, g, 0, &m, &v), BP_ERR_SHAPE, "batch_norm: x [6]: [N,C] is wanted");
-    REFUSED(bp_batch_norm(x, four, g, 0, &m, &v), BP_ERR_SHAPE, "x [2,6] and gain [4]");
-    REFUSED(bp_batch_norm(x, g, f, 0, &m, &v), BP_ERR_DTYPE, "x is f64 and bias is f32");
-    REFUSED(bp_batch_norm(one, g, g, 0, &m, &v), BP_ERR_SHAPE, "at least 2 rows");
-    REFUSED(bp_batch_norm(x, g, g, 0, &m, NULL), BP_ERR_ARG, "batch_norm: variance is NULL");
-    REFUSED(bp_batch_norm_with(x, g, g, four, g, 0), BP_ERR_SHAPE,
+    REFUSES(bp_batch_norm(g, g, g, 0, &m, &v), BP_ERR_SHAPE, "batch_norm: x [6]: [N,C] is wanted");
+    REFUSES(bp_batch_norm(x, four, g, 0, &m, &v), BP_ERR_SHAPE, "x [2,6] and gain [4]");
+    REFUSES(bp_batch_norm(x, g, f, 0, &m, &v), BP_ERR_DTYPE, "x is f64 and bias is f32");
+    REFUSES(bp_batch_norm(one, g, g, 0, &m, &v), BP_ERR_SHAPE, "at least 2 rows");
+    REFUSES(bp_batch_norm(x, g, g, 0, &m, NULL), BP_ERR_ARG, "batch_norm: variance is NULL");
+    REFUSES(bp_batch_norm_with(x, g, g, four, g, 0), BP_ERR_SHAPE,
             "batch_norm_with: x [2,6] and mean [4]");
-    REFUSED(bp_batch_norm_with(x, g, g, g, f, 0), BP_ERR_DTYPE, "variance is f32");
+    REFUSES(bp_batch_norm_with(x, g, g, g, f, 0), BP_ERR_DTYPE, "variance is f32");
     cr_assert(!m && !v);
     begin();
     cr_assert(bp_layer_norm(x, g, g, 0) && bp_batch_norm(x, g, g, 0, &m, &v) && m && v);

@@ -3,13 +3,6 @@
 
 #define CLAIM(name) Test(recurrent, name, .init = setup, .fini = teardown)
 
-#define REFUSED(status, text, call)   \
-    do {                              \
-        begin();                      \
-        cr_assert_null(call);         \
-        end_with(status, text);       \
-    } while (0)
-
 CLAIM(operands_that_do_not_fit_are_named)
 {
     bp_tensor *x = random_tensor(BP_SHAPE(2, 3), 0), *h = random_tensor(BP_SHAPE(2, 4), 1);

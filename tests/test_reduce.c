@@ -3,14 +3,6 @@
 
 #define CLAIM(name) Test(reduce, name, .init = setup, .fini = teardown)
 
-/* `call`, in a scope of its own, is refused with this text. */
-#define REFUSED(status, text, call)   \
-    do {                              \
-        begin();                      \
-        cr_assert_null(call);         \
-        end_with(status, text);       \
-    } while (0)
-
 CLAIM(what_does_not_fit_is_named)
 {
     bp_tensor *m = random_tensor(BP_SHAPE(2, 3), 0), *none = random_tensor(BP_SHAPE(2, 0), 1);
