@@ -211,3 +211,22 @@ CLAIM(any_layout_is_written_element_by_element)
 {
     at_every_level(writes);
 }
+
+/* Rows of 7 in tables of 600 that do not follow each other: the last tile of a table is smaller, and
+ * a block may begin with it; what repeats in every row is then there for more rows in the next. */
+CLAIM(what_repeats_in_a_small_tile_repeats_in_the_large_one_behind_it)
+{
+    cr_assert_eq(bp_open(test_device(), &ctx), BP_OK);
+    begin();
+    bp_tensor *x = random_tensor(BP_SHAPE(40, 601, 7), 1), *b = random_tensor(BP_SHAPE(7), 2);
+    values wide = {0}, row = {0}, y = {0};
+    cr_assert(tensor_values(x, &wide) && tensor_values(b, &row));
+    cr_assert(tensor_values(bp_add(bp_slice(x, 1, 0, 600, 1), b), &y));
+    for (int i = 0; i < 40 * 600 * 7; i++)
+        cr_assert_eq(y.v[i], wide.v[i / 4200 * 4207 + i % 4200] + row.v[i % 7], "%d", i);
+    values_free(&wide, 1);
+    values_free(&row, 1);
+    values_free(&y, 1);
+    end();
+    bp_close(ctx);
+}

@@ -96,17 +96,24 @@ static double slope_at_label(const job *w, const target *t, real term, double su
     return (double)term / sum * total - t->peak - w->flat * (double)t->weight;
 }
 
+/* The first of c columns that holds m, in each lane. */
+INLINE vec first_of(const vec *col, int64_t c, vec m)
+{
+    vec at = splat((real)c);
+    for (int64_t j = c - 1; j >= 0; j--) {
+        lane_mask is = (lane_mask)(col[j] == m);
+        at = (vec)(((lane_mask)splat((real)j) & is) | ((lane_mask)at & ~is));
+    }
+    return at;
+}
+
 /* Rows r.. of at most LANES. */
 static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
 {
     const int64_t c = w->x.size;
     vec col[COLUMNS], e[COLUMNS], part[GROUP];
     load_columns(col, bpi_row(&w->x, r), w->x.pitch, c, rows);
-    vec m = columns_max(col, c), first = splat((real)c), at = first;
-    for (int64_t j = c - 1; w->part && j >= 0; j--) { /* the first column that holds the largest */
-        lane_mask is = (lane_mask)(col[j] == m);
-        at = (vec)(((lane_mask)splat((real)j) & is) | ((lane_mask)at & ~is));
-    }
+    const vec m = columns_max(col, c);
     vec sum = columns_exp(e, col, c, m), weights = splat(0), of[COLUMNS];
     EACH_VEC part[v] = weights;
     if (w->pitch)
@@ -117,13 +124,13 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
         weights += of[j];
         part[j % GROUP] += (col[j] - m) * of[j];
     }
-    real all[LANES], terms[LANES], log_sum[LANES], max[LANES], best[LANES], at_label[LANES], share[LANES];
-    real factor[LANES] = {0}, less[LANES] = {0};
+    real all[LANES], share[LANES], terms[LANES], log_sum[LANES], max[LANES], best[LANES];
+    real at_label[LANES], factor[LANES] = {0}, less[LANES] = {0};
     int counts[LANES];
     store(all, weights);
     store(terms, sum);
     store(max, m);
-    store(best, at);
+    store(best, first_of(col, w->part ? c : 0, m));
     store(share, (part[0] + part[1]) + (part[2] + part[3]));
     for (int i = 0; i < LANES; i++)
         log_sum[i] = log_of(terms[i]);
