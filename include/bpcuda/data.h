@@ -1,7 +1,8 @@
 /* Data sets that live on the device as they came: u8 stays u8, a batch is a gather by index.
  *
- * A set is checked once, when it is made: labels in range, no NaN, no Inf. Looking at a set that is
- * NULL gives 0 or NULL. */
+ * A set is rows of named columns: "state", "reward". Of these names tasks know what they mean: "x",
+ * the samples; "y", the targets; "weight", of a row in the loss. A set is checked once, when it is
+ * made: labels in range, no NaN, no Inf. Looking at a set that is NULL gives 0 or NULL. */
 #ifndef BPCUDA_DATA_H
 #define BPCUDA_DATA_H
 
@@ -13,11 +14,37 @@ extern "C" {
 
 typedef struct bp_data bp_data;
 
+/* What "y" is: nothing, a class a row, k real numbers a row, or k labels of 0 and 1 a row. */
+typedef int32_t bp_targets;
+enum {
+    BP_TARGETS_NONE = 0,
+    BP_TARGETS_CLASSES = 1, /* i32 [rows] */
+    BP_TARGETS_REAL = 2,    /* f32 [rows, k] */
+    BP_TARGETS_LABELS = 3   /* u8 [rows, k] */
+};
+
+/* --- from memory ---------------------------------------------------------------------------- */
+
 /* rows x cols samples (u8 or f32, row-major, copied) with a class 0 .. classes-1 each. BP_ERR_RANGE
  * names the first label out of range, or the first number that is not finite. */
 BP_API bp_status bp_data_create(bp_context *ctx, bp_dtype dtype, const void *x,
                                 const int32_t *labels, int64_t rows, int64_t cols,
                                 int32_t classes, bp_data **data) BP_USE;
+
+/* A set of so many rows, 1 to 2147483647, without columns yet. */
+BP_API bp_status bp_data_table(bp_context *ctx, int64_t rows, bp_data **data) BP_USE;
+
+/* Adds a column [rows, row...] of any dtype, row-major, copied; `row` is the shape of one row, up
+ * to 7 sizes, BP_SCALAR where it is a number. "x" is u8 or f32; "y" f32 (real targets) or u8
+ * (labels, 0 or 1), kept as [rows, k]; "weight" f32, 0 or more, kept as [rows]. BP_ERR_RANGE names
+ * column, row and element of the first number that is not finite or not in its range. */
+BP_API bp_status bp_data_add(bp_data *data, const char *name, bp_dtype dtype, bp_shape row,
+                             const void *values) BP_USE;
+
+/* Adds "y" as classes: i32 [rows], each 0 .. classes-1. Their names, if they have some, are copied;
+ * names may be NULL. */
+BP_API bp_status bp_data_add_classes(bp_data *data, const int32_t *labels, int32_t classes,
+                                     const char *const *names) BP_USE;
 
 /* The UCI optical digits that come with the library: 1,797 images of 8 x 8, u8 0 .. 16, ten
  * classes (Alpaydin & Kaynak, 1998, CC BY 4.0). */
@@ -29,18 +56,33 @@ BP_API bp_status bp_data_digits(bp_context *ctx, bp_data **data) BP_USE;
 BP_API bp_status bp_data_idx(bp_context *ctx, const char *images, const char *labels,
                              bp_data **data) BP_USE;
 
-/* Two sets from one: of each class, round(fraction * size) rows drawn by `seed` go to *second, the
- * others to *first, both in their old order. 0 < fraction < 1. */
+/* --- parts ---------------------------------------------------------------------------------- */
+
+/* Two sets from one, with all columns: of each class, round(fraction * size) rows drawn by `seed`
+ * go to *second, the others to *first, both in their old order; of all rows where "y" is no
+ * classes. 0 < fraction < 1. */
 BP_API bp_status bp_data_split(const bp_data *data, double fraction, uint64_t seed,
                                bp_data **first, bp_data **second) BP_USE;
 
 BP_API void bp_data_free(bp_data *data); /* NULL is fine */
 
-BP_API int64_t bp_data_rows(const bp_data *data);
-BP_API int64_t bp_data_cols(const bp_data *data);
-BP_API int32_t bp_data_classes(const bp_data *data);
+/* --- looking at one ------------------------------------------------------------------------- */
 
-/* The samples [rows, cols] (u8 or f32) and the labels i32 [rows]; they belong to the set. */
+BP_API int64_t bp_data_rows(const bp_data *data);
+BP_API int64_t bp_data_cols(const bp_data *data);    /* elements of a row of "x" */
+BP_API int32_t bp_data_classes(const bp_data *data); /* 0 where "y" is no classes */
+BP_API bp_targets bp_data_targets(const bp_data *data);
+BP_API int64_t bp_data_outputs(const bp_data *data); /* the classes, or k */
+BP_API const char *bp_data_class_name(const bp_data *data, int32_t c); /* NULL: it has none */
+
+/* The names of the columns, in the order of adding. */
+BP_API int32_t bp_data_columns(const bp_data *data);
+BP_API const char *bp_data_column_name(const bp_data *data, int32_t i);
+
+/* A column [rows, ...], which belongs to the set; an op's error where there is none of the name. */
+BP_API bp_tensor *bp_data_column(bp_data *data, const char *name);
+
+/* The columns "x" and "y"; NULL where there is none. */
 BP_API bp_tensor *bp_data_samples(bp_data *data);
 BP_API bp_tensor *bp_data_labels(bp_data *data);
 

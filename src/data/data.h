@@ -1,4 +1,4 @@
-/* The inside of a data set that models ask for. */
+/* The inside of a data set that models and trainers ask for. */
 #ifndef BPI_DATA_H
 #define BPI_DATA_H
 

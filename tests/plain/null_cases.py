@@ -19,6 +19,8 @@ RECIPES = {
     "bp_plan *": "w->plan", "const bp_plan *": "w->plan", "bp_plan **": "&w->new_plan",
     "bp_data *": "w->data", "const bp_data *": "w->data", "bp_data **": "&w->new_data",
     "bp_data_split.second": "&w->second",
+    "bp_data_table.rows": "4", "bp_data_add.data": "w->table", "bp_data_add_classes.data": "w->table",
+    "bp_data_add_classes.names": "w->names", "const char *const *": "w->names",
     "bp_model *": "w->model", "const bp_model *": "w->model", "bp_model **": "&w->new_model",
     "bp_trainer *": "w->trainer", "const bp_trainer *": "w->trainer",
     "bp_trainer **": "&w->new_trainer",

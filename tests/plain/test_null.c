@@ -15,7 +15,8 @@ typedef struct world {
     bp_params *params, *new_params;
     bp_optimizer *opt, *new_opt;
     bp_plan *plan, *new_plan;
-    bp_data *data, *new_data, *second;
+    bp_data *data, *new_data, *second, *table;
+    const char *names[4];
     bp_model *model, *new_model;
     bp_trainer *trainer, *new_trainer;
     bp_op *op, *new_op;
@@ -81,6 +82,7 @@ static bool make(world *w, const guard *g)
 {
     memset(w, 0, sizeof *w);
     w->hooks = guard_hooks((guard *)g);
+    w->names[0] = w->names[1] = "class";
     w->def = (bp_op_def){.struct_bytes = sizeof w->def, .name = "two", .n_in = 1, .n_out = 2,
                          .params_bytes = 8, .infer = infer, .forward = no_kernel};
     return bp_open_with("cpu", &w->hooks, &w->ctx) == BP_OK && bp_set_threads(w->ctx, 1) == BP_OK &&
@@ -90,6 +92,7 @@ static bool make(world *w, const guard *g)
            bp_adam_create(w->params, 0.1, &w->opt) == BP_OK &&
            bp_plan_record(w->ctx, nothing, NULL, &w->plan) == BP_OK &&
            bp_data_create(w->ctx, BP_F32, w->f, w->i, 4, 3, 2, &w->data) == BP_OK &&
+           bp_data_table(w->ctx, 4, &w->table) == BP_OK &&
            bp_model_create(w->ctx, 3, "4", 2, &w->model) == BP_OK &&
            bp_trainer_create(w->model, w->data, &w->trainer) == BP_OK &&
            bp_op_register(w->ctx, &w->def, &w->op) == BP_OK;
@@ -114,6 +117,7 @@ static void end(world *w)
     bp_model_free(w->model);
     bp_data_free(w->second);
     bp_data_free(w->new_data);
+    bp_data_free(w->table);
     bp_data_free(w->data);
     bp_plan_free(w->new_plan);
     bp_plan_free(w->plan);

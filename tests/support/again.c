@@ -161,11 +161,19 @@ static void layer(run *r)
         x[i] = (float)(i * 31 % 97) / 97;
     for (int i = 0; i < 100; i++)
         label[i] = i * i % 3;
-    bp_data *all = NULL;
+    bp_data *all = NULL, *table = NULL, *part[2] = {NULL, NULL};
     bp_model *m = NULL;
     bp_trainer *t = NULL;
     int32_t done = 0;
     AGAIN(bp_seed(r->ctx, 3));
+    AGAIN(bp_data_table(r->ctx, 100, &table));
+    AGAIN(bp_data_add(table, "x", BP_F32, BP_SHAPE(2, 3), x));
+    AGAIN(bp_data_add_classes(table, label, 3, (const char *const[]){"a", "b", "c"}));
+    AGAIN(bp_data_split(table, 0.3, 1, &part[0], &part[1]));
+    digest_tensor(r, bp_data_column(part[1], "x"));
+    bp_data_free(part[0]);
+    bp_data_free(part[1]);
+    bp_data_free(table);
     AGAIN(bp_data_create(r->ctx, BP_F32, x, label, 100, 6, 3, &all));
     AGAIN(bp_model_create(r->ctx, 6, "12 relu dropout=0.1 8 elu", 3, &m));
     AGAIN(bp_model_normalize(m, all));
