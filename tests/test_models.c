@@ -67,7 +67,7 @@ CLAIM(a_text_of_layers_makes_named_parameters)
 CLAIM(a_wrong_word_is_named)
 {
     static const char *const wrong[][2] = {
-        {"64 tanh", "tanh"}, {"0", "0"}, {"-3", "-3"}, {"64x", "64x"}, {"dropout=1", "dropout=1"},
+        {"64 tanhh", "tanhh"}, {"0", "0"}, {"-3", "-3"}, {"64x", "64x"}, {"dropout=1", "dropout=1"},
         {"dropout=nan", "dropout=nan"}, {"dropout", "dropout"}, {"99999999999999999999", "9999"},
         {"relu=2", "relu=2"}};
     bp_model *m;

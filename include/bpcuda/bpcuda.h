@@ -8,6 +8,7 @@
 #include "data.h"
 #include "derive.h"
 #include "graph.h"
+#include "layers.h"
 #include "model.h"
 #include "op.h"
 #include "ops.h"

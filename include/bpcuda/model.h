@@ -7,7 +7,7 @@
 #define BPCUDA_MODEL_H
 
 #include "data.h"
-#include "params.h"
+#include "layers.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,13 +15,12 @@ extern "C" {
 
 typedef struct bp_model bp_model;
 
-/* An f32 classifier from a text of layers: a number is a dense layer of that width, "relu" and
- * "elu" are activations, "dropout=0.1" (or .1, or 1e-1) drops; white space of any kind separates.
- * The last dense layer, to `classes`, is added by itself. "64 relu dropout=0.1 64 relu" on 64
- * inputs and 10 classes has parameters layer1.weight [64,64], layer1.bias [64], ..., layer3.weight
- * [10,64], layer3.bias [10]. Weights are drawn at the first use, from the seed the context has then
- * and the number of stores drawn since it was set (params.h): He before relu and elu, else LeCun;
- * biases are 0. BP_ERR_FORMAT names the word that is wrong, its place and what is wanted. */
+/* An f32 classifier from a text of layers (layers.h): a number is a dense layer of that width,
+ * "relu" an activation, "dropout=0.1" drops. The last dense layer, to `classes`, is added by itself.
+ * "64 relu dropout=0.1 64 relu" on 64 inputs and 10 classes has parameters layer1.weight [64,64],
+ * layer1.bias [64], ..., layer3.weight [10,64], layer3.bias [10]. Weights are drawn at the first
+ * use, from the seed the context has then and the number of stores drawn since it was set
+ * (params.h). BP_ERR_FORMAT names the word that is wrong, its place and what is wanted. */
 BP_API bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers,
                                  int32_t classes, bp_model **model) BP_USE;
 BP_API void bp_model_free(bp_model *model); /* NULL is fine */

@@ -164,6 +164,15 @@ bp_tensor *bp_param(bp_params *p, const char *name, bp_shape shape, bp_init init
     return t;
 }
 
+void bpi_params_undeclare(bp_params *p, int32_t n)
+{
+    for (; p->n > n && !p->values; p->n--) {
+        bpi_segment *s = &p->segment[p->n - 1];
+        bpi_kill(s->value);
+        bpi_host_free(p->ctx, s->name, strlen(s->name) + 1);
+    }
+}
+
 /* --- looking at a store ------------------------------------------------------------------ */
 
 int32_t bp_param_count(const bp_params *p)

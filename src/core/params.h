@@ -43,6 +43,8 @@ struct bp_params {
 };
 
 bp_status bpi_params_materialize(bp_params *p);
+/* Takes back all declarations but the first n, of a store that is not in use yet. */
+void bpi_params_undeclare(bp_params *p, int32_t n);
 /* After a walk that failed, or that nobody will finish: gradients that it began are forgotten, and
  * a store where it added to what was there is invalid. */
 void bpi_params_take_back(bp_context *ctx, uint64_t walk);

@@ -1,75 +1,214 @@
-/* The text of layers: "64 relu dropout=0.1 64 relu". */
-#include <stdlib.h>
+/* A chain of layers: its parameters in a store, and its forward pass. Its text: layers_text.c. */
+#include "nn/layers.h"
+
+#include <stdio.h>
 #include <string.h>
 
-#include "nn/nn.h"
+#include "core/params.h"
 
-/* Digits with or without a point, then perhaps an exponent: ".5", "1e-1". Not strtod: the host's
- * locale may have another decimal point. */
-static bool number(const char *p, double *x)
+enum { PREFIX_MAX = 256 };
+
+/* --- making one -------------------------------------------------------------------------- */
+
+/* He before a rectifier, LeCun otherwise. */
+static bp_init init_of(const bp_layers *l, int32_t i)
 {
-    int tens = 0, digits = 0, exponent = 0;
-    bool point = false;
-    for (*x = 0; (*p >= '0' && *p <= '9') || (*p == '.' && !point); p++) {
-        point |= *p == '.';
-        if (*p == '.')
-            continue;
-        *x = *x * 10 + (*p - '0');
-        tens -= point;
-        digits++;
-    }
-    if (digits && (*p == 'e' || *p == 'E')) {
-        int sign = p[1] == '-' ? -1 : 1;
-        p += p[1] == '-' || p[1] == '+' ? 2 : 1;
-        if (*p < '0' || *p > '9')
-            return false;
-        for (; *p >= '0' && *p <= '9'; p++)
-            exponent = exponent < 999 ? exponent * 10 + (*p - '0') : exponent;
-        tens += sign * exponent;
-    }
-    double unit = 1;
-    for (int i = tens < 0 ? -tens : tens; i > 0 && unit < 1e300; i--)
-        unit *= 10;
-    *x = tens < 0 ? *x / unit : *x * unit;
-    return digits && *p == '\0';
+    do
+        i++;
+    while (i < l->n && l->layer[i].kind == BPI_DROPOUT);
+    bool rectified = i < l->n && l->layer[i].kind == BPI_ACTIVATION &&
+                     l->layer[i].activation->rectifies;
+    return rectified ? BP_INIT_HE : BP_INIT_LECUN;
 }
 
-static bool parse_word(const char *word, bpi_layer *layer)
+typedef struct declaring {
+    bp_params *params;
+    const char *prefix;
+    int dense, norms; /* how many there were */
+} declaring;
+
+static bp_tensor *declare(const declaring *d, const char *kind, int number, const char *what,
+                          bp_shape shape, bp_init init)
 {
-    char *end = (char *)word;
-    *layer = (bpi_layer){.kind = BPI_DENSE};
-    if (*word >= '0' && *word <= '9') {
-        layer->width = strtoll(word, &end, 10);
-        return *end == '\0' && layer->width >= 1 && layer->width <= BPI_WIDTH_MAX;
-    }
-    if (!strcmp(word, "relu") || !strcmp(word, "elu")) {
-        layer->kind = *word == 'r' ? BPI_RELU : BPI_ELU;
-        return true;
-    }
-    layer->kind = BPI_DROPOUT;
-    size_t name = strlen("dropout=");
-    return !strncmp(word, "dropout=", name) && number(word + name, &layer->p) && layer->p >= 0 &&
-           layer->p < 1;
+    char name[PREFIX_MAX + 32];
+    snprintf(name, sizeof name, "%s%s%d.%s", d->prefix, kind, number, what);
+    return bp_param(d->params, name, shape, init);
 }
 
-bp_status bpi_layers_parse(bp_context *ctx, const char *text, int32_t classes, bpi_layer *layers,
-                           int32_t *n)
+static bp_status declare_layer(declaring *d, const bp_layers *l, int32_t i, bpi_layer *to)
 {
-    *n = 0;
-    for (const char *at = text; *(at += strspn(at, BPI_BLANKS));) {
-        size_t length = strcspn(at, BPI_BLANKS);
-        char word[32] = "";
-        memcpy(word, at, length < sizeof word ? length : sizeof word - 1);
-        if (*n == BPI_LAYERS_MAX - 1)
-            return bpi_fail(ctx, BP_ERR_FORMAT, "layers: more than %d words", BPI_LAYERS_MAX - 1);
-        if (length >= sizeof word || !parse_word(word, &layers[*n]))
-            return bpi_fail(ctx, BP_ERR_FORMAT,
-                            "layers: word %d is \"%s\"; a width from 1 to %d, relu, elu, or "
-                            "dropout=P with 0 <= P < 1 is wanted",
-                            (int)*n + 1, word, BPI_WIDTH_MAX);
-        ++*n;
-        at += length;
+    bp_shape row = BP_SHAPE(to->width);
+    if (to->kind == BPI_DENSE) {
+        d->dense++;
+        to->weight = declare(d, "layer", d->dense, "weight", BP_SHAPE(to->width, to->in),
+                             init_of(l, i));
+        to->bias = declare(d, "layer", d->dense, "bias", row, BP_INIT_ZERO);
+        return to->weight && to->bias ? BP_OK : BP_ERR_NOMEM;
     }
-    layers[(*n)++] = (bpi_layer){.kind = BPI_DENSE, .width = classes};
-    return BP_OK;
+    bool layernorm = to->kind == BPI_LAYERNORM;
+    if (!layernorm && to->kind != BPI_RMSNORM)
+        return BP_OK;
+    d->norms++;
+    to->weight = declare(d, "norm", d->norms, "gain", row, BP_INIT_ONE);
+    if (layernorm)
+        to->bias = declare(d, "norm", d->norms, "bias", row, BP_INIT_ZERO);
+    return to->weight && (to->bias || !layernorm) ? BP_OK : BP_ERR_NOMEM;
+}
+
+/* All of the parameters, or none. In a scope, which keeps the error of the one that failed. */
+static bp_status declare_all(bp_layers *l, bp_params *params, const char *prefix)
+{
+    declaring d = {.params = params, .prefix = prefix};
+    int32_t before = bp_param_count(params);
+    bp_status st = bp_scope_begin(l->ctx, BP_NO_GRAD);
+    if (st != BP_OK)
+        return st;
+    for (int32_t i = 0; i < l->n && st == BP_OK; i++)
+        st = declare_layer(&d, l, i, &l->layer[i]);
+    if (st != BP_OK) {
+        bpi_params_undeclare(params, before);
+        st = bpi_fail(l->ctx, st, "layers_create: out of memory");
+    }
+    bp_status end = bp_scope_end(l->ctx);
+    return st != BP_OK ? st : end;
+}
+
+bp_status bpi_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *text,
+                            int64_t last, bp_layers **out)
+{
+    bp_context *ctx = params->ctx;
+    if (inputs < 1 || inputs > BPI_WIDTH_MAX)
+        return bpi_fail(ctx, BP_ERR_ARG, "layers_create: %lld inputs; 1 to %d are wanted",
+                        (long long)inputs, BPI_WIDTH_MAX);
+    if (strlen(prefix) > PREFIX_MAX)
+        return bpi_fail(ctx, BP_ERR_ARG, "layers_create: a prefix of %zu bytes; at most %d",
+                        strlen(prefix), PREFIX_MAX);
+    bp_layers *l = bpi_object_alloc(ctx, sizeof *l);
+    if (!l)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "layers_create: out of memory");
+    l->ctx = ctx;
+    l->inputs = inputs;
+    bp_status st = bpi_layers_parse(l, text, last);
+    if (st == BP_OK)
+        st = declare_all(l, params, prefix);
+    if (st == BP_OK)
+        *out = l;
+    else
+        bpi_object_free(ctx, l, sizeof *l);
+    return st;
+}
+
+static bp_status create(bp_params *params, const char *prefix, int64_t inputs, const char *text,
+                        bp_layers **out)
+{
+    BPI_TRY(bpi_given(params->ctx, prefix, "layers_create: prefix"));
+    BPI_TRY(bpi_given(params->ctx, text, "layers_create: text"));
+    BPI_TRY(bpi_given(params->ctx, out, "layers_create: layers"));
+    return bpi_layers_create(params, prefix, inputs, text, 0, out);
+}
+
+bp_status bp_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *text,
+                           bp_layers **layers)
+{
+    if (layers)
+        *layers = NULL;
+    BPI_LEADS(params, "layers_create: params");
+    BPI_INSIDE(params->ctx, create(params, prefix, inputs, text, layers));
+}
+
+static void free_late(bpi_late *late)
+{
+    bp_layers_free((bp_layers *)((char *)late - offsetof(bp_layers, late)));
+}
+
+void bp_layers_free(bp_layers *l)
+{
+    if (!l || !bpi_enter_to_free(l->ctx, &l->late, free_late))
+        return;
+    bp_context *ctx = l->ctx;
+    bpi_object_free(ctx, l, sizeof *l);
+    bpi_leave(ctx);
+}
+
+int64_t bp_layers_outputs(const bp_layers *l)
+{
+    return l ? l->outputs : 0;
+}
+
+/* --- the forward pass -------------------------------------------------------------------- */
+
+static bp_tensor *chain(const bp_layers *l, int32_t *i, bp_tensor *x, bool owned, bool training);
+
+static bool is_relu(const bp_layers *l, int32_t i)
+{
+    return i < l->n && l->layer[i].kind == BPI_ACTIVATION && l->layer[i].activation->plain == bp_relu;
+}
+
+static bp_tensor *dense(const bp_layers *l, int32_t *i, bp_tensor *x, bool training)
+{
+    const bpi_layer *at = &l->layer[*i];
+    if (!is_relu(l, *i + 1))
+        return bp_linear(x, at->weight, at->bias);
+    bool drops = *i + 2 < l->n && at[2].kind == BPI_DROPOUT;
+    *i += 1 + drops;
+    return bp_linear_relu(x, at->weight, at->bias, drops && training ? at[2].number : 0);
+}
+
+/* y of layer *i; *i moves to the last that it has taken along. What changes nothing gives x. */
+static bp_tensor *layer(const bp_layers *l, int32_t *i, bp_tensor *x, bool training)
+{
+    const bpi_layer *at = &l->layer[*i];
+    switch (at->kind) {
+    case BPI_DENSE:
+        return dense(l, i, x, training);
+    case BPI_ACTIVATION:
+        return at->activation->plain ? at->activation->plain(x)
+                                     : at->activation->with(x, at->number);
+    case BPI_LAYERNORM:
+        return bp_layer_norm(x, at->weight, at->bias, at->number);
+    case BPI_RMSNORM:
+        return bp_rms_norm(x, at->weight, at->number);
+    case BPI_DROPOUT:
+        return training ? bp_dropout(x, at->number) : x;
+    default: break;
+    }
+    ++*i;
+    bp_tensor *z = chain(l, i, x, false, training), *y = bp_add(x, z);
+    if (z != x)
+        bp_free(z);
+    return y;
+}
+
+/* From layer *i to the end of its group, where *i stands then. Handles are freed as the pass goes
+ * on, x too where it is owned: only what the gradient reads stays in memory. */
+static bp_tensor *chain(const bp_layers *l, int32_t *i, bp_tensor *x, bool owned, bool training)
+{
+    for (; *i < l->n && l->layer[*i].kind != BPI_END; ++*i) {
+        bp_tensor *y = layer(l, i, x, training);
+        if (owned && y != x)
+            bp_free(x);
+        owned |= y != x;
+        x = y;
+    }
+    return x;
+}
+
+bp_tensor *bpi_layers_consume(const bp_layers *l, bp_tensor *x, bool training)
+{
+    int32_t i = 0;
+    return chain(l, &i, x, true, training);
+}
+
+bp_tensor *bp_layers_forward(bp_layers *l, bp_tensor *x, int32_t training)
+{
+    if (!l)
+        bpi_tell_thread(BP_ERR_ARG, "layers_forward: layers is NULL");
+    if (!l || bpi_enter(l->ctx) != BP_OK)
+        return NULL;
+    int32_t i = 0;
+    bp_tensor *y = chain(l, &i, x, false, training != 0);
+    if (y == x) /* nothing was to be done: a handle of its own all the same */
+        y = bp_reshape(x, bp_shape_of(x));
+    bpi_leave(l->ctx);
+    return y;
 }

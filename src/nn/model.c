@@ -11,57 +11,10 @@ enum { ROWS = 1024 }; /* rows of one pass of predict and evaluate */
 
 /* --- making one -------------------------------------------------------------------------- */
 
-/* He before a rectifier, LeCun otherwise. */
-static bp_init init_of(const bp_model *m, int32_t i)
-{
-    do
-        i++;
-    while (i < m->n_layers && m->layer[i].kind == BPI_DROPOUT);
-    bool rectified = i < m->n_layers && m->layer[i].kind != BPI_DENSE;
-    return rectified ? BP_INIT_HE : BP_INIT_LECUN;
-}
-
-static bp_status declare(bp_model *m)
-{
-    int64_t in = m->inputs;
-    for (int32_t i = 0, number = 1; i < m->n_layers; i++) {
-        if (m->layer[i].kind != BPI_DENSE)
-            continue;
-        int64_t out = m->layer[i].width;
-        char weight[32], bias[32];
-        snprintf(weight, sizeof weight, "layer%d.weight", (int)number);
-        snprintf(bias, sizeof bias, "layer%d.bias", (int)number++);
-        if (!bp_param(m->params, weight, BP_SHAPE(out, in), init_of(m, i)) ||
-            !bp_param(m->params, bias, BP_SHAPE(out), BP_INIT_ZERO))
-            return BP_ERR_NOMEM;
-        in = out;
-    }
-    return BP_OK;
-}
-
-/* The words of a text with one space between them: equal models, equal files. */
-static bp_status keep_text(bp_model *m, const char *text)
-{
-    size_t n = 0;
-    for (; *(text += strspn(text, BPI_BLANKS)); text += strcspn(text, BPI_BLANKS)) {
-        size_t length = strcspn(text, BPI_BLANKS);
-        if (n + length + 2 > sizeof m->text)
-            return bpi_fail(m->ctx, BP_ERR_FORMAT, "layers: the text is longer than %zu bytes",
-                            sizeof m->text - 1);
-        if (n)
-            m->text[n++] = ' ';
-        memcpy(m->text + n, text, length);
-        n += length;
-    }
-    return BP_OK;
-}
-
 static bp_status build(bp_model *m, const char *layers)
 {
-    BPI_TRY(bpi_layers_parse(m->ctx, layers, m->classes, m->layer, &m->n_layers));
-    BPI_TRY(keep_text(m, layers));
     BPI_TRY(bp_params_create(m->ctx, BP_F32, &m->params));
-    BPI_TRY(declare(m));
+    BPI_TRY(bpi_layers_create(m->params, "", m->inputs, layers, m->classes, &m->layers));
     m->shift = bp_tensor_create(m->ctx, BP_F64, BP_SHAPE(m->inputs));
     m->scale = bp_tensor_create(m->ctx, BP_F64, BP_SHAPE(m->inputs));
     return m->shift && m->scale ? bpi_model_raw(m) : BP_ERR_NOMEM;
@@ -110,43 +63,13 @@ void bp_model_free(bp_model *m)
     bp_context *ctx = m->ctx;
     bp_free(m->shift);
     bp_free(m->scale);
+    bp_layers_free(m->layers);
     bp_params_free(m->params);
     bpi_object_free(ctx, m, sizeof *m);
     bpi_leave(ctx);
 }
 
 /* --- the forward pass -------------------------------------------------------------------- */
-
-static bool is_kind(const bp_model *m, int32_t i, bpi_layer_kind kind)
-{
-    return i < m->n_layers && m->layer[i].kind == kind;
-}
-
-/* Handles are freed as the pass goes on: only what the gradient reads stays in memory. */
-static bp_tensor *forward(bp_model *m, bp_tensor *x, bool training)
-{
-    int32_t param = 0;
-    for (int32_t i = 0; i < m->n_layers; i++) {
-        bp_tensor *y = NULL;
-        bool dense = is_kind(m, i, BPI_DENSE), relu = is_kind(m, i + 1, BPI_RELU);
-        bool drops = relu && is_kind(m, i + 2, BPI_DROPOUT);
-        if (dense) {
-            bp_tensor *w = bp_param_at(m->params, param++), *b = bp_param_at(m->params, param++);
-            y = relu ? bp_linear_relu(x, w, b, drops && training ? m->layer[i + 2].p : 0)
-                     : bp_linear(x, w, b);
-            i += relu + drops;
-        } else if (m->layer[i].kind == BPI_DROPOUT) {
-            if (!training)
-                continue;
-            y = bp_dropout(x, m->layer[i].p);
-        } else {
-            y = is_kind(m, i, BPI_RELU) ? bp_relu(x) : bp_elu(x, 1);
-        }
-        bp_free(x);
-        x = y;
-    }
-    return x;
-}
 
 static bp_tensor *normal(bp_model *m, bp_tensor *samples, bp_tensor *index)
 {
@@ -158,7 +81,7 @@ bp_tensor *bp_model_logits(bp_model *m, bp_data *data, bp_tensor *index, int32_t
     const char *who = "model_logits";
     bp_context *ctx = m ? m->ctx : bp_context_of(data ? bp_data_labels(data) : index);
     if (m && data && index)
-        return forward(m, normal(m, bp_data_samples(data), index), training != 0);
+        return bpi_layers_consume(m->layers, normal(m, bp_data_samples(data), index), training != 0);
     if (!ctx) {
         bpi_tell_thread(BP_ERR_ARG, "model_logits: model is NULL");
     } else if (bpi_enter(ctx) == BP_OK) {
@@ -201,7 +124,7 @@ static bp_status predict_rows(bp_context *ctx, void *user)
     if (x && index)
         st = bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float));
     if (st == BP_OK) {
-        bp_tensor *p = bp_exp(bp_log_softmax(forward(m, normal(m, x, index), false), 1));
+        bp_tensor *p = bp_exp(bp_log_softmax(bpi_layers_consume(m->layers, normal(m, x, index), false), 1));
         st = p ? bp_read(p, w->p, (size_t)(w->n * m->classes) * sizeof(float)) : BP_ERR_STATE;
     }
     bp_free(index);
@@ -332,5 +255,5 @@ int32_t bp_model_classes(const bp_model *m)
 
 const char *bp_model_layers(const bp_model *m)
 {
-    return m ? m->text : NULL;
+    return m ? m->layers->text : NULL;
 }

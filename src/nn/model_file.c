@@ -34,7 +34,7 @@ static bp_status save(bp_model *m, const char *path, bool only_try)
     snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
     snprintf(classes, sizeof classes, "%d", (int)m->classes);
     bpi_text_pair meta[] = {{"format", "bpcuda"}, {"version", "1"}, {"inputs", inputs},
-                            {"classes", classes}, {"layers", m->text},
+                            {"classes", classes}, {"layers", m->layers->text},
                             {"normalize", bp_normalize_name(m->how)}};
     int32_t n = tensors_of(m, name, tensor);
     return bpi_safetensors_write(m->ctx, path, name, tensor, n, meta, 6, only_try);

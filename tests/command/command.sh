@@ -51,7 +51,7 @@ run 1 train --data nowhere && quiet out && grep -q nowhere err
 claim "unknown data is status 1"
 run 2 train --batch 99999999 && grep -q 'an integer from 1 to 16777215 ' err
 claim "a limit is printed in all its digits"
-run 1 train --layers "8 tanh" --epochs 1 && quiet out && grep -q tanh err
+run 1 train --layers "8 tanhh" --epochs 1 && quiet out && grep -q tanhh err
 claim "an unknown layer is status 1"
 run 1 train --device abacus && quiet out && grep -q abacus err
 claim "an unknown device is status 1"

@@ -5,7 +5,9 @@
 #include "fuzz.h"
 
 const char *const fuzz_words[] = {"relu", "elu", "dropout=", "0.1", "64", " ", "\t", "\n",
-                                  "16777216", "99999999999999999999", "dropout=0.5", ".", NULL};
+                                  "16777216", "99999999999999999999", "dropout=0.5", ".", "=",
+                                  "leaky_relu", "tanh", "layernorm", "rmsnorm=", "residual(", ")",
+                                  "gelu", "1e-5", "-", NULL};
 
 static int64_t numbers_of(bp_model *m)
 {

@@ -55,7 +55,8 @@ put('model', 'wider', b'\3' + text.replace(b'"4 relu"', b'"5 relu"') + b'\0')
 put('model', 'nan', b'\3' + model(2, '', 2)[0] + b'\0' + struct.pack('<f', float('nan')))
 
 for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  relu ', '16777216',
-                            '8 tanh', 'dropout=0 relu elu 3', 'dropout=.5',
+                            '8 tanh', 'dropout=0 relu elu 3', 'residual( 3 leaky_relu=-.1 residual(rmsnorm)3)tanh',
+                            'layernorm=1e-3 8 residual (gelu 8 ) elu=2', 'dropout=.5',
                             '99999999999999999999', '3 ' * 254]):
     put('layers', f'{i}', layers.encode())
 

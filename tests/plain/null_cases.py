@@ -22,6 +22,8 @@ RECIPES = {
     "bp_data_table.rows": "4", "bp_data_add.data": "w->table", "bp_data_add_classes.data": "w->table",
     "bp_data_add_classes.names": "w->names", "const char *const *": "w->names",
     "bp_model *": "w->model", "const bp_model *": "w->model", "bp_model **": "&w->new_model",
+    "bp_layers *": "w->layers", "const bp_layers *": "w->layers",
+    "bp_layers **": "&w->new_layers", "bp_layers_create.params": "w->new_store",
     "bp_trainer *": "w->trainer", "const bp_trainer *": "w->trainer",
     "bp_trainer **": "&w->new_trainer",
     "bp_op *": "w->op", "bp_op **": "&w->new_op", "const bp_op_def *": "&w->def",
@@ -45,7 +47,7 @@ FUNCTIONS = {"bp_step_fn", "bp_block_fn", "bp_function", "bp_text_fn"}  # pointe
 CLOSING = {"bp_close", "bp_free"}
 IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}
-IN_SCOPE_TOO = {"bp_model_logits", "bp_op_apply"}
+IN_SCOPE_TOO = {"bp_layers_forward", "bp_model_logits", "bp_op_apply"}
 
 
 def stop(message):

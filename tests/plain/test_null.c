@@ -12,7 +12,8 @@
 typedef struct world {
     bp_context *ctx, *other;
     bp_tensor *t, *out[4];
-    bp_params *params, *new_params;
+    bp_params *params, *new_params, *new_store;
+    bp_layers *layers, *new_layers;
     bp_optimizer *opt, *new_opt;
     bp_plan *plan, *new_plan;
     bp_data *data, *new_data, *second, *table;
@@ -93,6 +94,8 @@ static bool make(world *w, const guard *g)
            bp_plan_record(w->ctx, nothing, NULL, &w->plan) == BP_OK &&
            bp_data_create(w->ctx, BP_F32, w->f, w->i, 4, 3, 2, &w->data) == BP_OK &&
            bp_data_table(w->ctx, 4, &w->table) == BP_OK &&
+           bp_params_create(w->ctx, BP_F32, &w->new_store) == BP_OK &&
+           bp_layers_create(w->new_store, "a.", 3, "4", &w->layers) == BP_OK &&
            bp_model_create(w->ctx, 3, "4", 2, &w->model) == BP_OK &&
            bp_trainer_create(w->model, w->data, &w->trainer) == BP_OK &&
            bp_op_register(w->ctx, &w->def, &w->op) == BP_OK;
@@ -113,6 +116,9 @@ static void end(world *w)
 {
     bp_trainer_free(w->new_trainer);
     bp_trainer_free(w->trainer);
+    bp_layers_free(w->new_layers);
+    bp_layers_free(w->layers);
+    bp_params_free(w->new_store);
     bp_model_free(w->new_model);
     bp_model_free(w->model);
     bp_data_free(w->second);

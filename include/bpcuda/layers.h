@@ -1,0 +1,53 @@
+/* Layers: a chain of them from a text, whose parameters are declared in a store of yours.
+ *
+ *     text       = { word } ;                      white space of any kind separates words
+ *     word       = width | activation | norm | dropout | residual ;
+ *     width      = digit { digit } ;               a dense layer, 1 to 16777216
+ *     activation = "relu" | "tanh" | "sigmoid" | "log_sigmoid" | "softplus" | "hard_sigmoid"
+ *                | "silu" | "mish" | "gelu" | "gelu_tanh" | "sin"
+ *                | "leaky_relu" [ "=" number ]     its slope, 0.01 without
+ *                | "elu" [ "=" number ]            alpha > 0, 1 without
+ *                | "scaled_tanh" [ "=" number ] ;  a, 0 without
+ *     norm       = ( "layernorm" | "rmsnorm" ) [ "=" number ] ;    eps >= 0, 1e-5 without
+ *     dropout    = "dropout=" number ;             the share that drops, 0 <= P < 1
+ *     residual   = "residual" "(" text ")" ;       y = x + text(x), of one width; 16 deep at most
+ *     number     = [ "-" ] digits with or without a point [ ( "e" | "E" ) [ "+" | "-" ] digits ] ;
+ *
+ * Activations are the ops of elementwise.h. At most 255 words, each ")" among them, and 4095 bytes
+ * with one space between words. "64 relu dropout=0.1 residual( layernorm 64 gelu ) 10" on 30 inputs
+ * declares layer1.weight [64,30], layer1.bias [64], norm1.gain [64], norm1.bias [64], layer2.weight
+ * [64,64], layer2.bias [64], layer3.weight [10,64], layer3.bias [10]: dense layers and norms are
+ * counted each by themselves, from 1, through all groups; rmsnorm has no bias. Initial weights
+ * (params.h) are He where relu, leaky_relu, elu, gelu, gelu_tanh, silu or mish comes next (dropout
+ * between them or not), else LeCun; gains are 1, biases 0. A dense layer with relu, and perhaps
+ * dropout behind it, is one op. Looking at layers that are NULL gives 0. */
+#ifndef BPCUDA_LAYERS_H
+#define BPCUDA_LAYERS_H
+
+#include "params.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bp_layers bp_layers;
+
+/* Declares the layers' parameters in `params`, each name behind `prefix` ("actor." makes
+ * actor.layer1.weight; "" is fine). The store may hold others, and must outlive the layers.
+ * BP_ERR_FORMAT names the word that is wrong, its place and what is wanted, and for a residual
+ * group both widths. A call that fails has declared nothing. */
+BP_API bp_status bp_layers_create(bp_params *params, const char *prefix, int64_t inputs,
+                                  const char *text, bp_layers **layers) BP_USE;
+BP_API void bp_layers_free(bp_layers *layers); /* its parameters stay; NULL is fine */
+
+/* The chain of ops on x [N, inputs], of the store's dtype -> [N, outputs]. An op: NULL on failure,
+ * of the innermost scope, recorded where gradients are wanted, to x too. `training` switches
+ * dropout on. Of what lies between, only what the gradient reads stays in memory. */
+BP_API bp_tensor *bp_layers_forward(bp_layers *layers, bp_tensor *x, int32_t training);
+
+BP_API int64_t bp_layers_outputs(const bp_layers *layers);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

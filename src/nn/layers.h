@@ -1,0 +1,57 @@
+/* The inside of a chain of layers: what its text says, in order, with the parameters. */
+#ifndef BPI_NN_LAYERS_H
+#define BPI_NN_LAYERS_H
+
+#include "bpcuda/bpcuda.h"
+#include "core/error.h"
+#include "core/memory.h"
+
+/* A residual group is all up to its BPI_END. */
+typedef enum bpi_layer_kind {
+    BPI_DENSE,
+    BPI_ACTIVATION,
+    BPI_LAYERNORM,
+    BPI_RMSNORM,
+    BPI_DROPOUT,
+    BPI_RESIDUAL,
+    BPI_END
+} bpi_layer_kind;
+
+typedef struct bpi_activation {
+    const char *name;
+    bp_tensor *(*plain)(bp_tensor *); /* or with a number */
+    bp_tensor *(*with)(bp_tensor *, double);
+    double number; /* where the text has none */
+    bool rectifies; /* He's weights before it */
+} bpi_activation;
+
+typedef struct bpi_layer {
+    bpi_layer_kind kind;
+    int64_t in, width; /* columns before and behind it */
+    double number;     /* of dropout, a norm, an activation */
+    const bpi_activation *activation;
+    int32_t end;             /* of a residual group: where its BPI_END stands */
+    bp_tensor *weight, *bias; /* of a dense layer; of a norm its gain and bias; the store's */
+} bpi_layer;
+
+enum { BPI_LAYERS_MAX = 256, BPI_LAYERS_TEXT_MAX = 4096, BPI_WIDTH_MAX = 1 << 24 };
+
+struct bp_layers {
+    bp_context *ctx;
+    bpi_late late;
+    int64_t inputs, outputs;
+    int32_t n;
+    bpi_layer layer[BPI_LAYERS_MAX];
+    char text[BPI_LAYERS_TEXT_MAX]; /* the words, with one space between them */
+};
+
+/* Fills layers of n = 0 whose inputs are set from a text; `last`, if not 0, is the width of one
+ * more dense layer. BP_ERR_FORMAT names the bad word. */
+bp_status bpi_layers_parse(bp_layers *layers, const char *text, int64_t last);
+/* bp_layers_create, with one more dense layer where `last` is not 0. */
+bp_status bpi_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *text,
+                            int64_t last, bp_layers **layers);
+/* bp_layers_forward, which frees x as soon as it was read. */
+bp_tensor *bpi_layers_consume(const bp_layers *layers, bp_tensor *x, bool training);
+
+#endif

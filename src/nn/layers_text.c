@@ -1,0 +1,230 @@
+/* The text of layers: "64 relu dropout=0.1 residual( 64 tanh )". The grammar is at the top of
+ * include/bpcuda/layers.h. A word of the text is one layer; so is the ")" of a residual group, and
+ * "residual (" is one word. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/layers.h"
+
+#define BLANKS " \t\n\r\f\v" /* between the words */
+
+enum { DEPTH_MAX = 16, WORD_MAX = 40 };
+
+static const bpi_activation activations[] = {
+    {"relu", bp_relu, NULL, 0, true},
+    {"leaky_relu", NULL, bp_leaky_relu, 0.01, true},
+    {"elu", NULL, bp_elu, 1, true},
+    {"gelu", bp_gelu, NULL, 0, true},
+    {"gelu_tanh", bp_gelu_tanh, NULL, 0, true},
+    {"silu", bp_silu, NULL, 0, true},
+    {"mish", bp_mish, NULL, 0, true},
+    {"tanh", bp_tanh, NULL, 0, false},
+    {"scaled_tanh", NULL, bp_scaled_tanh, 0, false},
+    {"sigmoid", bp_sigmoid, NULL, 0, false},
+    {"hard_sigmoid", bp_hard_sigmoid, NULL, 0, false},
+    {"log_sigmoid", bp_log_sigmoid, NULL, 0, false},
+    {"softplus", bp_softplus, NULL, 0, false},
+    {"sin", bp_sin, NULL, 0, false},
+};
+enum { N_ACTIVATIONS = sizeof activations / sizeof *activations };
+
+typedef struct reader {
+    bp_layers *to;
+    const char *at;
+    char word[WORD_MAX]; /* the one that is read; cut where it is longer */
+    int64_t width;       /* columns behind the last layer */
+    size_t length;       /* of the text that is kept */
+    int32_t depth, open[DEPTH_MAX]; /* groups that are open */
+} reader;
+
+/* Digits with or without a point, then perhaps an exponent: ".5", "-1e-1". Not strtod: the host's
+ * locale may have another decimal point. What overflows f32 is no number. */
+static bool number(const char *p, double *x)
+{
+    int tens = 0, digits = 0, exponent = 0;
+    bool point = false, minus = *p == '-';
+    p += minus;
+    for (*x = 0; (*p >= '0' && *p <= '9') || (*p == '.' && !point); p++) {
+        point |= *p == '.';
+        if (*p == '.')
+            continue;
+        *x = *x * 10 + (*p - '0');
+        tens -= point;
+        digits++;
+    }
+    if (digits && (*p == 'e' || *p == 'E')) {
+        int sign = p[1] == '-' ? -1 : 1;
+        p += p[1] == '-' || p[1] == '+' ? 2 : 1;
+        if (*p < '0' || *p > '9')
+            return false;
+        for (; *p >= '0' && *p <= '9'; p++)
+            exponent = exponent < 999 ? exponent * 10 + (*p - '0') : exponent;
+        tens += sign * exponent;
+    }
+    double unit = 1;
+    for (int i = tens < 0 ? -tens : tens; i > 0 && unit < 1e300; i--)
+        unit *= 10;
+    *x = tens < 0 ? *x / unit : *x * unit;
+    *x = minus ? -*x : *x;
+    return digits && *p == '\0' && isfinite((float)*x);
+}
+
+/* Whether a word is "NAME" or "NAME=VALUE" with this name; *value is NULL, or the value. */
+static bool named(const char *word, const char *name, const char **value)
+{
+    size_t n = strlen(name);
+    if (strncmp(word, name, n) || (word[n] && word[n] != '='))
+        return false;
+    *value = word[n] ? word + n + 1 : NULL;
+    return true;
+}
+
+static bp_status wanted(const reader *r, const char *what)
+{
+    return bpi_fail(r->to->ctx, BP_ERR_FORMAT, "layers: word %d is \"%s\"; %s is wanted",
+                    (int)r->to->n + 1, r->word, what);
+}
+
+static bp_status unknown(const reader *r)
+{
+    char what[320];
+    int n = snprintf(what, sizeof what, "a width from 1 to %d", BPI_WIDTH_MAX);
+    for (int i = 0; i < N_ACTIVATIONS; i++)
+        n += snprintf(what + n, sizeof what - (size_t)n, ", %s", activations[i].name);
+    snprintf(what + n, sizeof what - (size_t)n,
+             ", layernorm, rmsnorm, dropout=P or residual( ... )");
+    return wanted(r, what);
+}
+
+static bp_status activation(reader *r, const bpi_activation *a, const char *value, bpi_layer *layer)
+{
+    bool elu = a->with == bp_elu;
+    layer->kind = BPI_ACTIVATION;
+    layer->activation = a;
+    layer->number = a->number;
+    if (!value)
+        return BP_OK;
+    char what[96];
+    snprintf(what, sizeof what, a->with ? "%s=NUMBER%s" : "%s without a number%s", a->name,
+             elu ? " above 0" : "");
+    if (!a->with || !number(value, &layer->number) || (elu && !((float)layer->number > 0)))
+        return wanted(r, what);
+    return BP_OK;
+}
+
+static bp_status norm(reader *r, bpi_layer_kind kind, const char *value, bpi_layer *layer)
+{
+    layer->kind = kind;
+    layer->number = 1e-5;
+    if (value && !(number(value, &layer->number) && layer->number >= 0))
+        return wanted(r, "an eps of 0 or more, as in layernorm=1e-5,");
+    return BP_OK;
+}
+
+/* A word that is neither "residual(" nor ")". */
+static bp_status one(reader *r, bpi_layer *layer)
+{
+    char *end;
+    const char *word = r->word, *value;
+    if (*word >= '0' && *word <= '9') {
+        *layer = (bpi_layer){.kind = BPI_DENSE, .width = strtoll(word, &end, 10)};
+        return *end || layer->width < 1 || layer->width > BPI_WIDTH_MAX ? unknown(r) : BP_OK;
+    }
+    for (int i = 0; i < N_ACTIVATIONS; i++)
+        if (named(word, activations[i].name, &value))
+            return activation(r, &activations[i], value, layer);
+    if (named(word, "layernorm", &value))
+        return norm(r, BPI_LAYERNORM, value, layer);
+    if (named(word, "rmsnorm", &value))
+        return norm(r, BPI_RMSNORM, value, layer);
+    if (!named(word, "dropout", &value))
+        return unknown(r);
+    layer->kind = BPI_DROPOUT;
+    bool share = value && number(value, &layer->number) && layer->number >= 0 && layer->number < 1;
+    return share ? BP_OK : wanted(r, "dropout=P with 0 <= P < 1");
+}
+
+static bp_status group(reader *r, bpi_layer *layer)
+{
+    bp_layers *to = r->to;
+    if (*r->word != ')') {
+        if (r->depth == DEPTH_MAX)
+            return bpi_fail(to->ctx, BP_ERR_FORMAT,
+                            "layers: word %d: residual groups more than %d deep", (int)to->n + 1,
+                            DEPTH_MAX);
+        r->open[r->depth++] = to->n;
+        layer->kind = BPI_RESIDUAL;
+        return BP_OK;
+    }
+    if (r->depth == 0)
+        return wanted(r, "a residual( before it");
+    int32_t begin = r->open[--r->depth];
+    to->layer[begin].end = to->n;
+    layer->kind = BPI_END;
+    if (to->layer[begin].in == r->width)
+        return BP_OK;
+    return bpi_fail(to->ctx, BP_ERR_FORMAT,
+                    "layers: the residual( of word %d has %lld columns before it and %lld at its "
+                    "end, word %d: they are added, and must be as many", (int)begin + 1,
+                    (long long)to->layer[begin].in, (long long)r->width, (int)to->n + 1);
+}
+
+/* The words of a text with one space between them: equal layers, equal texts. */
+static bp_status keep(reader *r)
+{
+    bp_layers *to = r->to;
+    size_t n = strlen(r->word);
+    if (r->length + n + 2 > sizeof to->text)
+        return bpi_fail(to->ctx, BP_ERR_FORMAT, "layers: the text is longer than %zu bytes",
+                        sizeof to->text - 1);
+    if (r->length)
+        to->text[r->length++] = ' ';
+    memcpy(to->text + r->length, r->word, n + 1);
+    r->length += n;
+    return BP_OK;
+}
+
+/* Takes the next word, which is there. */
+static bp_status word(reader *r)
+{
+    const char *at = r->at;
+    size_t n = *at == ')' ? 1 : strcspn(at, BLANKS "()");
+    const char *behind = at + n + strspn(at + n, BLANKS);
+    bool opens = n == strlen("residual") && !strncmp(at, "residual", n) && *behind == '(';
+    n += n == 0; /* a "(" alone */
+    size_t kept = n < sizeof r->word - 2 ? n : sizeof r->word - 2;
+    memcpy(r->word, at, kept);
+    memcpy(r->word + kept, opens ? "(" : "", opens ? 2 : 1);
+    r->at = opens ? behind + 1 : at + n;
+    bpi_layer *layer = &r->to->layer[r->to->n];
+    if (r->to->n == BPI_LAYERS_MAX - 1)
+        return bpi_fail(r->to->ctx, BP_ERR_FORMAT, "layers: more than %d words",
+                        BPI_LAYERS_MAX - 1);
+    if (kept < n)
+        return unknown(r);
+    *layer = (bpi_layer){0};
+    BPI_TRY(opens || *at == ')' ? group(r, layer) : one(r, layer));
+    BPI_TRY(keep(r));
+    layer->in = r->width;
+    if (layer->kind == BPI_DENSE)
+        r->width = layer->width;
+    layer->width = r->width;
+    r->to->n++;
+    return BP_OK;
+}
+
+bp_status bpi_layers_parse(bp_layers *to, const char *text, int64_t last)
+{
+    reader r = {.to = to, .at = text, .width = to->inputs};
+    while (*(r.at += strspn(r.at, BLANKS)))
+        BPI_TRY(word(&r));
+    if (r.depth)
+        return bpi_fail(to->ctx, BP_ERR_FORMAT, "layers: the residual( of word %d has no \")\"",
+                        (int)r.open[r.depth - 1] + 1);
+    if (last)
+        to->layer[to->n++] = (bpi_layer){.kind = BPI_DENSE, .in = r.width, .width = last};
+    to->outputs = last ? last : r.width;
+    return BP_OK;
+}
