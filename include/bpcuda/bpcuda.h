@@ -15,6 +15,7 @@
 #include "optim.h"
 #include "params.h"
 #include "plan.h"
+#include "schedule.h"
 #include "tensor.h"
 #include "trainer.h"
 

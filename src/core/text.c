@@ -1,7 +1,8 @@
-/* Text that others wrote, as messages show it: no byte of it can move a terminal's cursor or hide
- * what the message says. */
+/* Text that others wrote. As messages show it, no byte of it can move a terminal's cursor or hide
+ * what the message says; a number in it is the same number in every locale. */
 #include "core/text.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,4 +56,33 @@ void bpi_printable(char *to, size_t bytes, const char *from)
         n += width;
     }
     to[n] = '\0';
+}
+
+/* Not strtod: the host's locale may have another decimal point. */
+const char *bpi_number(const char *p, double *x)
+{
+    int tens = 0, digits = 0, exponent = 0;
+    bool point = false;
+    for (*x = 0; (*p >= '0' && *p <= '9') || (*p == '.' && !point); p++) {
+        point |= *p == '.';
+        if (*p == '.')
+            continue;
+        *x = *x * 10 + (*p - '0');
+        tens -= point;
+        digits++;
+    }
+    if (digits && (*p == 'e' || *p == 'E')) {
+        int sign = p[1] == '-' ? -1 : 1;
+        p += p[1] == '-' || p[1] == '+' ? 2 : 1;
+        if (*p < '0' || *p > '9')
+            return NULL;
+        for (; *p >= '0' && *p <= '9'; p++)
+            exponent = exponent < 999 ? exponent * 10 + (*p - '0') : exponent;
+        tens += sign * exponent;
+    }
+    double unit = 1;
+    for (int i = tens < 0 ? -tens : tens; i > 0 && unit < 1e300; i--)
+        unit *= 10;
+    *x = tens < 0 ? *x / unit : *x * unit;
+    return digits ? p : NULL;
 }

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "nn/layers.h"
 
-#define BLANKS " \t\n\r\f\v" /* between the words */
 
 enum { DEPTH_MAX = 16, WORD_MAX = 40 };
 
@@ -39,36 +39,13 @@ typedef struct reader {
     int32_t depth, open[DEPTH_MAX]; /* groups that are open */
 } reader;
 
-/* Digits with or without a point, then perhaps an exponent: ".5", "-1e-1". Not strtod: the host's
- * locale may have another decimal point. What overflows f32 is no number. */
-static bool number(const char *p, double *x)
+/* The whole of a text is a number that f32 holds; '-' may lead it. */
+static bool number(const char *text, double *x)
 {
-    int tens = 0, digits = 0, exponent = 0;
-    bool point = false, minus = *p == '-';
-    p += minus;
-    for (*x = 0; (*p >= '0' && *p <= '9') || (*p == '.' && !point); p++) {
-        point |= *p == '.';
-        if (*p == '.')
-            continue;
-        *x = *x * 10 + (*p - '0');
-        tens -= point;
-        digits++;
-    }
-    if (digits && (*p == 'e' || *p == 'E')) {
-        int sign = p[1] == '-' ? -1 : 1;
-        p += p[1] == '-' || p[1] == '+' ? 2 : 1;
-        if (*p < '0' || *p > '9')
-            return false;
-        for (; *p >= '0' && *p <= '9'; p++)
-            exponent = exponent < 999 ? exponent * 10 + (*p - '0') : exponent;
-        tens += sign * exponent;
-    }
-    double unit = 1;
-    for (int i = tens < 0 ? -tens : tens; i > 0 && unit < 1e300; i--)
-        unit *= 10;
-    *x = tens < 0 ? *x / unit : *x * unit;
+    bool minus = *text == '-';
+    const char *rest = bpi_number(text + minus, x);
     *x = minus ? -*x : *x;
-    return digits && *p == '\0' && isfinite((float)*x);
+    return rest && *rest == '\0' && isfinite((float)*x);
 }
 
 /* Whether a word is "NAME" or "NAME=VALUE" with this name; *value is NULL, or the value. */
@@ -190,8 +167,8 @@ static bp_status keep(reader *r)
 static bp_status word(reader *r)
 {
     const char *at = r->at;
-    size_t n = *at == ')' ? 1 : strcspn(at, BLANKS "()");
-    const char *behind = at + n + strspn(at + n, BLANKS);
+    size_t n = *at == ')' ? 1 : strcspn(at, BPI_BLANKS "()");
+    const char *behind = at + n + strspn(at + n, BPI_BLANKS);
     bool opens = n == strlen("residual") && !strncmp(at, "residual", n) && *behind == '(';
     n += n == 0; /* a "(" alone */
     size_t kept = n < sizeof r->word - 2 ? n : sizeof r->word - 2;
@@ -218,7 +195,7 @@ static bp_status word(reader *r)
 bp_status bpi_layers_parse(bp_layers *to, const char *text, int64_t last)
 {
     reader r = {.to = to, .at = text, .width = to->inputs};
-    while (*(r.at += strspn(r.at, BLANKS)))
+    while (*(r.at += strspn(r.at, BPI_BLANKS)))
         BPI_TRY(word(&r));
     if (r.depth)
         return bpi_fail(to->ctx, BP_ERR_FORMAT, "layers: the residual( of word %d has no \")\"",

@@ -16,6 +16,8 @@ RECIPES = {
     "bp_tensor **": "w->out",
     "bp_params *": "w->params", "const bp_params *": "w->params", "bp_params **": "&w->new_params",
     "bp_optimizer *": "w->opt", "bp_optimizer **": "&w->new_opt",
+    "bp_schedule *": "w->schedule", "bp_schedule **": "&w->new_schedule",
+    "bp_schedule_create.text": '"cosine=0"', "bp_factor_fn": "no_factor",
     "bp_plan *": "w->plan", "const bp_plan *": "w->plan", "bp_plan **": "&w->new_plan",
     "bp_data *": "w->data", "const bp_data *": "w->data", "bp_data **": "&w->new_data",
     "bp_data_split.second": "&w->second",
@@ -43,7 +45,7 @@ RECIPES = {
     "bp_read_f64.dst": "w->f64", "bp_read_all.dst": "w->f64", "bp_read_all.count": "6",
     "bp_write.bytes": "24",
 }
-FUNCTIONS = {"bp_step_fn", "bp_block_fn", "bp_function", "bp_text_fn"}  # pointers whose type does not say so
+FUNCTIONS = {"bp_step_fn", "bp_block_fn", "bp_function", "bp_text_fn", "bp_factor_fn"}  # pointers whose type does not say so
 CLOSING = {"bp_close", "bp_free"}
 IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}

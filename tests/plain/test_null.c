@@ -15,6 +15,7 @@ typedef struct world {
     bp_params *params, *new_params, *new_store;
     bp_layers *layers, *new_layers;
     bp_optimizer *opt, *new_opt;
+    bp_schedule *schedule, *new_schedule;
     bp_plan *plan, *new_plan;
     bp_data *data, *new_data, *second, *table;
     const char *names[4];
@@ -61,6 +62,12 @@ static void no_block(void *arg, int64_t block)
     (void)arg, (void)block;
 }
 
+static double no_factor(void *user, double epoch, double epochs)
+{
+    (void)user, (void)epoch, (void)epochs;
+    return 1;
+}
+
 #include "null_cases.inc"
 
 static bp_status infer(const bp_view *in, bp_view *out, const void *params, char *why)
@@ -91,6 +98,7 @@ static bool make(world *w, const guard *g)
            bp_params_create(w->ctx, BP_F32, &w->params) == BP_OK &&
            bp_param(w->params, "w", BP_SHAPE(2, 3), BP_INIT_ONE) &&
            bp_adam_create(w->params, 0.1, &w->opt) == BP_OK &&
+           bp_schedule_create(w->ctx, "plateau=0.5,1", &w->schedule) == BP_OK &&
            bp_plan_record(w->ctx, nothing, NULL, &w->plan) == BP_OK &&
            bp_data_create(w->ctx, BP_F32, w->f, w->i, 4, 3, 2, &w->data) == BP_OK &&
            bp_data_table(w->ctx, 4, &w->table) == BP_OK &&
@@ -107,7 +115,7 @@ static bool works(world *w)
     int32_t done;
     double loss, accuracy;
     return bp_read(w->t, w->f, 24) == BP_OK && bp_plan_replay(w->plan, 1) == BP_OK &&
-           bp_optimizer_step(w->opt) == BP_OK &&
+           bp_optimizer_step(w->opt) == BP_OK && bp_schedule_tell(w->schedule, 1) == BP_OK &&
            bp_model_evaluate(w->model, w->data, &loss, &accuracy) == BP_OK &&
            bp_trainer_run(w->trainer, 1, -1, &done) == BP_OK;
 }
@@ -127,6 +135,8 @@ static void end(world *w)
     bp_data_free(w->data);
     bp_plan_free(w->new_plan);
     bp_plan_free(w->plan);
+    bp_schedule_free(w->new_schedule);
+    bp_schedule_free(w->schedule);
     bp_optimizer_free(w->new_opt);
     bp_optimizer_free(w->opt);
     bp_params_free(w->new_params);

@@ -1,0 +1,19 @@
+/* What the trainer sees of optimisers and schedules beside their public calls: what a checkpoint
+ * holds of them. */
+#ifndef BPI_OPTIM_H
+#define BPI_OPTIM_H
+
+#include "bpcuda/bpcuda.h"
+
+/* What a schedule knows beside its text: of `plateau`. */
+typedef struct bpi_schedule_state {
+    double best, factor;
+    int64_t bad, told; /* epochs: no better than the best, in a row; all that were told */
+} bpi_schedule_state;
+
+/* To be read, and to be set when a run goes on. */
+bpi_schedule_state *bpi_schedule_state_of(bp_schedule *schedule);
+/* Its words, with one space between them; "own" for a function of the program's. */
+const char *bpi_schedule_text(const bp_schedule *schedule);
+
+#endif
