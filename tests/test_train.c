@@ -202,7 +202,8 @@ CLAIM(options_are_checked_and_closed_by_the_first_run)
     cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_LR, NAN), BP_ERR_ARG);
     cr_assert_eq(bp_trainer_set(j.trainer, 99, 1), BP_ERR_ARG);
     OK(bp_trainer_run(j.trainer, 1, -1, &done));
-    cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_LR, 0.1), BP_ERR_STATE);
+    cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, 10), BP_ERR_STATE);
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_LR, 0.1));
     cr_assert_eq(bp_trainer_run(NULL, 1, -1, &done), BP_ERR_ARG);
     cr_assert_eq(bp_trainer_create(NULL, j.train, &none), BP_ERR_ARG);
     bp_trainer_free(NULL);

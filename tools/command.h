@@ -6,7 +6,7 @@
 
 #define DEFAULT_LAYERS "dropout=0.1 128 relu dropout=0.2" /* good for the digits */
 
-enum { TRAIN_OPTIONS = 8, COMMAND_RUN = -1 };
+enum { TRAIN_OPTIONS = 17, COMMAND_RUN = -1 };
 
 typedef struct settings {
     const char *command;

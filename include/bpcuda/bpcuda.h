@@ -3,6 +3,7 @@
 #define BPCUDA_BPCUDA_H
 
 #include "autograd.h"
+#include "checkpoint.h"
 #include "common.h"
 #include "context.h"
 #include "data.h"

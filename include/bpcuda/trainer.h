@@ -1,8 +1,16 @@
-/* The training loop: shuffled mini-batches, Adam, a decaying rate; resumable and stoppable. */
+/* The training loop: batches of rows, a loss, an optimiser with a rate that changes, and what a
+ * program wants to do between steps. It can be stopped at any step and go on, in the same process
+ * or in another, with the bits of a run that was not stopped.
+ *
+ * Three things are exchanged freely: which rows make a batch (bp_trainer_set, bp_trainer_rows),
+ * what the loss of a batch is (the task of a model, or a function), and what happens between
+ * (callbacks). A step is a plan (plan.h) where options do not say otherwise. */
 #ifndef BPCUDA_TRAINER_H
 #define BPCUDA_TRAINER_H
 
+#include "checkpoint.h"
 #include "model.h"
+#include "schedule.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -10,49 +18,129 @@ extern "C" {
 
 typedef struct bp_trainer bp_trainer;
 
+/* --- the loss of a batch ---------------------------------------------------------------------- */
+
+/* Rows of a data set, within a call of a loss function. */
+typedef struct bp_batch bp_batch;
+
+/* A column's rows of this batch [n, ...], by its name (data.h): an op, taken once however often it
+ * is asked for. NULL, and a pending error that names the columns, where there is none. */
+BP_API bp_tensor *bp_batch_column(bp_batch *batch, const char *name);
+BP_API bp_tensor *bp_batch_index(bp_batch *batch);         /* the numbers of the rows: i32 [n] */
+BP_API int64_t bp_batch_rows(const bp_batch *batch);       /* n */
+BP_API int32_t bp_batch_training(const bp_batch *batch);   /* 0: only the loss is asked for */
+
+/* The mean loss over the rows of a batch, a real scalar []: ops over its columns and parameters.
+ * NULL ends the run with the pending error. As it is recorded, it is called a few times in a run
+ * and not once a step: what it reads of the host's memory it reads then (BP_TRAIN_EAGER). */
+typedef bp_tensor *(*bp_loss_fn)(bp_context *ctx, bp_batch *batch, void *user);
+
+/* Trains `model` on `data`, with the loss of the model's task. Both must outlive the trainer. For
+ * runs that repeat bit by bit: call bp_seed() before the model is made (initial weights and dropout
+ * follow from the context's stream, which other training scopes advance too), and set BP_TRAIN_SEED
+ * for the order of the rows. */
+BP_API bp_status bp_trainer_create(bp_model *model, bp_data *data, bp_trainer **trainer) BP_USE;
+
+/* Trains the parameters of a store on a loss of your own; user may be NULL. */
+BP_API bp_status bp_trainer_create_with(bp_params *params, bp_data *data, bp_loss_fn loss,
+                                        void *user, bp_trainer **trainer) BP_USE;
+BP_API void bp_trainer_free(bp_trainer *trainer); /* NULL is fine */
+
+/* --- options ---------------------------------------------------------------------------------- */
+
 /* Options by number (never renumbered) and by name: src/train/options.def is the list. */
 typedef int32_t bp_train_option;
 enum {
-    BP_TRAIN_EPOCHS = 1,
-    BP_TRAIN_BATCH = 2,
-    BP_TRAIN_LR = 3,
+    BP_TRAIN_EPOCHS = 1,      /* may be set at any time: more epochs after the last */
+    BP_TRAIN_BATCH = 2,       /* rows of a step; of a source, what it gives */
+    BP_TRAIN_LR = 3,          /* may be set at any time */
     BP_TRAIN_SEED = 4,
     BP_TRAIN_L1 = 5,
     BP_TRAIN_L2 = 6,
-    BP_TRAIN_DECAY_FROM = 7 /* epoch from which L1 and L2 act */
+    BP_TRAIN_DECAY_FROM = 7,  /* epoch from which L1 and L2 act */
+    BP_TRAIN_ROWS = 8,        /* a bp_rows */
+    BP_TRAIN_EPOCH_STEPS = 9, /* of an epoch where rows are drawn; 0: as many as pass the data once */
+    BP_TRAIN_PARTS = 10,      /* a batch is computed in so many parts, one after the other */
+    BP_TRAIN_PATIENCE = 11,   /* stop after so many epochs without a better validation; 0: never */
+    BP_TRAIN_EAGER = 12,      /* 1: the loss function is called for every batch */
+    BP_TRAIN_HOLD_OUT = 13,   /* share of the data that validates (bp_data_split) */
+    BP_TRAIN_OPTIMIZER = 14,  /* a bp_optimizer_kind */
+    BP_TRAIN_CLIP_NORM = 15,  /* of all gradients; 0: as they are */
+    BP_TRAIN_WEIGHT_DECAY = 16 /* of an optimiser that takes it apart from the gradient */
 };
 
-/* Trains `model` on `data`; both must outlive the trainer. For runs that repeat bit by bit: call
- * bp_seed() before the model is made (initial weights and dropout follow from the context's stream,
- * which other training scopes advance too), and set BP_TRAIN_SEED for the order of the rows. */
-BP_API bp_status bp_trainer_create(bp_model *model, bp_data *data, bp_trainer **trainer) BP_USE;
-BP_API void bp_trainer_free(bp_trainer *trainer); /* NULL is fine */
+/* Which rows an epoch has. SHUFFLED: each once; as many batches as the data allow hold several
+ * classes, and apart from that a row is equally likely in each. IN_ORDER: each once, as they are.
+ * WEIGHTED: drawn with replacement, in proportion to the column "sampling" (f32 [rows], 0 or more)
+ * as it is at the start of the epoch. BALANCED: drawn with replacement, each class equally often. All follow from
+ * BP_TRAIN_SEED and the number of the epoch. Of a ring, rows are drawn from those that are there at
+ * the start of an epoch; a source gives its batches in order. */
+typedef int32_t bp_rows;
+enum { BP_ROWS_SHUFFLED = 0, BP_ROWS_IN_ORDER = 1, BP_ROWS_WEIGHTED = 2, BP_ROWS_BALANCED = 3 };
 
-/* Before the first run (else BP_ERR_STATE); a value out of range is BP_ERR_ARG, with the range. */
+/* Before the first run (else BP_ERR_STATE) but for EPOCHS, LR and PATIENCE; a value out of range is
+ * BP_ERR_ARG, with the range. */
 BP_API bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, double value) BP_USE;
 
-/* Runs until all epochs are done (*done = 1), or max_steps or max_seconds have passed (negative:
- * no limit; *done = 0), and can be called again: the result does not depend on the cuts. Waits for
- * the device once an epoch and before it returns; forgets gradients that wait for a step.
- * BP_ERR_STOPPED after bp_trainer_stop(), and the next call goes on. Between calls parameters may
- * be frozen and thawed. The last batch of an epoch may be smaller than the others, or larger by one
- * row; as many batches as the data allow hold several classes, and apart from that a row is equally
- * likely in each. */
+/* The rate over the run, a text (schedule.h); "cosine=0.01" at first. Or a schedule of yours, which
+ * must outlive the trainer. Before the first run. */
+BP_API bp_status bp_trainer_schedule(bp_trainer *trainer, const char *text) BP_USE;
+BP_API bp_status bp_trainer_schedule_own(bp_trainer *trainer, bp_schedule *schedule) BP_USE;
+
+/* Rows of your choice: fills rows[n] with row numbers of the data set (i32, checked), batch after
+ * batch, at the start of epoch 0, 1, ... It must follow from the epoch alone where a run is to be
+ * resumed by bits. Any status but BP_OK ends the run. Before the first run. */
+typedef bp_status (*bp_rows_fn)(void *user, int64_t epoch, int32_t *rows, int64_t n);
+BP_API bp_status bp_trainer_rows(bp_trainer *trainer, bp_rows_fn rows, void *user) BP_USE;
+
+/* An optimiser of yours over the trained store, with its own options; it must outlive the trainer.
+ * Its rate is set by the trainer: BP_TRAIN_LR times the schedule. Before the first run. */
+BP_API bp_status bp_trainer_optimizer(bp_trainer *trainer, bp_optimizer *opt) BP_USE;
+
+/* Measures `data` after each epoch (a model with bp_model_evaluate, else the mean loss); it must
+ * outlive the trainer. The weights of the best epoch (smallest loss) are kept beside the others.
+ * Before the first run. */
+BP_API bp_status bp_trainer_validate(bp_trainer *trainer, bp_data *data) BP_USE;
+
+/* Puts the weights of the best epoch into the store. BP_ERR_STATE where no epoch was measured. */
+BP_API bp_status bp_trainer_best(bp_trainer *trainer) BP_USE;
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+typedef struct bp_progress {
+    int64_t epoch;       /* epochs finished */
+    int64_t steps;       /* steps done */
+    int64_t epoch_steps; /* steps of one epoch */
+    double loss;     /* mean over the last finished epoch, without L1 and L2; f64 sums */
+    double accuracy; /* share of correct rows over that epoch, with dropout on; 0 without classes */
+    double seconds;  /* spent in bp_trainer_run so far */
+    double valid_loss, valid_accuracy; /* of the last epoch that was measured */
+    double best_loss;                  /* of the best one */
+    int64_t best_epoch;                /* counted from 1; 0: none was measured */
+    double rate;                       /* of the last step */
+} bp_progress;
+
+/* Between steps, or epochs: called after each one, in bp_trainer_run, with what bp_trainer_progress
+ * would say. It may use the context, set options, save, evaluate, write to the data; not run or
+ * free the trainer. Any status but BP_OK ends the run with that status; a later run goes on behind
+ * it. A callback for steps makes every step a call of its own, and waits for nothing by itself. */
+typedef bp_status (*bp_trainer_fn)(bp_trainer *trainer, const bp_progress *progress, void *user);
+BP_API bp_status bp_trainer_on_step(bp_trainer *trainer, bp_trainer_fn fn, void *user) BP_USE;
+BP_API bp_status bp_trainer_on_epoch(bp_trainer *trainer, bp_trainer_fn fn, void *user) BP_USE;
+
+/* Runs until all epochs are done (*done = 1; also where patience ended), or max_steps or
+ * max_seconds have passed (negative: no limit; *done = 0), and can be called again: the result does
+ * not depend on the cuts. Waits for the device once an epoch and before it returns; forgets
+ * gradients that wait for a step. BP_ERR_STOPPED after bp_trainer_stop(), and the next call goes
+ * on. Between calls parameters may be frozen and thawed. The last batch of an epoch may be smaller
+ * than the others, or larger by one row. BP_ERR_NONFINITE says which step met a number that is not
+ * finite, in which parameter, and, where the loss of its rows shows it again, in which op first. */
 BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,
                                 int32_t *done) BP_USE;
 
 /* From any thread: the run returns after its current step; without a run, the next one at once.
  * NULL is fine. */
 BP_API void bp_trainer_stop(bp_trainer *trainer);
-
-typedef struct bp_progress {
-    int64_t epoch;       /* epochs finished */
-    int64_t steps;       /* steps done */
-    int64_t epoch_steps; /* steps of one epoch */
-    double loss;     /* mean over the last finished epoch, in nats, without L1 and L2; f64 sums */
-    double accuracy; /* share of correct rows over that epoch, with dropout on */
-    double seconds;  /* spent in bp_trainer_run so far */
-} bp_progress;
 
 /* Where the loop is; waits for nothing. All 0 for NULL. For C and C++ the second form says the
  * size; *progress is as large, and has zeros where the library knows less. progress may be NULL. */
@@ -61,6 +149,25 @@ static inline void bp_trainer_progress(const bp_trainer *trainer, bp_progress *p
 {
     bp_progress_of(trainer, progress, sizeof *progress);
 }
+
+/* --- stopping for good, and going on ---------------------------------------------------------- */
+
+/* The list of what a checkpoint of this trainer holds: parameters, optimiser, random stream, order,
+ * schedule, best weights, counters. Add what else belongs to the run (statistics of batch norm, a
+ * second network); before the first run. Belongs to the trainer. NULL for NULL. */
+BP_API bp_checkpoint *bp_trainer_checkpoint(bp_trainer *trainer);
+
+/* Saves it now, or by itself after every `steps` steps and at the end (0: not any more), keeping
+ * the last `keep` (checkpoint.h). path is copied. */
+BP_API bp_status bp_trainer_save(bp_trainer *trainer, const char *path, int32_t keep) BP_USE;
+BP_API bp_status bp_trainer_save_every(bp_trainer *trainer, int64_t steps, const char *path,
+                                       int32_t keep) BP_USE;
+
+/* Goes on where the file was saved: on a trainer that was made in the same way and has not run yet,
+ * over the same data (a ring's rows are not in the file). The next run continues it, with the same
+ * bits. BP_ERR_FORMAT names the first thing that differs: an option, a shape, the data's size.
+ * EPOCHS may differ, and is this trainer's; LR and PATIENCE are the file's. */
+BP_API bp_status bp_trainer_resume(bp_trainer *trainer, const char *path) BP_USE;
 
 #ifdef __cplusplus
 }

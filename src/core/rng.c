@@ -38,18 +38,32 @@ bp_status bpi_next_site(bp_context *ctx, uint32_t *site)
     BPI_INSIDE(ctx, next_site(ctx, site));
 }
 
+bp_status bpi_rng_save(bp_context *ctx, bpi_rng_saved *saved)
+{
+    bpi_rng_state rng;
+    BPI_TRY(bpi_rng_catch_up(ctx));
+    BPI_TRY(bpi_download(ctx, &rng, bpi_view_of(ctx->rng)->data, sizeof rng));
+    *saved = (bpi_rng_saved){rng.seed, rng.step, ctx->drawn_stores};
+    return BP_OK;
+}
+
+bp_status bpi_rng_restore(bp_context *ctx, const bpi_rng_saved *saved)
+{
+    bpi_rng_state rng = {saved->seed, saved->step};
+    BPI_TRY(bpi_upload(ctx, bpi_view_of(ctx->rng)->data, &rng, sizeof rng));
+    ctx->seed = saved->seed;
+    ctx->rng_lag = 0;
+    ctx->drawn_stores = saved->drawn_stores;
+    return BP_OK;
+}
+
 static bp_status seed(bp_context *ctx, uint64_t seed_value)
 {
-    bpi_rng_state rng = {seed_value, 0};
     BPI_TRY(bpi_not_recording(ctx, "seed"));
     if (ctx->depth > 0 && ctx->site > 0)
         return bpi_fail(ctx, BP_ERR_STATE, "seed: this scope has drawn already, and its gradients "
                         "draw the same again");
-    BPI_TRY(bpi_upload(ctx, bpi_view_of(ctx->rng)->data, &rng, sizeof rng));
-    ctx->seed = seed_value;
-    ctx->rng_lag = 0;
-    ctx->drawn_stores = 0;
-    return BP_OK;
+    return bpi_rng_restore(ctx, &(bpi_rng_saved){seed_value, 0, 0});
 }
 
 bp_status bp_seed(bp_context *ctx, uint64_t seed_value)

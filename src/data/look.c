@@ -83,6 +83,11 @@ bp_tensor *bp_data_labels(bp_data *d)
     return values_of(d, "y");
 }
 
+bp_context *bpi_data_context(const bp_data *d)
+{
+    return d->ctx;
+}
+
 bool bpi_data_images(const bp_data *d)
 {
     return d->images;

@@ -25,7 +25,8 @@ enum {
     BPI_PURPOSE_SPLIT = 4,
     BPI_PURPOSE_DRAW = 5,     /* uniform, normal, bernoulli */
     BPI_PURPOSE_DRAW_LOW = 6, /* what f64 has beyond 32 bits */
-    BPI_PURPOSE_PERMUTATION = 7
+    BPI_PURPOSE_PERMUTATION = 7,
+    BPI_PURPOSE_ROWS = 8 /* of an epoch, with replacement */
 };
 
 /* One position of a random stream: everything of the counter but the block. */

@@ -50,4 +50,8 @@ void bpi_bytes_free(bp_context *ctx, bpi_bytes *bytes);
 bp_status bpi_file_write(bp_context *ctx, const char *path, const void *bytes, size_t n,
                          bool only_try);
 
+/* Before a write: what is at `path` stays, as path.1, and what was there as path.2, up to keep - 1
+ * of them (keep.c). Nothing where nothing is there, or keep is 1. */
+bp_status bpi_file_keep(bp_context *ctx, const char *path, int32_t keep);
+
 #endif

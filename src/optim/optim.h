@@ -5,6 +5,12 @@
 
 #include "bpcuda/bpcuda.h"
 
+enum { BPI_OPTIMIZER_TENSORS = 4 }; /* the most that one has */
+
+/* Step count and rate, then the moments, flat as the store is; their names. How many. */
+int32_t bpi_optimizer_tensors(bp_optimizer *opt, bp_tensor **tensor, const char **name);
+bp_params *bpi_optimizer_params(const bp_optimizer *opt);
+
 /* What a schedule knows beside its text: of `plateau`. */
 typedef struct bpi_schedule_state {
     double best, factor;

@@ -12,6 +12,7 @@
 #include "core/tensor.h"
 #include "core/view.h"
 #include "door/kernel_params.h"
+#include "optim/optim.h"
 
 struct bp_optimizer {
     bpi_watched watched; /* by plans: `numbers` */
@@ -231,6 +232,23 @@ bp_status bp_optimizer_set(bp_optimizer *o, bp_optimizer_option option, double v
 bp_tensor *bp_optimizer_rate(bp_optimizer *o)
 {
     return o ? o->rate : NULL;
+}
+
+int32_t bpi_optimizer_tensors(bp_optimizer *o, bp_tensor **tensor, const char **name)
+{
+    static const char *const moment[] = {"moment1", "moment2"};
+    tensor[0] = o->state;
+    name[0] = "state";
+    for (int i = 0; i < o->n_moments; i++) {
+        tensor[1 + i] = o->moment[i];
+        name[1 + i] = moment[i];
+    }
+    return 1 + o->n_moments;
+}
+
+bp_params *bpi_optimizer_params(const bp_optimizer *o)
+{
+    return o->params;
 }
 
 static bp_status steps_done(bp_optimizer *o, int64_t *steps)

@@ -168,7 +168,7 @@ void bpi_epoch_order(const bpi_epoch *e, uint64_t seed, int64_t epoch, const int
     for (int64_t i = 0; i < e->rows; i++)
         order[i] = (int32_t)i;
     shuffle(&w, order, e->rows);
-    int64_t waiting = pair(&w, find_mono(&w));
+    int64_t waiting = label ? pair(&w, find_mono(&w)) : 0;
     if (waiting > 0)
         spend(&w, waiting);
 }

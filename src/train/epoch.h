@@ -16,7 +16,7 @@ int64_t bpi_epoch_steps(const bpi_epoch *e);
 /* Fills order[rows]: a shuffle (Fisher, Yates) that follows from (seed, epoch) alone, then swaps so
  * that as many batches of two rows or more as the labels allow hold two classes or more. Nothing in
  * it depends on where a batch stands: a row is equally likely in each of the full batches. Expected
- * time O(rows); `scratch` has room for `rows` numbers. */
+ * time O(rows); `scratch` has room for `rows` numbers. label may be NULL: there are no classes. */
 void bpi_epoch_order(const bpi_epoch *e, uint64_t seed, int64_t epoch, const int32_t *label,
                      int32_t *order, int32_t *scratch);
 

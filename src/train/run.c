@@ -1,0 +1,253 @@
+/* The training loop. A step is a plan, recorded once for full batches and once for the rest, and
+ * replayed after that. What changes from step to step lives on the device: the number of the step
+ * in its epoch, which finds the rows and the rate in tables that are uploaded once an epoch, and
+ * the sums of loss and correct rows, which are read once an epoch. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/plan.h"
+#include "data/data.h"
+#include "train/train.h"
+#include "train/shim.h"
+
+enum { STEPS_AHEAD = 8, TEXT_MAX = 512 }; /* steps given to the device before a look at the clock */
+
+/* --- a step ------------------------------------------------------------------------------------ */
+
+static bool is_full(const bp_trainer *t)
+{
+    return t->now.step < t->cut.full;
+}
+
+/* Rows begin .. end of the step's batch: loss, gradients, and what is told of them. */
+static bp_status part_of_step(bp_trainer *t, bp_tensor *index, int64_t begin, int64_t end,
+                              int64_t rows)
+{
+    bp_context *ctx = t->ctx;
+    bool all = end - begin == rows;
+    bp_batch batch = {.ctx = ctx, .data = t->train, .rows = end - begin, .training = true,
+                      .index = all ? index : bp_slice(index, 0, begin, end, 1),
+                      .whole = all && bpi_train_arrives(t)};
+    double share = (double)(end - begin) / (double)rows;
+    double weight = (double)(end - begin) / (double)t->cut.batch;
+    bpi_loss l;
+    BPI_TRY(bpi_batch_loss(t, &batch, &l));
+    BPI_TRY(bp_backward(ctx, all ? l.loss : bp_scale(l.loss, share)));
+    bp_tensor *told = bp_cast(l.told, BP_F64);
+    BPI_TRY(bp_add_into(t->loss, weight == 1 ? told : bp_scale(told, weight)));
+    return l.correct ? bp_add_into(t->correct, bp_cast(l.correct, BP_F64)) : BP_OK;
+}
+
+/* What a plan records. The small calls stand together: a GPU takes neighbours as one. */
+static bp_status train_step(bp_context *ctx, void *user)
+{
+    bp_trainer *t = user;
+    bool full = is_full(t);
+    int64_t rows = full ? t->cut.batch : t->cut.rest;
+    int64_t parts = (int64_t)t->now.option[BP_TRAIN_PARTS];
+    parts = parts < rows ? parts : rows;
+    bp_tensor *rate = bp_reshape(bp_gather(t->rates, t->at), BP_SCALAR);
+    BPI_TRY(bp_copy_into(bp_optimizer_rate(t->opt), rate));
+    bp_tensor *index = full && t->batches
+                           ? bp_reshape(bp_gather(t->batches, t->at), BP_SHAPE(rows)) : t->rest;
+    for (int64_t i = 0; i < parts; i++) {
+        BPI_TRY(bp_scope_begin(ctx, 0)); /* the memory of a part ends with it */
+        bp_status st = part_of_step(t, index, i * rows / parts, (i + 1) * rows / parts, rows);
+        bp_status end = bp_scope_end(ctx);
+        BPI_TRY(st);
+        BPI_TRY(end);
+    }
+    BPI_TRY(bp_add_into(t->at, t->one));
+    return bp_optimizer_step(t->opt);
+}
+
+/* --- an epoch ---------------------------------------------------------------------------------- */
+
+static bp_status upload_rates(bp_trainer *t)
+{
+    int64_t all = (int64_t)t->now.option[BP_TRAIN_EPOCHS] * t->steps;
+    BPI_TRY(bp_schedule_fill(t->schedule, t->now.epoch * t->steps, t->steps, t->steps, all,
+                             t->rate));
+    for (int64_t i = 0; i < t->steps; i++)
+        t->rate[i] *= t->now.option[BP_TRAIN_LR];
+    BPI_TRY(bp_write(t->rates, t->rate, (size_t)t->steps * sizeof *t->rate));
+    t->stale = false;
+    return BP_OK;
+}
+
+/* Sums of an epoch that goes on after a resume stay. */
+static bp_status begin_epoch(bp_trainer *t)
+{
+    int32_t at = 0;
+    double zero = 0;
+    BPI_TRY(bpi_train_order(t));
+    BPI_TRY(upload_rates(t));
+    if (t->now.step == 0) {
+        BPI_TRY(bp_write(t->at, &at, sizeof at));
+        BPI_TRY(bp_write(t->loss, &zero, sizeof zero));
+        BPI_TRY(bp_write(t->correct, &zero, sizeof zero));
+    }
+    t->begun = true;
+    return BP_OK;
+}
+
+/* A failure leaves the epoch at its end, and the next run tries that again. */
+static bp_status end_epoch(bp_trainer *t)
+{
+    bp_progress *p = &t->now.progress;
+    double sum[2];
+    BPI_TRY(bp_read_all(t->ctx, (bp_tensor *[]){t->loss, t->correct}, 2, sum, 2));
+    p->loss = sum[0] * (double)t->cut.batch / (double)t->cut.rows;
+    p->accuracy = sum[1] / (double)t->cut.rows;
+    p->epoch = ++t->now.epoch;
+    bp_status st = bpi_train_measure(t);
+    if (st != BP_OK) {
+        p->epoch = --t->now.epoch;
+        return st;
+    }
+    t->now.step = 0;
+    t->begun = false;
+    return BP_OK;
+}
+
+/* A step, or up to `most` of them where the device takes several at a time; *steps of them. */
+static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
+{
+    bool eager = t->now.option[BP_TRAIN_EAGER] != 0;
+    bool alone = t->on_step || bpi_train_arrives(t) || bpi_data_is_ring(t->train);
+    bp_plan **plan = &t->plan[!is_full(t)];
+    int64_t left = is_full(t) ? t->cut.full - t->now.step : 1;
+    *steps = 0;
+    if (!t->begun && t->now.step < t->steps)
+        BPI_TRY(begin_epoch(t));
+    if (t->now.step == t->steps)
+        return BP_OK;
+    if (t->stale)
+        BPI_TRY(upload_rates(t));
+    BPI_TRY(bpi_train_next(t));
+    if (*plan && !bpi_plan_holds(*plan)) { /* a parameter was frozen, say */
+        bp_plan_free(*plan);
+        *plan = NULL;
+    }
+    *steps = alone || bp_plan_nodes(*plan) == 0 ? 1 : left < most ? left : most;
+    bp_status st = eager ? bp_run(t->ctx, 0, train_step, t)
+                 : *plan ? bp_plan_replay(*plan, *steps)
+                         : bp_plan_record(t->ctx, train_step, t, plan);
+    if (st != BP_OK)
+        return st;
+    t->now.progress.steps += *steps;
+    t->now.step += *steps;
+    t->now.progress.rate = t->rate[t->now.step - 1];
+    return BP_OK;
+}
+
+/* --- between ------------------------------------------------------------------------------------ */
+
+static bp_status call(bp_trainer *t, bp_trainer_fn fn, void *user, const char *what)
+{
+    if (!fn)
+        return BP_OK;
+    bp_progress progress = t->now.progress;
+    char before[TEXT_MAX];
+    snprintf(before, sizeof before, "%s", bp_error_text(t->ctx));
+    BPI_CALLBACK(callback);
+    bpi_callback_begin(&callback, t->ctx, false);
+    bp_status st = fn(t, &progress, user);
+    BPI_TRY(bpi_callback_over(&callback, "trainer_run"));
+    if (st == BP_OK || strcmp(before, bp_error_text(t->ctx)) != 0) /* it is told already */
+        return st;
+    return bpi_fail(t->ctx, st, "trainer_run: the callback for %s returned \"%s\"", what,
+                    bp_status_name(st));
+}
+
+static bp_status save(bp_trainer *t)
+{
+    bool due = t->now.progress.steps - t->saved_at >= t->save_every || bpi_train_done(t);
+    if (!t->save_every || !due || t->saved_at == t->now.progress.steps)
+        return BP_OK;
+    BPI_TRY(bp_trainer_save(t, t->save_path, t->save_keep));
+    t->saved_at = t->now.progress.steps;
+    return BP_OK;
+}
+
+/* Steps, then what follows them. */
+static bp_status advance(bp_trainer *t, int64_t most, int64_t *steps)
+{
+    BPI_TRY(next_steps(t, most, steps));
+    bool ended = t->now.step == t->steps;
+    if (ended)
+        BPI_TRY(end_epoch(t));
+    if (*steps > 0)
+        BPI_TRY(call(t, t->on_step, t->step_user, "steps"));
+    if (ended)
+        BPI_TRY(call(t, t->on_epoch, t->epoch_user, "epochs"));
+    return save(t);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int32_t *done)
+{
+    double start = now();
+    bool stopped = false;
+    if (isnan(max_seconds))
+        return bpi_fail(t->ctx, BP_ERR_ARG, "trainer_run: max_seconds is NaN");
+    BPI_TRY(bpi_train_prepare(t));
+    BPI_TRY(bp_grad_clear(t->params));
+    int64_t i = 0, steps, synced = 0;
+    for (; !(*done = bpi_train_done(t)); i += steps) {
+        int64_t most = max_steps < 0 || max_steps - i > STEPS_AHEAD ? STEPS_AHEAD : max_steps - i;
+        stopped = atomic_exchange(&t->stop, false);
+        if (max_seconds >= 0 && i - synced >= STEPS_AHEAD) {
+            BPI_TRY(bp_sync(t->ctx));
+            synced = i;
+        }
+        if (stopped || most <= 0 || (max_seconds >= 0 && now() - start >= max_seconds))
+            break;
+        BPI_TRY(advance(t, most, &steps));
+    }
+    BPI_TRY(bp_sync(t->ctx));
+    return stopped ? bpi_fail(t->ctx, BP_ERR_STOPPED, "trainer_run: stopped after step %lld",
+                              (long long)t->now.progress.steps)
+                   : BP_OK;
+}
+
+/* Also where a callback is left by an exception. */
+static void over(bp_trainer **running)
+{
+    (*running)->running = false;
+}
+
+static bp_status run(bp_trainer *t, int64_t max_steps, double max_seconds, int32_t *done)
+{
+    BPI_TRY(bpi_given(t->ctx, done, "trainer_run: done"));
+    if (t->running)
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: called by a callback of this trainer");
+    double start = now();
+    t->running = true;
+    __attribute__((cleanup(over))) bp_trainer *running = t;
+    bp_status st = loop(t, max_steps, max_seconds, done);
+    t->now.progress.seconds += now() - start;
+    return st;
+}
+
+bp_status bp_trainer_run(bp_trainer *t, int64_t max_steps, double max_seconds, int32_t *done)
+{
+    if (done)
+        *done = 0;
+    BPI_LEADS(t, "trainer_run: trainer");
+    BPI_INSIDE(t->ctx, run(t, max_steps, max_seconds, done));
+}
+
+void bp_trainer_stop(bp_trainer *t)
+{
+    if (t)
+        atomic_store(&t->stop, true);
+}

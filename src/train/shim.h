@@ -1,0 +1,21 @@
+#include "bpcuda/bpcuda.h"
+#include "data/data.h"
+#include "nn/nn.h"
+static inline bool bpi_data_is_ring(const bp_data *d) { (void)d; return false; }
+static inline bool bpi_data_is_source(const bp_data *d) { (void)d; return false; }
+static inline int64_t bpi_source_batches(const bp_data *d) { (void)d; return 0; }
+static inline bp_status bpi_source_next(bp_data *d, int64_t b) { (void)d; (void)b; return BP_OK; }
+static inline bp_status bpi_data_drain(bp_data *d) { (void)d; return BP_OK; }
+typedef struct bpi_step_loss { bp_tensor *loss, *told, *correct; } bpi_step_loss;
+static inline bp_status bpi_model_step_loss(bp_model *m, bp_data *d, bp_tensor *index, bool training, bpi_step_loss *l)
+{
+    bp_tensor *labels = bp_gather(bp_data_labels(d), index);
+    bp_tensor *logits = bp_model_logits(m, d, index, training);
+    l->loss = l->told = bp_cross_entropy_correct(logits, labels, &l->correct);
+    bp_free(logits);
+    return BP_OK;
+}
+enum { BP_SGD = 1, BP_ADAM = 3, BP_LION = 7 };
+enum { BP_OPT_CLIP_NORM = 11, BP_OPT_WEIGHT_DECAY = 9 };
+typedef int32_t bp_optimizer_kind;
+static inline bp_status bp_optimizer_create(bp_params *p, bp_optimizer_kind k, double lr, bp_optimizer **o) { (void)k; return bp_adam_create(p, lr, o); }

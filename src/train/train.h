@@ -1,0 +1,142 @@
+/* The inside of a trainer. trainer.c makes one and takes what it is told; run.c is the loop; rows.c
+ * says which rows an epoch has (epoch.c: each once; sample.c: drawn); batch.c is what a loss
+ * function sees; measure.c is what happens after an epoch; resume.c is its checkpoint, of which
+ * checkpoint.c is the list and the file. */
+#ifndef BPI_TRAIN_H
+#define BPI_TRAIN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "bpcuda/bpcuda.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "train/epoch.h"
+
+enum { BPI_TRAIN_OPTIONS = 17, BPI_COLUMNS_MAX = 32, BPI_SCHEDULE_TEXT = 128 };
+
+/* --- options (trainer.c) ---------------------------------------------------------------------- */
+
+typedef struct bpi_train_option {
+    const char *name;
+    double start, min, max;
+    bool integer;
+} bpi_train_option;
+extern const bpi_train_option bpi_train_options[BPI_TRAIN_OPTIONS]; /* by number */
+
+/* --- a batch (batch.c) ------------------------------------------------------------------------ */
+
+struct bp_batch {
+    bp_context *ctx;
+    bp_data *data;
+    bp_tensor *index; /* i32 [rows] */
+    int64_t rows;
+    bool training;
+    bool whole;       /* all rows of the set, as they are: nothing to gather */
+    bp_tensor *column[BPI_COLUMNS_MAX]; /* that were asked for */
+};
+
+/* What a loss function, or a task, makes of a batch: the loss to be made small; what is told of it,
+ * in the target's own units; how many rows were right, or NULL. */
+typedef struct bpi_loss {
+    bp_tensor *loss, *told, *correct;
+} bpi_loss;
+
+bp_status bpi_batch_loss(bp_trainer *t, bp_batch *batch, bpi_loss *loss);
+
+/* --- state that a checkpoint holds as it is -------------------------------------------------- */
+
+typedef struct bpi_train_state {
+    double option[BPI_TRAIN_OPTIONS];
+    char schedule[BPI_SCHEDULE_TEXT];
+    int64_t rows, columns;        /* of the data */
+    int64_t epoch, step;          /* where the loop is: step in the epoch */
+    int64_t bad_epochs;           /* since the best */
+    bp_progress progress;
+} bpi_train_state;
+
+struct bp_trainer {
+    bp_context *ctx;
+    bpi_late late;
+    bp_params *params;
+    bp_model *model; /* NULL: loss() is of the user's */
+    bp_loss_fn loss_fn;
+    void *loss_user;
+    bp_data *data, *train, *valid; /* given; what trains, what validates (or NULL) */
+    bp_data *part[2];              /* of `data`, where a share is held out */
+    bp_schedule *schedule;
+    bool own_schedule, own_optimizer; /* of the user's */
+    bp_rows_fn rows_fn;
+    void *rows_user;
+    bp_trainer_fn on_step, on_epoch;
+    void *step_user, *epoch_user;
+    bp_checkpoint *checkpoint;
+    int64_t given; /* entries of it that were there before ours */
+    char *save_path;
+    int64_t save_every, saved_at;
+    int32_t save_keep;
+    atomic_bool stop;
+    bool ready;   /* all below exists */
+    bool running; /* in bp_trainer_run */
+    bool begun;   /* order and rates of the epoch are on the device */
+    bool stale;   /* the rates are not */
+
+    bpi_epoch cut;
+    int64_t steps;               /* of an epoch */
+    int64_t most_rows;           /* room of label and cumulative */
+    int32_t *label, *order, *scratch;
+    double *cumulative;          /* [rows]: of weights that rows are drawn by */
+    double *rate;                /* [steps] */
+    bp_optimizer *opt;
+    bp_tensor *batches, *rest;   /* the order: i32 [full, batch], i32 [rest] */
+    bp_tensor *rates, *at, *one; /* f64 [steps]; the step in the epoch and 1, i32 [1] */
+    bp_tensor *loss, *correct;   /* sums over the epoch: f64 []; loss counts full batches */
+    bp_tensor **best;            /* the best weights, in the order of the store */
+    bp_plan *plan[2];            /* of a full batch, of the rest */
+    bpi_train_state now;
+};
+
+/* --- rows.c ------------------------------------------------------------------------------------ */
+
+/* How epochs are cut, or why they cannot be. */
+bp_status bpi_train_cut(bp_trainer *t, bpi_epoch *cut);
+/* Memory for the order; the constant part of it. */
+bp_status bpi_train_rows_prepare(bp_trainer *t);
+/* Brings the order of the epoch to the device. */
+bp_status bpi_train_order(bp_trainer *t);
+/* The data of the next step are there. */
+bp_status bpi_train_next(bp_trainer *t);
+/* Every step's batch comes from outside. */
+bool bpi_train_arrives(const bp_trainer *t);
+
+/* n rows out of [0, rows), with replacement, in proportion to the steps of cumulative[rows], or all
+ * alike where it is NULL. */
+void bpi_sample_rows(uint64_t seed, int64_t epoch, const double *cumulative, int64_t rows,
+                     int32_t *order, int64_t n);
+
+/* --- measure.c --------------------------------------------------------------------------------- */
+
+bp_status bpi_train_measure_prepare(bp_trainer *t);
+/* Validation, the best weights, patience, a schedule that listens. */
+bp_status bpi_train_measure(bp_trainer *t);
+/* Whether there is nothing more to do. */
+bool bpi_train_done(const bp_trainer *t);
+
+/* --- resume.c, checkpoint.c --------------------------------------------------------------------- */
+
+bp_status bpi_train_checkpoint_prepare(bp_trainer *t);
+/* A tensor as name/part, unchecked. */
+bp_status bpi_checkpoint_add(bp_checkpoint *c, const char *name, const char *part, bp_tensor *t);
+int64_t bpi_checkpoint_size(const bp_checkpoint *c);
+void bpi_checkpoint_cut(bp_checkpoint *c, int64_t size); /* takes back what was added since */
+/* As bp_checkpoint_load; before anything changes, fits(user, path, bytes of the entry `name`). */
+bp_status bpi_checkpoint_load(bp_checkpoint *c, const char *path, const char *name,
+                              bp_status (*fits)(void *user, const char *path, const void *bytes),
+                              void *user);
+
+/* --- trainer.c, run.c ---------------------------------------------------------------------------- */
+
+/* Once, before the first step. */
+bp_status bpi_train_prepare(bp_trainer *t);
+
+#endif
