@@ -16,12 +16,28 @@ typedef struct bp_params bp_params;
 
 /* Initial values, drawn on the host at the store's first use from (seed of the context, number of
  * the store among those drawn since bp_seed, index of the parameter): the same bits on every device
- * and machine, and others for each store. One without LeCun and He draws nothing and is not
- * counted. fan_in is the product of all sizes but
- * the first. Uniform, in [-b, b): LeCun b = sqrt(3 / fan_in) (LeCun, Bottou, Orr, Mueller:
- * "Efficient BackProp", 1998), He b = sqrt(6 / fan_in) (He, Zhang, Ren, Sun, 2015, for ReLU). */
+ * and machine, and others for each store. A store whose parameters are all ZERO, ONE, constant or a
+ * function's draws nothing and is not counted.
+ *
+ * fan_in is the product of all sizes but the first, fan_out of all but the last. The variance is
+ *     LECUN   1 / fan_in              (LeCun, Bottou, Orr, Mueller: "Efficient BackProp", 1998)
+ *     HE      2 / fan_in              (He, Zhang, Ren, Sun, 2015, for ReLU)
+ *     GLOROT  2 / (fan_in + fan_out)  (Glorot, Bengio, 2010)
+ * uniform in [-b, b), b = sqrt(3 variance), or normal. ORTHOGONAL (Saxe, McClelland, Ganguli, 2013)
+ * is a matrix [first size, the others] whose rows, or where there are more of them its columns, are
+ * orthonormal, drawn evenly from all such: rows x columns x the smaller of them, in operations. */
 typedef int32_t bp_init;
-enum { BP_INIT_ZERO = 0, BP_INIT_ONE = 1, BP_INIT_LECUN = 2, BP_INIT_HE = 3 };
+enum {
+    BP_INIT_ZERO = 0,
+    BP_INIT_ONE = 1,
+    BP_INIT_LECUN = 2,
+    BP_INIT_HE = 3,
+    BP_INIT_GLOROT = 4,
+    BP_INIT_LECUN_NORMAL = 5,
+    BP_INIT_HE_NORMAL = 6,
+    BP_INIT_GLOROT_NORMAL = 7,
+    BP_INIT_ORTHOGONAL = 8
+};
 
 BP_API bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **params) BP_USE;
 /* Its tensors become stale. Optimisers, plans and graphs that name it may be freed later: a step, a
@@ -32,10 +48,26 @@ BP_API void bp_params_free(bp_params *params);
  * [out, in]. NULL on failure: BP_ERR_SHAPE too where the store would exceed 2^50 bytes. */
 BP_API bp_tensor *bp_param(bp_params *params, const char *name, bp_shape shape, bp_init init);
 
+/* The same, each element `value`, which must be finite in the store's dtype. */
+BP_API bp_tensor *bp_param_constant(bp_params *params, const char *name, bp_shape shape,
+                                    double value);
+
+/* The same, with initial values of your own: at the store's first use fill() puts `count` of them,
+ * row-major, where `values` (all 0) points. It may call nothing of the context (BP_ERR_STATE; what
+ * it frees goes when the call has ended), and longjmp out of it leaves a context that can only be
+ * closed. What it returns, if not BP_OK, that use returns, and BP_ERR_NONFINITE where a value is
+ * not finite in the store's dtype; a later use calls it again. user may be NULL. */
+typedef bp_status (*bp_init_fn)(void *user, double *values, int64_t count);
+BP_API bp_tensor *bp_param_with(bp_params *params, const char *name, bp_shape shape,
+                                bp_init_fn fill, void *user);
+
 /* Parameters in order of declaration; 0 <= i < bp_param_count(). Handles belong to the store. */
 BP_API int32_t bp_param_count(const bp_params *params);
 BP_API bp_tensor *bp_param_at(bp_params *params, int32_t i);
 BP_API const char *bp_param_name(const bp_params *params, int32_t i);
+
+/* The parameter of this name; -1 where there is none, or a NULL. */
+BP_API int32_t bp_param_index(const bp_params *params, const char *name);
 
 /* A view of the gradient, belonging to the store: what bp_backward wrote since the last optimiser
  * step or bp_grad_clear(). NULL where nothing arrived, or the last backward failed. */
@@ -44,6 +76,10 @@ BP_API bp_tensor *bp_param_grad(bp_params *params, int32_t i);
 /* A frozen parameter asks for no gradient. Not while a plan is recorded; plans that use it and were
  * recorded with the other setting refuse to be replayed (bp_plan_replay). */
 BP_API bp_status bp_param_freeze(bp_params *params, int32_t i, int32_t frozen) BP_USE;
+
+/* The same for all parameters whose name matches: in `pattern` '*' stands for any bytes, '?' for
+ * any one ("layer1.*", "*.bias"). BP_ERR_ARG where none does. */
+BP_API bp_status bp_params_freeze(bp_params *params, const char *pattern, int32_t frozen) BP_USE;
 
 /* Forgets all gradients (touches no memory). */
 BP_API bp_status bp_grad_clear(bp_params *params) BP_USE;

@@ -21,7 +21,9 @@ struct bp_context {
     uintptr_t first_callback; /* where the frame of the outermost is */
     _Atomic(bpi_late *) late;
     bpi_late closing;
-    bool allocating; /* the host's function is at work, or was left by an exception or a jump */
+    /* Why nothing may be called: a function of the host's that must not call is at work, or was
+     * left in a way that lets nothing go on. NULL: it may. */
+    const char *shut;
     bool closes; /* when the calls of this thread that are under way have returned */
     char text[512];
     bp_hooks hooks;

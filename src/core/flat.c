@@ -3,54 +3,16 @@
  *
  * The weights (rank 2 and more: those that take weight decay) come first, then the rest, each group
  * in order of declaration: an optimiser launches once, or twice with decay. */
-#include <math.h>
 #include <string.h>
 
 #include "core/context.h"
 #include "core/error.h"
 #include "core/params.h"
 #include "core/view.h"
-#include "door/philox.h"
 
 static bool takes_decay(const bpi_segment *s)
 {
     return s->shape.ndim >= 2;
-}
-
-/* Initial values as a store keeps them, in `host`. The draw for an element depends on its logical
- * index, not on the pitch. */
-static void initialise(const bp_params *p, int64_t i, unsigned char *host)
-{
-    const bpi_segment *s = &p->segment[i];
-    if (s->init == BP_INIT_ZERO)
-        return;
-    int64_t count = bp_shape_count(s->shape);
-    int64_t cols = s->shape.ndim ? s->shape.dim[s->shape.ndim - 1] : 1;
-    int64_t pitch = s->shape.ndim == 2 ? bpi_view_of(s->value)->stride[0] : cols;
-    int64_t fan_in = s->shape.ndim ? count / s->shape.dim[0] : 1;
-    double bound = sqrt((s->init == BP_INIT_HE ? 6.0 : 3.0) / (double)fan_in);
-    bpi_stream stream = {p->ctx->seed, p->ctx->drawn_stores,
-                         bpi_purpose_site(BPI_PURPOSE_INIT, (uint32_t)i)};
-    uint32_t word[4] = {0};
-    for (int64_t e = 0; e < count; e++) {
-        if (e % 4 == 0)
-            bpi_philox_block(&stream, (uint64_t)e / 4, word);
-        double u = ((double)word[e % 4] + 0.5) / 4294967296.0; /* in (0, 1) */
-        double x = s->init == BP_INIT_ONE ? 1 : bound * (2 * u - 1);
-        int64_t at = s->offset + e / cols * pitch + e % cols;
-        if (p->dtype == BP_F32)
-            ((float *)host)[at] = (float)x;
-        else
-            ((double *)host)[at] = x;
-    }
-}
-
-static bool draws(const bp_params *p)
-{
-    for (int64_t i = 0; i < p->n; i++)
-        if (p->segment[i].init == BP_INIT_LECUN || p->segment[i].init == BP_INIT_HE)
-            return true;
-    return false;
 }
 
 /* The part of a flat buffer that is segment i's. */
@@ -77,12 +39,36 @@ static bool attach(bp_params *p, int64_t i)
     return s->grad != NULL;
 }
 
-static bp_status allocate(bp_params *p, unsigned char *host)
+/* The initial values as the store keeps them, in p->initial, and behind them room for one parameter
+ * in f64. The store holds that memory, as a function of the host's may never return. */
+static bp_status initialise(bp_params *p)
 {
-    for (int64_t i = 0; i < p->n; i++)
-        initialise(p, i, host);
+    size_t bytes = (size_t)p->count * bp_dtype_bytes(p->dtype);
+    int64_t room = 0;
+    for (int64_t i = 0; i < p->n; i++) {
+        int64_t more = bpi_segment_room(&p->segment[i]);
+        room = more > room ? more : room;
+    }
+    bpi_params_forget_initial(p);
+    p->initial_bytes = bytes + (size_t)room * sizeof(double) + 1;
+    p->initial = bpi_host_alloc(p->ctx, p->initial_bytes);
+    bp_status st = p->initial ? BP_OK : BP_ERR_NOMEM;
+    for (int64_t i = 0; i < p->n && st == BP_OK; i++)
+        st = bpi_segment_initialise(p, i, p->initial, (double *)(p->initial + bytes));
+    return st;
+}
+
+void bpi_params_forget_initial(bp_params *p)
+{
+    bpi_host_free(p->ctx, p->initial, p->initial_bytes);
+    p->initial = NULL;
+}
+
+static bp_status allocate(bp_params *p)
+{
+    BPI_TRY(initialise(p));
     bp_shape flat = BP_SHAPE(p->count);
-    BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, host, BPI_OWNER_LIBRARY, &p->values));
+    BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, p->initial, BPI_OWNER_LIBRARY, &p->values));
     BPI_TRY(bpi_uploaded(p->ctx, p->dtype, flat, NULL, BPI_OWNER_LIBRARY, &p->grads));
     BPI_TRY(bpi_uploaded(p->ctx, BP_I32, BP_SCALAR, NULL, BPI_OWNER_LIBRARY, &p->suspect));
     bool ok = true;
@@ -110,12 +96,13 @@ bp_status bpi_params_materialize(bp_params *p)
             link = &s->next;
         }
     *link = -1;
-    size_t bytes = (size_t)p->count * bp_dtype_bytes(p->dtype);
-    unsigned char *host = bpi_host_alloc(ctx, bytes ? bytes : 1);
-    bp_status st = host ? allocate(p, host) : BP_ERR_NOMEM;
-    bpi_host_free(ctx, host, bytes ? bytes : 1);
+    bp_status st = allocate(p);
+    bpi_params_forget_initial(p);
     if (st == BP_OK) {
-        ctx->drawn_stores += draws(p);
+        bool draws = false;
+        for (int64_t i = 0; i < p->n; i++)
+            draws |= bpi_segment_draws(&p->segment[i]);
+        ctx->drawn_stores += draws;
         return BP_OK;
     }
     for (int64_t i = 0; i < p->n; i++) { /* as before the call: it can be tried again */

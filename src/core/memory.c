@@ -10,6 +10,10 @@
 #include "core/context.h"
 #include "core/error.h"
 
+static const char allocating[] =
+    "the host's allocator was left by an exception or a jump, or calls the library: the context "
+    "can only be closed";
+
 void *bpi_host_alloc(bp_context *ctx, size_t bytes)
 {
     bytes = (bytes + 63) / 64 * 64;
@@ -19,10 +23,10 @@ void *bpi_host_alloc(bp_context *ctx, size_t bytes)
     if (h->alloc) {
         BPI_CALLBACK(callback);
         bpi_callback_begin(&callback, ctx, false);
-        bool left = ctx->allocating; /* an earlier call of it */
-        ctx->allocating = true;
+        const char *left = ctx->shut; /* an earlier call of it */
+        ctx->shut = allocating;
         p = h->alloc(h->user, bytes);
-        ctx->allocating = left;
+        ctx->shut = left;
         bpi_callback_end(&callback);
     } else {
         p = aligned_alloc(64, bytes);
@@ -109,10 +113,10 @@ static void *device_alloc(bp_context *ctx, size_t bytes)
     BPI_CALLBACK(callback);
     if (ctx->hooks.alloc)
         bpi_callback_begin(&callback, ctx, false);
-    bool left = ctx->allocating;
-    ctx->allocating = true;
+    const char *left = ctx->shut;
+    ctx->shut = allocating;
     void *p = ctx->device->calls->alloc(ctx->device, bytes);
-    ctx->allocating = left;
+    ctx->shut = left;
     bpi_callback_end(&callback);
     return p;
 }

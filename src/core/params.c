@@ -1,6 +1,7 @@
 /* Parameter stores: making and freeing them, declaring, looking. Their memory: flat.c. */
 #include "core/params.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ static void destroy(bp_params **link)
     for (int64_t i = 0; i < p->n; i++)
         bpi_host_free(ctx, p->segment[i].name, strlen(p->segment[i].name) + 1);
     bpi_host_free(ctx, p->segment, (size_t)p->capacity * sizeof *p->segment);
+    bpi_params_forget_initial(p);
     bpi_object_free(ctx, p, sizeof *p);
 }
 
@@ -88,7 +90,7 @@ void bp_params_free(bp_params *p)
     bpi_leave(ctx);
 }
 
-static bp_status declarable(bp_params *p, const char *name, const bp_shape *shape, bp_init init)
+static bp_status declarable(bp_params *p, const char *name, const bpi_segment *s)
 {
     bp_context *ctx = p->ctx;
     BPI_TRY(bpi_given(ctx, name, "param: name"));
@@ -97,13 +99,16 @@ static bp_status declarable(bp_params *p, const char *name, const bp_shape *shap
     BPI_TRY(bpi_not_recording(ctx, "param"));
     if (p->values)
         return bpi_fail(ctx, BP_ERR_STATE, "param %s: the store is in use and takes no more", name);
-    if (!bpi_shape_valid(shape) || bp_shape_count(*shape) == 0)
-        return bpi_fail(ctx, BP_ERR_SHAPE, "param %s: bad shape %s", name, bpi_shape_str(shape).s);
-    if (init < BP_INIT_ZERO || init > BP_INIT_HE)
-        return bpi_fail(ctx, BP_ERR_ARG, "param %s: unknown initialisation %d", name, (int)init);
-    for (int64_t i = 0; i < p->n; i++)
-        if (!strcmp(p->segment[i].name, name))
-            return bpi_fail(ctx, BP_ERR_ARG, "param %s: declared twice", name);
+    if (!bpi_shape_valid(&s->shape) || bp_shape_count(s->shape) == 0)
+        return bpi_fail(ctx, BP_ERR_SHAPE, "param %s: bad shape %s", name,
+                        bpi_shape_str(&s->shape).s);
+    if (s->init < BP_INIT_ZERO || s->init > BP_INIT_ORTHOGONAL)
+        return bpi_fail(ctx, BP_ERR_ARG, "param %s: unknown initialisation %d", name, (int)s->init);
+    if (!isfinite(p->dtype == BP_F32 ? (double)(float)s->constant : s->constant))
+        return bpi_fail(ctx, BP_ERR_ARG, "param %s: the constant %g is not finite in %s", name,
+                        s->constant, bp_dtype_name(p->dtype));
+    if (bp_param_index(p, name) >= 0)
+        return bpi_fail(ctx, BP_ERR_ARG, "param %s: declared twice", name);
     return BP_OK;
 }
 
@@ -123,45 +128,69 @@ static bool padded(const bp_params *p, const bp_view *v, int64_t *count)
     return true;
 }
 
-static bp_tensor *declare(bp_params *p, const char *name, bp_shape shape, bp_init init)
+/* `new` has a shape, and how it starts. */
+static bp_tensor *declare(bp_params *p, const char *name, bpi_segment new)
 {
     bp_context *ctx = p->ctx;
-    if (declarable(p, name, &shape, init) != BP_OK ||
+    if (declarable(p, name, &new) != BP_OK ||
         !bpi_grow(ctx, (void **)&p->segment, &p->capacity, p->n + 1, sizeof *p->segment))
         return NULL;
     bp_view v = {0};
-    int64_t count;
-    bpi_view_rows(&v, p->dtype, shape);
-    if (!padded(p, &v, &count)) {
+    bpi_view_rows(&v, p->dtype, new.shape);
+    if (!padded(p, &v, &new.count)) {
         bpi_fail(ctx, BP_ERR_SHAPE,
                  "param %s: with %s %s the store would hold more than %zu bytes", name,
-                 bp_dtype_name(p->dtype), bpi_shape_str(&shape).s, BPI_BYTES_MAX);
+                 bp_dtype_name(p->dtype), bpi_shape_str(&new.shape).s, BPI_BYTES_MAX);
         return NULL;
     }
-    char *copy = bpi_host_alloc(ctx, strlen(name) + 1);
-    bp_tensor *t = copy ? bpi_handle(ctx, NULL, &v, BPI_OWNER_OBJECT) : NULL;
-    if (!t) {
-        bpi_host_free(ctx, copy, strlen(name) + 1);
+    new.name = bpi_host_alloc(ctx, strlen(name) + 1);
+    new.value = new.name ? bpi_handle(ctx, NULL, &v, BPI_OWNER_OBJECT) : NULL;
+    if (!new.value) {
+        bpi_host_free(ctx, new.name, strlen(name) + 1);
         bpi_fail(ctx, BP_ERR_NOMEM, "param %s: out of memory", name);
         return NULL;
     }
-    bpi_at(t)->store = p;
-    bpi_at(t)->segment = (int32_t)p->n;
-    p->segment[p->n++] =
-        (bpi_segment){.name = strcpy(copy, name), .value = t, .shape = shape, .init = init,
-                      .count = count};
+    strcpy(new.name, name);
+    bpi_at(new.value)->store = p;
+    bpi_at(new.value)->segment = (int32_t)p->n;
+    p->segment[p->n++] = new;
+    return new.value;
+}
+
+static bp_tensor *param(bp_params *p, const char *none, const char *name, bpi_segment new)
+{
+    if (!p)
+        bpi_tell_thread(BP_ERR_ARG, none);
+    if (!p || bpi_enter(p->ctx) != BP_OK)
+        return NULL;
+    bp_tensor *t = declare(p, name, new);
+    bpi_leave(p->ctx);
     return t;
 }
 
 bp_tensor *bp_param(bp_params *p, const char *name, bp_shape shape, bp_init init)
 {
-    if (!p)
-        bpi_tell_thread(BP_ERR_ARG, "param: params is NULL");
-    if (!p || bpi_enter(p->ctx) != BP_OK)
-        return NULL;
-    bp_tensor *t = declare(p, name, shape, init);
-    bpi_leave(p->ctx);
-    return t;
+    return param(p, "param: params is NULL", name,
+                 (bpi_segment){.shape = shape, .init = init, .constant = init == BP_INIT_ONE});
+}
+
+bp_tensor *bp_param_constant(bp_params *p, const char *name, bp_shape shape, double value)
+{
+    return param(p, "param_constant: params is NULL", name,
+                 (bpi_segment){.shape = shape, .constant = value});
+}
+
+bp_tensor *bp_param_with(bp_params *p, const char *name, bp_shape shape, bp_init_fn fill,
+                         void *user)
+{
+    if (!p || fill)
+        return param(p, "param_with: params is NULL", name,
+                     (bpi_segment){.shape = shape, .fill = fill, .user = user});
+    if (bpi_enter(p->ctx) == BP_OK) {
+        (void)!bpi_given(p->ctx, NULL, "param_with: fill");
+        bpi_leave(p->ctx);
+    }
+    return NULL;
 }
 
 void bpi_params_undeclare(bp_params *p, int32_t n)
@@ -183,6 +212,14 @@ int32_t bp_param_count(const bp_params *p)
 bp_tensor *bp_param_at(bp_params *p, int32_t i)
 {
     return p && i >= 0 && i < p->n ? p->segment[i].value : NULL;
+}
+
+int32_t bp_param_index(const bp_params *p, const char *name)
+{
+    for (int32_t i = 0; name && i < bp_param_count(p); i++)
+        if (!strcmp(p->segment[i].name, name))
+            return i;
+    return -1;
 }
 
 bpi_element_text bpi_element_str(const bp_context *ctx, uint32_t store, int64_t place)
@@ -235,4 +272,54 @@ bp_status bp_param_freeze(bp_params *p, int32_t i, int32_t frozen)
         p->segment[i].frozen = frozen != 0;
     bpi_leave(p->ctx);
     return st;
+}
+
+/* A star takes as little as will do; where that was too little, the last one takes one more. */
+bool bpi_name_matches(const char *pattern, const char *name)
+{
+    const char *star = NULL, *taken = NULL;
+    while (*name) {
+        if (*pattern == '*') {
+            star = pattern++;
+            taken = name;
+        } else if (*pattern == '?' || *pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star) {
+            pattern = star + 1;
+            name = ++taken;
+        } else {
+            return false;
+        }
+    }
+    return pattern[strspn(pattern, "*")] == '\0';
+}
+
+bp_status bpi_params_matched(bp_params *p, const char *pattern, const char *who)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (bpi_name_matches(pattern, p->segment[i].name))
+            return BP_OK;
+    if (p->n == 0)
+        return bpi_fail(p->ctx, BP_ERR_ARG, "%s: no parameter is named %s: the store has none", who,
+                        pattern);
+    return bpi_fail(p->ctx, BP_ERR_ARG, "%s: no parameter is named %s: of %lld the first is %s",
+                    who, pattern, (long long)p->n, p->segment[0].name);
+}
+
+static bp_status freeze(bp_params *p, const char *pattern, bool frozen)
+{
+    BPI_TRY(bpi_given(p->ctx, pattern, "params_freeze: pattern"));
+    BPI_TRY(bpi_not_recording(p->ctx, "params_freeze"));
+    BPI_TRY(bpi_params_matched(p, pattern, "params_freeze"));
+    for (int64_t i = 0; i < p->n; i++)
+        if (bpi_name_matches(pattern, p->segment[i].name))
+            p->segment[i].frozen = frozen;
+    return BP_OK;
+}
+
+bp_status bp_params_freeze(bp_params *p, const char *pattern, int32_t frozen)
+{
+    BPI_LEADS(p, "params_freeze: params");
+    BPI_INSIDE(p->ctx, freeze(p, pattern, frozen != 0));
 }

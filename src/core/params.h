@@ -10,6 +10,9 @@ typedef struct bpi_segment {
     bp_tensor *value, *grad;
     bp_shape shape;
     bp_init init;
+    double constant; /* of one that is not drawn */
+    bp_init_fn fill; /* NULL: none */
+    void *user;
     int64_t offset, count; /* elements in the flat buffers, padding included */
     int32_t next;          /* the segment that follows in the flat buffers; -1 after the last */
     uint64_t window;       /* the gradient window that last wrote it */
@@ -31,6 +34,8 @@ struct bp_params {
     int64_t n, capacity;
     bp_tensor *values, *grads; /* flat, NULL before the first use */
     bp_tensor *suspect;        /* i32: a kernel that notes has met a gradient that may not do */
+    unsigned char *initial;    /* while the first use makes it, on the host */
+    size_t initial_bytes;
     int64_t count;   /* of elements, padding included */
     int32_t first;   /* segment in the flat buffers */
     uint64_t window; /* from 1, grows with each optimiser step or bp_grad_clear */
@@ -45,6 +50,14 @@ struct bp_params {
 bp_status bpi_params_materialize(bp_params *p);
 /* Takes back all declarations but the first n, of a store that is not in use yet. */
 void bpi_params_undeclare(bp_params *p, int32_t n);
+void bpi_params_forget_initial(bp_params *p);
+/* Initial values: whether they are drawn; how many numbers of room they want; and segment i's, into
+ * a flat buffer on the host that is zero. */
+bool bpi_segment_draws(const bpi_segment *s);
+int64_t bpi_segment_room(const bpi_segment *s);
+bp_status bpi_segment_initialise(const bp_params *p, int64_t i, void *flat, double *room);
+/* Element e, in row-major order, of a flat buffer on the host. */
+void bpi_segment_put(const bpi_segment *s, void *flat, int64_t e, double x);
 /* After a walk that failed, or that nobody will finish: gradients that it began are forgotten, and
  * a store where it added to what was there is invalid. */
 void bpi_params_take_back(bp_context *ctx, uint64_t walk);
@@ -57,6 +70,10 @@ bp_status bpi_params_finite(bp_params *p, const char *who);
 void bpi_params_release(bp_params *p);
 /* At the end of an outermost scope: what the tape named is nobody's now. */
 void bpi_params_collect(bp_context *ctx);
+/* '*' in a pattern stands for any bytes, '?' for any one. Whether it matches a name; BP_ERR_ARG, in
+ * the name of `who`, where it matches none of a store. */
+bool bpi_name_matches(const char *pattern, const char *name);
+bp_status bpi_params_matched(bp_params *p, const char *pattern, const char *who);
 /* The values of all segments that a gradient reached were written. */
 bp_status bpi_params_written(bp_params *p, const char *writer);
 /* The segment that a storage is a part of, of its values or its gradients; NULL for another's. */

@@ -74,11 +74,10 @@ static bp_status enter(bp_context *ctx, bool frees)
         told = NULL;
     if (ctx->device->calls->turn)
         ctx->device->calls->turn(ctx->device, comes ? BPI_COMES : BPI_STAYS);
-    if (!ctx->allocating || frees || ctx->calls > 1)
+    if (!ctx->shut || frees || ctx->calls > 1)
         return BP_OK;
     bpi_leave(ctx);
-    return bpi_tell_thread(BP_ERR_STATE, "the host's allocator was left by an exception or a jump, "
-                           "or calls the library: the context can only be closed");
+    return bpi_tell_thread(BP_ERR_STATE, ctx->shut);
 }
 
 bp_status bpi_enter(bp_context *ctx)
@@ -164,12 +163,22 @@ void bpi_free_at_end(bp_context *ctx, bpi_late *late, void (*give_back)(bpi_late
     atomic_fetch_or(&ctx->owner, LATE);
 }
 
-bool bpi_enter_quietly(bp_context *ctx)
+bool bpi_enter_to_close(bp_context *ctx)
 {
     const char *before = told;
     bool inside = enter(ctx, true) == BP_OK;
     told = before; /* a free has no error to tell */
     return inside;
+}
+
+bool bpi_enter_quietly(bp_context *ctx)
+{
+    if (!bpi_enter_to_close(ctx))
+        return false;
+    if (!ctx->shut || ctx->calls > 1)
+        return true;
+    bpi_leave(ctx); /* what the call at work uses may not go under it */
+    return false;
 }
 
 bool bpi_enter_to_free(bp_context *ctx, bpi_late *late, void (*give_back)(bpi_late *))
@@ -188,7 +197,7 @@ void bpi_leave_to_others(bp_context *ctx, bpi_late *late, void (*give_back)(bpi_
         if (owner & LATE || (owner && atomic_compare_exchange_weak(&ctx->owner, &owner,
                                                                    owner | LATE)))
             return; /* the thread inside has yet to look */
-        if (!owner && bpi_enter_quietly(ctx)) {
+        if (!owner && bpi_enter_to_close(ctx)) {
             atomic_fetch_or(&ctx->owner, LATE);
             bpi_leave(ctx);
             return;

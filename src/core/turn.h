@@ -48,9 +48,12 @@ typedef struct bpi_late {
 } bpi_late;
 
 /* For calls that free: enters; false where the object was left to the thread inside, which will
- * call free(late). In two steps: enters, or not; and leaves an object to the thread inside. */
+ * call free(late), or to the end of the turn where this thread is in a function that may call
+ * nothing. In two steps: enters, or not; and leaves an object to the thread inside. The context
+ * itself closes in any state. */
 bool bpi_enter_to_free(bp_context *ctx, bpi_late *late, void (*free)(bpi_late *));
 bool bpi_enter_quietly(bp_context *ctx);
+bool bpi_enter_to_close(bp_context *ctx);
 void bpi_leave_to_others(bp_context *ctx, bpi_late *late, void (*free)(bpi_late *));
 /* Calls free(late) when the turn of this thread, which is inside, ends. */
 void bpi_free_at_end(bp_context *ctx, bpi_late *late, void (*free)(bpi_late *));

@@ -154,8 +154,10 @@ void bp_close(bp_context *ctx)
         close_context(ctx);
         return;
     }
-    if (!bpi_enter_to_free(ctx, &ctx->closing, close_late))
+    if (!bpi_enter_to_close(ctx)) {
+        bpi_leave_to_others(ctx, &ctx->closing, close_late);
         return;
+    }
     bpi_forget_abandoned(ctx, __builtin_frame_address(0));
     ctx->closes = true;
     bpi_free_at_end(ctx, &ctx->closing, close_late);

@@ -27,7 +27,10 @@ RECIPES = {
     "bp_layers *": "w->layers", "const bp_layers *": "w->layers",
     "bp_layers **": "&w->new_layers", "bp_layers_create.params": "w->new_store",
     "bp_trainer *": "w->trainer", "const bp_trainer *": "w->trainer",
-    "bp_trainer **": "&w->new_trainer",
+    "bp_trainer **": "&w->new_trainer", "bp_batch *": "&w->batch", "const bp_batch *": "&w->batch",
+    "bp_loss_fn": "no_loss", "bp_rows_fn": "no_rows", "bp_trainer_fn": "no_callback",
+    "bp_checkpoint *": "w->checkpoint", "bp_checkpoint **": "&w->new_checkpoint",
+    "bp_trainer_schedule.text": '"cosine=0"', "bp_trainer_optimizer.opt": "w->model_opt",
     "bp_op *": "w->op", "bp_op **": "&w->new_op", "const bp_op_def *": "&w->def",
     "bp_exec *": "NULL", "const bp_exec *": "NULL", "const bp_hooks *": "&w->hooks", "bp_step_fn": "nothing", "bp_function": "first", "bp_text_fn": "no_text",
     "bp_block_fn": "no_block", "bp_stats *": "&w->stats", "bp_progress *": "&w->progress",
@@ -36,7 +39,7 @@ RECIPES = {
     "const void *": "w->room", "void *": "w->room", "const float *": "w->f", "float *": "w->f",
     "const int32_t *": "w->i", "int32_t *": "w->i", "int64_t *": "&w->n", "double *": "&w->d",
     "const int64_t *": "&w->n",
-    "bp_shape": "BP_SHAPE(2, 3)", "bp_dtype": "BP_F32", "bp_init": "BP_INIT_ONE",
+    "bp_shape": "BP_SHAPE(2, 3)", "bp_dtype": "BP_F32", "bp_init": "BP_INIT_ONE", "bp_init_fn": "no_values",
     "bp_precision": "BP_PRECISION_F32", "bp_reduction": "BP_MEAN", "bp_normalize": "BP_NORMALIZE_NONE", "bp_status": "BP_OK", "int32_t": "1", "int64_t": "1",
     "uint32_t": "0", "uint64_t": "0", "size_t": "4", "double": "0.5",
     "bp_optimizer_option": "BP_OPT_LR", "bp_train_option": "BP_TRAIN_LR",
@@ -45,7 +48,6 @@ RECIPES = {
     "bp_read_f64.dst": "w->f64", "bp_read_all.dst": "w->f64", "bp_read_all.count": "6",
     "bp_write.bytes": "24",
 }
-FUNCTIONS = {"bp_step_fn", "bp_block_fn", "bp_function", "bp_text_fn", "bp_factor_fn"}  # pointers whose type does not say so
 CLOSING = {"bp_close", "bp_free"}
 IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}
@@ -100,14 +102,21 @@ def read_list(path):
     return meant
 
 
+def function_types(headers):
+    """Pointers whose type does not say so."""
+    text = "".join(open(path, encoding="utf-8").read() for path in headers)
+    return set(re.findall(r"typedef[^;{}]*?\(\*(\w+)\)\(", text))
+
+
 def main():
     listing, output, headers = sys.argv[1], sys.argv[2], sys.argv[3:]
+    functions = function_types(headers)
     meant, seen, code, table = read_list(listing), set(), [], []
     for path in headers:
         for kind, name, arguments, says in declarations(path):
             scope = path.split("/")[-1] in IN_SCOPE or name in IN_SCOPE_TOO
             for i, (of, argument) in enumerate(arguments):
-                if "*" not in of and of not in FUNCTIONS:
+                if "*" not in of and of not in functions:
                     continue
                 key = f"{name}.{argument}"
                 words = meant.get(key)

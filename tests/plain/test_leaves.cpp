@@ -13,9 +13,9 @@ extern "C" {
 
 namespace {
 
-enum class Leaves { in_step, in_plan, in_rule, in_infer, in_kernel, in_alloc, in_log };
+enum class Leaves { in_step, in_plan, in_rule, in_infer, in_kernel, in_alloc, in_log, in_fill };
 const char *const place[] = {"a step", "a recorded step", "a gradient rule", "a shape rule",
-                             "a kernel", "the allocator", "the log"};
+                             "a kernel", "the allocator", "the log", "initial values"};
 
 std::jmp_buf back;
 bool jumps, armed; /* whether the next one that may leaves, and how */
@@ -72,10 +72,17 @@ bp_status gradient(bp_grad_call *c)
     return BP_OK;
 }
 
+bp_status fill(void *, double *value, int64_t)
+{
+    value[0] = 1;
+    maybe_leave(Leaves::in_fill);
+    return BP_OK;
+}
+
 struct Net {
     bp_context *ctx = nullptr;
     bp_op *op = nullptr;
-    bp_params *params = nullptr;
+    bp_params *params = nullptr, *filled = nullptr;
     bp_tensor *w = nullptr;
     bp_plan *plan = nullptr;
 };
@@ -84,6 +91,8 @@ bp_status step(bp_context *ctx, void *user)
 {
     Net *n = static_cast<Net *>(user);
     bp_tensor *a = bp_op_apply(n->op, &n->w, nullptr, nullptr);
+    if (where == Leaves::in_fill && armed) /* a store's first use */
+        a = bp_mul(a, bp_param_at(n->filled, 0));
     bp_tensor *loss = bp_sum(bp_mul(a, bp_exp(n->w)));
     if (where == Leaves::in_alloc && armed) /* memory that no pool has yet */
         bp_free(bp_tensor_create(ctx, BP_F32, BP_SHAPE(1 << 20)));
@@ -122,7 +131,8 @@ bool works(Net *n)
 bool refuses(Net *n)
 {
     return bp_run(n->ctx, 0, step, n) == BP_ERR_STATE &&
-           std::strstr(bp_error_text(n->ctx), "allocator was left") &&
+           std::strstr(bp_error_text(n->ctx), where == Leaves::in_fill ? "left by longjmp" :
+                                              "allocator was left") &&
            !bp_tensor_create(n->ctx, BP_F32, BP_SHAPE(1));
 }
 
@@ -142,7 +152,9 @@ bool open_net(Net *n)
     def.gradient = gradient;
     if (bp_open_with("cpu", &hooks, &n->ctx) != BP_OK || bp_set_threads(n->ctx, 1) != BP_OK ||
         bp_op_register(n->ctx, &def, &n->op) != BP_OK ||
-        bp_params_create(n->ctx, BP_F32, &n->params) != BP_OK)
+        bp_params_create(n->ctx, BP_F32, &n->params) != BP_OK ||
+        bp_params_create(n->ctx, BP_F32, &n->filled) != BP_OK ||
+        !bp_param_with(n->filled, "x", BP_SHAPE(4), fill, nullptr))
         return false;
     n->w = bp_param(n->params, "w", BP_SHAPE(4), BP_INIT_ONE);
     return n->w && bp_run(n->ctx, 0, step, n) == BP_OK;
@@ -150,6 +162,7 @@ bool open_net(Net *n)
 
 void close_net(Net *n)
 {
+    bp_params_free(n->filled);
     bp_params_free(n->params);
     bp_close(n->ctx);
 }
@@ -199,7 +212,7 @@ void by_longjmp(Leaves at, bool recovers)
     }
     std::snprintf(name, sizeof name, "longjmp comes out of %s", place[int(at)]);
     check(good && !armed, name);
-    if (recovers && at == Leaves::in_alloc)
+    if (recovers && (at == Leaves::in_alloc || at == Leaves::in_fill))
         check(refuses(&n), "... and the context can only be closed");
     else if (recovers) {
         while (bp_scope_end(n.ctx) != BP_ERR_STATE)
@@ -231,7 +244,7 @@ bp_status catching(bp_context *ctx, void *user)
 int main()
 {
     for (Leaves at : {Leaves::in_step, Leaves::in_plan, Leaves::in_rule, Leaves::in_infer,
-                      Leaves::in_kernel, Leaves::in_alloc, Leaves::in_log}) {
+                      Leaves::in_kernel, Leaves::in_alloc, Leaves::in_log, Leaves::in_fill}) {
         by_exception(at, at == Leaves::in_alloc ? 1 : 3);
         by_longjmp(at, true);
         by_longjmp(at, false);

@@ -57,6 +57,12 @@ static void no_text(void *user, const char *text, size_t n)
     (void)user, (void)text, (void)n;
 }
 
+static bp_status no_values(void *user, double *to, int64_t count)
+{
+    (void)user, (void)to, (void)count;
+    return BP_OK;
+}
+
 static void no_block(void *arg, int64_t block)
 {
     (void)arg, (void)block;
