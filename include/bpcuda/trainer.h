@@ -26,9 +26,12 @@ typedef struct bp_batch bp_batch;
 /* A column's rows of this batch [n, ...], by its name (data.h): an op, taken once however often it
  * is asked for. NULL, and a pending error that names the columns, where there is none. */
 BP_API bp_tensor *bp_batch_column(bp_batch *batch, const char *name);
-BP_API bp_tensor *bp_batch_index(bp_batch *batch);         /* the numbers of the rows: i32 [n] */
-BP_API int64_t bp_batch_rows(const bp_batch *batch);       /* n */
-BP_API int32_t bp_batch_training(const bp_batch *batch);   /* 0: only the loss is asked for */
+
+/* The numbers of its rows, i32 [n]; NULL for NULL. Their number, n; 0 for NULL. Whether it is to
+ * train on; 0 where only the loss is asked for, and 0 for NULL. */
+BP_API bp_tensor *bp_batch_index(bp_batch *batch);
+BP_API int64_t bp_batch_rows(const bp_batch *batch);
+BP_API int32_t bp_batch_training(const bp_batch *batch);
 
 /* The mean loss over the rows of a batch, a real scalar []: ops over its columns and parameters.
  * NULL ends the run with the pending error. As it is recorded, it is called a few times in a run
@@ -88,7 +91,7 @@ BP_API bp_status bp_trainer_schedule(bp_trainer *trainer, const char *text) BP_U
 BP_API bp_status bp_trainer_schedule_own(bp_trainer *trainer, bp_schedule *schedule) BP_USE;
 
 /* Rows of your choice: fills rows[n] with row numbers of the data set (i32, checked), batch after
- * batch, at the start of epoch 0, 1, ... It must follow from the epoch alone where a run is to be
+ * batch, at the start of epoch 0, 1, ...; user may be NULL. It must follow from the epoch alone where a run is to be
  * resumed by bits. Any status but BP_OK ends the run. Before the first run. */
 typedef bp_status (*bp_rows_fn)(void *user, int64_t epoch, int32_t *rows, int64_t n);
 BP_API bp_status bp_trainer_rows(bp_trainer *trainer, bp_rows_fn rows, void *user) BP_USE;
@@ -123,7 +126,8 @@ typedef struct bp_progress {
 /* Between steps, or epochs: called after each one, in bp_trainer_run, with what bp_trainer_progress
  * would say. It may use the context, set options, save, evaluate, write to the data; not run or
  * free the trainer. Any status but BP_OK ends the run with that status; a later run goes on behind
- * it. A callback for steps makes every step a call of its own, and waits for nothing by itself. */
+ * it. A callback for steps makes every step a call of its own, and waits for nothing by itself. fn
+ * may be NULL, for none; user may be NULL. */
 typedef bp_status (*bp_trainer_fn)(bp_trainer *trainer, const bp_progress *progress, void *user);
 BP_API bp_status bp_trainer_on_step(bp_trainer *trainer, bp_trainer_fn fn, void *user) BP_USE;
 BP_API bp_status bp_trainer_on_epoch(bp_trainer *trainer, bp_trainer_fn fn, void *user) BP_USE;
@@ -158,7 +162,7 @@ static inline void bp_trainer_progress(const bp_trainer *trainer, bp_progress *p
 BP_API bp_checkpoint *bp_trainer_checkpoint(bp_trainer *trainer);
 
 /* Saves it now, or by itself after every `steps` steps and at the end (0: not any more), keeping
- * the last `keep` (checkpoint.h). path is copied. */
+ * the last `keep` (checkpoint.h). path is copied. Where steps is 0, path may be NULL. */
 BP_API bp_status bp_trainer_save(bp_trainer *trainer, const char *path, int32_t keep) BP_USE;
 BP_API bp_status bp_trainer_save_every(bp_trainer *trainer, int64_t steps, const char *path,
                                        int32_t keep) BP_USE;

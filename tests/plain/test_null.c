@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "readers.h"
+#include "train/train.h"
 
 /* One valid object of each kind, and room for what a call makes. */
 typedef struct world {
@@ -20,7 +21,10 @@ typedef struct world {
     bp_data *data, *new_data, *second, *table;
     const char *names[4];
     bp_model *model, *new_model;
+    bp_optimizer *model_opt;
     bp_trainer *trainer, *new_trainer;
+    bp_batch batch;
+    bp_checkpoint *checkpoint, *new_checkpoint;
     bp_op *op, *new_op;
     bp_op_def def;
     bp_hooks hooks;
@@ -68,6 +72,24 @@ static void no_block(void *arg, int64_t block)
     (void)arg, (void)block;
 }
 
+static bp_tensor *no_loss(bp_context *ctx, bp_batch *batch, void *user)
+{
+    (void)ctx, (void)batch, (void)user;
+    return NULL;
+}
+
+static bp_status no_rows(void *user, int64_t epoch, int32_t *rows, int64_t n)
+{
+    (void)user, (void)epoch, (void)rows, (void)n;
+    return BP_OK;
+}
+
+static bp_status no_callback(bp_trainer *trainer, const bp_progress *progress, void *user)
+{
+    (void)trainer, (void)progress, (void)user;
+    return BP_OK;
+}
+
 static double no_factor(void *user, double epoch, double epochs)
 {
     (void)user, (void)epoch, (void)epochs;
@@ -111,8 +133,11 @@ static bool make(world *w, const guard *g)
            bp_params_create(w->ctx, BP_F32, &w->new_store) == BP_OK &&
            bp_layers_create(w->new_store, "a.", 3, "4", &w->layers) == BP_OK &&
            bp_model_create(w->ctx, 3, "4", 2, &w->model) == BP_OK &&
+           bp_sgd_create(bp_model_params(w->model), 0.1, 0, &w->model_opt) == BP_OK &&
            bp_trainer_create(w->model, w->data, &w->trainer) == BP_OK &&
-           bp_op_register(w->ctx, &w->def, &w->op) == BP_OK;
+           bp_checkpoint_create(w->ctx, &w->checkpoint) == BP_OK &&
+           bp_op_register(w->ctx, &w->def, &w->op) == BP_OK &&
+           (w->batch = (bp_batch){.ctx = w->ctx, .data = w->data}, true);
 }
 
 /* What every object of the world still does. */
@@ -130,6 +155,9 @@ static void end(world *w)
 {
     bp_trainer_free(w->new_trainer);
     bp_trainer_free(w->trainer);
+    bp_checkpoint_free(w->new_checkpoint);
+    bp_checkpoint_free(w->checkpoint);
+    bp_optimizer_free(w->model_opt);
     bp_layers_free(w->new_layers);
     bp_layers_free(w->layers);
     bp_params_free(w->new_store);
