@@ -1,7 +1,7 @@
-/* average: y += rate (x - y), unless the optimiser's step that began last is refused.
+/* average: y += rate (x - y), unless there is a state whose step that began last is refused.
  *
- * Forward: x, state -> y. Floor: x and y read, y written. The truth: src/cpu/average.c. Called by
- * src/core/tensor.c. */
+ * Forward: x, state or none -> y. Floor: x and y read, y written. The truth: src/cpu/average.c.
+ * Called by src/core/tensor.c and params_copy.c. */
 #include "device.cuh"
 
 namespace bpi {
@@ -13,7 +13,7 @@ static __global__ void __launch_bounds__(AVERAGE_THREADS)
     average_kernel(const T *x, const bpi_optimizer_state *state, T *y, T rate, int64_t n)
 {
     const int64_t i = (int64_t)blockIdx.x * AVERAGE_THREADS + threadIdx.x;
-    if (i < n && !state->refused)
+    if (i < n && !(state && state->refused))
         y[i] += rate * (x[i] - y[i]);
 }
 

@@ -81,6 +81,18 @@ BP_API bp_status bp_param_freeze(bp_params *params, int32_t i, int32_t frozen) B
  * any one ("layer1.*", "*.bias"). BP_ERR_ARG where none does. */
 BP_API bp_status bp_params_freeze(bp_params *params, const char *pattern, int32_t frozen) BP_USE;
 
+/* dst = src, all parameters, frozen ones too: the same names, shapes and order in both, and one
+ * dtype; else an error that says what differs, and nothing is changed. Of the same context, or of
+ * another one, whose turn this thread then takes as well: that waits for it, and goes through the
+ * host. Gradients stay as they are, and what a graph has saved of dst is noticed (bp_backward).
+ * Within a context it is one kernel call, and a part of a plan. */
+BP_API bp_status bp_params_copy(bp_params *dst, bp_params *src) BP_USE;
+
+/* dst += tau (src - dst), tau in [0, 1]: target networks (Lillicrap et al., 2015), means of weights
+ * (Polyak, Juditsky, 1992). 1 copies; with 0, and with dst for src, nothing is changed. As
+ * bp_params_copy(), but of one context. */
+BP_API bp_status bp_params_average(bp_params *dst, bp_params *src, double tau) BP_USE;
+
 /* Forgets all gradients (touches no memory). */
 BP_API bp_status bp_grad_clear(bp_params *params) BP_USE;
 

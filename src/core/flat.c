@@ -161,7 +161,7 @@ bp_status bpi_params_written(bp_params *p, const char *writer)
         if (!reached(p, &p->segment[i]))
             continue;
         bpi_storage *s = bpi_at(p->segment[i].value)->storage;
-        BPI_TRY(bpi_recorder_writes(p->ctx, s));
+        BPI_TRY(bpi_recorder_uses(p->ctx, s, true));
         bpi_storage_written(s, writer);
     }
     return BP_OK;

@@ -50,9 +50,9 @@ static bool note_outside(bpi_recording *r, bpi_storage *s, bool written)
     return true;
 }
 
-bp_status bpi_recorder_writes(bp_context *ctx, bpi_storage *s)
+bp_status bpi_recorder_uses(bp_context *ctx, bpi_storage *s, bool written)
 {
-    return !ctx->recording || note_outside(ctx->recording, s, true) ? BP_OK : ctx->pending;
+    return !ctx->recording || note_outside(ctx->recording, s, written) ? BP_OK : ctx->pending;
 }
 
 bp_status bpi_recorder_watch(bp_context *ctx, bpi_watched *w)

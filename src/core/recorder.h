@@ -56,9 +56,9 @@ bp_status bpi_recorder_note(bp_context *ctx, int32_t number, const bpi_kernel *k
                             bp_tensor *const *in, const bp_view *in_view, int n_in,
                             bp_tensor *const *out, const bp_view *out_view, int n_out,
                             const void *params, size_t params_bytes);
-/* While a plan is recorded: its calls write this storage too, by way of another; and they follow
- * from the numbers of this object. */
-bp_status bpi_recorder_writes(bp_context *ctx, bpi_storage *s);
+/* While a plan is recorded: its calls read, or write, this storage too, by way of another; and they
+ * follow from the numbers of this object. */
+bp_status bpi_recorder_uses(bp_context *ctx, bpi_storage *s, bool written);
 bp_status bpi_recorder_watch(bp_context *ctx, bpi_watched *w);
 /* Whether what was watched is as it was; else `why` (room for 160 bytes) says what is not. */
 bp_status bpi_recording_holds(const bpi_recording *r, char *why);

@@ -1,6 +1,7 @@
-/* average: y += rate (x - y), unless the optimiser's step that began last is refused.
+/* average: y += rate (x - y), unless there is a state whose step that began last is refused.
  *
- * Forward: x, state -> y. Floor: x and y read, y written. Called by src/core/tensor.c. */
+ * Forward: x, state or none -> y. Floor: x and y read, y written. Called by src/core/tensor.c
+ * and params_copy.c. */
 #include "cpu/loop.h"
 #include "door/kernel_params.h"
 
@@ -24,7 +25,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     job w = {in[0].data, out->data, (real)((const bpi_average_params *)params)->rate, 1};
     for (int i = 0; i < out->shape.ndim; i++)
         w.n *= out->shape.dim[i];
-    if (!((const bpi_optimizer_state *)in[1].data)->refused)
+    const bpi_optimizer_state *state = in[1].data;
+    if (!state || !state->refused)
         bp_parallel_for(ex, parts(w.n, BPI_GRAIN), block_fn, &w);
     return BP_OK;
 }

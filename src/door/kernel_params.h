@@ -178,8 +178,8 @@ typedef struct bpi_cross_entropy_params {
  * adam             forward: g, state -> w, m, v, all [n]; nothing where the step is refused. A w
  *                  that would not be finite stays as it is, and is noted.
  * sgd              forward: g, state -> w, u; the same.
- * average          forward: x, state -> y, packed; y += rate (x - y), nothing where the step is
- *                  refused. */
+ * average          forward: x, state or none -> y, packed; y += rate (x - y), nothing where there
+ *                  is a state whose step is refused. */
 typedef struct bpi_optimizer_state {
     double rate, step;
     uint64_t refused; /* whether the step that began last is */
