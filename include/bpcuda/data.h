@@ -56,6 +56,35 @@ BP_API bp_status bp_data_digits(bp_context *ctx, bp_data **data) BP_USE;
 BP_API bp_status bp_data_idx(bp_context *ctx, const char *images, const char *labels,
                              bp_data **data) BP_USE;
 
+/* --- rows that arrive -----------------------------------------------------------------------
+ *
+ * Columns are added with NULL for their values (labels, of classes), before the first row comes. */
+
+/* The last `capacity` rows that were pushed: a replay buffer, a stream. Takes the memory of its
+ * rows twice, on the host and on the device. */
+BP_API bp_status bp_data_ring(bp_context *ctx, int64_t capacity, bp_data **data) BP_USE;
+
+/* Adds n rows to a ring, copied: columns[i] has those of column i, in the order of adding. From any
+ * thread, also while another is inside the context: it never waits for the device, takes no memory
+ * and is never BP_ERR_BUSY. The oldest rows go. BP_ERR_RANGE, and nothing is taken, where a number
+ * is not finite or not in its range. Not while the set is freed. */
+BP_API bp_status bp_data_push(bp_data *data, int64_t n, const void *const *columns) BP_USE;
+
+/* Brings the rows that were pushed to the device, where bp_data_rows() counts them; the trainer
+ * does it between steps. Columns keep their tensors, of `capacity` rows. Nothing for other sets. */
+BP_API bp_status bp_data_drain(bp_data *data) BP_USE;
+
+/* Fills batch 0, 1, ..., counted over the whole run: columns[i] is memory for `rows` rows of column
+ * i. Returns `rows`; less than 0 ends the run (BP_ERR_STOPPED). It must depend on the number alone
+ * where a run that is resumed should equal one that was not interrupted, and must return. */
+typedef int64_t (*bp_fill_fn)(void *user, int64_t batch, void *const *columns, int64_t rows);
+
+/* Batches of `rows` rows out of a function, of which `batches` are an epoch. A thread of the
+ * library calls it, one batch ahead of the step; there, calls on this context are BP_ERR_BUSY.
+ * Numbers are checked as they come: an error names batch, column and row. user may be NULL. */
+BP_API bp_status bp_data_source(bp_context *ctx, int64_t rows, int64_t batches, bp_fill_fn fill,
+                                void *user, bp_data **data) BP_USE;
+
 /* --- parts ---------------------------------------------------------------------------------- */
 
 /* Two sets from one, with all columns: of each class, round(fraction * size) rows drawn by `seed`

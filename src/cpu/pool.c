@@ -14,13 +14,13 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "door/fpstate.h"
+#include "door/thread.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
@@ -155,23 +155,13 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* Signals are the host's and go to its threads; only faults of a worker's own stay deliverable,
- * since a blocked fault kills the process before the host's handler can say why. */
 static void start_workers(bpi_pool *p)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
-    sigset_t blocked, own;
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        sigdelset(&blocked, faults[i]);
-
     p->pid = getpid();
     p->spin_ns = p->threads > processors() ? 0 : SPIN_NS;
-    pthread_sigmask(SIG_SETMASK, &blocked, &own);
     while (p->workers < p->threads - 1 &&
-           pthread_create(&p->worker[p->workers], NULL, worker_main, p) == 0)
+           bpi_thread_start(&p->worker[p->workers], worker_main, p))
         p->workers++;
-    pthread_sigmask(SIG_SETMASK, &own, NULL);
 }
 
 static void stop_workers(bpi_pool *p)

@@ -173,10 +173,12 @@ bp_status bpi_data_add(bp_data *d, const char *who, const char *name, bp_dtype d
     return add(d, who, &c, values);
 }
 
-static bp_status arrives(const bp_data *d, const char *what, const void *values)
+static bp_status arrives(bp_data *d, const char *what, const void *values)
 {
     if (!d->arriving)
         return bpi_given(d->ctx, values, what);
+    if (atomic_load_explicit(&d->begun, memory_order_relaxed))
+        return bpi_fail(d->ctx, BP_ERR_STATE, "%s: rows of this set have arrived already", what);
     return values ? bpi_fail(d->ctx, BP_ERR_ARG, "%s: the rows of this set arrive: NULL is wanted",
                              what)
                   : BP_OK;
@@ -193,6 +195,15 @@ bp_status bp_data_add(bp_data *d, const char *name, bp_dtype dtype, bp_shape row
     if (st == BP_OK)
         st = bpi_data_add(d, "data_add", name, dtype, row, values);
     bpi_leave(d->ctx);
+    return st;
+}
+
+bp_status bpi_column_write(const bpi_column *c, int64_t first, int64_t n, const void *values)
+{
+    bp_tensor *rows = bpi_window(c->values, first * c->count, c->dtype, with_rows(n, &c->row),
+                                 BPI_OWNER_LIBRARY);
+    bp_status st = rows ? bp_write(rows, values, (size_t)n * bpi_row_bytes(c)) : BP_ERR_NOMEM;
+    bpi_kill(rows);
     return st;
 }
 

@@ -40,7 +40,8 @@ struct bp_data {
     char *class_names; /* one behind the other, each with its 0; NULL: none */
     size_t class_names_bytes;
     bool images;
-    void *arriving; /* a ring, a source, or NULL */
+    void *arriving;    /* a ring, a source, or NULL */
+    atomic_bool begun; /* rows have arrived: there will be no more columns */
     void (*end_arriving)(bp_data *);
 };
 
@@ -59,8 +60,7 @@ bp_status bpi_data_join(bp_data *d, const char *who, const bpi_column *c, bp_ten
 bpi_column *bpi_data_find(const bp_data *d, const char *name); /* or NULL */
 size_t bpi_row_bytes(const bpi_column *c);
 /* bp_write of rows first .. first + n. */
-bp_status bpi_data_write(bp_data *d, const bpi_column *c, int64_t first, int64_t n,
-                         const void *values);
+bp_status bpi_column_write(const bpi_column *c, int64_t first, int64_t n, const void *values);
 
 /* BP_OK, or what is wrong with a row of these, as a text: "row 3, element 2 is nan; finite numbers
  * are wanted". The first row has number `first`. Knows no context. */

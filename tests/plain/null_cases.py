@@ -21,6 +21,8 @@ RECIPES = {
     "bp_plan *": "w->plan", "const bp_plan *": "w->plan", "bp_plan **": "&w->new_plan",
     "bp_data *": "w->data", "const bp_data *": "w->data", "bp_data **": "&w->new_data",
     "bp_data_split.second": "&w->second",
+    "bp_data_push.data": "w->ring", "bp_data_push.columns": "w->columns",
+    "const void *const *": "w->columns", "bp_fill_fn": "no_fill",
     "bp_data_table.rows": "4", "bp_data_add.data": "w->table", "bp_data_add_classes.data": "w->table",
     "bp_data_add_classes.names": "w->names", "const char *const *": "w->names",
     "bp_model *": "w->model", "const bp_model *": "w->model", "bp_model **": "&w->new_model",
@@ -48,6 +50,7 @@ RECIPES = {
     "bp_read_f64.dst": "w->f64", "bp_read_all.dst": "w->f64", "bp_read_all.count": "6",
     "bp_write.bytes": "24",
 }
+             "bp_fill_fn"}  # pointers whose type does not say so
 CLOSING = {"bp_close", "bp_free"}
 IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}

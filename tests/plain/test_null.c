@@ -18,7 +18,8 @@ typedef struct world {
     bp_optimizer *opt, *new_opt;
     bp_schedule *schedule, *new_schedule;
     bp_plan *plan, *new_plan;
-    bp_data *data, *new_data, *second, *table;
+    bp_data *data, *new_data, *second, *table, *ring;
+    const void *columns[1];
     const char *names[4];
     bp_model *model, *new_model;
     bp_optimizer *model_opt;
@@ -94,6 +95,10 @@ static double no_factor(void *user, double epoch, double epochs)
 {
     (void)user, (void)epoch, (void)epochs;
     return 1;
+static int64_t no_fill(void *user, int64_t batch, void *const *columns, int64_t rows)
+{
+    (void)user, (void)batch, (void)columns, (void)rows;
+    return -1;
 }
 
 #include "null_cases.inc"
@@ -119,6 +124,7 @@ static bool make(world *w, const guard *g)
     memset(w, 0, sizeof *w);
     w->hooks = guard_hooks((guard *)g);
     w->names[0] = w->names[1] = "class";
+    w->columns[0] = w->f;
     w->def = (bp_op_def){.struct_bytes = sizeof w->def, .name = "two", .n_in = 1, .n_out = 2,
                          .params_bytes = 8, .infer = infer, .forward = no_kernel};
     return bp_open_with("cpu", &w->hooks, &w->ctx) == BP_OK && bp_set_threads(w->ctx, 1) == BP_OK &&
@@ -132,6 +138,8 @@ static bool make(world *w, const guard *g)
            bp_data_table(w->ctx, 4, &w->table) == BP_OK &&
            bp_params_create(w->ctx, BP_F32, &w->new_store) == BP_OK &&
            bp_layers_create(w->new_store, "a.", 3, "4", &w->layers) == BP_OK &&
+           bp_data_ring(w->ctx, 4, &w->ring) == BP_OK &&
+           bp_data_add(w->ring, "x", BP_F32, BP_SCALAR, NULL) == BP_OK &&
            bp_model_create(w->ctx, 3, "4", 2, &w->model) == BP_OK &&
            bp_sgd_create(bp_model_params(w->model), 0.1, 0, &w->model_opt) == BP_OK &&
            bp_trainer_create(w->model, w->data, &w->trainer) == BP_OK &&
@@ -165,6 +173,7 @@ static void end(world *w)
     bp_model_free(w->model);
     bp_data_free(w->second);
     bp_data_free(w->new_data);
+    bp_data_free(w->ring);
     bp_data_free(w->table);
     bp_data_free(w->data);
     bp_plan_free(w->new_plan);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "data/data.h"
 #include "net.h"
 #include "readers.h"
 
@@ -153,6 +154,31 @@ static void by_hand(run *r, int how)
 
 /* --- the training layer --------------------------------------------------------------------- */
 
+static int64_t count_up(void *user, int64_t batch, void *const *columns, int64_t rows)
+{
+    (void)user;
+    for (int64_t i = 0; i < rows; i++)
+        ((float *)columns[0])[i] = (float)(10 * batch + i);
+    return rows;
+}
+
+static void arriving(run *r)
+{
+    bp_data *ring = NULL, *source = NULL;
+    const float x[3] = {1, 2, 3};
+    AGAIN(bp_data_ring(r->ctx, 4, &ring));
+    AGAIN(bp_data_add(ring, "x", BP_F32, BP_SCALAR, NULL));
+    AGAIN(bp_data_push(ring, 3, (const void *const[]){x}));
+    AGAIN(bp_data_drain(ring));
+    AGAIN(bp_data_source(r->ctx, 5, 2, count_up, NULL, &source));
+    AGAIN(bp_data_add(source, "x", BP_F32, BP_SCALAR, NULL));
+    AGAIN(bpi_source_next(source, 1));
+    digest_tensor(r, bp_data_column(ring, "x"));
+    digest_tensor(r, bp_data_column(source, "x"));
+    bp_data_free(ring);
+    bp_data_free(source);
+}
+
 static void layer(run *r)
 {
     static float x[100 * 6];
@@ -174,6 +200,7 @@ static void layer(run *r)
     bp_data_free(part[0]);
     bp_data_free(part[1]);
     bp_data_free(table);
+    arriving(r);
     AGAIN(bp_data_create(r->ctx, BP_F32, x, label, 100, 6, 3, &all));
     AGAIN(bp_model_create(r->ctx, 6, "12 relu dropout=0.1 8 elu", 3, &m));
     AGAIN(bp_model_normalize(m, all));
