@@ -1,6 +1,7 @@
 /* Rows that arrive while others train: a ring that threads push into, a source that a thread of the
  * library's fills. For the thread sanitizer above all. */
 #define _DEFAULT_SOURCE
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,16 @@
 #include "readers.h"
 
 static bp_context *ctx;
+static bool no_threads;
+
+int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*body)(void *),
+                          void *arg)
+{
+    return no_threads ? EAGAIN : __real_pthread_create(thread, attr, body, arg);
+}
 
 static void must(bp_status st)
 {
@@ -289,8 +300,8 @@ static void a_bad_batch_is_told_when_it_is_asked_for(void)
     must(bpi_source_next(d, 0));
     bpi_source_rest(d);
     check(holds(d, 0), "a bad batch does not harm the one before");
-    check(bpi_source_next(d, 1) == BP_ERR_RANGE && told("data_source: batch 1: column \"y\": row 3, "
-          "element 0 is inf; finite numbers are wanted"), "a number that is not finite is told");
+    check(bpi_source_next(d, 1) == BP_ERR_RANGE && told("data_source: batch 1: column \"y\": row "
+          "3, element 0 is inf; finite numbers are wanted"), "a number that is not finite is told");
     check(holds(d, 0), "the columns stay as they were");
     check(bpi_source_next(d, 2) == BP_ERR_SHAPE &&
           told("data_source: batch 2: 7 rows were filled; 8 are wanted"), "so is a row less");
@@ -304,6 +315,25 @@ static void a_bad_batch_is_told_when_it_is_asked_for(void)
     must(bp_data_source(ctx, 1, 1, make_batch, &m, &d));
     check(bpi_source_next(d, 0) == BP_ERR_STATE, "there must be columns");
     bp_data_free(d);
+}
+
+static void it_does_without_a_thread(void)
+{
+    maker m;
+    bp_data *d = make_source(&m);
+    bool right = true;
+    no_threads = true;
+    m.bad = 2;
+    for (int64_t batch = 0; batch < 2; batch++)
+        right &= bpi_source_next(d, batch) == BP_OK && holds(d, batch);
+    check(right && atomic_load(&m.here) == 2 && atomic_load(&m.calls) == 2,
+          "without a thread, a batch is made where it is asked for");
+    check(bpi_source_next(d, 2) == BP_ERR_RANGE, "and checked");
+    m.bad = -1;
+    check(bpi_source_next(d, 2) == BP_OK && holds(d, 2), "and made again");
+    bpi_source_rest(d);
+    bp_data_free(d);
+    no_threads = false;
 }
 
 #ifndef __SANITIZE_THREAD__
@@ -340,6 +370,7 @@ int main(void)
     a_push_comes_in_while_another_is_inside();
     batches_come_in_order_and_ahead();
     a_bad_batch_is_told_when_it_is_asked_for();
+    it_does_without_a_thread();
 #ifndef __SANITIZE_THREAD__ /* which ends a child that makes a thread */
     if (!strncmp(test_device(), "cpu", 3)) /* no GPU survives a fork */
         a_child_goes_on();
