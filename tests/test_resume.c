@@ -106,7 +106,7 @@ CLAIM(saved_at_any_step_and_loaded_elsewhere_it_ends_with_the_same_bits)
     job whole = start(EPOCHS, layers);
     run(&whole, -1);
     result want = result_of(&whole);
-    cr_assert(want.p.steps > 3 * EPOCH_STEPS && want.p.epoch_steps == 6, "%d", (int)want.p.steps);
+    cr_assert(want.p.steps > 3 * EPOCH_STEPS && want.p.epoch_steps == EPOCH_STEPS);
     finish(&whole);
     for (int64_t at = 0; at <= want.p.steps; at += 1 + at % 3) {
         char what[32];
@@ -199,12 +199,14 @@ typedef struct pair {
     bp_optimizer *opt[2];
     bp_tensor *mean;
     bp_checkpoint *c;
-    int32_t turn;
 } pair;
+
+static int32_t turn; /* the host's own part of the state */
 
 static pair make_pair(void)
 {
     pair w = {0};
+    turn = 0;
     OK(bp_seed(ctx, 3));
     OK(bp_checkpoint_create(ctx, &w.c));
     for (int k = 0; k < 2; k++) {
@@ -216,7 +218,7 @@ static pair make_pair(void)
     }
     w.mean = bp_tensor_create(ctx, BP_F32, BP_SCALAR);
     OK(bp_checkpoint_tensor(w.c, "mean", w.mean));
-    OK(bp_checkpoint_bytes(w.c, "turn", &w.turn, sizeof w.turn));
+    OK(bp_checkpoint_bytes(w.c, "turn", &turn, sizeof turn));
     return w;
 }
 
@@ -224,7 +226,7 @@ static pair make_pair(void)
 static bp_status pair_step(bp_context *c, void *user)
 {
     pair *w = user;
-    int k = w->turn++ % 2;
+    int k = turn++ % 2;
     bp_tensor *noise = bp_normal(c, BP_F32, BP_SHAPE(4, 3), 0, 1);
     bp_tensor *y = bp_matmul(bp_matmul(noise, bp_param_at(w->p[0], 0)), bp_param_at(w->p[1], 0));
     bp_tensor *loss = bp_mean(bp_square(bp_sub(y, noise)));
@@ -257,7 +259,7 @@ static values pair_state(pair *w)
         all.n += v.n;
         values_free(&v, 1);
     }
-    all.v[all.n++] = w->turn;
+    all.v[all.n++] = turn;
     return all;
 }
 
@@ -274,7 +276,7 @@ CLAIM(two_networks_and_two_optimisers_go_on_by_bits)
     w = make_pair();
     OK(bp_run(ctx, 0, pair_step, &w));
     OK(bp_checkpoint_load(w.c, path));
-    cr_assert_eq(w.turn, 11);
+    cr_assert_eq(turn, 11);
     for (int i = 11; i < 25; i++)
         OK(bp_run(ctx, 0, pair_step, &w));
     values got = pair_state(&w);
@@ -342,7 +344,7 @@ CLAIM(what_is_no_checkpoint_is_refused)
     j = start(EPOCHS, layers);
     OK(bp_trainer_save(j.trainer, path, 1));
     cr_assert_eq(truncate(path, 1000), 0);
-    refused(&j, BP_ERR_FORMAT, "fewer than the");
+    refused(&j, BP_ERR_FORMAT, "ends within its header");
 }
 
 CLAIM(more_epochs_than_the_first_run_had)
@@ -371,7 +373,7 @@ CLAIM(names_are_checked)
     cr_assert_eq(bp_checkpoint_tensor(w.c, "a b", w.mean), BP_ERR_ARG);
     TEXT("checkpoint_tensor: \"a b\" is no name: 1 to 255 letters, digits, '.', '_', '-' and '/' are "
          "wanted");
-    cr_assert_eq(bp_checkpoint_bytes(w.c, "n", &w.turn, 0), BP_ERR_ARG);
+    cr_assert_eq(bp_checkpoint_bytes(w.c, "n", &turn, 0), BP_ERR_ARG);
     cr_assert_eq(bp_checkpoint_save(w.c, path, 0), BP_ERR_ARG);
     cr_assert_eq(bp_checkpoint_save(w.c, "/nowhere/run", 1), BP_ERR_IO);
     free_pair(&w);

@@ -1,11 +1,6 @@
 #include "bpcuda/bpcuda.h"
 #include "data/data.h"
 #include "nn/nn.h"
-static inline bool bpi_data_is_ring(const bp_data *d) { (void)d; return false; }
-static inline bool bpi_data_is_source(const bp_data *d) { (void)d; return false; }
-static inline int64_t bpi_source_batches(const bp_data *d) { (void)d; return 0; }
-static inline bp_status bpi_source_next(bp_data *d, int64_t b) { (void)d; (void)b; return BP_OK; }
-static inline bp_status bpi_data_drain(bp_data *d) { (void)d; return BP_OK; }
 typedef struct bpi_step_loss { bp_tensor *loss, *told, *correct; } bpi_step_loss;
 static inline bp_status bpi_model_step_loss(bp_model *m, bp_data *d, bp_tensor *index, bool training, bpi_step_loss *l)
 {
