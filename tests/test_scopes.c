@@ -232,3 +232,29 @@ CLAIM(closing_with_scopes_open_and_tensors_alive_is_fine)
     cr_assert_eq(g.live, 0);
     cr_assert_not(g.broken);
 }
+
+/* --- numbers that are not finite ------------------------------------------------------------------ */
+
+CLAIM(a_scope_tells_the_first_op_that_makes_a_number_that_is_not_finite)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(2, 2), 1, 0, 4, 9), *mask = TENSOR(BP_SHAPE(2, 2), 0, -INFINITY, 0, 0);
+    OK(bp_scope_begin(ctx, BP_CHECK_FINITE));
+    cr_assert(bp_softmax(bp_add(x, mask), 1), "infinities that came in may go out");
+    cr_assert_null(bp_sqrt(bp_log(x)));
+    end_with(BP_ERR_NONFINITE, "log: y [2,2] is -inf at element 1, of finite inputs");
+    begin();
+    cr_assert(bp_log(x), "elsewhere nobody looks");
+    OK(bp_scope_begin(ctx, BP_CHECK_FINITE | BP_NO_GRAD));
+    OK(bp_scope_begin(ctx, 0));
+    cr_assert_null(bp_reciprocal(x));
+    OK(bp_scope_end(ctx));
+    OK(bp_scope_end(ctx));
+    end_with(BP_ERR_NONFINITE, "reciprocal: y [2,2] is inf at element 1, of finite inputs");
+    bp_free(mask);
+    mask = TENSOR(BP_SHAPE(2), 1, NAN);
+    OK(bp_scope_begin(ctx, BP_CHECK_FINITE));
+    cr_assert_null(bp_exp(mask));
+    end_with(BP_ERR_NONFINITE, "exp: input 0 [2] is nan at element 1");
+    bp_free(mask);
+    bp_free(x);
+}

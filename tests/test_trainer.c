@@ -499,3 +499,27 @@ CLAIM(other_contexts_and_stores_are_refused)
     ctx = mine;
     finish(&j);
 }
+
+/* --- numbers that are not finite ---------------------------------------------------------------------- */
+
+static bp_tensor *log_of_rows(bp_context *c, bp_batch *batch, void *user)
+{
+    (void)c, (void)user;
+    bp_tensor *x = bp_batch_column(batch, "x"); /* rows 0 .. 59 */
+    return bp_mean(bp_log(bp_mul(bp_shift(x, -22), bp_param_at(store, 0))));
+}
+
+static void in_order_by_eight(bp_trainer *t)
+{
+    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_IN_ORDER));
+    OK(bp_trainer_set(t, BP_TRAIN_BATCH, 8));
+}
+
+/* Rows 0 .. 21 are below 22: the first batch has no logarithm. */
+CLAIM(a_number_that_is_not_finite_is_told_with_step_parameter_and_op)
+{
+    refused(log_of_rows, in_order_by_eight, BP_ERR_NONFINITE,
+            "optimizer_step: step 1: the gradient of w is NaN; nothing was changed; 2 later steps did "
+            "nothing either; computed again, its rows show it first in log: y [8,1] is nan at element "
+            "0, of finite inputs");
+}

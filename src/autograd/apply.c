@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "autograd/finite.h"
 #include "core/context.h"
 #include "core/dispatch.h"
 #include "core/error.h"
@@ -265,6 +266,8 @@ bp_tensor *bpi_apply(const bp_op *op, bp_tensor *const *in, const void *params, 
     if (!ctx)
         return NULL;
     bool done = run(ctx, op, in, params, made);
+    if (done && ctx->check_finite)
+        done = bpi_outputs_finite(ctx, op, in, made);
     for (int i = 0; i < op->def.n_out; i++) {
         if (!done)
             bpi_kill(made[i]);

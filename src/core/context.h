@@ -36,13 +36,14 @@ struct bp_context {
     uint64_t seed;
     uint32_t site;     /* random ops so far in the outermost scope */
     uint64_t rng_lag;  /* steps that the stream has made and the device does not know of yet */
+    long long refused_step; /* the first that the last report told; 0: it told none */
     uint64_t drawn_stores; /* since the last bp_seed */
     bool tf32;             /* what the device was last told, if it can */
 
     bpi_scope *scope; /* scope[0 .. depth) */
     int64_t scope_capacity;
     int32_t depth;
-    bool no_grad;
+    bool no_grad, check_finite; /* of the innermost scope */
 
     bpi_storage *free_storage[2][BPI_SIZE_CLASSES]; /* eager, plans */
     bpi_storage *spare_storage; /* without memory, which did not come */

@@ -12,7 +12,7 @@ static bool room(bp_context *ctx)
                     sizeof *ctx->scope);
 }
 
-static bp_status begin(bp_context *ctx, bool no_grad, int32_t tape_length)
+static bp_status begin(bp_context *ctx, uint32_t flags, int32_t tape_length)
 {
     if (!room(ctx))
         return BP_ERR_NOMEM;
@@ -22,8 +22,10 @@ static bp_status begin(bp_context *ctx, bool no_grad, int32_t tape_length)
     }
     ctx->scope[ctx->depth++] = (bpi_scope){.serial = ++ctx->serial, .tape_length = tape_length,
                                            .rule = ctx->rule, .live_from = ctx->live_from,
-                                           .no_grad = ctx->no_grad};
-    ctx->no_grad = no_grad;
+                                           .no_grad = ctx->no_grad,
+                                           .check_finite = ctx->check_finite};
+    ctx->no_grad = flags & BP_NO_GRAD;
+    ctx->check_finite |= (flags & BP_CHECK_FINITE) != 0;
     return BP_OK;
 }
 
@@ -56,6 +58,7 @@ static void end(bp_context *ctx)
     while (scope->tensors)
         bpi_kill(bpi_handle_of(scope->tensors));
     ctx->no_grad = scope->no_grad;
+    ctx->check_finite = scope->check_finite;
     if (--ctx->depth == 0)
         bpi_params_collect(ctx);
 }
@@ -75,9 +78,11 @@ static bp_status end_told(bp_context *ctx)
 
 static bp_status scope_begin(bp_context *ctx, uint32_t flags, const char *who)
 {
-    if (flags & ~(uint32_t)BP_NO_GRAD)
+    if (flags & ~(uint32_t)(BP_NO_GRAD | BP_CHECK_FINITE))
         return bpi_fail(ctx, BP_ERR_ARG, "%s: unknown flags", who);
-    return begin(ctx, ctx->no_grad || flags & BP_NO_GRAD, ctx->tape_length);
+    if (flags & BP_CHECK_FINITE)
+        BPI_TRY(bpi_not_recording(ctx, "scope_begin: BP_CHECK_FINITE, which waits,"));
+    return begin(ctx, flags | (ctx->no_grad ? BP_NO_GRAD : 0), ctx->tape_length);
 }
 
 bp_status bp_scope_begin(bp_context *ctx, uint32_t flags)
@@ -153,7 +158,7 @@ bp_status bp_run(bp_context *ctx, uint32_t flags, bp_step_fn step, void *user)
 
 bp_status bpi_rule_scope_begin(bp_context *ctx)
 {
-    if (begin(ctx, false, INT32_MAX) != BP_OK)
+    if (begin(ctx, 0, INT32_MAX) != BP_OK)
         return ctx->pending;
     ctx->scope[ctx->depth - 1].of_rule = true;
     return BP_OK;

@@ -9,7 +9,7 @@ typedef struct bpi_scope {
     uint64_t serial;
     int32_t tape_length, live_from; /* at its begin */
     const struct bpi_grad_call *rule;
-    bool no_grad;
+    bool no_grad, check_finite; /* as they were before it */
     bool of_rule; /* only the walk ends it */
 } bpi_scope;
 

@@ -65,6 +65,7 @@ static bp_status tell(bp_context *ctx, const bpi_fault *f)
     } else if (f->found_by) {
         say_index(&r, ctx, f->found_by, f->index);
     }
+    ctx->refused_step = number_of(f->bad_gradient.step);
     if (f->bad_gradient.step)
         say_gradient(&r, ctx, &f->bad_gradient);
     uint32_t more = f->refused - f->named;
