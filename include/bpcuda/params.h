@@ -93,6 +93,23 @@ BP_API bp_status bp_params_copy(bp_params *dst, bp_params *src) BP_USE;
  * bp_params_copy(), but of one context. */
 BP_API bp_status bp_params_average(bp_params *dst, bp_params *src, double tau) BP_USE;
 
+/* Writes all parameters under their names, each packed in its own shape, as a safetensors file, in
+ * the way of bp_model_save(): a reader sees the whole file or the one that was there. Equal stores
+ * give equal bytes. Waits. BP_ERR_ARG where a name is not UTF-8, or "__metadata__". */
+BP_API bp_status bp_params_save(bp_params *params, const char *path) BP_USE;
+
+/* Reads parameters from a safetensors file, anybody's: the names and the [out, in] of what
+ * safetensors.torch.save_file() writes of a state_dict are those of bp_linear(), bp_lstm_cell() and
+ * bp_gru_cell(). With pattern NULL the file holds all parameters of the store and nothing else;
+ * with one (as in bp_params_freeze()) those that match, and anything else, which is passed over.
+ * F16, BF16, F32 and F64 become the store's dtype, rounded to the nearest where that is narrower.
+ *
+ * All is looked at before anything is written. Errors name the file, the tensor, what was found and
+ * what is wanted: BP_ERR_FORMAT where the file is damaged, a parameter is not there, or a number is
+ * NaN, infinite, or beyond the store's dtype; BP_ERR_SHAPE; BP_ERR_DTYPE; BP_ERR_ARG where no
+ * parameter matches; BP_ERR_IO as of bp_model_load(). Not while a plan is recorded. */
+BP_API bp_status bp_params_load(bp_params *params, const char *path, const char *pattern) BP_USE;
+
 /* Forgets all gradients (touches no memory). */
 BP_API bp_status bp_grad_clear(bp_params *params) BP_USE;
 

@@ -24,6 +24,14 @@ static size_t character(const unsigned char *p)
     return n;
 }
 
+bool bpi_is_utf8(const char *text)
+{
+    size_t n = 1;
+    for (const unsigned char *p = (const unsigned char *)text; *p && n; p += n)
+        n = character(p);
+    return n > 0;
+}
+
 bp_status bpi_json_utf8(bpi_json *j, size_t length)
 {
     for (size_t n; j->at < j->start + length; j->at += n)

@@ -20,6 +20,8 @@ bp_status bpi_json_bad(const bpi_json *j, const char *why);
 /* Is all of it UTF-8, of which no part stands for a surrogate or has a shorter form? */
 bp_status bpi_json_utf8(bpi_json *j, size_t length);
 
+bool bpi_is_utf8(const char *text);
+
 /* Past blanks: past `c` too, if it is there. */
 bool bpi_json_skip(bpi_json *j, char c);
 

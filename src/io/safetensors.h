@@ -9,15 +9,16 @@ typedef struct bpi_text_pair {
     const char *key, *value;
 } bpi_text_pair;
 
-/* Writes tensors and metadata, as bpi_file_write does. Waits. Names and metadata hold no quotes,
- * backslashes or control characters. */
+/* Writes tensors and metadata, as bpi_file_write does. Waits. BP_ERR_ARG where a name, or a text of
+ * the metadata, is not UTF-8, or a tensor has the name that the format keeps for itself. */
 bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *const *name,
                                 bp_tensor *const *tensor, int32_t n, const bpi_text_pair *meta,
                                 int32_t n_meta, bool only_try);
 
 typedef struct bpi_entry {
     const char *name;
-    bp_dtype dtype;
+    const char *type; /* of the elements, as the format names it: "F32", "BF16", "I64" */
+    bp_dtype dtype;   /* ours, or 0 */
     bp_shape shape;
     uint64_t begin, end; /* in the data */
 } bpi_entry;
@@ -37,5 +38,10 @@ void bpi_safetensors_free(bp_context *ctx, bpi_safetensors *file);
 
 const bpi_entry *bpi_safetensors_find(const bpi_safetensors *file, const char *name);
 const char *bpi_safetensors_meta(const bpi_safetensors *file, const char *key); /* NULL: none */
+
+/* Whether an entry holds real numbers that are read without loss: F16, BF16, F32, F64; and number i
+ * of such a one. */
+bool bpi_entry_is_real(const bpi_entry *entry);
+double bpi_entry_number(const bpi_safetensors *file, const bpi_entry *entry, int64_t i);
 
 #endif

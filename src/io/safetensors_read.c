@@ -5,6 +5,7 @@
  * others, which are passed over; and perhaps __metadata__, an object of strings, or null. What is
  * accepted is what the format's own library accepts, but for what the function stricter() names in
  * tests/golden/make_safetensors.py. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,10 +59,32 @@ static bp_status metadata(reader *r)
     return bpi_json_skip(j, '}') ? BP_OK : bpi_json_bad(j, "',' or '}' is wanted");
 }
 
-static bp_dtype dtype_of(const char *name)
+/* All that the format knows: a file may hold what nobody asks for. */
+static const struct format {
+    const char *name;
+    int bits;
+    bp_dtype dtype;
+} formats[] = {{"F32", 32, BP_F32}, {"F64", 64, BP_F64}, {"U8", 8, BP_U8}, {"I32", 32, BP_I32},
+               {"F16", 16, 0}, {"BF16", 16, 0}, {"I64", 64, 0}, {"BOOL", 8, 0}, {"I8", 8, 0},
+               {"I16", 16, 0}, {"U16", 16, 0}, {"U32", 32, 0}, {"U64", 64, 0}, {"C64", 64, 0},
+               {"F8_E5M2", 8, 0}, {"F8_E4M3", 8, 0}, {"F8_E8M0", 8, 0}, {"F8_E4M3FNUZ", 8, 0},
+               {"F8_E5M2FNUZ", 8, 0}, {"F6_E2M3", 6, 0}, {"F6_E3M2", 6, 0}, {"F4", 4, 0}};
+enum { FORMATS = sizeof formats / sizeof *formats, BITS_MAX = 64 };
+
+static const struct format *format_of(const char *name)
 {
-    return !strcmp(name, "F32") ? BP_F32 : !strcmp(name, "F64") ? BP_F64
-         : !strcmp(name, "U8") ? BP_U8 : !strcmp(name, "I32") ? BP_I32 : 0;
+    int i = 0;
+    while (i < FORMATS && strcmp(formats[i].name, name))
+        i++;
+    return i < FORMATS ? &formats[i] : NULL;
+}
+
+/* Elements that fill no whole byte do not fit. */
+static bool fits(const bpi_entry *e)
+{
+    uint64_t bits = (uint64_t)format_of(e->type)->bits, count = (uint64_t)bp_shape_count(e->shape);
+    return count <= INT64_MAX / BITS_MAX && count * bits % 8 == 0 && e->end >= e->begin &&
+           e->end - e->begin == count * bits / 8;
 }
 
 /* One value of a tensor's object; `seen` has a bit for each key. */
@@ -79,9 +102,10 @@ static bp_status field(bpi_json *j, const char *name, bpi_entry *e, unsigned *se
     if (which == 1)
         return integers(j, e->shape.dim, BP_MAX_DIMS, &e->shape.ndim);
     if (which == 0) {
-        BPI_TRY(bpi_json_string(j, &name));
-        e->dtype = dtype_of(name);
-        return e->dtype ? BP_OK : bpi_json_bad(j, "a dtype other than F32, F64, U8 and I32");
+        BPI_TRY(bpi_json_string(j, &e->type));
+        const struct format *format = format_of(e->type);
+        e->dtype = format ? format->dtype : 0;
+        return format ? BP_OK : bpi_json_bad(j, "a dtype that the format does not have");
     }
     int64_t offset[2];
     int32_t n;
@@ -110,8 +134,7 @@ static bp_status tensor(reader *r, const char *name)
     }
     if (seen != 7)
         return bpi_json_bad(j, "dtype, shape and data_offsets are wanted, each once");
-    if (!bpi_shape_valid(&e.shape) || e.end < e.begin ||
-        e.end - e.begin != (uint64_t)bp_shape_count(e.shape) * bp_dtype_bytes(e.dtype))
+    if (!bpi_shape_valid(&e.shape) || !fits(&e))
         return bpi_json_bad(j, "data_offsets that do not fit dtype and shape");
     if (!bpi_grow(j->ctx, (void **)&f->entry, &f->entry_capacity, f->n + 1, sizeof e))
         return BP_ERR_NOMEM;
@@ -248,4 +271,37 @@ const char *bpi_safetensors_meta(const bpi_safetensors *f, const char *key)
         if (!strcmp(f->meta[i].key, key))
             return f->meta[i].value;
     return NULL;
+}
+
+bool bpi_entry_is_real(const bpi_entry *e)
+{
+    return e->dtype == BP_F32 || e->dtype == BP_F64 || !strcmp(e->type, "F16") ||
+           !strcmp(e->type, "BF16");
+}
+
+/* 5 bits of exponent, 10 of mantissa. */
+static double half(uint16_t bits)
+{
+    int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    double x = exponent == 0 ? ldexp(mantissa, -24) : ldexp(1024 + mantissa, exponent - 25);
+    if (exponent == 31)
+        x = mantissa ? (double)NAN : (double)INFINITY;
+    return bits & 0x8000 ? -x : x;
+}
+
+double bpi_entry_number(const bpi_safetensors *f, const bpi_entry *e, int64_t i)
+{
+    union { double f64; float f32; uint32_t bits; } x; /* the bytes may lie anywhere */
+    uint16_t small;
+    size_t bytes = e->dtype == BP_F64 ? sizeof x.f64 : e->dtype == BP_F32 ? sizeof x.f32 : 2;
+    const unsigned char *from = f->data.at + e->begin + (size_t)i * bytes;
+    if (bytes != 2) {
+        memcpy(&x, from, bytes);
+        return e->dtype == BP_F64 ? x.f64 : (double)x.f32;
+    }
+    memcpy(&small, from, 2);
+    if (e->type[0] == 'F')
+        return half(small);
+    x.bits = (uint32_t)small << 16; /* the upper half of an f32 */
+    return (double)x.f32;
 }

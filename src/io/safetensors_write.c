@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/json.h"
 #include "io/safetensors.h"
 
 typedef struct header {
@@ -10,20 +11,43 @@ typedef struct header {
     int64_t length, capacity;
 } header;
 
+static bool append_bytes(header *h, const char *text, size_t n)
+{
+    if (!bpi_grow(h->ctx, (void **)&h->text, &h->capacity, h->length + (int64_t)n, 1))
+        return false;
+    memcpy(h->text + h->length, text, n);
+    h->length += (int64_t)n;
+    return true;
+}
+
 static bool append(header *h, const char *text)
 {
-    int64_t n = (int64_t)strlen(text);
-    if (!bpi_grow(h->ctx, (void **)&h->text, &h->capacity, h->length + n + 1, 1))
-        return false;
-    memcpy(h->text + h->length, text, (size_t)n + 1);
-    h->length += n;
-    return true;
+    return append_bytes(h, text, strlen(text));
+}
+
+/* A string of JSON. */
+static bool append_string(header *h, const char *text)
+{
+    bool ok = append(h, "\"");
+    while (ok && *text) {
+        size_t plain = 0;
+        while ((unsigned char)text[plain] >= 0x20 && text[plain] != '"' && text[plain] != '\\')
+            plain++;
+        ok = append_bytes(h, text, plain);
+        text += plain;
+        if (ok && *text) {
+            char escape[8];
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(unsigned char)*text++);
+            ok = append(h, escape);
+        }
+    }
+    return ok && append(h, "\"");
 }
 
 static bool append_pair(header *h, const bpi_text_pair *p, const char *after)
 {
-    return append(h, "\"") && append(h, p->key) && append(h, "\":\"") && append(h, p->value) &&
-           append(h, "\"") && append(h, after);
+    return append_string(h, p->key) && append(h, ":") && append_string(h, p->value) &&
+           append(h, after);
 }
 
 static const char *const file_dtype[] = {[BP_F32] = "F32", [BP_F64] = "F64", [BP_U8] = "U8",
@@ -38,11 +62,10 @@ static bool append_tensor(header *h, const char *name, const bp_tensor *t, uint6
 {
     bp_shape shape = bp_shape_of(t);
     char text[256];
-    snprintf(text, sizeof text, "\",\"shape\":%s,\"data_offsets\":[%llu,%llu]}",
-             bpi_shape_str(&shape).s, (unsigned long long)begin,
+    snprintf(text, sizeof text, ":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%llu,%llu]}",
+             file_dtype[bp_dtype_of(t)], bpi_shape_str(&shape).s, (unsigned long long)begin,
              (unsigned long long)(begin + tensor_bytes(t)));
-    return append(h, ",\"") && append(h, name) && append(h, "\":{\"dtype\":\"") &&
-           append(h, file_dtype[bp_dtype_of(t)]) && append(h, text);
+    return append(h, ",") && append_string(h, name) && append(h, text);
 }
 
 /* The whole file in memory: its length is known, so that it is made before any file is touched. */
@@ -60,10 +83,35 @@ static bp_status fill(const header *h, bp_tensor *const *tensor, int32_t n, unsi
     return BP_OK;
 }
 
+/* What the format can say. */
+static bp_status sayable(bp_context *ctx, const char *path, const char *text, const char *what)
+{
+    if (!bpi_is_utf8(text))
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: %s %s is not UTF-8, which the file must be", path,
+                        what, text);
+    return BP_OK;
+}
+
+static bp_status all_sayable(bp_context *ctx, const char *path, const char *const *name, int32_t n,
+                             const bpi_text_pair *meta, int32_t n_meta)
+{
+    for (int32_t i = 0; i < n; i++) {
+        BPI_TRY(sayable(ctx, path, name[i], "the name"));
+        if (!strcmp(name[i], "__metadata__"))
+            return bpi_fail(ctx, BP_ERR_ARG, "%s: the name %s is the format's own", path, name[i]);
+    }
+    for (int32_t i = 0; i < n_meta; i++) {
+        BPI_TRY(sayable(ctx, path, meta[i].key, "the metadata"));
+        BPI_TRY(sayable(ctx, path, meta[i].value, "the metadata"));
+    }
+    return BP_OK;
+}
+
 bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *const *name,
                                 bp_tensor *const *tensor, int32_t n, const bpi_text_pair *meta,
                                 int32_t n_meta, bool only_try)
 {
+    BPI_TRY(all_sayable(ctx, path, name, n, meta, n_meta));
     header h = {.ctx = ctx};
     bool ok = append(&h, "{\"__metadata__\":{");
     for (int32_t i = 0; ok && i < n_meta; i++)

@@ -165,6 +165,43 @@ static bp_status layer_run(bp_context *ctx)
     return st;
 }
 
+static bp_status fill(void *user, double *to, int64_t count)
+{
+    (void)user;
+    for (int64_t i = 0; i < count; i++)
+        to[i] = 1;
+    return BP_OK;
+}
+
+static bp_status store_of(bp_context *ctx, bp_params **p)
+{
+    bp_status st = bp_params_create(ctx, BP_F32, p);
+    bool declared = st == BP_OK && bp_param(*p, "w", BP_SHAPE(9, 256), BP_INIT_ORTHOGONAL) &&
+                    bp_param_with(*p, "x", BP_SHAPE(40), fill, NULL) &&
+                    bp_param_constant(*p, "c", BP_SCALAR, 2);
+    return st != BP_OK || declared ? st : BP_ERR_NOMEM;
+}
+
+/* Two stores, an average, a copy, a file out and in. */
+static bp_status stores_run(bp_context *ctx)
+{
+    bp_params *p = NULL, *q = NULL;
+    bp_status st = store_of(ctx, &p);
+    if (st == BP_OK)
+        st = store_of(ctx, &q);
+    if (st == BP_OK)
+        st = bp_params_average(p, q, 0.5);
+    if (st == BP_OK)
+        st = bp_params_save(p, "test_memory.tmp");
+    if (st == BP_OK)
+        st = bp_params_load(q, "test_memory.tmp", "?");
+    if (st == BP_OK)
+        st = bp_params_copy(p, q);
+    bp_params_free(q);
+    bp_params_free(p);
+    return st;
+}
+
 /* The n-th call fails, alone (the library may try again) or with all after it. */
 static void torture(bp_status (*run)(bp_context *), bool all_after)
 {
@@ -268,6 +305,8 @@ int main(int argc, char **argv)
     torture(whole_run, true);
     torture(layer_run, false);
     torture(layer_run, true);
+    torture(stores_run, false);
+    torture(stores_run, true);
     remove("test_memory.tmp");
     return check_end();
 }

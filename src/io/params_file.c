@@ -1,0 +1,164 @@
+/* Stores in files: safetensors, a tensor for each parameter, under its name and in its shape. A
+ * load looks at everything it wants, and makes all of it on the host, before it writes. */
+#include <math.h>
+#include <string.h>
+
+#include "core/context.h"
+#include "core/params.h"
+#include "io/safetensors.h"
+
+/* --- saving ----------------------------------------------------------------------------------- */
+
+static bp_status save(bp_params *p, const char *path)
+{
+    bp_context *ctx = p->ctx;
+    BPI_TRY(bpi_given(ctx, path, "params_save: path"));
+    if (ctx->pending != BP_OK)
+        return ctx->pending;
+    BPI_TRY(bpi_not_recording(ctx, "params_save"));
+    BPI_TRY(bpi_params_materialize(p));
+    size_t bytes = (size_t)p->n * sizeof(char *);
+    const char **name = bpi_host_alloc(ctx, bytes);
+    bp_tensor **tensor = bpi_host_alloc(ctx, bytes);
+    for (int64_t i = 0; name && tensor && i < p->n; i++) {
+        name[i] = p->segment[i].name;
+        tensor[i] = p->segment[i].value;
+    }
+    bp_status st =
+        name && tensor
+            ? bpi_safetensors_write(ctx, path, name, tensor, (int32_t)p->n, NULL, 0, false)
+            : bpi_fail(ctx, BP_ERR_NOMEM, "params_save: out of memory");
+    bpi_host_free(ctx, tensor, bytes);
+    bpi_host_free(ctx, name, bytes);
+    return st;
+}
+
+bp_status bp_params_save(bp_params *p, const char *path)
+{
+    BPI_LEADS(p, "params_save: params");
+    BPI_INSIDE(p->ctx, save(p, path));
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+typedef struct reading {
+    bp_params *params;
+    const char *path, *pattern; /* pattern NULL: all, and nothing else */
+    bpi_safetensors file;
+    void *flat; /* the values as they will be */
+    size_t bytes;
+} reading;
+
+static bool wanted(const reading *r, const bpi_segment *s)
+{
+    return !r->pattern || bpi_name_matches(r->pattern, s->name);
+}
+
+static bp_status entry_of(const reading *r, const bpi_segment *s, const bpi_entry **entry)
+{
+    bp_context *ctx = r->params->ctx;
+    const bpi_entry *e = *entry = bpi_safetensors_find(&r->file, s->name);
+    if (!e && r->file.n == 0)
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: %s %s is not there: the file holds no tensor",
+                        r->path, s->name, bpi_shape_str(&s->shape).s);
+    if (!e)
+        return bpi_fail(ctx, BP_ERR_FORMAT,
+                        "%s: %s %s is not there: of %lld tensors the first is %s", r->path, s->name,
+                        bpi_shape_str(&s->shape).s, (long long)r->file.n, r->file.entry[0].name);
+    if (!bpi_same_shape(&e->shape, &s->shape))
+        return bpi_fail(ctx, BP_ERR_SHAPE, "%s: %s is %s in the file and %s in the store", r->path,
+                        s->name, bpi_shape_str(&e->shape).s, bpi_shape_str(&s->shape).s);
+    if (!bpi_entry_is_real(e))
+        return bpi_fail(ctx, BP_ERR_DTYPE,
+                        "%s: %s is %s in the file: F16, BF16, F32 or F64 is wanted", r->path,
+                        s->name, e->type);
+    return BP_OK;
+}
+
+static bp_status take(const reading *r, const bpi_segment *s)
+{
+    const bpi_entry *e;
+    BPI_TRY(entry_of(r, s, &e));
+    bp_dtype dtype = r->params->dtype;
+    for (int64_t i = 0; i < bp_shape_count(s->shape); i++) {
+        double x = bpi_entry_number(&r->file, e, i);
+        if (!isfinite(dtype == BP_F32 ? (double)(float)x : x))
+            return bpi_fail(r->params->ctx, BP_ERR_FORMAT, "%s: %s %s holds %g at element %lld%s%s",
+                            r->path, s->name, bpi_shape_str(&e->shape).s, x, (long long)i,
+                            isfinite(x) ? ", which is too large for " : "",
+                            isfinite(x) ? bp_dtype_name(dtype) : "");
+        bpi_segment_put(s, r->flat, i, x);
+    }
+    return BP_OK;
+}
+
+/* A tensor that the store does not have. */
+static bp_status nothing_else(const reading *r)
+{
+    for (int64_t i = 0; i < r->file.n; i++) {
+        const bpi_entry *e = &r->file.entry[i];
+        if (bp_param_index(r->params, e->name) < 0)
+            return bpi_fail(r->params->ctx, BP_ERR_FORMAT,
+                            "%s: holds %s %s %s, which the store does not; a pattern passes it "
+                            "over", r->path, e->name, e->type, bpi_shape_str(&e->shape).s);
+    }
+    return BP_OK;
+}
+
+static bp_status take_all(reading *r)
+{
+    bp_params *p = r->params;
+    r->bytes = (size_t)p->count * bp_dtype_bytes(p->dtype);
+    r->flat = bpi_host_alloc(p->ctx, r->bytes);
+    if (!r->flat)
+        return bpi_fail(p->ctx, BP_ERR_NOMEM, "params_load: out of memory");
+    for (int64_t i = 0; i < p->n; i++)
+        if (wanted(r, &p->segment[i]))
+            BPI_TRY(take(r, &p->segment[i]));
+    return r->pattern ? BP_OK : nothing_else(r);
+}
+
+/* Only the device can fail here. Rows of a pitch come with their padding, which is 0. */
+static bp_status write(const reading *r)
+{
+    bp_params *p = r->params;
+    size_t size = bp_dtype_bytes(p->dtype);
+    for (int64_t i = 0; i < p->n; i++) {
+        const bpi_segment *s = &p->segment[i];
+        if (!wanted(r, s))
+            continue;
+        bpi_storage *storage = bpi_at(s->value)->storage;
+        BPI_TRY(bpi_upload(p->ctx, storage->data, (char *)r->flat + (size_t)s->offset * size,
+                           (size_t)s->count * size));
+        bpi_storage_written(storage, "params_load");
+    }
+    return BP_OK;
+}
+
+static bp_status load(bp_params *p, const char *path, const char *pattern)
+{
+    bp_context *ctx = p->ctx;
+    BPI_TRY(bpi_given(ctx, path, "params_load: path"));
+    if (ctx->pending != BP_OK)
+        return ctx->pending;
+    BPI_TRY(bpi_not_recording(ctx, "params_load"));
+    if (pattern)
+        BPI_TRY(bpi_params_matched(p, pattern, "params_load"));
+    reading r = {.params = p, .path = path, .pattern = pattern};
+    bp_status st = bpi_safetensors_read(ctx, path, &r.file);
+    if (st == BP_OK)
+        st = bpi_params_materialize(p);
+    if (st == BP_OK)
+        st = take_all(&r);
+    if (st == BP_OK)
+        st = write(&r);
+    bpi_safetensors_free(ctx, &r.file);
+    bpi_host_free(ctx, r.flat, r.bytes);
+    return st;
+}
+
+bp_status bp_params_load(bp_params *p, const char *path, const char *pattern)
+{
+    BPI_LEADS(p, "params_load: params");
+    BPI_INSIDE(p->ctx, load(p, path, pattern));
+}
