@@ -8,7 +8,7 @@
  * Nothing is hinted as read for the last time: y is read next, and of the inputs nobody knows.
  *
  * Its users: unary.cu, binary.cu, add.cu, scale.cu, gate.cu, copy.cu; load and store also
- * dropout.cu, step_begin.cu and update.cuh. */
+ * dropout.cu, step_begin.cu and optimizers.cu. */
 #ifndef BPI_ELEMENTWISE_CUH
 #define BPI_ELEMENTWISE_CUH
 

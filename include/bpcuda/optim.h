@@ -3,12 +3,13 @@
  * A step updates every parameter that a gradient reached, then opens a new gradient window. What is
  * stored stays finite. A step is refused, and changes nothing, when a kernel met a bad index since
  * the step before, or the waiting call that told it (BP_ERR_RANGE), when a gradient is NaN,
- * infinite or too large (for Adam in f32 from 1.3e19 on: v could not hold its square), or when the
- * rate is not from 0 to what the dtype holds (BP_ERR_NONFINITE). A weight that would leave the
- * range of its dtype stays, and a gradient with L1 and L2 that does is cut off, while the others
- * move (BP_ERR_NONFINITE too). The next waiting call says which step, parameter and element it was
- * first, and how many more steps did nothing; the steps after a refused one run. Step count and
- * rate live on the device, so that a recorded step can be replayed. */
+ * infinite or too large (where squares are kept, in f32 from 1.3e19 on: v could not hold its
+ * square; unless it is clipped first), or when the rate is not from 0 to what the dtype holds
+ * (BP_ERR_NONFINITE). A weight that would leave the range of its dtype stays, and a gradient with
+ * L1 and L2 that does is cut off, while the others move (BP_ERR_NONFINITE too). The next waiting
+ * call says which step, parameter and element it was first, and how many more steps did nothing;
+ * the steps after a refused one run. Step count and rate live on the device, so that a recorded
+ * step can be replayed. */
 #ifndef BPCUDA_OPTIM_H
 #define BPCUDA_OPTIM_H
 
@@ -20,16 +21,44 @@ extern "C" {
 
 typedef struct bp_optimizer bp_optimizer;
 
-/* Adam (Kingma & Ba, 2015), t = 1, 2, ...:
- *     m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
- *     w -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
- * with b1 = 0.9, b2 = 0.999, eps = 1e-8. */
-BP_API bp_status bp_adam_create(bp_params *params, double lr, bp_optimizer **opt) BP_USE;
+/* Each weight w and its gradient g, at step t = 1, 2, ... with the rate lr; moments begin at 0:
+ *
+ *     SGD       u = mu u + g;   w -= lr u                              mu = 0     (Polyak, 1964)
+ *     Nesterov  u = mu u + g;   w -= lr (g + mu u)                     mu = 0.9
+ *                                             (Nesterov, 1983, as Sutskever et al., 2013, put it)
+ *     Adam      m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
+ *               w -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+ *                                    b1 = 0.9, b2 = 0.999, eps = 1e-8   (Kingma & Ba, 2015)
+ *     AdamW     the same with a weight decay of 0.01                (Loshchilov & Hutter, 2019)
+ *     RMSProp   v = alpha v + (1 - alpha) g^2;   w -= lr g / (sqrt(v) + eps)
+ *                                    alpha = 0.99, eps = 1e-8       (Tieleman & Hinton, 2012)
+ *     Adagrad   v += g^2;   w -= lr g / (sqrt(v) + eps)         eps = 1e-10
+ *                                    v stays at the largest number  (Duchi, Hazan, Singer, 2011)
+ *     Lion      w -= lr sign(b1 m + (1 - b1) g);   m = b2 m + (1 - b2) g
+ *                                    b1 = 0.9, b2 = 0.99            (Chen et al., 2023)
+ *
+ * g comes to it in this order: clipped by value, clipped by norm, with L1 and L2 added. Before the
+ * update, w -= lr decay w. */
+typedef int32_t bp_optimizer_kind;
+enum {
+    BP_SGD = 1,
+    BP_NESTEROV = 2,
+    BP_ADAM = 3,
+    BP_ADAMW = 4,
+    BP_RMSPROP = 5,
+    BP_ADAGRAD = 6,
+    BP_LION = 7
+};
 
-/* Stochastic gradient descent with momentum mu in [0, 1) (Polyak, 1964):
- *     u = mu u + g;   w -= lr u */
+BP_API bp_status bp_optimizer_create(bp_params *params, bp_optimizer_kind kind, double lr,
+                                     bp_optimizer **opt) BP_USE;
+BP_API bp_status bp_adam_create(bp_params *params, double lr, bp_optimizer **opt) BP_USE;
 BP_API bp_status bp_sgd_create(bp_params *params, double lr, double momentum,
                                bp_optimizer **opt) BP_USE;
+
+/* "sgd", "nesterov", "adam", ...; "?" for none of them. The kind of an optimiser, 0 for NULL. */
+BP_API const char *bp_optimizer_name(bp_optimizer_kind kind);
+BP_API bp_optimizer_kind bp_optimizer_kind_of(const bp_optimizer *opt);
 
 /* Before the store or after it. Plans with its steps then refuse to be replayed. NULL is fine. */
 BP_API void bp_optimizer_free(bp_optimizer *opt);
@@ -38,16 +67,20 @@ BP_API void bp_optimizer_free(bp_optimizer *opt);
  * there an infinity, or a factor of 1, is refused (BP_ERR_ARG). */
 typedef int32_t bp_optimizer_option;
 enum {
-    BP_OPT_LR = 1,         /* > 0; over 1 - b1, for Adam, finite */
-    BP_OPT_BETA1 = 2,      /* Adam, [0, 1) */
-    BP_OPT_BETA2 = 3,      /* Adam, [0, 1) */
-    BP_OPT_EPS = 4,        /* Adam, > 0 */
-    BP_OPT_MOMENTUM = 5,   /* SGD, [0, 1) */
-    BP_OPT_L1 = 6,         /* adds l1 sign(w) to the gradient of weights; >= 0, 0 at the start */
-    BP_OPT_L2 = 7,         /* adds l2 w to the gradient of weights; >= 0, 0 at the start */
-    BP_OPT_DECAY_FROM = 8  /* L1 and L2 act from this step on, counted from 1; infinity: never */
+    BP_OPT_LR = 1,           /* > 0; over 1 - b1, for Adam, finite */
+    BP_OPT_BETA1 = 2,        /* Adam, AdamW, Lion, [0, 1) */
+    BP_OPT_BETA2 = 3,        /* Adam, AdamW, Lion, [0, 1) */
+    BP_OPT_EPS = 4,          /* Adam, AdamW, RMSProp, Adagrad, > 0 */
+    BP_OPT_MOMENTUM = 5,     /* SGD, Nesterov, [0, 1) */
+    BP_OPT_L1 = 6,           /* adds l1 sign(w) to the gradient of weights; >= 0, 0 at the start */
+    BP_OPT_L2 = 7,           /* adds l2 w to the gradient of weights; >= 0, 0 at the start */
+    BP_OPT_DECAY_FROM = 8,   /* L1, L2 and decay act from this step on, from 1; infinity: never */
+    BP_OPT_WEIGHT_DECAY = 9, /* takes lr decay w from weights themselves; >= 0 */
+    BP_OPT_CLIP_VALUE = 10,  /* holds each gradient in [-c, c]; 0: off, as at the start */
+    BP_OPT_CLIP_NORM = 11,   /* scales all gradients by min(1, c / norm); 0: off, as at the start */
+    BP_OPT_ALPHA = 12        /* RMSProp, [0, 1) */
 };
-/* Weights are parameters of rank 2 and more: biases and gains take no L1 or L2. A plan was
+/* Weights are parameters of rank 2 and more: biases and gains take no L1, L2 or decay. A plan was
  * recorded with all but BP_OPT_LR: its replay names one that is another now. */
 BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
                                   double value) BP_USE;
@@ -55,6 +88,12 @@ BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
 /* The rate as a tensor, f64 [], belonging to the optimiser: bp_copy_into() it from a schedule. 0 is
  * fine there. NULL for NULL. */
 BP_API bp_tensor *bp_optimizer_rate(bp_optimizer *opt);
+
+/* The norm of all gradients of the last step that was taken, clipped by value but not by norm
+ * (Pascanu, Mikolov, Bengio, 2013): the root of the sum of their squares, in f64, in a fixed order.
+ * f64 [], belonging to the optimiser; 0 without BP_OPT_CLIP_NORM, of which infinity clips nothing.
+ * NULL for NULL. */
+BP_API bp_tensor *bp_optimizer_norm(bp_optimizer *opt);
 
 /* Steps done so far: waits for the device. */
 BP_API bp_status bp_optimizer_steps(bp_optimizer *opt, int64_t *steps) BP_USE;

@@ -10,7 +10,7 @@
 #include "core/params.h"
 #include "core/view.h"
 
-static bool takes_decay(const bpi_segment *s)
+bool bpi_segment_decays(const bpi_segment *s)
 {
     return s->shape.ndim >= 2;
 }
@@ -88,7 +88,7 @@ bp_status bpi_params_materialize(bp_params *p)
     for (int decay = 1; decay >= 0; decay--)
         for (int64_t i = 0; i < p->n; i++) {
             bpi_segment *s = &p->segment[i];
-            if (takes_decay(s) != (bool)decay)
+            if (bpi_segment_decays(s) != (bool)decay)
                 continue;
             s->offset = p->count;
             p->count += s->count;
@@ -123,7 +123,7 @@ bp_status bpi_params_materialize(bp_params *p)
 
 /* --- the gradient window ----------------------------------------------------------------- */
 
-static bool reached(const bp_params *p, const bpi_segment *s)
+bool bpi_segment_reached(const bp_params *p, const bpi_segment *s)
 {
     return s->window == p->window && !s->frozen;
 }
@@ -136,29 +136,10 @@ bool bpi_segment_noted(const bp_context *ctx, const bpi_segment *s)
            s->noted_version == bpi_at(s->grad)->storage->version;
 }
 
-bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run)
-{
-    while (from >= 0 && !reached(p, &p->segment[from]))
-        from = p->segment[from].next;
-    if (from < 0)
-        return false;
-    run->begin = p->segment[from].offset;
-    run->decays = takes_decay(&p->segment[from]);
-    run->noted = true;
-    while (from >= 0 && reached(p, &p->segment[from]) &&
-           (merge || takes_decay(&p->segment[from]) == run->decays)) {
-        run->end = p->segment[from].offset + p->segment[from].count;
-        run->noted &= bpi_segment_noted(p->ctx, &p->segment[from]);
-        from = p->segment[from].next;
-    }
-    run->next = from;
-    return true;
-}
-
 bp_status bpi_params_written(bp_params *p, const char *writer)
 {
     for (int64_t i = 0; i < p->n; i++) {
-        if (!reached(p, &p->segment[i]))
+        if (!bpi_segment_reached(p, &p->segment[i]))
             continue;
         bpi_storage *s = bpi_at(p->segment[i].value)->storage;
         BPI_TRY(bpi_recorder_uses(p->ctx, s, true));

@@ -78,17 +78,11 @@ bp_status bpi_params_matched(bp_params *p, const char *pattern, const char *who)
 bp_status bpi_params_written(bp_params *p, const char *writer);
 /* The segment that a storage is a part of, of its values or its gradients; NULL for another's. */
 bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s);
-/* A run of neighbouring segments that a gradient reached. */
-typedef struct bpi_run {
-    int64_t begin, end; /* elements of the flat buffers */
-    bool decays;        /* all of them weights; else all of them not, unless merged */
-    bool noted;         /* all of them */
-    int32_t next;       /* the segment after it, for the next call; -1 at the end */
-} bpi_run;
+/* Whether a gradient reached a segment in this window, and it is not frozen; whether it is a
+ * weight, which takes decay. */
+bool bpi_segment_reached(const bp_params *p, const bpi_segment *s);
+bool bpi_segment_decays(const bpi_segment *s);
 /* Whether kernels that note wrote all of a segment's gradient, and nobody since. */
 bool bpi_segment_noted(const bp_context *ctx, const bpi_segment *s);
-/* The next run at or after segment `from` (start with store->first); false when there is none.
- * `merge`: a run may span weights and others. */
-bool bpi_params_run(const bp_params *p, int32_t from, bool merge, bpi_run *run);
 
 #endif

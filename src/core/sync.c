@@ -106,6 +106,7 @@ bp_status bpi_params_finite(bp_params *p, const char *who)
     bp_tensor *no_state = NULL;
     bpi_fault fault;
     BPI_TRY(bpi_params_materialize(p));
+    params.ranges = (bpi_ranges){{{0, p->count}}, 1};
     const bpi_storage *s = bpi_at(p->values)->storage;
     if (p->checked && p->checked_version == s->version)
         return BP_OK;

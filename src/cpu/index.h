@@ -3,7 +3,7 @@
  * Blocks that meet a bad one may do so in any order; what is noted is the first in memory, so that
  * what is told does not depend on the threads. Its users: gather.c, gather_normalized.c,
  * scatter_rows.c, take_along.c, add_along.c, nll_loss.c, nll_spread.c, cross_entropy.c;
- * step_begin.c and update.h note in the same way. */
+ * step_begin.c and optimizers.c note in the same way. */
 #ifndef BPI_CPU_INDEX_H
 #define BPI_CPU_INDEX_H
 

@@ -6,6 +6,8 @@
 #ifndef BPI_FAULT_H
 #define BPI_FAULT_H
 
+#include <math.h>
+
 #include "door/kernel_params.h"
 #include "door/philox.h"
 
@@ -39,6 +41,17 @@ typedef struct bpi_fault {
 } bpi_fault;
 #define BPI_FOUND_BY(kernel) ((uint32_t)(kernel) << 1 | 1)
 
+/* The norm of the gradients from their squares, and what they are to be multiplied by: at most 1,
+ * so that the norm is at most clip_norm (Pascanu, Mikolov, Bengio, 2013). A sum that left the range
+ * of f64 was taken of smaller numbers too. */
+BPI_HOST_DEVICE void bpi_step_norm(bpi_optimizer_state *s, double clip_norm)
+{
+    const int far = s->sum - s->sum != 0;
+    const double unit = far ? 0x1p-540 : 1, norm = sqrt(far ? s->far : s->sum);
+    s->norm = clip_norm != 0 ? norm / unit : 0;
+    s->scale = clip_norm != 0 && norm > clip_norm * unit ? clip_norm * unit / norm : 1;
+}
+
 /* The end of step_begin, for one thread that sees what all others have noted: the step is counted,
  * or refused. */
 BPI_HOST_DEVICE void bpi_step_decide(bpi_fault *f, bpi_optimizer_state *s,
@@ -50,6 +63,7 @@ BPI_HOST_DEVICE void bpi_step_decide(bpi_fault *f, bpi_optimizer_state *s,
     s->refused = f->found_by != 0 || f->gradient != 0;
     if (!s->refused) {
         s->step += 1;
+        bpi_step_norm(s, p->clip_norm);
         return;
     }
     int names_index = f->found_by != 0 && f->bad_index.step == 0;

@@ -171,26 +171,39 @@ typedef struct bpi_cross_entropy_params {
  * ->
  *                  dgates of x, dgates of h, dh.
  *
- * step_begin       forward: g [n] or absent -> state, suspect; notes the first element of g that is
- *                  NaN, infinite or beyond most_gradient; then, if `decides`, counts the step or
- *                  refuses it (fault.h), and sets suspect to 0. If `noted`, all of g comes from
- *                  kernels that note: it need only be read where suspect is not 0.
- * adam             forward: g, state -> w, m, v, all [n]; nothing where the step is refused. A w
- *                  that would not be finite stays as it is, and is noted.
- * sgd              forward: g, state -> w, u; the same.
+ * step_begin       forward: g, flat, or absent -> state, suspect; notes the first element of g in
+ *                  the ranges that is NaN, infinite or beyond most_gradient; adds up their squares
+ *                  if clip_norm is not 0; then, if `decides`, counts the step or refuses it
+ *                  (fault.h), and sets suspect to 0. If `noted`, all of g comes from kernels that
+ *                  note: for the check it need only be read where suspect is not 0.
+ * those of optimizers.def
+ *                  forward: g, state -> w and its moments, all flat; nothing where the step is
+ *                  refused. A w that would not be finite stays as it is, and is noted.
  * average          forward: x, state or none -> y, packed; y += rate (x - y), nothing where there
  *                  is a state whose step is refused. */
 typedef struct bpi_optimizer_state {
     double rate, step;
-    uint64_t refused; /* whether the step that began last is */
-} bpi_optimizer_state; /* `state` views it as u8 [24] */
+    double norm, scale; /* of the gradients; what they are multiplied by: 1, or less */
+    double sum, far;    /* of squares of g, of 2^-540 g, on the way to norm; far: f64 only */
+    uint64_t refused;   /* whether the step that began last is */
+} bpi_optimizer_state; /* `state` views it as u8 [56] */
+
+/* Parts of the flat buffers of a store, in elements. They begin at multiples of 64 bytes. */
+enum { BPI_RANGES = 8 };
+typedef struct bpi_range {
+    int64_t begin, end;
+} bpi_range;
+typedef struct bpi_ranges {
+    bpi_range at[BPI_RANGES];
+    int64_t n;
+} bpi_ranges;
 
 typedef struct bpi_step_begin_params {
+    bpi_ranges ranges;
     double most_gradient, most_rate; /* above these a step is refused */
-    int64_t begin;  /* of g in its store, elements */
+    double clip_value, clip_norm;    /* 0: not asked for */
     uint32_t store; /* serial number; 0 has no name */
-    int32_t decides, noted;
-    uint32_t unused;
+    int32_t begins, decides, noted; /* the first call of a step, the last */
 } bpi_step_begin_params;
 
 /* Below every limit that an optimiser sets for gradients (src/optim), by type. */
@@ -198,12 +211,14 @@ typedef struct bpi_step_begin_params {
 #define BPI_SUSPECT_F64 0x1p505
 
 typedef struct bpi_update_params {
-    double beta1, beta2, eps; /* adam; sgd: beta1 is the momentum */
-    double l1, l2;            /* 0 for parameters that take none */
-    double decay_from;        /* the step from which l1 and l2 act */
-    double most_gradient;     /* with them it is cut off at this */
-    int64_t begin;            /* as above */
-    uint32_t store, unused;
+    bpi_ranges ranges;
+    double beta1, beta2, eps; /* what they are for: optimizers.def */
+    double rate, l1, l2, decay; /* a factor of the state's rate; decay of w itself */
+    double decay_from;        /* the step from which the last three act */
+    double clip_value;        /* 0: not asked for */
+    double most_gradient;     /* with l1 and l2 it is cut off at this */
+    uint32_t store;
+    int32_t scales; /* g by the state's scale */
 } bpi_update_params;
 
 typedef struct bpi_average_params {

@@ -10,7 +10,3 @@ static inline bp_status bpi_model_step_loss(bp_model *m, bp_data *d, bp_tensor *
     bp_free(logits);
     return BP_OK;
 }
-enum { BP_SGD = 1, BP_ADAM = 3, BP_LION = 7 };
-enum { BP_OPT_CLIP_NORM = 11, BP_OPT_WEIGHT_DECAY = 9 };
-typedef int32_t bp_optimizer_kind;
-static inline bp_status bp_optimizer_create(bp_params *p, bp_optimizer_kind k, double lr, bp_optimizer **o) { (void)k; return bp_adam_create(p, lr, o); }
