@@ -85,6 +85,25 @@ enum {
 BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
                                   double value) BP_USE;
 
+/* What the parameters that match a pattern ('*' and '?') take instead of the options of the
+ * optimiser, whatever their rank: L1, L2, weight decay as above, and lr times `rate`. */
+typedef struct bp_group {
+    double rate; /* > 0 */
+    double l1, l2, weight_decay;
+} bp_group;
+
+/* Of groups that a parameter was in, the last one counts. BP_ERR_ARG where nothing matches, or a
+ * number is out of range. Plans with its steps then refuse to be replayed. Parameters of equal
+ * numbers are updated by one launch, wherever they lie. For C and C++ the second form says the
+ * size. */
+BP_API bp_status bp_optimizer_group_of(bp_optimizer *opt, const char *pattern,
+                                       const bp_group *group, size_t struct_bytes) BP_USE;
+static inline bp_status bp_optimizer_group(bp_optimizer *opt, const char *pattern,
+                                           const bp_group *group)
+{
+    return bp_optimizer_group_of(opt, pattern, group, sizeof *group);
+}
+
 /* The rate as a tensor, f64 [], belonging to the optimiser: bp_copy_into() it from a schedule. 0 is
  * fine there. NULL for NULL. */
 BP_API bp_tensor *bp_optimizer_rate(bp_optimizer *opt);

@@ -1,39 +1,19 @@
-/* Optimisers over a parameter store: a check that every gradient can be taken, which sums their
- * squares where they are clipped by norm; then a launch for all parameters that a gradient reached,
- * or one for each set of numbers where they differ (two with weight decay). Step count, rate and
- * the factor of gradients are a device tensor, so a recorded step stays right when replayed. */
+/* Making optimisers, their options and groups, looking at them. Their steps: step.c. */
+#include "optim/optimizer.h"
+
+#include <math.h>
 #include <string.h>
 
 #include "core/context.h"
-#include "core/dispatch.h"
 #include "core/error.h"
 #include "core/params.h"
-#include "core/tensor.h"
 #include "core/view.h"
 #include "door/kernel_params.h"
-#include "optim/kinds.h"
 #include "optim/optim.h"
 
-/* What a launch takes of a parameter. */
-typedef struct part {
-    double rate, l1, l2, decay; /* rate: a factor */
-} part;
-
-struct bp_optimizer {
-    bpi_watched watched; /* by plans: `numbers` */
-    bp_params *params;
-    bpi_late late;
-    const bpi_kind *kind;
-    bp_optimizer_kind number;
-    bp_tensor *moment[2];           /* flat buffers beside the values */
-    bp_tensor *state, *rate, *norm; /* bpi_optimizer_state; two of its numbers */
-    bpi_numbers numbers;
-    bool *taken; /* [params->n]: by a launch of this step */
-};
-
-static size_t taken_bytes(const bp_optimizer *o)
+static size_t part_bytes(const bp_optimizer *o)
 {
-    return (size_t)(o->params->n + 1) * sizeof *o->taken;
+    return (size_t)(o->params->n + 1) * sizeof *o->part;
 }
 
 static void destroy(bpi_watched *w)
@@ -52,7 +32,7 @@ static void release(bp_optimizer *o)
     bpi_kill(o->state);
     bpi_kill(o->moment[0]);
     bpi_kill(o->moment[1]);
-    bpi_host_free(o->params->ctx, o->taken, taken_bytes(o));
+    bpi_host_free(o->params->ctx, o->part, part_bytes(o));
     o->watched.counted.freed = true;
     bpi_watched_release(&o->watched);
 }
@@ -87,8 +67,8 @@ static bp_status allocate(bp_optimizer *o, double lr)
 {
     bp_params *p = o->params;
     bpi_optimizer_state state = {.rate = lr, .scale = 1};
-    o->taken = bpi_host_alloc(p->ctx, taken_bytes(o));
-    if (!o->taken)
+    o->part = bpi_host_alloc(p->ctx, part_bytes(o));
+    if (!o->part)
         return BP_ERR_NOMEM;
     BPI_TRY(bpi_uploaded(p->ctx, BP_U8, BP_SHAPE(sizeof state), &state, BPI_OWNER_LIBRARY,
                          &o->state));
@@ -210,6 +190,52 @@ bp_status bp_optimizer_set(bp_optimizer *o, bp_optimizer_option option, double v
     BPI_INSIDE(o->params->ctx, set(o, option, value));
 }
 
+/* --- groups ------------------------------------------------------------------------------ */
+
+static bp_status take_group(bp_optimizer *o, const bp_group *group, size_t bytes, bp_group *g)
+{
+    bp_context *ctx = o->params->ctx;
+    bp_dtype dtype = o->params->dtype;
+    char why[160];
+    BPI_TRY(bpi_given(ctx, group, "optimizer_group: group"));
+    bp_status st = bpi_take_struct(g, sizeof *g, group, bytes, sizeof *g, why);
+    if (st != BP_OK)
+        return bpi_fail(ctx, st, "optimizer_group: %s", why);
+    if (g->rate > 0 && isfinite(g->rate) && bpi_option_takes(BP_OPT_L1, dtype, g->l1) &&
+        bpi_option_takes(BP_OPT_L2, dtype, g->l2) &&
+        bpi_option_takes(BP_OPT_WEIGHT_DECAY, dtype, g->weight_decay))
+        return BP_OK;
+    return bpi_fail(ctx, BP_ERR_ARG,
+                    "optimizer_group: rate %g, l1 %g, l2 %g, weight_decay %g; a rate above 0, and "
+                    "others from 0 that are finite in %s, are wanted", g->rate, g->l1, g->l2,
+                    g->weight_decay, bp_dtype_name(dtype));
+}
+
+static bp_status set_group(bp_optimizer *o, const char *pattern, const bp_group *group,
+                           size_t bytes)
+{
+    bp_params *p = o->params;
+    bp_group g = {0};
+    BPI_TRY(bpi_given(p->ctx, pattern, "optimizer_group: pattern"));
+    BPI_TRY(take_group(o, group, bytes, &g));
+    BPI_TRY(bpi_not_recording(p->ctx, "optimizer_group"));
+    BPI_TRY(bpi_params_matched(p, pattern, "optimizer_group"));
+    for (int64_t i = 0; i < p->n; i++)
+        if (bpi_name_matches(pattern, p->segment[i].name))
+            o->part[i] = (bpi_part){.group = g, .own = true};
+    o->numbers.groups++;
+    return BP_OK;
+}
+
+bp_status bp_optimizer_group_of(bp_optimizer *o, const char *pattern, const bp_group *group,
+                                size_t struct_bytes)
+{
+    BPI_LEADS(o, "optimizer_group: opt");
+    BPI_INSIDE(o->params->ctx, set_group(o, pattern, group, struct_bytes));
+}
+
+/* --- looking at one ----------------------------------------------------------------------- */
+
 bp_tensor *bp_optimizer_rate(bp_optimizer *o)
 {
     return o ? o->rate : NULL;
@@ -252,127 +278,4 @@ bp_status bp_optimizer_steps(bp_optimizer *o, int64_t *steps)
         *steps = 0;
     BPI_LEADS(o, "optimizer_steps: opt");
     BPI_INSIDE(o->params->ctx, steps_done(o, steps));
-}
-
-/* --- a step ------------------------------------------------------------------------------ */
-
-/* Adds a segment to ranges, to the last one where it follows that; false where there is no room. */
-static bool add_range(bpi_ranges *r, const bpi_segment *s)
-{
-    bpi_range *last = r->n ? &r->at[r->n - 1] : NULL;
-    if (last && last->end == s->offset)
-        last->end += s->count;
-    else if (r->n < BPI_RANGES)
-        r->at[r->n++] = (bpi_range){s->offset, s->offset + s->count};
-    else
-        return false;
-    return true;
-}
-
-/* Checks all gradients; after the last call the step is counted or refused. */
-static bp_status begin_step(bp_optimizer *o)
-{
-    bp_params *p = o->params;
-    const bpi_numbers *n = &o->numbers;
-    bpi_step_begin_params params = {
-        .most_gradient = bpi_most_unclipped(o->kind, n, p->dtype),
-        .most_rate = bpi_most_rate(o->kind, n, p->dtype), .clip_value = n->clip_value,
-        .clip_norm = n->clip_norm, .store = p->serial, .begins = 1};
-    bp_tensor *out[2] = {o->state, p->suspect};
-    for (int32_t next = p->first; !params.decides; params.begins = 0) {
-        params.ranges.n = 0;
-        params.noted = true;
-        for (; next >= 0; next = p->segment[next].next) {
-            const bpi_segment *s = &p->segment[next];
-            if (!bpi_segment_reached(p, s))
-                continue;
-            if (!add_range(&params.ranges, s))
-                break;
-            params.noted &= bpi_segment_noted(p->ctx, s);
-        }
-        params.decides = next < 0;
-        BPI_TRY(bpi_dispatch(p->ctx, BPI_OP_step_begin, BPI_FORWARD, &p->grads, 1, out, 2, &params,
-                             sizeof params));
-    }
-    return BP_OK;
-}
-
-static part part_of(const bp_optimizer *o, const bpi_segment *s)
-{
-    const bpi_numbers *n = &o->numbers;
-    return bpi_segment_decays(s) ? (part){1, n->l1, n->l2, n->weight_decay} : (part){.rate = 1};
-}
-
-/* One launch over all segments from `first` on that are not taken, were reached, and take the same
- * as it, or as many of them as there is room for. */
-static bp_status update_like(bp_optimizer *o, int32_t first)
-{
-    bp_params *p = o->params;
-    const bpi_numbers *n = &o->numbers;
-    part all = part_of(o, &p->segment[first]);
-    bpi_update_params params = {
-        .beta1 = n->beta1, .beta2 = n->beta2, .eps = n->eps, .rate = all.rate, .l1 = all.l1,
-        .l2 = all.l2, .decay = all.decay, .decay_from = n->decay_from,
-        .clip_value = n->clip_value, .store = p->serial, .scales = n->clip_norm != 0,
-        .most_gradient = bpi_most_gradient(o->kind, n, p->dtype)};
-    for (int32_t i = first; i >= 0; i = p->segment[i].next) {
-        const bpi_segment *s = &p->segment[i];
-        part own = part_of(o, s);
-        if (o->taken[i] || !bpi_segment_reached(p, s) || memcmp(&own, &all, sizeof all) != 0)
-            continue;
-        if (!(o->taken[i] = add_range(&params.ranges, s)))
-            break;
-    }
-    bp_tensor *in[2] = {p->grads, o->state}, *out[3] = {p->values, o->moment[0], o->moment[1]};
-    return bpi_dispatch(p->ctx, o->kind->kernel, BPI_FORWARD, in, 2, out, 1 + o->kind->n_moments,
-                        &params, sizeof params);
-}
-
-static bp_status update(bp_optimizer *o)
-{
-    bp_params *p = o->params;
-    memset(o->taken, 0, taken_bytes(o));
-    for (int32_t i = p->first; i >= 0; i = p->segment[i].next)
-        if (!o->taken[i] && bpi_segment_reached(p, &p->segment[i]))
-            BPI_TRY(update_like(o, i));
-    return BP_OK;
-}
-
-static bp_status step(bp_optimizer *o)
-{
-    bp_params *p = o->params;
-    bp_context *ctx = p->ctx;
-    if (ctx->pending != BP_OK)
-        return ctx->pending;
-    if (p->counted.freed)
-        return bpi_fail(ctx, BP_ERR_STATE, "optimizer_step: its parameter store was freed");
-    if (p->invalid)
-        return bpi_fail(ctx, BP_ERR_STATE,
-                        "optimizer_step: the last backward failed; call bp_grad_clear first");
-    BPI_TRY(bpi_recorder_watch(ctx, &o->watched));
-    BPI_TRY(begin_step(o));
-    BPI_TRY(update(o));
-    BPI_TRY(bpi_params_written(p, "optimizer_step"));
-    p->window++;
-    return BP_OK;
-}
-
-bp_status bp_optimizer_step(bp_optimizer *o)
-{
-    BPI_LEADS(o, "optimizer_step: opt");
-    BPI_INSIDE(o->params->ctx, step(o));
-}
-
-static bp_status average_into(bp_optimizer *o, bp_tensor *average, bp_tensor *x, double rate)
-{
-    bp_context *ctx = o->params->ctx;
-    if (!(rate >= 0 && rate <= 1))
-        return bpi_fail(ctx, BP_ERR_ARG, "average_into: the rate %g is not in [0, 1]", rate);
-    return bpi_average_into(ctx, average, x, o->state, rate);
-}
-
-bp_status bp_average_into(bp_optimizer *o, bp_tensor *average, bp_tensor *x, double rate)
-{
-    BPI_LEADS(o, "average_into: opt");
-    BPI_INSIDE(o->params->ctx, average_into(o, average, x, rate));
 }

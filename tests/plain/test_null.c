@@ -16,6 +16,7 @@ typedef struct world {
     bp_params *params, *new_params, *new_store;
     bp_layers *layers, *new_layers;
     bp_optimizer *opt, *new_opt;
+    bp_group group;
     bp_schedule *schedule, *new_schedule;
     bp_plan *plan, *new_plan;
     bp_data *data, *new_data, *second, *table, *ring;
@@ -123,6 +124,7 @@ static bool make(world *w, const guard *g)
 {
     memset(w, 0, sizeof *w);
     w->hooks = guard_hooks((guard *)g);
+    w->group.rate = 1;
     w->names[0] = w->names[1] = "class";
     w->columns[0] = w->f;
     w->def = (bp_op_def){.struct_bytes = sizeof w->def, .name = "two", .n_in = 1, .n_out = 2,
