@@ -69,7 +69,7 @@ enum {
     BP_TRAIN_HOLD_OUT = 13,   /* share of the data that validates (bp_data_split) */
     BP_TRAIN_OPTIMIZER = 14,  /* a bp_optimizer_kind */
     BP_TRAIN_CLIP_NORM = 15,  /* of all gradients; 0: as they are */
-    BP_TRAIN_WEIGHT_DECAY = 16 /* of an optimiser that takes it apart from the gradient */
+    BP_TRAIN_WEIGHT_DECAY = 16 /* decoupled; 0: what the optimiser has by itself */
 };
 
 /* Which rows an epoch has. SHUFFLED: each once; as many batches as the data allow hold several
