@@ -351,12 +351,18 @@ static double nasty(uint64_t seed, int64_t i, bool f64)
 
 CLAIM(nothing_that_is_stored_ever_stops_being_finite)
 {
-    enum { N = 64, RUNS = 60, STEPS = 12 };
+    enum { N = 64, RUNS = 140, STEPS = 12 };
     for (int run = 0; run < RUNS; run++) {
-        bool adam = run & 1, f64 = run & 2;
-        bp_dtype dtype = f64 ? BP_F64 : BP_F32;
-        problem p = open_problem(dtype, "w", BP_SHAPE(1, N), adam,
-                                 exp(-60 + 140 * op_random(9, run)));
+        bp_optimizer_kind kind = 1 + run % BP_LION;
+        bool f64 = run / BP_LION % 2;
+        problem p = open_problem(f64 ? BP_F64 : BP_F32, "w", BP_SHAPE(1, N), true, 1);
+        bp_optimizer_free(p.opt);
+        OK(bp_optimizer_create(p.params, kind, exp(-60 + 140 * op_random(9, run)), &p.opt));
+        OK(bp_optimizer_set(p.opt, BP_OPT_WEIGHT_DECAY, run % 11 ? 0 : fabs(nasty(4, run, false))));
+        OK(bp_optimizer_set(p.opt, BP_OPT_CLIP_VALUE, run % 4 == 1 ? 1e10 : 0));
+        OK(bp_optimizer_set(p.opt, BP_OPT_CLIP_NORM, run % 4 == 2 ? 1e15 : 0));
+        if (kind == BP_SGD)
+            OK(bp_optimizer_set(p.opt, BP_OPT_MOMENTUM, 0.5));
         OK(bp_optimizer_set(p.opt, BP_OPT_L2, run % 3 ? 0 : fabs(nasty(5, run, false))));
         OK(bp_optimizer_set(p.opt, BP_OPT_L1, run % 5 ? 0 : fabs(nasty(6, run, false))));
         for (int t = 0; t < STEPS; t++) {

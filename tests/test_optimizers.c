@@ -1,5 +1,7 @@
 /* Optimisers: what moves, what does not, and what happens on a gradient that is not finite or an
  * index out of range. Trajectories are held to PyTorch's in support/golden.c. */
+#include <float.h>
+
 #include "suite.h"
 
 #define CLAIM(name) Test(optimizers, name, .init = setup, .fini = teardown)
@@ -75,36 +77,86 @@ CLAIM(l1_and_l2_act_on_weights_from_their_step_on)
     bp_params_free(p);
 }
 
+/* Which of the kinds 1 .. 7 take an option, as the digits of a number. */
 CLAIM(options_are_checked)
 {
     static const struct {
         bp_optimizer_option option;
         double bad, good;
-        bool adam, sgd;
-    } row[] = {{BP_OPT_LR, 0, 0.1, true, true},        {BP_OPT_LR, NAN, 1, true, true},
-               {BP_OPT_BETA1, 1, 0, true, false},      {BP_OPT_BETA2, -0.1, 0.5, true, false},
-               {BP_OPT_EPS, 0, 1e-3, true, false},     {BP_OPT_MOMENTUM, 1, 0.9, false, true},
-               {BP_OPT_L1, -1, 0, true, true},         {BP_OPT_L2, NAN, 0.5, true, true},
-               {BP_OPT_DECAY_FROM, 0, 10, true, true}, {99, 0, 0, false, false}};
+        int kinds;
+    } row[] = {{BP_OPT_LR, 0, 0.1, 1234567},       {BP_OPT_LR, NAN, 1, 1234567},
+               {BP_OPT_BETA1, 1, 0, 347},          {BP_OPT_BETA2, -0.1, 0.5, 347},
+               {BP_OPT_EPS, 0, 1e-3, 3456},        {BP_OPT_MOMENTUM, 1, 0.9, 12},
+               {BP_OPT_ALPHA, 1, 0.9, 5},          {BP_OPT_L1, -1, 0, 1234567},
+               {BP_OPT_L2, NAN, 0.5, 1234567},     {BP_OPT_DECAY_FROM, 0, 10, 1234567},
+               {BP_OPT_CLIP_VALUE, -1, 0, 1234567}, {BP_OPT_CLIP_VALUE, INFINITY, 1, 1234567},
+               {BP_OPT_CLIP_NORM, -1, 0, 1234567}, {BP_OPT_CLIP_NORM, NAN, INFINITY, 1234567},
+               {BP_OPT_WEIGHT_DECAY, -1, 0, 1234567}, {0, 0, 0, 0}, {13, 0, 0, 0}, {99, 0, 0, 0},
+               {-1, 0, 0, 0}};
     bp_tensor *init[] = {NUMBER(1)}, *w[1];
     bp_params *p = store_of(1, init, w);
-    bp_optimizer *adam, *sgd, *none;
-    OK(bp_adam_create(p, 0.1, &adam));
-    OK(bp_sgd_create(p, 0.1, 0, &sgd));
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        for (int k = 0; k < 2; k++) {
-            bp_optimizer *o = k ? sgd : adam;
-            bool has = k ? row[i].sgd : row[i].adam;
+    bp_optimizer *o, *none;
+    for (bp_optimizer_kind kind = 1; kind <= BP_LION; kind++) {
+        OK(bp_optimizer_create(p, kind, 0.1, &o));
+        cr_assert_eq(bp_optimizer_kind_of(o), kind);
+        for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+            bool has = false;
+            for (int k = row[i].kinds; k > 0; k /= 10)
+                has |= k % 10 == kind;
             cr_assert_eq(bp_optimizer_set(o, row[i].option, row[i].bad), BP_ERR_ARG, "%d", (int)i);
-            cr_assert_eq(bp_optimizer_set(o, row[i].option, row[i].good), has ? BP_OK : BP_ERR_ARG);
+            cr_assert_eq(bp_optimizer_set(o, row[i].option, row[i].good), has ? BP_OK : BP_ERR_ARG,
+                         "kind %d, row %d", (int)kind, (int)i);
         }
+        bp_optimizer_free(o);
+    }
     cr_assert_eq(bp_adam_create(p, -1, &none), BP_ERR_ARG);
     cr_assert_null(none);
     cr_assert_eq(bp_sgd_create(p, 0.1, 1, &none), BP_ERR_ARG);
+    cr_assert_eq(bp_optimizer_create(p, 8, 0.1, &none), BP_ERR_ARG);
+    TEXT("optimizer_create: there is no kind 8");
+    cr_assert_eq(bp_optimizer_create(p, 0, 0.1, &none), BP_ERR_ARG);
+    cr_assert_str_eq(bp_optimizer_name(BP_NESTEROV), "nesterov");
+    cr_assert_str_eq(bp_optimizer_name(0), "?");
     cr_assert_eq(bp_optimizer_step(NULL), BP_ERR_ARG);
     bp_optimizer_free(NULL);
-    bp_optimizer_free(adam);
-    bp_optimizer_free(sgd);
+    bp_params_free(p);
+}
+
+CLAIM(decay_of_weights_takes_them_down_beside_the_update)
+{
+    bp_tensor *init[] = {TENSOR(BP_SHAPE(1, 2), 4, -2), TENSOR(BP_SHAPE(1), 8)}, *w[2];
+    bp_tensor *g[] = {TENSOR(BP_SHAPE(1, 2), 0, 2), TENSOR(BP_SHAPE(1), 0)};
+    bp_params *p = store_of(2, init, w);
+    bp_optimizer *o;
+    OK(bp_optimizer_create(p, BP_LION, 0.5, &o));
+    OK(bp_optimizer_set(o, BP_OPT_WEIGHT_DECAY, 0.25));
+    OK(bp_optimizer_set(o, BP_OPT_DECAY_FROM, 2));
+    step_with(o, 2, w, g);
+    cr_assert(at(w[0], 0) == 4 && at(w[0], 1) == -2.5 && at(w[1], 0) == 8);
+    step_with(o, 2, w, g);
+    cr_assert_eq(at(w[0], 0), 4 * 0.875);
+    cr_assert_eq(at(w[0], 1), -2.5 * 0.875 - 0.5);
+    cr_assert_eq(at(w[1], 0), 8, "a bias does not decay");
+    bp_optimizer_free(o);
+    bp_params_free(p);
+}
+
+CLAIM(adagrad_goes_on_where_its_sum_has_no_room_left)
+{
+    bp_params *p;
+    bp_optimizer *o;
+    bp_tensor *w[1], *g[1];
+    double at_end;
+    OK(bp_params_create(ctx, BP_F32, &p));
+    w[0] = bp_param(p, "w", BP_SHAPE(1), BP_INIT_ZERO);
+    g[0] = tensor_in(ctx, BP_F32, BP_SHAPE(1), (double[]){1.3e19}, 0);
+    OK(bp_optimizer_create(p, BP_ADAGRAD, 1, &o));
+    for (int i = 0; i < 10; i++)
+        step_with(o, 1, w, g);
+    OK(bp_sync(ctx));
+    at_end = at(w[0], 0); /* 2 steps of the formula, then 8 of g / sqrt(largest) */
+    cr_assert_float_eq(at_end, -(1 + 1 / sqrt(2) + 8 * 1.3e19 / sqrt(FLT_MAX)), 1e-5);
+    bp_optimizer_free(o);
     bp_params_free(p);
 }
 

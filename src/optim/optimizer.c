@@ -73,8 +73,8 @@ static bp_status allocate(bp_optimizer *o, double lr)
     BPI_TRY(bpi_uploaded(p->ctx, BP_U8, BP_SHAPE(sizeof state), &state, BPI_OWNER_LIBRARY,
                          &o->state));
     o->rate = bpi_window(o->state, 0, BP_F64, BP_SCALAR, BPI_OWNER_OBJECT);
-    o->norm = bpi_window(o->state, offsetof(bpi_optimizer_state, norm) / sizeof(double), BP_F64,
-                         BP_SCALAR, BPI_OWNER_OBJECT);
+    o->norm = bpi_window(o->state, offsetof(bpi_optimizer_state, norm), BP_F64, BP_SCALAR,
+                         BPI_OWNER_OBJECT);
     if (!o->rate || !o->norm)
         return BP_ERR_NOMEM;
     for (int i = 0; i < o->kind->n_moments; i++)
