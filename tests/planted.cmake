@@ -63,6 +63,8 @@ bpcuda_planted(wrong_slope tanh unary.c door/unary.def
     "dx = dy * ((1 - y) * (1 + y))" "dx = dy * (1 - y)" gradients second golden)
 bpcuda_planted(far_out sigmoid unary.c door/formulas.h
     "(x < 0 ? e : 1) / (1 + e)" "x < 0 ? 1 - 1 / (1 + e) : 1 / (1 + e)" truth)
+bpcuda_planted(uncorrected adam optimizers.c door/optimizers.def
+    "sqrt_of(v * k)" "sqrt_of(v)" golden)
 
 # In a file of src/autograd or src/ops: random graphs report it.
 function(bpcuda_planted_graphs name file from to)
