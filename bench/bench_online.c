@@ -1,0 +1,256 @@
+/* One step of online learning: a sample is written, the net takes one step of gradient descent on
+ * its squared error, and the host reads the loss. Beside FANN and KANN where they are built in.
+ *
+ *     bench_online [--rounds N] [--json FILE]
+ *
+ * All learn the same samples from the same weights, by one thread and in turn: a round of ours, a
+ * round of each peer, and again. Figures are medians of the rounds, with least and most, a JSON
+ * line a row. The mean of the losses of the first steps must agree, since the update rule is the
+ * same: FANN's rate is of half the squared error, and its slope of tanh is that at 0.98 for
+ * outputs beyond it, which is as much as it may differ by. Those of the recorded plan and of the
+ * step that is called agree by bits. Status 1 where they do not, or where a step of ours has asked
+ * for memory. */
+#include <bpcuda/bpcuda.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "online.h"
+#include "timing.h"
+
+enum { MOST_ROUNDS = 999, EQUAL_STEPS = 2000, LEARNERS = 4 };
+
+static const online_net nets[] = {{4, 16, 1}, {2, 16, 2}, {16, 64, 4}};
+
+static int rounds = 31;
+static FILE *json;
+
+/* --- ours ------------------------------------------------------------------------------------ */
+
+typedef struct ours {
+    bp_context *ctx;
+    bp_params *params;
+    bp_optimizer *sgd;
+    bp_tensor *x, *target, *loss, *w[2], *b[2];
+    bp_plan *plan; /* NULL: the step is called */
+} ours;
+
+static void check(bp_status st, bp_context *ctx)
+{
+    if (st == BP_OK)
+        return;
+    fprintf(stderr, "bench_online: %s\n", bp_error_text(ctx));
+    exit(1);
+}
+
+static bp_status learn(bp_context *ctx, void *user)
+{
+    ours *o = user;
+    bp_tensor *h = bp_tanh(bp_linear(o->x, o->w[0], o->b[0]));
+    bp_tensor *loss = bp_mse_loss(bp_linear(h, o->w[1], o->b[1]), o->target, BP_MEAN);
+    bp_status st = bp_backward(ctx, loss);
+    if (st == BP_OK)
+        st = bp_copy_into(o->loss, loss);
+    return st == BP_OK ? bp_optimizer_step(o->sgd) : st;
+}
+
+static void *open_ours(const online_net *net, const online_start *start, int planned)
+{
+    ours *o = calloc(1, sizeof *o);
+    int64_t from[] = {net->in, net->hidden}, to[] = {net->hidden, net->out};
+    check(bp_open("cpu", &o->ctx), o->ctx);
+    check(bp_set_threads(o->ctx, 1), o->ctx);
+    check(bp_params_create(o->ctx, BP_F32, &o->params), o->ctx);
+    for (int i = 0; i < 2; i++) {
+        const char *names[] = {"w0", "w1", "b0", "b1"};
+        o->w[i] = bp_param(o->params, names[i], BP_SHAPE(to[i], from[i]), BP_INIT_ZERO);
+        o->b[i] = bp_param(o->params, names[2 + i], BP_SHAPE(to[i]), BP_INIT_ZERO);
+    }
+    o->x = bp_tensor_create(o->ctx, BP_F32, BP_SHAPE(1, net->in));
+    o->target = bp_tensor_create(o->ctx, BP_F32, BP_SHAPE(1, net->out));
+    o->loss = bp_tensor_create(o->ctx, BP_F32, BP_SCALAR);
+    check(bp_sgd_create(o->params, ONLINE_RATE, 0, &o->sgd), o->ctx);
+    if (planned)
+        check(bp_plan_record(o->ctx, learn, o, &o->plan), o->ctx); /* and runs it: undone */
+    for (int i = 0; i < 2; i++) {
+        check(bp_write(o->w[i], start->w[i], (size_t)(to[i] * from[i]) * 4), o->ctx);
+        check(bp_write(o->b[i], start->b[i], (size_t)to[i] * 4), o->ctx);
+    }
+    return o;
+}
+
+static void *open_plan(const online_net *net, const online_start *start)
+{
+    return open_ours(net, start, 1);
+}
+
+static void *open_eager(const online_net *net, const online_start *start)
+{
+    return open_ours(net, start, 0);
+}
+
+static float step_ours(void *self, const online_sample *s, const online_net *net)
+{
+    ours *o = self;
+    float loss = NAN;
+    bp_status st = bp_write(o->x, s->x, (size_t)net->in * 4);
+    if (st == BP_OK)
+        st = bp_write(o->target, s->target, (size_t)net->out * 4);
+    if (st == BP_OK)
+        st = o->plan ? bp_plan_replay(o->plan, 1) : bp_run(o->ctx, 0, learn, o);
+    if (st == BP_OK)
+        st = bp_read(o->loss, &loss, sizeof loss);
+    check(st, o->ctx);
+    return loss;
+}
+
+static long long allocations_of(void *self)
+{
+    bp_stats stats;
+    bp_get_stats(((ours *)self)->ctx, &stats);
+    return stats.allocations;
+}
+
+static void close_ours(void *self)
+{
+    ours *o = self;
+    bp_plan_free(o->plan);
+    bp_optimizer_free(o->sgd);
+    bp_params_free(o->params);
+    bp_close(o->ctx);
+    free(o);
+}
+
+/* --- rounds ---------------------------------------------------------------------------------- */
+
+static const online_learner learners[LEARNERS] = {
+    {"bpcuda, plan", open_plan, step_ours, close_ours},
+    {"bpcuda, eager", open_eager, step_ours, close_ours},
+#ifdef BPI_HAVE_FANN
+    {"fann", online_fann_open, online_fann_step, online_fann_close},
+#endif
+#ifdef BPI_HAVE_KANN
+    {"kann", online_kann_open, online_kann_step, online_kann_close},
+#endif
+};
+
+static online_sample samples[ONLINE_SAMPLES];
+
+static float number(void)
+{
+    static uint32_t state = 1;
+    state = state * 1664525u + 1013904223u;
+    return (float)(state >> 8) / (float)(1 << 24) - 0.5f;
+}
+
+static void choose(online_start *start, const online_net *net)
+{
+    for (int i = 0; i < net->hidden * net->in; i++)
+        start->w[0][i] = number() / sqrtf((float)net->in);
+    for (int i = 0; i < net->out * net->hidden; i++)
+        start->w[1][i] = number() / sqrtf((float)net->hidden);
+    for (int i = 0; i < net->hidden; i++)
+        start->b[0][i] = 0.1f * number();
+    for (int i = 0; i < net->out; i++)
+        start->b[1][i] = 0.1f * number();
+    for (int k = 0; k < ONLINE_SAMPLES; k++) {
+        float sum = 0;
+        for (int i = 0; i < net->in; i++)
+            sum += samples[k].x[i] = 2 * number();
+        for (int i = 0; i < net->out; i++)
+            samples[k].target[i] = sinf(sum + (float)i) / 2;
+    }
+}
+
+/* The mean of the losses of so many steps. */
+static double run(const online_learner *l, void *self, const online_net *net, int64_t steps)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < steps; i++)
+        sum += (double)l->step(self, &samples[i % ONLINE_SAMPLES], net);
+    return sum / (double)steps;
+}
+
+static void report(const online_net *net, const char *who, double *us, double loss, double peer,
+                   long long allocations)
+{
+    char row[64];
+    qsort(us, (size_t)rounds, sizeof *us, ascending);
+    snprintf(row, sizeof row, "%d-%d-%d", net->in, net->hidden, net->out);
+    printf("%-10s %-14s %8.3f us (%.3f - %.3f)  loss %.6f", row, who, us[rounds / 2], us[0],
+           us[rounds - 1], loss);
+    printf(allocations < 0 ? "\n" : "  allocations %lld\n", allocations);
+    if (!json)
+        return;
+    fprintf(json, "{\"bench\": \"online\", \"row\": \"%s\", \"who\": \"%s\", \"us\": %.4f, "
+                  "\"least_us\": %.4f, \"most_us\": %.4f, \"loss\": %.8g, \"ours\": %.8g", row,
+            who, us[rounds / 2], us[0], us[rounds - 1], loss, peer);
+    fprintf(json, allocations < 0 ? "}\n" : ", \"allocations\": %lld}\n", allocations);
+}
+
+/* 1 if the row is void. */
+static int row(const online_net *net)
+{
+    static double us[LEARNERS][MOST_ROUNDS];
+    static online_start start;
+    void *self[LEARNERS] = {0};
+    double loss[LEARNERS] = {0};
+    long long before[2] = {0};
+    int64_t steps[LEARNERS] = {0};
+    int failed = 0, n = 0;
+    choose(&start, net);
+    for (; n < LEARNERS && learners[n].name; n++) {
+        self[n] = learners[n].open(net, &start);
+        loss[n] = run(&learners[n], self[n], net, EQUAL_STEPS);
+        double t = seconds();
+        run(&learners[n], self[n], net, EQUAL_STEPS);
+        steps[n] = (int64_t)(0.01 * EQUAL_STEPS / (seconds() - t)) + 1; /* 10 ms */
+    }
+    for (int i = 0; i < 2; i++)
+        before[i] = allocations_of(self[i]);
+    for (int r = 0; r < rounds; r++)
+        for (int i = 0; i < n; i++) {
+            double t = seconds();
+            run(&learners[i], self[i], net, steps[i]);
+            us[i][r] = (seconds() - t) / (double)steps[i] * 1e6;
+        }
+    for (int i = 0; i < n; i++) {
+        long long asked = i < 2 ? allocations_of(self[i]) - before[i] : -1;
+        double off = fabs(loss[i] - loss[0]) / loss[0];
+        report(net, learners[i].name, us[i], loss[i], loss[0], asked);
+        if (!(off <= (i == 1 ? 0 : ONLINE_AGREES)) || asked > 0) {
+            printf("%-10s void: losses differ by %g of ours, or a step took memory\n", "", off);
+            failed = 1;
+        }
+        learners[i].close(self[i]);
+    }
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    int failed = 0;
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 < argc && !strcmp(argv[i], "--rounds"))
+            rounds = atoi(argv[i + 1]);
+        else if (i + 1 < argc && !strcmp(argv[i], "--json"))
+            json = fopen(argv[i + 1], "w");
+        if (i + 1 == argc || rounds < 1 || rounds > MOST_ROUNDS ||
+            (strcmp(argv[i], "--rounds") && !json)) {
+            fprintf(stderr, "bench_online: %s is not an option, or lacks its value\n", argv[i]);
+            return 2;
+        }
+    }
+#ifndef BPI_HAVE_FANN
+    printf("without FANN, which was not found when this was built\n");
+#endif
+#ifndef BPI_HAVE_KANN
+    printf("without KANN, whose sources were not named when this was built (KANN_FOLDER)\n");
+#endif
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
+        failed |= row(&nets[i]);
+    if (json)
+        fclose(json);
+    return failed;
+}
