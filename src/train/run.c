@@ -173,6 +173,13 @@ static bp_status save(bp_trainer *t)
     return BP_OK;
 }
 
+/* Steps until the next save. */
+static int64_t next_save(const bp_trainer *t)
+{
+    int64_t left = t->save_every - (t->now.progress.steps - t->saved_at);
+    return left > 1 ? left : 1;
+}
+
 /* Steps, then what follows them. */
 static bp_status advance(bp_trainer *t, int64_t most, int64_t *steps)
 {
@@ -205,6 +212,8 @@ static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int3
     int64_t i = 0, steps, synced = 0;
     for (; !(*done = bpi_train_done(t)); i += steps) {
         int64_t most = max_steps < 0 || max_steps - i > STEPS_AHEAD ? STEPS_AHEAD : max_steps - i;
+        if (t->save_every && most > next_save(t))
+            most = next_save(t);
         stopped = atomic_exchange(&t->stop, false);
         if (max_seconds >= 0 && i - synced >= STEPS_AHEAD) {
             BPI_TRY(bp_sync(t->ctx));

@@ -51,7 +51,6 @@ RECIPES = {
     "bp_read_f64.dst": "w->f64", "bp_read_all.dst": "w->f64", "bp_read_all.count": "6",
     "bp_write.bytes": "24",
 }
-             "bp_fill_fn"}  # pointers whose type does not say so
 CLOSING = {"bp_close", "bp_free"}
 IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}
