@@ -96,6 +96,8 @@ static double no_factor(void *user, double epoch, double epochs)
 {
     (void)user, (void)epoch, (void)epochs;
     return 1;
+}
+
 static int64_t no_fill(void *user, int64_t batch, void *const *columns, int64_t rows)
 {
     (void)user, (void)batch, (void)columns, (void)rows;
