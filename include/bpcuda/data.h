@@ -56,6 +56,29 @@ BP_API bp_status bp_data_digits(bp_context *ctx, bp_data **data) BP_USE;
 BP_API bp_status bp_data_idx(bp_context *ctx, const char *images, const char *labels,
                              bp_data **data) BP_USE;
 
+/* How a CSV file is read; what is 0 or NULL is found out. */
+typedef struct bp_csv {
+    size_t struct_bytes; /* sizeof(bp_csv) */
+    int32_t header;      /* 1: the first line has the names; -1: not. 0: where it has no number */
+    char separator;      /* 0: ',' or ';' or a tab */
+    const char *label;   /* the column that is "y": its name, or its number from 0 on or from -1
+                          * backwards; NULL: the last; "": none is */
+    bp_targets targets;  /* BP_TARGETS_CLASSES or _REAL. 0: real if a number is in the first row */
+    const char *skip;    /* names, or numbers, of columns to leave out: "id,note_*,x?" */
+    const bp_data *like; /* a set that was read before: "y" is what it is there, and has the classes
+                          * of these names */
+} bp_csv;
+
+/* A table of numbers in text, and a column of targets: the others are "x", f32, as they stand.
+ * Classes are texts; their names come in order (by value if all are integers, else by bytes), and a
+ * class is its place there. Numbers have a point, whatever the locale, and are rounded once. Fields
+ * may be quoted, with "" and line ends inside; lines end in LF or CRLF, empty ones do not count; a
+ * file may be gzipped. options may be NULL. BP_ERR_FORMAT names file, line and column, what was
+ * found and what was wanted: of a field that is empty, of text where a number should be, of NaN and
+ * what f32 has no room for, of a line with more or fewer fields than the first. */
+BP_API bp_status bp_data_csv(bp_context *ctx, const char *path, const bp_csv *options,
+                             bp_data **data) BP_USE;
+
 /* --- rows that arrive -----------------------------------------------------------------------
  *
  * Columns are added with NULL for their values (labels, of classes), before the first row comes. */

@@ -176,6 +176,11 @@ void bpi_file_close(bpi_file *f)
         close(f->fd);
 }
 
+bp_status bpi_file_take(bpi_file *f, void *to, size_t n, size_t *got)
+{
+    return (f->gzip ? read_unzipped : read_plain)(f, to, n, got);
+}
+
 bp_status bpi_file_read(bpi_file *f, uint64_t want, bpi_bytes *b, uint64_t *got)
 {
     *got = 0;
@@ -183,7 +188,7 @@ bp_status bpi_file_read(bpi_file *f, uint64_t want, bpi_bytes *b, uint64_t *got)
         size_t chunk = want - *got < CHUNK ? (size_t)(want - *got) : CHUNK, n;
         if (!bpi_grow(f->ctx, (void **)&b->at, &b->capacity, (int64_t)(*got + chunk), 1))
             return BP_ERR_NOMEM;
-        BPI_TRY((f->gzip ? read_unzipped : read_plain)(f, b->at + *got, chunk, &n));
+        BPI_TRY(bpi_file_take(f, b->at + *got, chunk, &n));
         *got += n;
         if (n < chunk)
             break;

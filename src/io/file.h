@@ -41,6 +41,8 @@ typedef struct bpi_bytes {
     int64_t capacity;
 } bpi_bytes;
 bp_status bpi_file_read(bpi_file *file, uint64_t want, bpi_bytes *bytes, uint64_t *got);
+/* The same into memory that is there, n at most 1 GiB. */
+bp_status bpi_file_take(bpi_file *file, void *to, size_t n, size_t *got);
 void bpi_bytes_free(bp_context *ctx, bpi_bytes *bytes);
 
 /* --- writing (output.c) --------------------------------------------------------------------- */

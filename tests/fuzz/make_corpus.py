@@ -69,3 +69,10 @@ packed = gzip.compress(images[:20], mtime=0) + gzip.compress(images[20:], mtime=
 put('idx', 'packed', b'\0' + packed + bytes(8))
 put('idx', 'cut', b'\0' + packed[:-5])
 put('idx', 'claims', b'\0' + struct.pack('>IIII', 0x803, 0xffffffff, 0xffff, 0xffff))
+
+for i, text in enumerate(['', 'a,b,c\n1,2.5,red\n-3e2,+.5,blue\n', '1\t2\n3\t4', '1;2;"x\ny"\r\n3;4;"""z"\r\n',
+                          '\ufeff"a","b"\n\n1,2\n', '1,nan\n', '1,2\n3\n', '1,"2\n', '1,2,3\n4,5,6\n',
+                          '0.1234567890123456789012,16777217,1e-46\n', 'a,b\n1,1e39\n']):
+    for flags in (0, 1, 2 * 64 + 16):
+        put('csv', f'{i}-{flags}', bytes([flags]) + text.encode())
+put('csv', 'zipped', b'\0' + gzip.compress(b'1,2,a\n3,4,b\n', mtime=0))

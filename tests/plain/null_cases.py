@@ -22,7 +22,7 @@ RECIPES = {
     "bp_data *": "w->data", "const bp_data *": "w->data", "bp_data **": "&w->new_data",
     "bp_data_split.second": "&w->second",
     "bp_data_push.data": "w->ring", "bp_data_push.columns": "w->columns",
-    "const void *const *": "w->columns", "bp_fill_fn": "no_fill",
+    "const void *const *": "w->columns", "bp_fill_fn": "no_fill", "const bp_csv *": "&w->csv",
     "bp_data_table.rows": "4", "bp_data_add.data": "w->table", "bp_data_add_classes.data": "w->table",
     "bp_data_add_classes.names": "w->names", "const char *const *": "w->names",
     "bp_model *": "w->model", "const bp_model *": "w->model", "bp_model **": "&w->new_model",

@@ -21,6 +21,7 @@ typedef struct world {
     bp_plan *plan, *new_plan;
     bp_data *data, *new_data, *second, *table, *ring;
     const void *columns[1];
+    bp_csv csv;
     const char *names[4];
     bp_model *model, *new_model;
     bp_optimizer *model_opt;
@@ -129,6 +130,7 @@ static bool make(world *w, const guard *g)
     w->group.rate = 1;
     w->names[0] = w->names[1] = "class";
     w->columns[0] = w->f;
+    w->csv.struct_bytes = sizeof w->csv;
     w->def = (bp_op_def){.struct_bytes = sizeof w->def, .name = "two", .n_in = 1, .n_out = 2,
                          .params_bytes = 8, .infer = infer, .forward = no_kernel};
     return bp_open_with("cpu", &w->hooks, &w->ctx) == BP_OK && bp_set_threads(w->ctx, 1) == BP_OK &&
