@@ -34,8 +34,8 @@ CLAIM(a_chain_is_the_ops_of_its_words)
 {
     bp_params *p = store();
     bp_layers *l;
-    OK(bp_layers_create(p, "a.", 3, "5 tanh residual( layernorm=1e-3 4 leaky_relu=-.25 5 ) rmsnorm 2",
-                        &l));
+    const char *text = "5 tanh residual( layernorm=1e-3 4 leaky_relu=-.25 5 ) rmsnorm 2";
+    OK(bp_layers_create(p, "a.", 3, text, &l));
     cr_assert_eq(bp_layers_outputs(l), 2);
     cr_assert_eq(bp_layers_outputs(NULL), 0);
     cr_assert_eq(bp_param_count(p), 11);
@@ -187,13 +187,14 @@ CLAIM(a_wrong_word_is_named_with_its_place_and_what_is_wanted)
         cr_assert_null(l);
         TEXT(wrong[i][1]);
     }
-    static const char *const unknown[] = {"8 relux", "8 residual", "(8)", "8 ( 8 )", "0", "-3", "8x",
-                                          "16777217", "dropouts=.1", "=", "residual 8 (",
+    static const char *const unknown[] = {"8 relux", "8 residual", "(8)", "8 ( 8 )", "0", "-3",
+                                          "8x", "16777217", "dropouts=.1", "=", "residual 8 (",
                                           "a_word_that_is_longer_than_any_word_of_a_layer"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         cr_assert_eq(bp_layers_create(p, "", 3, unknown[i], &l), BP_ERR_FORMAT, "%s", unknown[i]);
-        cr_assert(strstr(bp_error_text(ctx), "a width from 1 to 16777216, relu, ") &&
-                  strstr(bp_error_text(ctx), "residual( ... ) is wanted"), "%s", bp_error_text(ctx));
+        const char *says = bp_error_text(ctx);
+        cr_assert(strstr(says, "a width from 1 to 16777216, relu, ") &&
+                  strstr(says, "residual( ... ) is wanted"), "%s", says);
     }
     char deep[512] = "";
     for (int i = 0; i < 17; i++)

@@ -1,8 +1,7 @@
-/* Models: named parameters, a normaliser, and a list of layers.
+/* Models: named parameters, a forward pass, a task, and normalisers of what goes in and comes out.
  *
- * A model owns its normaliser, so bp_model_predict() takes raw samples. A saved model is a
- * safetensors file whose metadata hold the architecture; equal models give equal bytes. Looking at
- * a model that is NULL gives 0 or NULL. */
+ * A model owns its normalisers: it takes raw samples, and what it tells is in the targets' own
+ * units. Looking at a model that is NULL gives 0 or NULL. */
 #ifndef BPCUDA_MODEL_H
 #define BPCUDA_MODEL_H
 
@@ -15,21 +14,43 @@ extern "C" {
 
 typedef struct bp_model bp_model;
 
-/* An f32 classifier from a text of layers (layers.h): a number is a dense layer of that width,
- * "relu" an activation, "dropout=0.1" drops. The last dense layer, to `classes`, is added by itself.
+/* --- making one ------------------------------------------------------------------------------ */
+
+/* What the outputs mean, and the loss. CLASSES: logits of classes; cross-entropy, in nats.
+ * REGRESSION: numbers; squared error of outputs and targets that are both normalised. LABELS: a
+ * logit for each of several labels of 0 and 1; binary cross-entropy, in nats. */
+typedef int32_t bp_task;
+enum { BP_TASK_CLASSES = 1, BP_TASK_REGRESSION = 2, BP_TASK_LABELS = 3 };
+BP_API const char *bp_task_name(bp_task task); /* "classes", "regression", "labels"; else "?" */
+
+/* An f32 model from a text of layers (layers.h): a number is a dense layer of that width, "relu" an
+ * activation, "dropout=0.1" drops. The last dense layer, to the outputs, is added by itself.
  * "64 relu dropout=0.1 64 relu" on 64 inputs and 10 classes has parameters layer1.weight [64,64],
  * layer1.bias [64], ..., layer3.weight [10,64], layer3.bias [10]. Weights are drawn at the first
  * use, from the seed the context has then and the number of stores drawn since it was set
- * (params.h). BP_ERR_FORMAT names the word that is wrong, its place and what is wanted. */
+ * (params.h). BP_ERR_FORMAT names the word that is wrong, its place and what is wanted. The first
+ * form makes a classifier. */
 BP_API bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers,
                                  int32_t classes, bp_model **model) BP_USE;
+BP_API bp_status bp_model_create_as(bp_context *ctx, int64_t inputs, const char *layers,
+                                    bp_task task, int64_t outputs, bp_model **model) BP_USE;
+
+/* A model whose forward pass is yours: ops from x, normalised f32 [N, inputs], to outputs f32
+ * [N, outputs], of the innermost scope. Declare its parameters in bp_model_params(), an f32 store,
+ * before the first use. forward() is called whenever the model is used, on the thread that uses it;
+ * steps of a trainer are recorded (plan.h), so it must follow from x, `training` and the store. It
+ * returns NULL where an op has failed. user may be NULL. */
+typedef bp_tensor *(*bp_forward_fn)(bp_model *model, bp_tensor *x, int32_t training, void *user);
+BP_API bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int64_t outputs,
+                              bp_forward_fn forward, void *user, bp_model **model) BP_USE;
+
 BP_API void bp_model_free(bp_model *model); /* NULL is fine */
 
 /* How a normaliser is set from a data set. COLUMN: each column minus its mean, over its standard
  * deviation, which suits tables; a column times a power of two changes no bit of a prediction.
  * GLOBAL: the columns have one unit, as pixels do, so each minus its mean is divided by the root of
  * the mean variance of all: rare pixels are not blown up. NONE: samples stay as they are. DEFAULT:
- * GLOBAL for bp_data_idx() and bp_data_digits(), COLUMN for bp_data_create(). */
+ * GLOBAL for bp_data_idx() and bp_data_digits(), else COLUMN. */
 typedef int32_t bp_normalize;
 enum {
     BP_NORMALIZE_DEFAULT = 0,
@@ -39,7 +60,9 @@ enum {
 };
 
 /* Sets the normaliser, by DEFAULT or as asked. With GLOBAL and COLUMN, columns that do not vary
- * become 0. A new model's is NONE. */
+ * become 0. A new model's is NONE. Of regression it sets that of the targets too, always by COLUMN,
+ * where a column that does not vary keeps its scale; a new model's leaves them as they are. The
+ * names that the set has for its classes become the model's. */
 BP_API bp_status bp_model_normalize(bp_model *model, const bp_data *data) BP_USE;
 BP_API bp_status bp_model_normalize_as(bp_model *model, const bp_data *data,
                                        bp_normalize how) BP_USE;
@@ -50,28 +73,64 @@ BP_API bp_normalize bp_model_normalized(const bp_model *model);
 /* "default", "none", "global", "column"; "?" for anything else. */
 BP_API const char *bp_normalize_name(bp_normalize how);
 
-/* Logits [N, classes] of rows of a set: index i32 [N]. An op: NULL on failure, of the innermost
- * scope, recorded where gradients are wanted. `training` switches dropout on. */
+/* --- in a step of yours ----------------------------------------------------------------------- */
+
+/* Outputs [N, outputs] of raw samples x [N, ...], u8 or f32, with `inputs` elements a row: logits,
+ * or normalised numbers. An op: NULL on failure, of the innermost scope, recorded where gradients
+ * are wanted, to x too. `training` switches dropout on. */
+BP_API bp_tensor *bp_model_forward(bp_model *model, bp_tensor *x, int32_t training);
+
+/* The same of rows of a set: index i32 [N]. */
 BP_API bp_tensor *bp_model_logits(bp_model *model, bp_data *data, bp_tensor *index,
                                   int32_t training);
 
-/* Class probabilities [n, classes] of n raw samples [n, inputs]; host memory, waits.
- * BP_ERR_NONFINITE names the row and column, or the parameter, of a number that is not finite, or
- * the row whose numbers overflow on the way to p. */
+/* The task's mean loss of such outputs, f32 []: targets are classes i32 [N]; numbers f32
+ * [N, outputs] in their own units, which are normalised here; or labels u8 or f32 [N, outputs]. A
+ * vector stands for one column. Gradient to outputs. _weighted: the mean by weights f32 [N], 0 or
+ * more, over their sum (0 where all are 0). */
+BP_API bp_tensor *bp_model_loss(bp_model *model, bp_tensor *outputs, bp_tensor *targets);
+BP_API bp_tensor *bp_model_loss_weighted(bp_model *model, bp_tensor *outputs, bp_tensor *targets,
+                                         bp_tensor *weights);
+
+/* --- what it says ----------------------------------------------------------------------------- */
+
+/* Of n raw samples [n, inputs], p [n, outputs]: probabilities of classes or labels, or numbers in
+ * the targets' own units; host memory, waits. BP_ERR_NONFINITE names the row and column, or the
+ * parameter, of a number that is not finite, or the row whose numbers overflow on the way to p. One
+ * sample outside a scope goes a short way, which allocates nothing after the first. */
 BP_API bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, float *p) BP_USE;
 
-/* Mean loss in nats and share of correct rows over a data set; waits. BP_ERR_NONFINITE
- * names a parameter that holds a number that is not finite. */
+/* Mean loss over a data set, in nats or in squared units of the targets, by its column "weight"
+ * where it has one; and the share of rows that are right, of labels that are right, or 0 for
+ * regression. Waits. BP_ERR_NONFINITE names a parameter that holds a number that is not finite. */
 BP_API bp_status bp_model_evaluate(bp_model *model, bp_data *data, double *loss,
                                    double *accuracy) BP_USE;
+
+/* --- looking at one --------------------------------------------------------------------------- */
 
 BP_API bp_params *bp_model_params(bp_model *model); /* belongs to the model */
 BP_API bp_context *bp_model_context(bp_model *model);
 BP_API int64_t bp_model_inputs(const bp_model *model);
-BP_API int32_t bp_model_classes(const bp_model *model);
-BP_API const char *bp_model_layers(const bp_model *model);
+BP_API int64_t bp_model_outputs(const bp_model *model);
+BP_API bp_task bp_model_task(const bp_model *model);
+BP_API int32_t bp_model_classes(const bp_model *model);    /* 0: another task */
+BP_API const char *bp_model_layers(const bp_model *model); /* NULL: the forward pass is yours */
+BP_API const char *bp_model_class_name(const bp_model *model, int32_t c); /* NULL: it has none */
 
-/* Writes a model file; waits. Equal models give equal bytes.
+/* --- files ------------------------------------------------------------------------------------ */
+
+/* Writes a model file; waits. Equal models give equal bytes. It is a safetensors file: the
+ * parameters by their names, f32, and f64 normalizer.shift and normalizer.scale [inputs], of
+ * regression targets.shift and targets.scale [outputs] too: (x - shift) scale. Its metadata:
+ *     format       "bpcuda"
+ *     version      "2"; version 1, which is read too, had no task, and classes for outputs
+ *     task         "classes", "regression", "labels"
+ *     inputs, outputs   "64", "10"
+ *     layers       the text of layers; or in its place
+ *     forward      "own": the forward pass is a program's
+ *     normalize    how the normaliser was set: "none", "global", "column", "default": unknown
+ *     class_names  where there are some: separated by commas; a byte that is not plain ASCII, '"',
+ *                  '\', '%' or ',' is %XX, its value in base 16
  *
  * What `path` names is looked at first, behind any symbolic links, which stay. The file is made
  * whole under a name of its own in the same folder (".bpcuda-*.tmp"), synced, and renamed: whoever
@@ -98,11 +157,17 @@ BP_API bp_status bp_model_save(bp_model *model, const char *path) BP_USE;
  * would change `path`, and undone. What is written in place is only opened, a pipe not even so. */
 BP_API bp_status bp_model_save_check(bp_model *model, const char *path) BP_USE;
 
-/* A model from a file. BP_ERR_FORMAT where it is damaged or not a model, with the place; so is a
+/* A model from a file. BP_ERR_FORMAT where it is damaged or not a model, with the place, or of a
+ * newer version, or its forward pass is a program's own (bp_model_load_into); so is a
  * weight, or a number of the normaliser, that is NaN or infinite: the tensor and the element are
  * named. No memory is taken for what the file only claims. BP_ERR_IO where it cannot be read, or
  * another process keeps it locked for writing for ten seconds. */
 BP_API bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model) BP_USE;
+
+/* The same into a model that is there, one of bp_model_own() too: its task, inputs, outputs, layers
+ * and parameters must be those of the file, else BP_ERR_FORMAT says which are not. Nothing in the
+ * model changes before all of the file was found right. */
+BP_API bp_status bp_model_load_into(bp_model *model, const char *path) BP_USE;
 
 #ifdef __cplusplus
 }

@@ -36,6 +36,7 @@ struct bp_plan {
     bpi_graph *graph[2]; /* of one step, of STEPS_OF_MANY; NULL where the list itself is run */
     int64_t nodes;       /* of the first */
     bool draws;          /* from the random stream */
+    bool still;          /* recorded without gradients: it moves neither stream nor stores */
     bool repeats;        /* it leaves the gradients waiting or clear as it found them */
     bool tf32;           /* how products are computed */
     store_state *store;
@@ -113,7 +114,7 @@ static void stores_after(bp_plan *plan)
     plan->repeats = true;
     for (int64_t k = 0; k < plan->n_stores; k++) {
         store_state s = plan->store[k];
-        if (store_after(plan, &s))
+        if (store_after(plan, &s) && !plan->still)
             plan->store[kept++] = s;
         else
             bpi_params_release(s.store);
@@ -153,6 +154,11 @@ bool bpi_plan_holds(const bp_plan *plan)
 {
     char why[160];
     return holds(plan, why) == BP_OK;
+}
+
+bool bpi_plan_possible(const bp_context *ctx)
+{
+    return ctx->depth == 0 && !ctx->recording;
 }
 
 /* --- running -------------------------------------------------------------------------------- */
@@ -212,7 +218,7 @@ static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
     if (st != BP_OK)
         return graph ? bpi_device_failed(ctx, st, "plan_replay") : st;
     running = NULL;
-    if (!plan->draws)
+    if (!plan->draws && !plan->still)
         ctx->rng_lag += (uint64_t)steps;
     ctx->stats.kernels += steps * plan->list.n_calls;
     for (int64_t i = 0; i < plan->list.n_outside; i++)
@@ -335,13 +341,14 @@ static bp_status complete(bp_plan *plan)
     return run_times(plan, 1, "plan_record");
 }
 
-static bp_status record(bp_context *ctx, bp_step_fn step, void *user, bp_plan **out)
+static bp_status record(bp_context *ctx, bool still, bp_step_fn step, void *user, bp_plan **out)
 {
     bp_plan *plan = NULL;
     BPI_TRY(bpi_given(ctx, out, "plan_record: plan"));
     BPI_TRY(begin(ctx, &plan));
     uint64_t serial = plan->list.serial;
-    bp_status st = bpi_run_step(ctx, 0, step, user, "plan_record");
+    plan->still = still;
+    bp_status st = bpi_run_step(ctx, still ? BP_NO_GRAD : 0, step, user, "plan_record");
     if (!ctx->recording || ctx->recording->serial != serial)
         return st; /* the step ended its scope: the plan is gone */
     ctx->recording = NULL;
@@ -362,7 +369,13 @@ bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user, bp_plan *
 {
     if (plan)
         *plan = NULL;
-    BPI_INSIDE(ctx, record(ctx, step, user, plan));
+    BPI_INSIDE(ctx, record(ctx, false, step, user, plan));
+}
+
+bp_status bpi_plan_record_still(bp_context *ctx, bp_step_fn step, void *user, bp_plan **plan)
+{
+    *plan = NULL;
+    BPI_INSIDE(ctx, record(ctx, true, step, user, plan));
 }
 
 int64_t bp_plan_kernels(const bp_plan *plan)

@@ -141,7 +141,8 @@ static bp_tensor *chain(const bp_layers *l, int32_t *i, bp_tensor *x, bool owned
 
 static bool is_relu(const bp_layers *l, int32_t i)
 {
-    return i < l->n && l->layer[i].kind == BPI_ACTIVATION && l->layer[i].activation->plain == bp_relu;
+    const bpi_layer *at = &l->layer[i];
+    return i < l->n && at->kind == BPI_ACTIVATION && at->activation->plain == bp_relu;
 }
 
 static bp_tensor *dense(const bp_layers *l, int32_t *i, bp_tensor *x, bool training)

@@ -1,5 +1,6 @@
-/* Model files: safetensors, with the parameters under their names, the normaliser as
- * normalizer.shift and normalizer.scale, and the architecture in the metadata. */
+/* Model files: safetensors, with the parameters under their names, the normalisers as
+ * normalizer.shift, .scale, targets.shift and .scale, and what the model is in the metadata;
+ * model.h documents each key. Whatever is wrong with a file is found before a model changes. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,36 +9,82 @@
 #include "io/safetensors.h"
 #include "nn/nn.h"
 
-enum { TENSORS_MAX = 2 * BPI_LAYERS_MAX + 2 };
+enum { VERSION = 2, META_MAX = 9 };
 
-/* All tensors of a model in the order of its file; their number. */
-static int32_t tensors_of(bp_model *m, const char **name, bp_tensor **tensor)
+static const char *const ours[] = {"normalizer.shift", "normalizer.scale", "targets.shift",
+                                   "targets.scale"};
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+/* All tensors of a model in the order of its file. */
+typedef struct tensors {
+    int32_t n;
+    const char **name;
+    bp_tensor **tensor;
+    size_t bytes; /* of both */
+} tensors;
+
+static void put(tensors *t, const char *name, bp_tensor *tensor)
+{
+    t->name[t->n] = name;
+    t->tensor[t->n++] = tensor;
+}
+
+static bp_status tensors_of(bp_model *m, tensors *t)
 {
     int32_t n = bp_param_count(m->params);
-    for (int32_t i = 0; i < n; i++) {
-        name[i] = bp_param_name(m->params, i);
-        tensor[i] = bp_param_at(m->params, i);
+    t->bytes = (size_t)(n + 4) * (sizeof *t->name + sizeof *t->tensor);
+    t->tensor = bpi_host_alloc(m->ctx, t->bytes);
+    if (!t->tensor)
+        return bpi_fail(m->ctx, BP_ERR_NOMEM, "model_save: out of memory");
+    t->name = (const char **)(t->tensor + n + 4);
+    for (int32_t i = 0; i < n; i++)
+        put(t, bp_param_name(m->params, i), bp_param_at(m->params, i));
+    put(t, ours[0], m->in.shift);
+    put(t, ours[1], m->in.scale);
+    if (m->task == BP_TASK_REGRESSION) {
+        put(t, ours[2], m->out.shift);
+        put(t, ours[3], m->out.scale);
     }
-    name[n] = "normalizer.shift";
-    tensor[n++] = m->shift;
-    name[n] = "normalizer.scale";
-    tensor[n++] = m->scale;
-    return n;
+    for (int32_t i = 0; i < n; i++)
+        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
+            if (!strcmp(t->name[i], ours[k]))
+                return bpi_fail(m->ctx, BP_ERR_ARG, "model_save: a parameter has the name %s, "
+                                "which the model's own numbers have", ours[k]);
+    return BP_OK;
+}
+
+static bp_status write_file(bp_model *m, const char *path, const char *names, const tensors *t,
+                            bool only_try)
+{
+    char version[24], inputs[24], outputs[24];
+    snprintf(version, sizeof version, "%d", VERSION);
+    snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
+    snprintf(outputs, sizeof outputs, "%lld", (long long)m->outputs);
+    const char *layers = m->layers ? "layers" : "forward";
+    bpi_text_pair meta[META_MAX] = {
+        {"format", "bpcuda"}, {"version", version}, {"task", bp_task_name(m->task)},
+        {"inputs", inputs}, {"outputs", outputs}, {layers, m->layers ? m->layers->text : "own"},
+        {"normalize", bp_normalize_name(m->how)}, {"class_names", names}};
+    return bpi_safetensors_write(m->ctx, path, t->name, t->tensor, t->n, meta, names ? 8 : 7,
+                                 only_try);
 }
 
 static bp_status save(bp_model *m, const char *path, bool only_try)
 {
     BPI_TRY(bpi_given(m->ctx, path, only_try ? "model_save_check: path" : "model_save: path"));
-    const char *name[TENSORS_MAX];
-    bp_tensor *tensor[TENSORS_MAX];
-    char inputs[24], classes[24];
-    snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
-    snprintf(classes, sizeof classes, "%d", (int)m->classes);
-    bpi_text_pair meta[] = {{"format", "bpcuda"}, {"version", "1"}, {"inputs", inputs},
-                            {"classes", classes}, {"layers", m->layers->text},
-                            {"normalize", bp_normalize_name(m->how)}};
-    int32_t n = tensors_of(m, name, tensor);
-    return bpi_safetensors_write(m->ctx, path, name, tensor, n, meta, 6, only_try);
+    tensors t = {0};
+    size_t bytes = m->names ? bpi_names_encode(m, NULL) : 0;
+    char *names = m->names ? bpi_host_alloc(m->ctx, bytes) : NULL;
+    bp_status st = !m->names || names ? tensors_of(m, &t)
+                                      : bpi_fail(m->ctx, BP_ERR_NOMEM, "model_save: out of memory");
+    if (st == BP_OK && names)
+        bpi_names_encode(m, names);
+    if (st == BP_OK)
+        st = write_file(m, path, names, &t, only_try);
+    bpi_host_free(m->ctx, t.tensor, t.bytes);
+    bpi_host_free(m->ctx, names, bytes);
+    return st;
 }
 
 bp_status bp_model_save(bp_model *m, const char *path)
@@ -52,15 +99,25 @@ bp_status bp_model_save_check(bp_model *m, const char *path)
     BPI_INSIDE(m->ctx, save(m, path, true));
 }
 
+/* --- what a file says it is ------------------------------------------------------------------ */
+
+typedef struct description {
+    int64_t inputs, outputs;
+    bp_task task;
+    const char *layers; /* NULL: the forward pass is a program's own */
+    const char *names;  /* of classes, as they were written; NULL: none */
+    bp_normalize how;
+} description;
+
 /* A count from 1 to BPI_WIDTH_MAX out of the metadata; 0 if it is not there. */
-static int32_t count_of(const bpi_safetensors *f, const char *key)
+static int64_t count_of(const bpi_safetensors *f, const char *key)
 {
     const char *text = bpi_safetensors_meta(f, key);
     size_t digits = text ? strspn(text, "0123456789") : 0;
     if (digits == 0 || digits > 8 || text[digits])
         return 0;
     long value = strtol(text, NULL, 10);
-    return value <= BPI_WIDTH_MAX ? (int32_t)value : 0;
+    return value <= BPI_WIDTH_MAX ? value : 0;
 }
 
 static bool same(const char *text, const char *wanted)
@@ -68,37 +125,61 @@ static bool same(const char *text, const char *wanted)
     return text && !strcmp(text, wanted);
 }
 
+static bp_task task_named(const char *text)
+{
+    bp_task task = BP_TASK_CLASSES;
+    while (task <= BP_TASK_LABELS && !same(text, bp_task_name(task)))
+        task++;
+    return task <= BP_TASK_LABELS ? task : 0;
+}
+
+static bp_status describe(bp_context *ctx, const char *path, const bpi_safetensors *f,
+                          description *d)
+{
+    const char *normalize = bpi_safetensors_meta(f, "normalize");
+    int64_t version = count_of(f, "version");
+    bool model = same(bpi_safetensors_meta(f, "format"), "bpcuda") && version;
+    if (model && version > VERSION)
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: a model of version %lld, from a newer bpcuda: "
+                        "this one reads up to version %d", path, (long long)version, VERSION);
+    *d = (description){.inputs = count_of(f, "inputs"),
+                       .outputs = count_of(f, version == 1 ? "classes" : "outputs"),
+                       .layers = bpi_safetensors_meta(f, "layers"),
+                       .names = bpi_safetensors_meta(f, "class_names"),
+                       .task = version == 1 ? BP_TASK_CLASSES
+                                            : task_named(bpi_safetensors_meta(f, "task"))};
+    bool own = version > 1 && same(bpi_safetensors_meta(f, "forward"), "own");
+    if (!model || !d->inputs || !d->outputs || !d->task || (d->layers != NULL) == own)
+        return bpi_fail(ctx, BP_ERR_FORMAT,
+                        "%s: not a model: metadata with format \"bpcuda\", version \"2\", task, "
+                        "inputs, outputs, and layers or forward \"own\" are wanted", path);
+    if (normalize && !bpi_normalize_read(normalize, &d->how))
+        return bpi_fail(ctx, BP_ERR_FORMAT,
+                        "%s: normalize is \"%.32s\", not none, global or column", path, normalize);
+    if (d->names && d->task != BP_TASK_CLASSES)
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: class_names of a model without classes", path);
+    return BP_OK;
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+/* A file on its way into a model, with what of it the host keeps. */
+typedef struct loading {
+    bp_context *ctx;
+    const char *path;
+    bpi_safetensors f;
+    description d;
+    double *in, *out; /* the normalisers, shifts and then scales */
+    size_t in_bytes, out_bytes;
+    char *names;
+    size_t names_bytes;
+} loading;
+
 /* True where the file holds just this shape, in f32 or in `dtype`: a normaliser, which is f64, was
  * f32 in files that do not say how it was set. */
 static bool fits(const bpi_entry *e, bp_dtype dtype, bp_shape shape)
 {
     return e && (e->dtype == BP_F32 || e->dtype == dtype) && bpi_same_shape(&e->shape, &shape);
-}
-
-/* Makes the model the metadata describe. No memory is taken for a size the tensors do not back. */
-static bp_status architecture(bp_context *ctx, const char *path, const bpi_safetensors *f,
-                              bp_model **m)
-{
-    const char *layers = bpi_safetensors_meta(f, "layers");
-    const char *normalize = bpi_safetensors_meta(f, "normalize");
-    bp_normalize how = BP_NORMALIZE_DEFAULT;
-    int32_t inputs = count_of(f, "inputs"), classes = count_of(f, "classes");
-    if (!same(bpi_safetensors_meta(f, "format"), "bpcuda") ||
-        !same(bpi_safetensors_meta(f, "version"), "1") || !layers || !inputs || !classes)
-        return bpi_fail(ctx, BP_ERR_FORMAT,
-                        "%s: not a model: metadata with format \"bpcuda\", version \"1\", inputs, "
-                        "classes and layers are wanted", path);
-    if (normalize && !bpi_normalize_read(normalize, &how))
-        return bpi_fail(ctx, BP_ERR_FORMAT,
-                        "%s: normalize is \"%.32s\", not none, global or column", path, normalize);
-    if (!fits(bpi_safetensors_find(f, "normalizer.shift"), BP_F64, BP_SHAPE(inputs)))
-        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: normalizer.shift is not F64 [%d]", path,
-                        (int)inputs);
-    if (strlen(layers) >= BPI_LAYERS_TEXT_MAX)
-        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: its text of layers is too long", path);
-    BPI_TRY(bp_model_create(ctx, inputs, layers, classes, m));
-    (*m)->how = how;
-    return BP_OK;
 }
 
 /* Number i of an entry in f32 or f64, whose bytes may lie anywhere. */
@@ -114,70 +195,136 @@ static double number_at(const bpi_entry *e, const unsigned char *from, int64_t i
     return (double)y;
 }
 
-/* An entry that fits the tensor; f32 to f64 where they differ. */
-static bp_status fill_one(bp_tensor *t, const bpi_entry *e, const unsigned char *from)
+/* The entry of this name, dtype and shape, whose numbers are all finite; else the error, which
+ * tells the place of the first that is not. */
+static bp_status entry_of(const loading *l, const char *name, bp_dtype dtype, bp_shape shape,
+                          const bpi_entry **out)
 {
-    if (e->dtype == bp_dtype_of(t))
-        return bp_write(t, from, (size_t)(e->end - e->begin));
-    int64_t n = bp_shape_count(e->shape);
-    bp_context *ctx = bp_context_of(t);
-    double *wide = bpi_host_alloc(ctx, (size_t)n * sizeof *wide);
-    for (int64_t i = 0; wide && i < n; i++)
-        wide[i] = number_at(e, from, i);
-    bp_status st = wide ? bp_write(t, wide, (size_t)n * sizeof *wide)
-                        : bpi_fail(ctx, BP_ERR_NOMEM, "model_load: out of memory");
-    bpi_host_free(ctx, wide, (size_t)n * sizeof *wide);
-    return st;
-}
-
-/* BP_OK where all numbers are finite; else the place of the first that is not is told. */
-static bp_status all_finite(bp_context *ctx, const char *path, const bpi_entry *e,
-                            const unsigned char *from)
-{
-    bp_shape shape = e->shape;
-    for (int64_t i = 0; i < bp_shape_count(shape); i++)
-        if (!isfinite(number_at(e, from, i)))
-            return bpi_fail(ctx, BP_ERR_FORMAT, "%s: %s %s holds %g at element %lld", path, e->name,
-                            bpi_shape_str(&shape).s, number_at(e, from, i), (long long)i);
+    const bpi_entry *e = bpi_safetensors_find(&l->f, name);
+    if (!fits(e, dtype, shape))
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %s is not there as %s %s", l->path, name,
+                        dtype == BP_F64 ? "F64" : "F32", bpi_shape_str(&shape).s);
+    for (int64_t i = 0; i < bp_shape_count(shape); i++) {
+        double x = number_at(e, l->f.data.at + e->begin, i);
+        if (!isfinite(x))
+            return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %s %s holds %g at element %lld", l->path,
+                            name, bpi_shape_str(&shape).s, x, (long long)i);
+    }
+    *out = e;
     return BP_OK;
 }
 
-static bp_status fill(bp_model *m, const char *path, const bpi_safetensors *f)
+static bp_status read_normalizer(loading *l, const char *const *name, int64_t n, double **both,
+                                 size_t *bytes)
 {
-    const char *name[TENSORS_MAX];
-    bp_tensor *tensor[TENSORS_MAX];
-    int32_t n = tensors_of(m, name, tensor);
-    if (f->n != n)
-        return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %lld tensors; the model has %d", path,
-                        (long long)f->n, (int)n);
-    for (int32_t i = 0; i < n; i++) {
-        bp_shape shape = bp_shape_of(tensor[i]);
-        bp_dtype dtype = bp_dtype_of(tensor[i]);
-        const bpi_entry *e = bpi_safetensors_find(f, name[i]);
-        if (!fits(e, dtype, shape))
-            return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: %s is not there as %s %s", path, name[i],
-                            dtype == BP_F64 ? "F64" : "F32", bpi_shape_str(&shape).s);
-        BPI_TRY(all_finite(m->ctx, path, e, f->data.at + e->begin));
-    }
-    for (int32_t i = 0; i < n; i++) {
-        const bpi_entry *e = bpi_safetensors_find(f, name[i]);
-        BPI_TRY(fill_one(tensor[i], e, f->data.at + e->begin));
+    *bytes = 2 * (size_t)n * sizeof **both;
+    *both = bpi_host_alloc(l->ctx, *bytes);
+    if (!*both)
+        return bpi_fail(l->ctx, BP_ERR_NOMEM, "%s: out of memory", l->path);
+    for (int k = 0; k < 2; k++) {
+        const bpi_entry *e;
+        BPI_TRY(entry_of(l, name[k], BP_F64, BP_SHAPE(n), &e));
+        for (int64_t i = 0; i < n; i++)
+            (*both)[k * n + i] = number_at(e, l->f.data.at + e->begin, i);
     }
     return BP_OK;
+}
+
+static bp_status read_names(loading *l)
+{
+    l->names_bytes = strlen(l->d.names) + 1;
+    l->names = bpi_host_alloc(l->ctx, l->names_bytes);
+    if (!l->names)
+        return bpi_fail(l->ctx, BP_ERR_NOMEM, "%s: out of memory", l->path);
+    if (bpi_names_decode(l->d.names, l->names) != l->d.outputs)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: class_names are not %lld names", l->path,
+                        (long long)l->d.outputs);
+    return BP_OK;
+}
+
+/* All that the model needs is there; nothing in it has changed. */
+static bp_status check(loading *l, bp_model *m)
+{
+    const bpi_entry *e;
+    bool regression = m->task == BP_TASK_REGRESSION;
+    int32_t n = bp_param_count(m->params), all = n + (regression ? 4 : 2);
+    if (l->f.n != all)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %lld tensors; the model has %d", l->path,
+                        (long long)l->f.n, (int)all);
+    for (int32_t i = 0; i < n; i++)
+        BPI_TRY(entry_of(l, bp_param_name(m->params, i), BP_F32,
+                         bp_shape_of(bp_param_at(m->params, i)), &e));
+    BPI_TRY(read_normalizer(l, ours, m->inputs, &l->in, &l->in_bytes));
+    if (regression)
+        BPI_TRY(read_normalizer(l, ours + 2, m->outputs, &l->out, &l->out_bytes));
+    return l->d.names ? read_names(l) : BP_OK;
+}
+
+static bp_status fill(loading *l, bp_model *m)
+{
+    BPI_TRY(check(l, m));
+    for (int32_t i = 0; i < bp_param_count(m->params); i++) {
+        const bpi_entry *e = bpi_safetensors_find(&l->f, bp_param_name(m->params, i));
+        BPI_TRY(bp_write(bp_param_at(m->params, i), l->f.data.at + e->begin,
+                         (size_t)(e->end - e->begin)));
+    }
+    if (l->out)
+        BPI_TRY(bpi_model_set_targets(m, l->out));
+    BPI_TRY(bpi_normalizer_set(&m->in, l->in));
+    m->how = l->d.how;
+    bpi_model_take_names(m, l->names, l->names_bytes);
+    l->names = NULL;
+    return BP_OK;
+}
+
+static bp_status open_file(bp_context *ctx, const char *path, loading *l)
+{
+    *l = (loading){.ctx = ctx, .path = path};
+    BPI_TRY(bpi_safetensors_read(ctx, path, &l->f));
+    return describe(ctx, path, &l->f, &l->d);
+}
+
+static void close_file(loading *l)
+{
+    bpi_safetensors_free(l->ctx, &l->f);
+    bpi_host_free(l->ctx, l->in, l->in_bytes);
+    bpi_host_free(l->ctx, l->out, l->out_bytes);
+    bpi_host_free(l->ctx, l->names, l->names_bytes);
+}
+
+/* Makes the model the metadata describe. No memory is taken for a size the tensors do not back. */
+static bp_status architecture(const loading *l, bp_model **m)
+{
+    const description *d = &l->d;
+    int64_t backed = 0;
+    for (int64_t i = 0; i < l->f.n; i++)
+        backed |= l->f.entry[i].shape.ndim == 1 && l->f.entry[i].shape.dim[0] == d->outputs;
+    if (!fits(bpi_safetensors_find(&l->f, ours[0]), BP_F64, BP_SHAPE(d->inputs)))
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %s is not F64 [%lld]", l->path, ours[0],
+                        (long long)d->inputs);
+    if (!backed)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: no bias has %lld outputs", l->path,
+                        (long long)d->outputs);
+    if (!d->layers)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: its forward pass is a program's own: make the "
+                        "model with bp_model_own, then bp_model_load_into", l->path);
+    if (strlen(d->layers) >= BPI_LAYERS_TEXT_MAX)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: its text of layers is too long", l->path);
+    return bp_model_create_as(l->ctx, d->inputs, d->layers, d->task, d->outputs, m);
 }
 
 static bp_status load(bp_context *ctx, const char *path, bp_model **model)
 {
     BPI_TRY(bpi_given(ctx, path, "model_load: path"));
     BPI_TRY(bpi_given(ctx, model, "model_load: model"));
-    bpi_safetensors f;
+    loading l;
     bp_model *m = NULL;
-    bp_status st = bpi_safetensors_read(ctx, path, &f);
+    bp_status st = open_file(ctx, path, &l);
     if (st == BP_OK)
-        st = architecture(ctx, path, &f, &m);
+        st = architecture(&l, &m);
     if (st == BP_OK)
-        st = fill(m, path, &f);
-    bpi_safetensors_free(ctx, &f);
+        st = fill(&l, m);
+    close_file(&l);
     if (st == BP_OK)
         *model = m;
     else
@@ -190,4 +337,39 @@ bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model)
     if (model)
         *model = NULL;
     BPI_INSIDE(ctx, load(ctx, path, model));
+}
+
+static bp_status is_like(const loading *l, const bp_model *m)
+{
+    const description *d = &l->d;
+    const char *layers = bp_model_layers(m);
+    if (d->task != m->task || d->inputs != m->inputs || d->outputs != m->outputs)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT,
+                        "%s: %s of %lld inputs and %lld outputs; the model is %s of %lld and %lld",
+                        l->path, bp_task_name(d->task), (long long)d->inputs,
+                        (long long)d->outputs, bp_task_name(m->task), (long long)m->inputs,
+                        (long long)m->outputs);
+    if (d->layers ? !same(layers, d->layers) : layers != NULL)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: its layers are \"%s\"; the model's are \"%s\"",
+                        l->path, d->layers ? d->layers : "of its own", layers ? layers : "its own");
+    return BP_OK;
+}
+
+static bp_status load_into(bp_model *m, const char *path)
+{
+    BPI_TRY(bpi_given(m->ctx, path, "model_load_into: path"));
+    loading l;
+    bp_status st = open_file(m->ctx, path, &l);
+    if (st == BP_OK)
+        st = is_like(&l, m);
+    if (st == BP_OK)
+        st = fill(&l, m);
+    close_file(&l);
+    return st;
+}
+
+bp_status bp_model_load_into(bp_model *m, const char *path)
+{
+    BPI_LEADS(m, "model_load_into: model");
+    BPI_INSIDE(m->ctx, load_into(m, path));
 }

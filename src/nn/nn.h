@@ -1,27 +1,89 @@
-/* The inside of a model. The layers of its text, and one dense layer to the classes, are the forward
- * pass. */
+/* The inside of a model: named parameters, a normaliser of its inputs, a forward pass, which is a
+ * chain of layers or the program's own, a task, and for regression a normaliser of the targets. */
 #ifndef BPI_NN_H
 #define BPI_NN_H
 
 #include "nn/layers.h"
 
+/* (x - shift) scale, column by column. */
+typedef struct bpi_normalizer {
+    int64_t n;
+    bp_tensor *shift, *scale; /* f64 [n] each */
+    double *host;             /* the same on the host: shift, then scale */
+} bpi_normalizer;
+
 struct bp_model {
     bp_context *ctx;
     bpi_late late;
     bp_params *params;
-    bp_tensor *shift, *scale; /* the normaliser: f64 [inputs] each */
-    bp_normalize how;         /* it was set; BP_NORMALIZE_DEFAULT: its file does not say */
-    bp_layers *layers;
-    int64_t inputs;
-    int32_t classes;
+    bp_layers *layers; /* or NULL: */
+    bp_forward_fn own;
+    void *user;
+    bp_task task;
+    int64_t inputs, outputs;
+    bpi_normalizer in, out; /* out: 0 and 1 but for regression */
+    bp_normalize how;       /* `in` was set; BP_NORMALIZE_DEFAULT: its file does not say */
+    bp_tensor *square;      /* of the units of the targets: 1 / out.scale^2, f64 [outputs] */
+    char *names;            /* of the classes, each with its 0; NULL: they have none */
+    size_t names_bytes;
+    /* To predict one sample: */
+    bp_plan *plan;
+    bp_tensor *sample, *answer; /* f32 [1, inputs], [1, outputs] */
+    float *row;                 /* the sample on the host */
 };
 
-/* Makes the normaliser one that leaves samples as they are. */
-bp_status bpi_model_raw(bp_model *model);
+/* --- normalize.c ------------------------------------------------------------------------- */
+
+/* One that leaves n columns as they are. On failure too, free it. */
+bp_status bpi_normalizer_create(bp_context *ctx, int64_t n, bpi_normalizer *to);
+void bpi_normalizer_free(bp_context *ctx, bpi_normalizer *of);
+/* From n shifts and then n scales. */
+bp_status bpi_normalizer_set(bpi_normalizer *of, const double *both);
+/* The normaliser of the targets, and what follows from it. */
+bp_status bpi_model_set_targets(bp_model *model, const double *both);
 /* The way with this name; false if there is none. */
 bool bpi_normalize_read(const char *text, bp_normalize *how);
-
 /* BP_OK if `data` can be fed to the model, else the error, in the name of `who`. */
 bp_status bpi_model_fits(const bp_model *model, bp_data *data, const char *who);
+
+/* --- names.c ----------------------------------------------------------------------------- */
+
+/* `names`, n bytes of host memory, are the model's from now on. */
+void bpi_model_take_names(bp_model *model, char *names, size_t n);
+/* The names a set has for its classes; "" for those of the model that it does not know. */
+bp_status bpi_names_of_data(const bp_model *model, const bp_data *data, char **names,
+                            size_t *bytes);
+/* The text of a model's names, into `to`, or with NULL only the bytes it takes, with its 0. */
+size_t bpi_names_encode(const bp_model *model, char *to);
+/* Fills to[], of as many bytes as `text` has, with the names; how many, or -1. */
+int64_t bpi_names_decode(const char *text, char *to);
+
+/* --- model.c ----------------------------------------------------------------------------- */
+
+/* The forward pass of normalised rows, which are freed as soon as they were read. */
+bp_tensor *bpi_model_through(bp_model *model, bp_tensor *x, bool training);
+/* Rows of a table [R, ...] (u8, f32) by number, i32 [B], normalised: f32 [B, n]. */
+bp_tensor *bpi_normal_rows(const bpi_normalizer *n, bp_tensor *table, bp_tensor *index);
+/* Frees outputs of the forward pass that were read; what a program's own gave is its own. */
+void bpi_model_drop(const bp_model *model, bp_tensor *outputs);
+
+/* --- task.c ------------------------------------------------------------------------------ */
+
+enum { BPI_MODEL_ROWS = 1024 }; /* rows of one pass of predict, evaluate and measure */
+
+/* The loss of a batch, the rows `index` (i32 [n]) of a set that fits the model, in the innermost
+ * scope. By the column "weight", where the set has one: sum w l / sum w. */
+typedef struct bpi_step_loss {
+    bp_tensor *loss;    /* the mean, f32 []: what is differentiated */
+    bp_tensor *told;    /* the same in the targets' own units, real []; it may be `loss` itself */
+    bp_tensor *correct; /* rows that are right, or of several labels their share, summed over the
+                         * rows, f32 []; NULL: regression */
+    bp_tensor *weight;  /* sum of the rows' weights, f32 []; NULL: each counts 1 */
+} bpi_step_loss;
+bp_status bpi_model_step_loss(bp_model *model, bp_data *data, bp_tensor *index, bool training,
+                              bpi_step_loss *out);
+
+/* i32 [n]: first, first + 1, ...; the caller's. */
+bp_tensor *bpi_rows_from(bp_context *ctx, int64_t first, int64_t n);
 
 #endif

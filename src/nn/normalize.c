@@ -1,5 +1,5 @@
-/* A data set for a model: whether it fits, and the normaliser, (x - shift) scale, a shift and a
- * scale a column, in f64.
+/* A data set for a model: whether it fits, and the normalisers, (x - shift) scale, a shift and a
+ * scale a column, in f64: of the inputs, and of real targets.
  *
  * No threshold stands in it, and f64 has room for the squares of what f32 can hold: a column times
  * a power of two gives the same numbers, bit by bit. */
@@ -7,21 +7,41 @@
 #include <string.h>
 
 #include "data/data.h"
-#include "door/fpstate.h"
 #include "nn/nn.h"
+
+static const char *const task_name[] = {[BP_TASK_CLASSES] = "classes",
+                                        [BP_TASK_REGRESSION] = "regression",
+                                        [BP_TASK_LABELS] = "labels"};
+
+const char *bp_task_name(bp_task task)
+{
+    return task >= BP_TASK_CLASSES && task <= BP_TASK_LABELS ? task_name[task] : "?";
+}
+
+static bool targets_fit(const bp_model *m, const bp_data *data)
+{
+    bool many = m->task == BP_TASK_CLASSES ? bp_data_outputs(data) <= m->outputs
+                                           : bp_data_outputs(data) == m->outputs;
+    return many && bp_data_targets(data) == (m->task == BP_TASK_CLASSES      ? BP_TARGETS_CLASSES
+                                             : m->task == BP_TASK_REGRESSION ? BP_TARGETS_REAL
+                                                                             : BP_TARGETS_LABELS);
+}
 
 bp_status bpi_model_fits(const bp_model *m, bp_data *data, const char *who)
 {
+    static const char *const target[] = {"no targets", "classes", "real targets", "labels"};
     if (!data)
         return bpi_fail(m->ctx, BP_ERR_ARG, "%s: data is NULL", who);
-    if (bp_context_of(bp_data_labels(data)) != m->ctx)
+    bp_tensor *x = bp_data_samples(data);
+    if (x && bp_context_of(x) != m->ctx)
         return bpi_fail(m->ctx, BP_ERR_DEVICE, "%s: the data set belongs to another context", who);
-    if (bp_data_cols(data) == m->inputs && bp_data_classes(data) <= m->classes)
+    if (x && bp_data_cols(data) == m->inputs && targets_fit(m, data))
         return BP_OK;
     return bpi_fail(m->ctx, BP_ERR_SHAPE,
-                    "%s: data of %lld columns and %d classes for %lld inputs and %d classes", who,
-                    (long long)bp_data_cols(data), (int)bp_data_classes(data),
-                    (long long)m->inputs, (int)m->classes);
+                    "%s: data of %lld columns and %lld %s for %lld inputs and %lld %s", who,
+                    (long long)bp_data_cols(data), (long long)bp_data_outputs(data),
+                    target[bp_data_targets(data)], (long long)m->inputs, (long long)m->outputs,
+                    m->task == BP_TASK_REGRESSION ? "real targets" : bp_task_name(m->task));
 }
 
 static const char *const name[] = {[BP_NORMALIZE_DEFAULT] = "default",
@@ -48,88 +68,184 @@ static double value_at(const void *x, bp_dtype dtype, int64_t i)
     return dtype == BP_U8 ? ((const uint8_t *)x)[i] : (double)((const float *)x)[i];
 }
 
-/* Means relative to the first row, so that a column that does not vary has variance 0 exactly;
- * then variances. Both are zeros before. */
-static void moments(const void *x, bp_dtype dtype, int64_t rows, int64_t cols, double *mean,
-                    double *variance)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++)
-            mean[j] += value_at(x, dtype, i * cols + j) - value_at(x, dtype, j);
-    for (int64_t j = 0; j < cols; j++)
-        mean[j] = mean[j] / (double)rows + value_at(x, dtype, j);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++) {
-            double d = value_at(x, dtype, i * cols + j) - mean[j];
-            variance[j] += d * d;
-        }
-    for (int64_t j = 0; j < cols; j++)
-        variance[j] /= (double)rows;
-}
-
-/* Turns variances into scales. */
-static void scales(double *v, int64_t cols, bool global)
+/* Turns variances into scales, 0 into `constant`. */
+static void scales(double *v, int64_t cols, bool global, double constant)
 {
     double all = 0;
     for (int64_t j = 0; j < cols; j++)
         all += v[j] / (double)cols;
     for (int64_t j = 0; j < cols; j++)
-        v[j] = v[j] > 0 ? 1 / sqrt(global ? all : v[j]) : 0;
+        v[j] = v[j] > 0 ? 1 / sqrt(global ? all : v[j]) : constant;
 }
 
-static bp_status measure(bp_model *m, bp_data *data, bool global, double *shift, double *scale)
+/* --- the normaliser of n columns ----------------------------------------------------------- */
+
+bp_status bpi_normalizer_create(bp_context *ctx, int64_t n, bpi_normalizer *to)
 {
-    bp_tensor *samples = bp_data_samples(data);
-    bp_dtype dtype = bp_dtype_of(samples);
-    size_t bytes = (size_t)(bp_data_rows(data) * m->inputs) * bp_dtype_bytes(dtype);
-    void *x = bpi_host_alloc(m->ctx, bytes);
-    bp_status st = x ? bp_read(samples, x, bytes)
-                     : bpi_fail(m->ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
-    if (st == BP_OK) {
-        bpi_fp_state own = bpi_fp_enter();
-        moments(x, dtype, bp_data_rows(data), m->inputs, shift, scale);
-        scales(scale, m->inputs, global);
-        bpi_fp_leave(own);
+    *to = (bpi_normalizer){.n = n};
+    to->shift = bp_tensor_create(ctx, BP_F64, BP_SHAPE(n));
+    to->scale = bp_tensor_create(ctx, BP_F64, BP_SHAPE(n));
+    to->host = bpi_host_alloc(ctx, 2 * (size_t)n * sizeof *to->host);
+    if (!to->shift || !to->scale)
+        return BP_ERR_NOMEM;
+    if (!to->host)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "model_create: out of memory");
+    for (int64_t j = 0; j < n; j++)
+        to->host[n + j] = 1;
+    return bpi_normalizer_set(to, to->host);
+}
+
+void bpi_normalizer_free(bp_context *ctx, bpi_normalizer *of)
+{
+    bp_free(of->shift);
+    bp_free(of->scale);
+    bpi_host_free(ctx, of->host, 2 * (size_t)of->n * sizeof *of->host);
+}
+
+bp_status bpi_normalizer_set(bpi_normalizer *of, const double *both)
+{
+    size_t bytes = (size_t)of->n * sizeof *both;
+    BPI_TRY(bp_write(of->shift, both, bytes));
+    BPI_TRY(bp_write(of->scale, both + of->n, bytes));
+    memmove(of->host, both, 2 * bytes);
+    return BP_OK;
+}
+
+bp_status bpi_model_set_targets(bp_model *m, const double *both)
+{
+    size_t bytes = (size_t)m->outputs * sizeof(double);
+    double *square = bpi_host_alloc(m->ctx, bytes);
+    if (!square)
+        return bpi_fail(m->ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
+    for (int64_t j = 0; j < m->outputs; j++)
+        square[j] = 1 / both[m->outputs + j] / both[m->outputs + j];
+    bp_status st = bp_write(m->square, square, bytes);
+    if (st == BP_OK)
+        st = bpi_normalizer_set(&m->out, both);
+    bpi_host_free(m->ctx, square, bytes);
+    return st;
+}
+
+/* --- measuring a set ------------------------------------------------------------------------ */
+
+/* A column of a set on its way through the host, some rows at a time. */
+typedef struct columns {
+    bp_context *ctx;
+    bp_tensor *values; /* [rows, ...] */
+    bp_dtype dtype;
+    int64_t rows, cols, chunk; /* rows at a time */
+    void *x;                   /* [chunk, cols] */
+    double *first, *mean, *variance; /* [cols]: row 0; what comes of it */
+} columns;
+
+static bp_status read_rows(const columns *c, int64_t begin, int64_t n)
+{
+    BPI_TRY(bp_scope_begin(c->ctx, BP_NO_GRAD));
+    bp_status st = bp_read(bp_slice(c->values, 0, begin, begin + n, 1), c->x,
+                           (size_t)(n * c->cols) * bp_dtype_bytes(c->dtype));
+    bp_status end = bp_scope_end(c->ctx);
+    return st != BP_OK ? st : end;
+}
+
+/* Sums over some rows: of what is relative to row 0, or of squares about the mean. */
+static void add_rows(const columns *c, int64_t n, bool squares)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < c->cols; j++) {
+            double x = value_at(c->x, c->dtype, i * c->cols + j), d = x - c->mean[j];
+            if (squares)
+                c->variance[j] += d * d;
+            else
+                c->mean[j] += x - c->first[j];
+        }
+}
+
+/* Means relative to the first row, so that a column that does not vary has variance 0 exactly;
+ * then variances. Both are zeros before. */
+static bp_status moments(const columns *c)
+{
+    BPI_TRY(read_rows(c, 0, 1));
+    for (int64_t j = 0; j < c->cols; j++)
+        c->first[j] = value_at(c->x, c->dtype, j);
+    for (int squares = 0; squares < 2; squares++) {
+        for (int64_t i = 0; i < c->rows; i += c->chunk) {
+            int64_t n = c->rows - i < c->chunk ? c->rows - i : c->chunk;
+            BPI_TRY(read_rows(c, i, n));
+            add_rows(c, n, squares);
+        }
+        for (int64_t j = 0; j < c->cols; j++)
+            if (squares)
+                c->variance[j] /= (double)c->rows;
+            else
+                c->mean[j] = c->mean[j] / (double)c->rows + c->first[j];
     }
-    bpi_host_free(m->ctx, x, bytes);
+    return BP_OK;
+}
+
+/* both: n means, n variances. */
+static bp_status measure(bp_model *m, bp_tensor *values, int64_t n, double *both)
+{
+    enum { BYTES = 1 << 20 };
+    bp_context *ctx = m->ctx;
+    columns c = {.ctx = ctx, .values = values, .dtype = bp_dtype_of(values), .cols = n,
+                 .rows = bp_shape_of(values).dim[0], .mean = both, .variance = both + n};
+    size_t row = (size_t)n * bp_dtype_bytes(c.dtype), first = (size_t)n * sizeof *c.first;
+    c.chunk = row < BYTES ? BYTES / (int64_t)row : 1;
+    c.chunk = c.chunk < c.rows ? c.chunk : c.rows;
+    c.x = bpi_host_alloc(ctx, (size_t)c.chunk * row);
+    c.first = bpi_host_alloc(ctx, first);
+    bp_status st = c.x && c.first
+                       ? moments(&c)
+                       : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
+    bpi_host_free(ctx, c.first, first);
+    bpi_host_free(ctx, c.x, (size_t)c.chunk * row);
     return st;
 }
 
-/* Sets the normaliser from `data`, or without one to what leaves samples as they are. */
-static bp_status set(bp_model *m, bp_data *data, bp_normalize how)
+/* Sets the normaliser of the inputs, and for regression that of the targets: all is measured before
+ * any is set. */
+static bp_status set(bp_model *m, bp_data *data, bp_normalize how, double *in, double *out)
 {
-    size_t bytes = (size_t)m->inputs * sizeof(double);
-    double *shift = bpi_host_alloc(m->ctx, 2 * bytes), *scale = shift ? shift + m->inputs : NULL;
-    bp_status st = BP_OK;
-    if (!shift)
-        st = bpi_fail(m->ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
-    else if (data)
-        st = measure(m, data, how == BP_NORMALIZE_GLOBAL, shift, scale);
-    for (int64_t j = 0; st == BP_OK && !data && j < m->inputs; j++)
-        scale[j] = 1;
-    if (st == BP_OK)
-        st = bp_write(m->shift, shift, bytes);
-    if (st == BP_OK)
-        st = bp_write(m->scale, scale, bytes);
-    if (st == BP_OK)
-        m->how = how;
-    bpi_host_free(m->ctx, shift, 2 * bytes);
-    return st;
+    if (how != BP_NORMALIZE_NONE) {
+        BPI_TRY(measure(m, bp_data_samples(data), m->inputs, in));
+        scales(in + m->inputs, m->inputs, how == BP_NORMALIZE_GLOBAL, 0);
+    }
+    for (int64_t j = 0; how == BP_NORMALIZE_NONE && j < m->inputs; j++)
+        in[m->inputs + j] = 1;
+    if (m->task == BP_TASK_REGRESSION) {
+        BPI_TRY(measure(m, bp_data_labels(data), m->outputs, out));
+        scales(out + m->outputs, m->outputs, false, 1);
+        BPI_TRY(bpi_model_set_targets(m, out));
+    }
+    return bpi_normalizer_set(&m->in, in);
 }
 
-bp_status bpi_model_raw(bp_model *m)
-{
-    return set(m, NULL, BP_NORMALIZE_NONE);
-}
+/* --- the call ------------------------------------------------------------------------------- */
 
 static bp_status normalize(bp_model *m, bp_data *data, bp_normalize how)
 {
+    bp_context *ctx = m->ctx;
     if (how < 0 || how >= N_NAMES)
-        return bpi_fail(m->ctx, BP_ERR_ARG, "model_normalize: there is no way %d", (int)how);
+        return bpi_fail(ctx, BP_ERR_ARG, "model_normalize: there is no way %d", (int)how);
     BPI_TRY(bpi_model_fits(m, data, "model_normalize"));
     if (how == BP_NORMALIZE_DEFAULT)
         how = bpi_data_images(data) ? BP_NORMALIZE_GLOBAL : BP_NORMALIZE_COLUMN;
-    return set(m, how == BP_NORMALIZE_NONE ? NULL : data, how);
+    char *names = NULL;
+    size_t names_bytes = 0, bytes = 2 * (size_t)(m->inputs + m->outputs) * sizeof(double);
+    if (m->task == BP_TASK_CLASSES && bp_data_class_name(data, 0))
+        BPI_TRY(bpi_names_of_data(m, data, &names, &names_bytes));
+    double *room = bpi_host_alloc(ctx, bytes);
+    bp_status st = room ? set(m, data, how, room, room + 2 * m->inputs)
+                        : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
+    bpi_host_free(ctx, room, bytes);
+    if (st == BP_OK) {
+        m->how = how;
+        if (names)
+            bpi_model_take_names(m, names, names_bytes);
+    } else {
+        bpi_host_free(ctx, names, names_bytes);
+    }
+    return st;
 }
 
 bp_status bp_model_normalize_as(bp_model *m, const bp_data *data, bp_normalize how)

@@ -3,10 +3,7 @@
 #include <string.h>
 
 #include "core/view.h"
-#include "data/data.h"
-#include "nn/nn.h"
 #include "train/train.h"
-#include "train/shim.h"
 
 static int32_t find(bp_batch *b, const char *name)
 {
@@ -62,7 +59,7 @@ int32_t bp_batch_training(const bp_batch *b)
     return b ? b->training : 0;
 }
 
-static bp_status of_function(bp_trainer *t, bp_batch *b, bpi_loss *l)
+static bp_status of_function(bp_trainer *t, bp_batch *b, bpi_step_loss *l)
 {
     BPI_CALLBACK(callback);
     bpi_callback_begin(&callback, t->ctx, false);
@@ -79,13 +76,9 @@ static bp_status of_function(bp_trainer *t, bp_batch *b, bpi_loss *l)
                     "wanted", bp_dtype_name(dtype), bpi_shape_str(&shape).s);
 }
 
-bp_status bpi_batch_loss(bp_trainer *t, bp_batch *b, bpi_loss *l)
+bp_status bpi_batch_loss(bp_trainer *t, bp_batch *b, bpi_step_loss *l)
 {
-    *l = (bpi_loss){0};
-    if (!t->model)
-        return of_function(t, b, l);
-    bpi_step_loss s;
-    BPI_TRY(bpi_model_step_loss(t->model, b->data, b->index, b->training, &s));
-    *l = (bpi_loss){s.loss, s.told, s.correct};
-    return BP_OK;
+    *l = (bpi_step_loss){0};
+    return t->model ? bpi_model_step_loss(t->model, b->data, b->index, b->training, l)
+                    : of_function(t, b, l);
 }

@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "core/params.h"
-#include "nn/nn.h"
 #include "train/train.h"
 
 static bp_data *measured(const bp_trainer *t)
@@ -40,7 +39,7 @@ typedef struct pass {
 static bp_status one_batch(bp_context *ctx, void *user)
 {
     pass *w = user;
-    bpi_loss l;
+    bpi_step_loss l;
     w->batch.index = bp_arange(ctx, BP_I32, (double)w->first, 1, w->batch.rows);
     BPI_TRY(bpi_batch_loss(w->t, &w->batch, &l));
     return bp_add_into(w->sum, bp_scale(bp_cast(l.told, BP_F64), (double)w->batch.rows));

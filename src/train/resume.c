@@ -19,6 +19,7 @@ bp_status bpi_train_checkpoint_prepare(bp_trainer *t)
                                 sizeof(bpi_schedule_state)));
     BPI_TRY(bp_checkpoint_tensor(c, "sum/loss", t->loss));
     BPI_TRY(bp_checkpoint_tensor(c, "sum/correct", t->correct));
+    BPI_TRY(bp_checkpoint_tensor(c, "sum/weight", t->weight));
     BPI_TRY(bp_checkpoint_tensor(c, "step", t->at));
     for (int32_t i = 0; t->best && i < bp_param_count(t->params); i++)
         BPI_TRY(bpi_checkpoint_add(c, "best", bp_param_name(t->params, i), t->best[i]));

@@ -5,7 +5,6 @@
 
 #include "data/data.h"
 #include "train/train.h"
-#include "train/shim.h"
 
 static bp_rows way(const bp_trainer *t)
 {

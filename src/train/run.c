@@ -11,7 +11,6 @@
 #include "core/plan.h"
 #include "data/data.h"
 #include "train/train.h"
-#include "train/shim.h"
 
 enum { STEPS_AHEAD = 8, TEXT_MAX = 512 }; /* steps given to the device before a look at the clock */
 
@@ -33,11 +32,17 @@ static bp_status part_of_step(bp_trainer *t, bp_tensor *index, int64_t begin, in
                       .whole = all && bpi_train_arrives(t)};
     double share = (double)(end - begin) / (double)rows;
     double weight = (double)(end - begin) / (double)t->cut.batch;
-    bpi_loss l;
+    bpi_step_loss l;
     BPI_TRY(bpi_batch_loss(t, &batch, &l));
     BPI_TRY(bp_backward(ctx, all ? l.loss : bp_scale(l.loss, share)));
     bp_tensor *told = bp_cast(l.told, BP_F64);
-    BPI_TRY(bp_add_into(t->loss, weight == 1 ? told : bp_scale(told, weight)));
+    if (l.weight) {
+        bp_tensor *sum = bp_cast(l.weight, BP_F64);
+        BPI_TRY(bp_add_into(t->weight, sum));
+        BPI_TRY(bp_add_into(t->loss, bp_scale(bp_mul(told, sum), 1 / (double)t->cut.batch)));
+    } else {
+        BPI_TRY(bp_add_into(t->loss, weight == 1 ? told : bp_scale(told, weight)));
+    }
     return l.correct ? bp_add_into(t->correct, bp_cast(l.correct, BP_F64)) : BP_OK;
 }
 
@@ -89,6 +94,7 @@ static bp_status begin_epoch(bp_trainer *t)
         BPI_TRY(bp_write(t->at, &at, sizeof at));
         BPI_TRY(bp_write(t->loss, &zero, sizeof zero));
         BPI_TRY(bp_write(t->correct, &zero, sizeof zero));
+        BPI_TRY(bp_write(t->weight, &zero, sizeof zero));
     }
     t->begun = true;
     return BP_OK;
@@ -98,9 +104,9 @@ static bp_status begin_epoch(bp_trainer *t)
 static bp_status end_epoch(bp_trainer *t)
 {
     bp_progress *p = &t->now.progress;
-    double sum[2];
-    BPI_TRY(bp_read_all(t->ctx, (bp_tensor *[]){t->loss, t->correct}, 2, sum, 2));
-    p->loss = sum[0] * (double)t->cut.batch / (double)t->cut.rows;
+    double sum[3];
+    BPI_TRY(bp_read_all(t->ctx, (bp_tensor *[]){t->loss, t->correct, t->weight}, 3, sum, 3));
+    p->loss = sum[0] * (double)t->cut.batch / (sum[2] > 0 ? sum[2] : (double)t->cut.rows);
     p->accuracy = sum[1] / (double)t->cut.rows;
     p->epoch = ++t->now.epoch;
     bp_status st = bpi_train_measure(t);
@@ -240,7 +246,7 @@ static bp_status look(bp_context *ctx, void *user)
 {
     const bp_batch *rows = ((void **)user)[1];
     bp_batch batch = *rows;
-    bpi_loss l;
+    bpi_step_loss l;
     (void)ctx;
     return bpi_batch_loss(((void **)user)[0], &batch, &l);
 }

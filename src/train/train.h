@@ -11,6 +11,7 @@
 #include "bpcuda/bpcuda.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "nn/nn.h"
 #include "train/epoch.h"
 
 enum { BPI_TRAIN_OPTIONS = 17, BPI_COLUMNS_MAX = 32, BPI_SCHEDULE_TEXT = 128 };
@@ -36,13 +37,8 @@ struct bp_batch {
     bp_tensor *column[BPI_COLUMNS_MAX]; /* that were asked for */
 };
 
-/* What a loss function, or a task, makes of a batch: the loss to be made small; what is told of it,
- * in the target's own units; how many rows were right, or NULL. */
-typedef struct bpi_loss {
-    bp_tensor *loss, *told, *correct;
-} bpi_loss;
-
-bp_status bpi_batch_loss(bp_trainer *t, bp_batch *batch, bpi_loss *loss);
+/* The loss of a batch, by a function of the user's or by a model. */
+bp_status bpi_batch_loss(bp_trainer *t, bp_batch *batch, bpi_step_loss *loss);
 
 /* --- state that a checkpoint holds as it is -------------------------------------------------- */
 
@@ -91,6 +87,7 @@ struct bp_trainer {
     bp_tensor *batches, *rest;   /* the order: i32 [full, batch], i32 [rest] */
     bp_tensor *rates, *at, *one; /* f64 [steps]; the step in the epoch and 1, i32 [1] */
     bp_tensor *loss, *correct;   /* sums over the epoch: f64 []; loss counts full batches */
+    bp_tensor *weight;           /* the same of the rows' weights, where they have some */
     bp_tensor **best;            /* the best weights, in the order of the store */
     bp_plan *plan[2];            /* of a full batch, of the rest */
     bpi_train_state now;

@@ -5,10 +5,8 @@
 
 #include "core/params.h"
 #include "data/data.h"
-#include "nn/nn.h"
 #include "optim/optim.h"
 #include "train/train.h"
-#include "train/shim.h"
 
 const bpi_train_option bpi_train_options[BPI_TRAIN_OPTIONS] = {
 #define BPI_OPTION(number, name, start, min, max, integer, text) \
@@ -104,7 +102,7 @@ static void release(bp_trainer *t)
         t->opt = NULL;
     }
     bp_tensor **tensor[] = {&t->batches, &t->rest, &t->rates,  &t->at,
-                            &t->one,     &t->loss, &t->correct};
+                            &t->one,     &t->loss, &t->correct, &t->weight};
     for (size_t i = 0; i < sizeof tensor / sizeof *tensor; i++)
         free_tensor(tensor[i]);
     int32_t n = bp_param_count(t->params);
@@ -174,7 +172,9 @@ static bp_status allocate(bp_trainer *t)
     t->one = bp_tensor_create(ctx, BP_I32, BP_SHAPE(1));
     t->loss = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
     t->correct = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
-    if (!t->rates || !t->at || !t->one || !t->loss || !t->correct)
+    t->weight = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    if (!t->rates || !t->at || !t->one || !t->loss || !t->correct ||
+        !t->weight)
         return BP_ERR_NOMEM;
     return bp_write(t->one, &one, sizeof one);
 }

@@ -43,6 +43,14 @@ for i, (inputs, layers, classes) in enumerate([(2, '', 2), (3, '4 relu dropout=0
     floats = struct.pack('<f', 0.5) * (size // 4)
     put('model', f'file{i}', b'\0' + struct.pack('<Q', len(text)) + text + floats)
     put('model', f'header{i}', b'\3' + text + b'\0' + floats[:4])
+for task in ('classes', 'regression', 'labels'):
+    more = [('targets.shift', (2,)), ('targets.scale', (2,))] if task == 'regression' else []
+    names = [('class_names', 'a,%2C%C3%A9')] if task == 'classes' else []
+    text, size = header([('layer1.weight', (2, 3)), ('layer1.bias', (2,)),
+                         ('normalizer.shift', (3,)), ('normalizer.scale', (3,)), *more],
+                        [('format', 'bpcuda'), ('version', '2'), ('task', task), ('inputs', '3'),
+                         ('outputs', '2'), ('layers', ''), *names])
+    put('model', task, b'\1' + text + b'\0' + struct.pack('<f', 0.5) * (size // 4))
 text, size = model(3, '4 relu', 2, [('normalize', 'column')])
 put('model', 'wide', b'\1' + text + b'\0' + struct.pack('<f', 0.5) * (size // 4))
 put('model', 'escapes',

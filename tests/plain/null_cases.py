@@ -26,6 +26,7 @@ RECIPES = {
     "bp_data_table.rows": "4", "bp_data_add.data": "w->table", "bp_data_add_classes.data": "w->table",
     "bp_data_add_classes.names": "w->names", "const char *const *": "w->names",
     "bp_model *": "w->model", "const bp_model *": "w->model", "bp_model **": "&w->new_model",
+    "bp_forward_fn": "no_forward", "bp_task": "BP_TASK_CLASSES",
     "bp_layers *": "w->layers", "const bp_layers *": "w->layers",
     "bp_layers **": "&w->new_layers", "bp_layers_create.params": "w->new_store",
     "bp_trainer *": "w->trainer", "const bp_trainer *": "w->trainer",
@@ -54,7 +55,8 @@ RECIPES = {
 CLOSING = {"bp_close", "bp_free"}
 IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}
-IN_SCOPE_TOO = {"bp_layers_forward", "bp_model_logits", "bp_op_apply"}
+IN_SCOPE_TOO = {"bp_layers_forward", "bp_model_forward", "bp_model_loss", "bp_model_loss_weighted",
+                "bp_model_logits", "bp_op_apply"}
 
 
 def stop(message):

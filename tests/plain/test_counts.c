@@ -57,7 +57,7 @@ typedef struct host_model {
 static host_model read_model(bp_model *m)
 {
     host_model h = {0};
-    int good = tensor_values(m->shift, &h.shift) && tensor_values(m->scale, &h.scale);
+    int good = tensor_values(m->in.shift, &h.shift) && tensor_values(m->in.scale, &h.scale);
     for (int i = 0; i < 4; i++)
         good = good && tensor_values(bp_param_at(m->params, i), &h.p[i]);
     if (!good)

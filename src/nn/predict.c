@@ -1,0 +1,138 @@
+/* Predictions on the host. A batch goes through the ops as in a step. One sample goes through a
+ * plan, from a buffer and into one that are kept: nothing is allocated after the first; the
+ * normalisers, whose numbers the host has too, are applied there, as gather_normalized does it. */
+#include <math.h>
+
+#include "core/params.h"
+#include "core/plan.h"
+#include "nn/nn.h"
+
+/* Of outputs, what a program wants: probabilities, or normalised numbers as they are. */
+static bp_tensor *answer_of(const bp_model *m, bp_tensor *outputs)
+{
+    return m->task == BP_TASK_CLASSES  ? bp_exp(bp_log_softmax(outputs, 1))
+           : m->task == BP_TASK_LABELS ? bp_sigmoid(outputs)
+                                       : outputs;
+}
+
+/* Of n rows, as the device gave them: numbers in the targets' own units; all must be finite. */
+static bp_status finish(const bp_model *m, int64_t n, float *p)
+{
+    const double *shift = m->out.host, *scale = shift + m->outputs;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < m->outputs; j++) {
+            float *y = &p[i * m->outputs + j];
+            if (m->task == BP_TASK_REGRESSION)
+                *y = (float)((double)*y / scale[j] + shift[j]);
+            if (!isfinite(*y))
+                return bpi_fail(m->ctx, BP_ERR_NONFINITE, "model_predict: row %lld: numbers leave "
+                                "the range of f32 on the way", (long long)i);
+        }
+    return BP_OK;
+}
+
+/* --- one sample ----------------------------------------------------------------------------- */
+
+static bp_status predict_step(bp_context *ctx, void *user)
+{
+    bp_model *m = user;
+    (void)ctx;
+    return bp_copy_into(m->answer, answer_of(m, bp_layers_forward(m->layers, m->sample, 0)));
+}
+
+/* The buffers, once. */
+static bp_status prepare(bp_model *m)
+{
+    bp_context *ctx = m->ctx;
+    if (!m->row)
+        m->row = bpi_host_alloc(ctx, (size_t)m->inputs * sizeof *m->row);
+    if (!m->row)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "model_predict: out of memory");
+    if (!m->sample)
+        m->sample = bp_tensor_create(ctx, BP_F32, BP_SHAPE(1, m->inputs));
+    if (!m->answer)
+        m->answer = bp_tensor_create(ctx, BP_F32, BP_SHAPE(1, m->outputs));
+    return m->sample && m->answer ? BP_OK : BP_ERR_NOMEM;
+}
+
+static bp_status predict_one(bp_model *m, const float *x, float *p)
+{
+    const double *shift = m->in.host, *scale = shift + m->inputs;
+    if (!m->plan)
+        BPI_TRY(prepare(m));
+    for (int64_t j = 0; j < m->inputs; j++)
+        m->row[j] = (float)(((double)x[j] - shift[j]) * scale[j]);
+    BPI_TRY(bp_write(m->sample, m->row, (size_t)m->inputs * sizeof *m->row));
+    if (m->plan && !bpi_plan_holds(m->plan)) { /* the precision is another now */
+        bp_plan_free(m->plan);
+        m->plan = NULL;
+    }
+    BPI_TRY(m->plan ? bp_plan_replay(m->plan, 1)
+                    : bpi_plan_record_still(m->ctx, predict_step, m, &m->plan));
+    return bp_read(m->answer, p, (size_t)m->outputs * sizeof *p);
+}
+
+/* --- many ------------------------------------------------------------------------------------ */
+
+typedef struct pass {
+    bp_model *model;
+    const float *x; /* [n, inputs] */
+    int64_t n;
+    float *p; /* [n, outputs] */
+} pass;
+
+static bp_status predict_rows(bp_context *ctx, void *user)
+{
+    pass *w = user;
+    bp_model *m = w->model;
+    bp_tensor *x = bp_tensor_create(ctx, BP_F32, BP_SHAPE(w->n, m->inputs));
+    bp_tensor *index = bpi_rows_from(ctx, 0, w->n);
+    bp_status st = BP_ERR_NOMEM;
+    if (x && index)
+        st = bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float));
+    if (st == BP_OK) {
+        bp_tensor *y = bpi_model_through(m, bpi_normal_rows(&m->in, x, index), false);
+        bp_tensor *p = answer_of(m, y);
+        st = p ? bp_read(p, w->p, (size_t)(w->n * m->outputs) * sizeof(float)) : BP_ERR_STATE;
+    }
+    bp_free(index);
+    bp_free(x);
+    return st;
+}
+
+static bp_status samples_finite(const bp_model *m, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n * m->inputs; i++)
+        if (!isfinite(x[i]))
+            return bpi_fail(m->ctx, BP_ERR_NONFINITE,
+                            "model_predict: row %lld, column %lld is %g; finite numbers are wanted",
+                            (long long)(i / m->inputs), (long long)(i % m->inputs), (double)x[i]);
+    return BP_OK;
+}
+
+static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
+{
+    if (n < 0 || n > INT64_MAX / 8 / (m->inputs > m->outputs ? m->inputs : m->outputs))
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_predict: %lld samples", (long long)n);
+    if (n > 0)
+        BPI_TRY(bpi_given(m->ctx, x, "model_predict: x"));
+    if (n > 0)
+        BPI_TRY(bpi_given(m->ctx, p, "model_predict: p"));
+    BPI_TRY(samples_finite(m, x, n));
+    BPI_TRY(bpi_params_finite(m->params, "model_predict"));
+    bool one = n == 1 && m->layers && bpi_plan_possible(m->ctx);
+    if (one)
+        BPI_TRY(predict_one(m, x, p));
+    for (int64_t i = 0; !one && i < n; i += BPI_MODEL_ROWS) {
+        pass w = {.model = m, .x = x + i * m->inputs, .p = p + i * m->outputs,
+                  .n = n - i < BPI_MODEL_ROWS ? n - i : BPI_MODEL_ROWS};
+        BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, predict_rows, &w));
+    }
+    return finish(m, n, p);
+}
+
+bp_status bp_model_predict(bp_model *m, const float *x, int64_t n, float *p)
+{
+    BPI_LEADS(m, "model_predict: model");
+    BPI_INSIDE(m->ctx, predict(m, x, n, p));
+}

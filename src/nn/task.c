@@ -1,0 +1,263 @@
+/* What a model's task is about: the loss of a batch, in a program's own step or in the trainer's,
+ * and the mean over a data set.
+ *
+ * Targets of regression are normalised, as the outputs are; their loss is reported in units of the
+ * targets: with e_j the mean squared error of column j, sum_j e_j / scale_j^2 over the columns. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/params.h"
+#include "core/tensor.h"
+#include "core/view.h"
+#include "nn/nn.h"
+
+/* --- losses of tensors -------------------------------------------------------------------- */
+
+/* The mean of a batch, by `w` [N] where that is given: of losses a row [N], or of each column
+ * [N, k], which are [k] then. Weights that are all 0 give 0. */
+static bp_tensor *mean_of_rows(bp_tensor *each, bp_tensor *w, bp_tensor **sum_of_weights)
+{
+    bp_shape is = bp_shape_of(each);
+    if (!w)
+        return bp_mean_axes(each, BP_AXIS(0), 0);
+    bp_tensor *spread = is.ndim == 2 ? bp_reshape(w, BP_SHAPE(is.dim[0], 1)) : w;
+    bp_tensor *sum = bp_sum(w);
+    if (sum_of_weights)
+        *sum_of_weights = sum;
+    return bp_div(bp_sum_axes(bp_mul(each, spread), BP_AXIS(0), 0),
+                  bp_clamp(sum, FLT_MIN, FLT_MAX));
+}
+
+/* Rows of the targets as the loss wants them: labels i32, or numbers, normalised and f32. */
+static bp_tensor *targets_of(const bp_model *m, bp_tensor *targets, bp_tensor *index)
+{
+    return m->task == BP_TASK_CLASSES ? bp_gather(targets, index)
+                                      : bpi_normal_rows(&m->out, targets, index);
+}
+
+/* The loss of each column, [k]. */
+static bp_tensor *of_columns(const bp_model *m, bp_tensor *outputs, bp_tensor *t, bp_tensor *w,
+                             bp_tensor **weight)
+{
+    bp_tensor *each = m->task == BP_TASK_LABELS ? bp_sigmoid_cross_entropy(outputs, t)
+                                                : bp_squared_error(outputs, t);
+    return mean_of_rows(each, w, weight);
+}
+
+static bp_tensor *of_classes(bp_tensor *logits, bp_tensor *labels, bp_tensor *w)
+{
+    return w ? mean_of_rows(bp_cross_entropy_with(logits, labels, 0, -1, BP_EACH), w, NULL)
+             : bp_cross_entropy(logits, labels);
+}
+
+/* Whether targets fit outputs, which are [N, outputs]; a vector [N] stands for [N, 1]. */
+static bool fit(const bp_model *m, bp_tensor *outputs, bp_tensor **targets, const char *who)
+{
+    if (bpi_given(m->ctx, outputs, "model_loss: outputs") != BP_OK ||
+        bpi_given(m->ctx, *targets, "model_loss: targets") != BP_OK ||
+        bpi_usable(m->ctx, outputs, who, "outputs") != BP_OK ||
+        bpi_usable(m->ctx, *targets, who, "targets") != BP_OK)
+        return false;
+    bp_shape y = bp_shape_of(outputs), t = bp_shape_of(*targets);
+    int64_t n = y.ndim ? y.dim[0] : 0;
+    bool wide = y.ndim == 2 && y.dim[1] == m->outputs && t.ndim >= 1 && t.dim[0] == n;
+    int64_t count = m->task == BP_TASK_CLASSES ? n : n * m->outputs;
+    if (wide && (m->task != BP_TASK_CLASSES || t.ndim == 1) && bp_shape_count(t) == count) {
+        if (m->task != BP_TASK_CLASSES && t.ndim != 2)
+            *targets = bp_reshape(*targets, BP_SHAPE(n, m->outputs));
+        return *targets != NULL;
+    }
+    bpi_fail(m->ctx, BP_ERR_SHAPE, "%s: outputs %s and targets %s; [N,%lld] and %s are wanted", who,
+             bpi_shape_str(&y).s, bpi_shape_str(&t).s, (long long)m->outputs,
+             m->task == BP_TASK_CLASSES ? "labels [N]" : "as many numbers");
+    return false;
+}
+
+static bp_tensor *loss_of(bp_model *m, bp_tensor *outputs, bp_tensor *targets, bp_tensor *w,
+                          const char *who)
+{
+    if (!fit(m, outputs, &targets, who))
+        return NULL;
+    if (m->task == BP_TASK_CLASSES)
+        return of_classes(outputs, targets, w);
+    bp_tensor *index = bp_arange(m->ctx, BP_I32, 0, 1, bp_shape_of(outputs).dim[0]);
+    bp_tensor *loss = bp_mean(of_columns(m, outputs, targets_of(m, targets, index), w, NULL));
+    bp_free(index);
+    return loss;
+}
+
+bp_tensor *bp_model_loss(bp_model *m, bp_tensor *outputs, bp_tensor *targets)
+{
+    if (!m)
+        bpi_tell_thread(BP_ERR_ARG, "model_loss: model is NULL");
+    if (!m || bpi_enter(m->ctx) != BP_OK)
+        return NULL;
+    bp_tensor *loss = loss_of(m, outputs, targets, NULL, "model_loss");
+    bpi_leave(m->ctx);
+    return loss;
+}
+
+bp_tensor *bp_model_loss_weighted(bp_model *m, bp_tensor *outputs, bp_tensor *targets,
+                                  bp_tensor *weights)
+{
+    if (!m)
+        bpi_tell_thread(BP_ERR_ARG, "model_loss_weighted: model is NULL");
+    if (!m || bpi_enter(m->ctx) != BP_OK)
+        return NULL;
+    bp_tensor *loss = NULL;
+    if (bpi_given(m->ctx, weights, "model_loss_weighted: weights") == BP_OK)
+        loss = loss_of(m, outputs, targets, weights, "model_loss_weighted");
+    bpi_leave(m->ctx);
+    return loss;
+}
+
+/* --- the loss of rows of a set -------------------------------------------------------------- */
+
+static bp_tensor *weights_of(bp_data *data)
+{
+    for (int32_t i = 0; i < bp_data_columns(data); i++)
+        if (!strcmp(bp_data_column_name(data, i), "weight"))
+            return bp_data_column(data, "weight");
+    return NULL;
+}
+
+static void classes_step(bp_tensor *logits, bp_tensor *labels, bp_tensor *w, bpi_step_loss *out)
+{
+    if (!w) {
+        out->loss = bp_cross_entropy_correct(logits, labels, &out->correct);
+    } else {
+        bp_tensor *each = bp_cross_entropy_with(logits, labels, 0, -1, BP_EACH);
+        out->loss = mean_of_rows(each, w, &out->weight);
+        out->correct = bp_cast(bp_sum(bp_equal(bp_argmax(logits, 1), labels)), BP_F32);
+    }
+    out->told = out->loss;
+}
+
+static void columns_step(bp_model *m, bp_tensor *y, bp_tensor *t, bp_tensor *w, bpi_step_loss *out)
+{
+    bp_tensor *columns = of_columns(m, y, t, w, &out->weight);
+    out->loss = out->told = bp_mean(columns);
+    if (m->task == BP_TASK_REGRESSION)
+        out->told = bp_mean(bp_mul(bp_cast(bp_detach(columns), BP_F64), m->square));
+    else
+        out->correct = bp_scale(bp_sum(bp_equal(bp_threshold(bp_detach(y), 0), t)),
+                              1 / (double)m->outputs);
+}
+
+bp_status bpi_model_step_loss(bp_model *m, bp_data *data, bp_tensor *index, bool training,
+                              bpi_step_loss *out)
+{
+    *out = (bpi_step_loss){0};
+    bp_tensor *w = weights_of(data);
+    w = w ? bp_gather(w, index) : NULL;
+    bp_tensor *t = targets_of(m, bp_data_labels(data), index);
+    bp_tensor *x = bpi_normal_rows(&m->in, bp_data_samples(data), index);
+    bp_tensor *y = bpi_model_through(m, x, training);
+    if (y && m->task == BP_TASK_CLASSES)
+        classes_step(y, t, w, out);
+    else if (y)
+        columns_step(m, y, t, w, out);
+    bpi_model_drop(m, y);
+    bool right = out->correct || m->task == BP_TASK_REGRESSION;
+    return out->loss && out->told && right
+               ? BP_OK
+               : bpi_fail(m->ctx, BP_ERR_STATE, "the loss of a batch could not be made");
+}
+
+/* --- a whole set ---------------------------------------------------------------------------- */
+
+bp_tensor *bpi_rows_from(bp_context *ctx, int64_t first, int64_t n)
+{
+    int32_t row[BPI_MODEL_ROWS];
+    for (int32_t i = 0; i < n; i++)
+        row[i] = (int32_t)first + i;
+    bp_tensor *index = bp_tensor_create(ctx, BP_I32, BP_SHAPE(n));
+    if (!index || bp_write(index, row, (size_t)n * sizeof *row) == BP_OK)
+        return index;
+    bp_free(index);
+    return NULL;
+}
+
+/* Rows first .. first + n of a set, in a scope without gradients; sums over all rows, f64 []. */
+typedef struct pass {
+    bp_model *model;
+    bp_data *data;
+    int64_t first, n;
+    bp_tensor *loss, *right, *weight;
+} pass;
+
+static bp_status add_batch(pass *p, const bpi_step_loss *step)
+{
+    bp_tensor *loss = bp_cast(step->told, BP_F64), *weight = NULL;
+    if (step->weight)
+        weight = bp_cast(step->weight, BP_F64);
+    BPI_TRY(bp_add_into(p->loss, weight ? bp_mul(loss, weight) : bp_scale(loss, (double)p->n)));
+    if (weight)
+        BPI_TRY(bp_add_into(p->weight, weight));
+    return step->correct ? bp_add_into(p->right, bp_cast(step->correct, BP_F64)) : BP_OK;
+}
+
+static bp_status evaluate_rows(bp_context *ctx, void *user)
+{
+    pass *p = user;
+    bpi_step_loss step;
+    bp_tensor *index = bpi_rows_from(ctx, p->first, p->n);
+    if (!index)
+        return BP_ERR_NOMEM;
+    bp_status st = bpi_model_step_loss(p->model, p->data, index, false, &step);
+    if (st == BP_OK)
+        st = add_batch(p, &step);
+    bp_free(index);
+    return st;
+}
+
+static bp_status run_passes(pass *p, double *sum)
+{
+    bp_context *ctx = p->model->ctx;
+    int64_t rows = bp_data_rows(p->data);
+    bp_status st = p->loss && p->right && p->weight ? BP_OK : BP_ERR_NOMEM;
+    for (; p->first < rows && st == BP_OK; p->first += BPI_MODEL_ROWS) {
+        p->n = rows - p->first < BPI_MODEL_ROWS ? rows - p->first : BPI_MODEL_ROWS;
+        st = bp_run(ctx, BP_NO_GRAD, evaluate_rows, p);
+    }
+    return st != BP_OK ? st
+                       : bp_read_all(ctx, (bp_tensor *[]){p->loss, p->right, p->weight}, 3, sum, 3);
+}
+
+static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)
+{
+    bp_context *ctx = m->ctx;
+    BPI_TRY(bpi_given(ctx, loss, "model_evaluate: loss"));
+    BPI_TRY(bpi_given(ctx, accuracy, "model_evaluate: accuracy"));
+    BPI_TRY(bpi_model_fits(m, data, "model_evaluate"));
+    BPI_TRY(bpi_params_finite(m->params, "model_evaluate"));
+    pass p = {.model = m, .data = data};
+    p.loss = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    p.right = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    p.weight = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    double sum[3] = {0}, rows = (double)bp_data_rows(data);
+    bp_status st = run_passes(&p, sum);
+    if (st == BP_OK && !isfinite(sum[0]))
+        st = bpi_fail(ctx, BP_ERR_NONFINITE,
+                      "model_evaluate: numbers leave the range of f32 on the way: the loss is %g",
+                      sum[0]);
+    if (st == BP_OK) {
+        *loss = weights_of(data) ? sum[0] / fmax(sum[2], DBL_MIN) : sum[0] / rows;
+        *accuracy = sum[1] / rows;
+    }
+    bp_free(p.loss);
+    bp_free(p.right);
+    bp_free(p.weight);
+    return st;
+}
+
+bp_status bp_model_evaluate(bp_model *m, bp_data *data, double *loss, double *accuracy)
+{
+    if (loss)
+        *loss = 0;
+    if (accuracy)
+        *accuracy = 0;
+    BPI_LEADS(m, "model_evaluate: model");
+    BPI_INSIDE(m->ctx, evaluate(m, data, loss, accuracy));
+}
