@@ -509,17 +509,27 @@ static bp_tensor *log_of_rows(bp_context *c, bp_batch *batch, void *user)
     return bp_mean(bp_log(bp_mul(bp_shift(x, -22), bp_param_at(store, 0))));
 }
 
+/* From row 8 on the loss is NaN, and its gradient is not. */
+static bp_tensor *log_of_a_constant(bp_context *c, bp_batch *batch, void *user)
+{
+    (void)c, (void)user;
+    bp_tensor *x = bp_detach(bp_mean(bp_batch_column(batch, "x")));
+    return bp_add(bp_param_at(store, 0), bp_log(bp_shift(bp_neg(x), 8)));
+}
+
 static void in_order_by_eight(bp_trainer *t)
 {
     OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_IN_ORDER));
     OK(bp_trainer_set(t, BP_TRAIN_BATCH, 8));
 }
 
-/* Rows 0 .. 21 are below 22: the first batch has no logarithm. */
+/* The gradient of log(0 w) has none: row 22 is in step 3. */
 CLAIM(a_number_that_is_not_finite_is_told_with_step_parameter_and_op)
 {
     refused(log_of_rows, in_order_by_eight, BP_ERR_NONFINITE,
-            "optimizer_step: step 1: the gradient of w is NaN; nothing was changed; 2 later steps did "
-            "nothing either; computed again, its rows show it first in log: y [8,1] is nan at element "
-            "0, of finite inputs");
+            "optimizer_step: step 3: the gradient of w is NaN; nothing was changed; computed again, "
+            "step 3 shows it first in log: y [8,1] is nan at element 0, of finite inputs");
+    refused(log_of_a_constant, in_order_by_eight, BP_ERR_NONFINITE,
+            "trainer_run: the mean loss of epoch 1 is nan; computed again, step 2 shows it first in "
+            "log: y [] is nan at element 0, of finite inputs");
 }

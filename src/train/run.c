@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/context.h"
 #include "core/plan.h"
 #include "data/data.h"
 #include "train/train.h"
@@ -116,7 +115,9 @@ static bp_status end_epoch(bp_trainer *t)
     }
     t->now.step = 0;
     t->begun = false;
-    return BP_OK;
+    return isfinite(p->loss) ? BP_OK
+                             : bpi_fail(t->ctx, BP_ERR_NONFINITE, "trainer_run: the mean loss of "
+                                        "epoch %lld is %g", (long long)p->epoch, p->loss);
 }
 
 /* A step, or up to `most` of them where the device takes several at a time; *steps of them. */
@@ -241,40 +242,6 @@ static void over(bp_trainer **running)
     (*running)->running = false;
 }
 
-/* The rows of a batch of the order, as a loss alone, op by op. */
-static bp_status look(bp_context *ctx, void *user)
-{
-    const bp_batch *rows = ((void **)user)[1];
-    bp_batch batch = *rows;
-    bpi_step_loss l;
-    (void)ctx;
-    return bpi_batch_loss(((void **)user)[0], &batch, &l);
-}
-
-/* A step was refused for a number that is not finite: what its batch shows adds to the text. */
-static bp_status explain(bp_trainer *t)
-{
-    char told[TEXT_MAX];
-    int64_t step = t->ctx->refused_step - 1 - t->now.epoch * t->steps;
-    snprintf(told, sizeof told, "%s", bp_error_text(t->ctx));
-    if (step < 0 || step >= t->steps || !t->begun || bpi_train_arrives(t))
-        return BP_ERR_NONFINITE;
-    int64_t rows = step < t->cut.full ? t->cut.batch : t->cut.rest;
-    bp_batch batch = {.ctx = t->ctx, .data = t->train, .rows = rows, .training = true};
-    batch.index = bp_tensor_create(t->ctx, BP_I32, BP_SHAPE(rows));
-    void *user[2] = {t, &batch};
-    bp_status st = batch.index ? bp_write(batch.index, t->order + step * t->cut.batch,
-                                          (size_t)rows * sizeof *t->order) : BP_ERR_NOMEM;
-    if (st == BP_OK)
-        st = bp_run(t->ctx, BP_NO_GRAD | BP_CHECK_FINITE, look, user);
-    bp_free(batch.index);
-    char op[TEXT_MAX];
-    snprintf(op, sizeof op, "%s", bp_error_text(t->ctx));
-    return st == BP_ERR_NONFINITE
-               ? bpi_fail(t->ctx, st, "%s; computed again, its rows show it first in %s", told, op)
-               : bpi_fail(t->ctx, BP_ERR_NONFINITE, "%s", told);
-}
-
 static bp_status run(bp_trainer *t, int64_t max_steps, double max_seconds, int32_t *done)
 {
     BPI_TRY(bpi_given(t->ctx, done, "trainer_run: done"));
@@ -285,7 +252,7 @@ static bp_status run(bp_trainer *t, int64_t max_steps, double max_seconds, int32
     __attribute__((cleanup(over))) bp_trainer *running = t;
     bp_status st = loop(t, max_steps, max_seconds, done);
     if (st == BP_ERR_NONFINITE)
-        st = explain(t);
+        st = bpi_train_explain(t);
     t->now.progress.seconds += now() - start;
     return st;
 }

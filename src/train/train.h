@@ -1,7 +1,8 @@
-/* The inside of a trainer. trainer.c makes one and takes what it is told; run.c is the loop; rows.c
- * says which rows an epoch has (epoch.c: each once; sample.c: drawn); batch.c is what a loss
- * function sees; measure.c is what happens after an epoch; resume.c is its checkpoint, of which
- * checkpoint.c is the list and the file. */
+/* The inside of a trainer. trainer.c makes one and takes what it is told; prepare.c makes what it
+ * needs to run; run.c is the loop; rows.c says which rows an epoch has (epoch.c: each once;
+ * sample.c: drawn); batch.c is what a loss function sees; measure.c is what happens after an epoch;
+ * explain.c finds where a number was not finite; resume.c is its checkpoint, of which checkpoint.c
+ * is the list and the file. */
 #ifndef BPI_TRAIN_H
 #define BPI_TRAIN_H
 
@@ -131,9 +132,16 @@ bp_status bpi_checkpoint_load(bp_checkpoint *c, const char *path, const char *na
                               bp_status (*fits)(void *user, const char *path, const void *bytes),
                               void *user);
 
-/* --- trainer.c, run.c ---------------------------------------------------------------------------- */
+/* --- explain.c ----------------------------------------------------------------------------------- */
 
-/* Once, before the first step. */
+/* After BP_ERR_NONFINITE: what the rows of the step that was refused, or else of each step of the
+ * epoch, show when their loss is computed again, op by op, adds to the error's text. */
+bp_status bpi_train_explain(bp_trainer *t);
+
+/* --- prepare.c ----------------------------------------------------------------------------------- */
+
+/* Before the first step; nothing where that was done. */
 bp_status bpi_train_prepare(bp_trainer *t);
+void bpi_train_release(bp_trainer *t); /* the opposite */
 
 #endif

@@ -1,0 +1,118 @@
+/* What a trainer needs to run, made before its first step: tensors, optimiser, the data's parts. A
+ * failure takes all of it back, and the call can be made again. */
+#include "train/train.h"
+
+static void free_tensor(bp_tensor **t)
+{
+    bp_free(*t);
+    *t = NULL;
+}
+
+/* All that bpi_train_prepare made. */
+void bpi_train_release(bp_trainer *t)
+{
+    for (int i = 0; i < 2; i++) {
+        bp_plan_free(t->plan[i]);
+        t->plan[i] = NULL;
+        bp_data_free(t->part[i]);
+        t->part[i] = NULL;
+    }
+    if (t->given)
+        bpi_checkpoint_cut(t->checkpoint, t->given);
+    if (!t->own_optimizer) {
+        bp_optimizer_free(t->opt);
+        t->opt = NULL;
+    }
+    bp_tensor **tensor[] = {&t->batches, &t->rest, &t->rates,  &t->at,
+                            &t->one,     &t->loss, &t->correct, &t->weight};
+    for (size_t i = 0; i < sizeof tensor / sizeof *tensor; i++)
+        free_tensor(tensor[i]);
+    int32_t n = bp_param_count(t->params);
+    for (int32_t i = 0; t->best && i < n; i++)
+        bp_free(t->best[i]);
+    bpi_host_free(t->ctx, t->best, (size_t)n * sizeof *t->best);
+    size_t drawn = (size_t)(bpi_train_arrives(t) ? t->cut.batch : t->cut.rows);
+    bpi_host_free(t->ctx, t->order, drawn * sizeof *t->order);
+    bpi_host_free(t->ctx, t->scratch, (size_t)t->cut.rows * sizeof *t->scratch);
+    bpi_host_free(t->ctx, t->label, (size_t)t->most_rows * sizeof *t->label);
+    bpi_host_free(t->ctx, t->cumulative, (size_t)t->most_rows * sizeof *t->cumulative);
+    bpi_host_free(t->ctx, t->rate, (size_t)t->steps * sizeof *t->rate);
+    t->best = NULL;
+    t->label = t->order = t->scratch = NULL;
+    t->cumulative = t->rate = NULL;
+    t->train = t->data;
+    t->ready = false;
+}
+
+static bp_status allocate(bp_trainer *t)
+{
+    bp_context *ctx = t->ctx;
+    int32_t one = 1;
+    BPI_TRY(bpi_train_rows_prepare(t));
+    t->rate = bpi_host_alloc(ctx, (size_t)t->steps * sizeof *t->rate);
+    if (!t->rate)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "trainer_run: no memory for %lld steps",
+                        (long long)t->steps);
+    t->rates = bp_tensor_create(ctx, BP_F64, BP_SHAPE(t->steps));
+    t->at = bp_tensor_create(ctx, BP_I32, BP_SHAPE(1));
+    t->one = bp_tensor_create(ctx, BP_I32, BP_SHAPE(1));
+    t->loss = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    t->correct = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    t->weight = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
+    if (!t->rates || !t->at || !t->one || !t->loss || !t->correct ||
+        !t->weight)
+        return BP_ERR_NOMEM;
+    return bp_write(t->one, &one, sizeof one);
+}
+
+/* The optimiser of the options. */
+static bp_status optimizer(bp_trainer *t)
+{
+    const double *option = t->now.option;
+    static const struct { bp_optimizer_option to; bp_train_option from; } same[] = {
+        {BP_OPT_L1, BP_TRAIN_L1}, {BP_OPT_L2, BP_TRAIN_L2}, {BP_OPT_CLIP_NORM, BP_TRAIN_CLIP_NORM},
+        {BP_OPT_WEIGHT_DECAY, BP_TRAIN_WEIGHT_DECAY}};
+    BPI_TRY(bp_optimizer_create(t->params, (bp_optimizer_kind)option[BP_TRAIN_OPTIMIZER],
+                                option[BP_TRAIN_LR], &t->opt));
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (option[same[i].from] != 0)
+            BPI_TRY(bp_optimizer_set(t->opt, same[i].to, option[same[i].from]));
+    return bp_optimizer_set(t->opt, BP_OPT_DECAY_FROM,
+                            (option[BP_TRAIN_DECAY_FROM] - 1) * (double)t->steps + 1);
+}
+
+static bp_status hold_out(bp_trainer *t)
+{
+    double share = t->now.option[BP_TRAIN_HOLD_OUT];
+    if (share == 0)
+        return BP_OK;
+    if (t->valid)
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: a share is held out, and other data are "
+                        "to validate: one of the two is wanted");
+    BPI_TRY(bp_data_split(t->data, share, (uint64_t)t->now.option[BP_TRAIN_SEED], &t->part[0],
+                          &t->part[1]));
+    t->train = t->part[0];
+    return BP_OK;
+}
+
+static bp_status prepare(bp_trainer *t)
+{
+    t->given = bpi_checkpoint_size(t->checkpoint);
+    BPI_TRY(hold_out(t));
+    BPI_TRY(bpi_train_cut(t, &t->cut));
+    t->steps = bpi_epoch_steps(&t->cut);
+    BPI_TRY(allocate(t));
+    if (!t->own_optimizer)
+        BPI_TRY(optimizer(t));
+    BPI_TRY(bpi_train_measure_prepare(t));
+    return bpi_train_checkpoint_prepare(t);
+}
+
+bp_status bpi_train_prepare(bp_trainer *t)
+{
+    bp_status st = t->ready ? BP_OK : prepare(t);
+    t->ready = st == BP_OK;
+    if (st != BP_OK)
+        bpi_train_release(t);
+    return st;
+}
