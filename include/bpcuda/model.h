@@ -106,6 +106,32 @@ BP_API bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, fl
 BP_API bp_status bp_model_evaluate(bp_model *model, bp_data *data, double *loss,
                                    double *accuracy) BP_USE;
 
+/* More than that over a data set, in f64 on the host; NaN where a number is not of the task. AUC,
+ * the area under the ROC curve, is the share of pairs of a positive and a negative row that the
+ * outputs put in order, equal ones half: of two classes, 1 being positive, or the mean over the
+ * labels that have both kinds, NaN where there are none. R2 is the mean over the targets' columns of
+ * 1 - mse / variance, without those that do not vary. Weights are in the loss alone. */
+typedef struct bp_metrics {
+    double loss;     /* as of bp_model_evaluate */
+    double accuracy; /* of classes, labels */
+    double top;      /* share of rows whose class is among the `top` largest logits, the first of
+                      * equals before the others */
+    double mse, mae, r2; /* of regression: mean squared and absolute errors, in the targets' units */
+    double auc;
+} bp_metrics;
+/* Waits. *metrics is as large as struct_bytes, and has zeros on failure and where the library knows
+ * less. For C and C++ the second form says the size, and 5 for `top`. BP_ERR_NONFINITE names the row
+ * whose outputs leave the range of f32. */
+BP_API bp_status bp_model_measure_of(bp_model *model, bp_data *data, int32_t top,
+                                     bp_metrics *metrics, size_t struct_bytes) BP_USE;
+static inline bp_status bp_model_measure(bp_model *model, bp_data *data, bp_metrics *metrics)
+{
+    return bp_model_measure_of(model, data, 5, metrics, sizeof *metrics);
+}
+
+/* counts[i, j], [classes, classes]: rows of class i for which the model says j. Waits. */
+BP_API bp_status bp_model_confusion(bp_model *model, bp_data *data, int64_t *counts) BP_USE;
+
 /* --- looking at one --------------------------------------------------------------------------- */
 
 BP_API bp_params *bp_model_params(bp_model *model); /* belongs to the model */

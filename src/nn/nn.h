@@ -83,6 +83,9 @@ typedef struct bpi_step_loss {
 bp_status bpi_model_step_loss(bp_model *model, bp_data *data, bp_tensor *index, bool training,
                               bpi_step_loss *out);
 
+/* The column "weight", or NULL. */
+bp_tensor *bpi_data_weights(bp_data *data);
+
 /* i32 [n]: first, first + 1, ...; the caller's. */
 bp_tensor *bpi_rows_from(bp_context *ctx, int64_t first, int64_t n);
 

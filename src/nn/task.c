@@ -114,7 +114,7 @@ bp_tensor *bp_model_loss_weighted(bp_model *m, bp_tensor *outputs, bp_tensor *ta
 
 /* --- the loss of rows of a set -------------------------------------------------------------- */
 
-static bp_tensor *weights_of(bp_data *data)
+bp_tensor *bpi_data_weights(bp_data *data)
 {
     for (int32_t i = 0; i < bp_data_columns(data); i++)
         if (!strcmp(bp_data_column_name(data, i), "weight"))
@@ -149,7 +149,7 @@ bp_status bpi_model_step_loss(bp_model *m, bp_data *data, bp_tensor *index, bool
                               bpi_step_loss *out)
 {
     *out = (bpi_step_loss){0};
-    bp_tensor *w = weights_of(data);
+    bp_tensor *w = bpi_data_weights(data);
     w = w ? bp_gather(w, index) : NULL;
     bp_tensor *t = targets_of(m, bp_data_labels(data), index);
     bp_tensor *x = bpi_normal_rows(&m->in, bp_data_samples(data), index);
@@ -243,7 +243,7 @@ static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accu
                       "model_evaluate: numbers leave the range of f32 on the way: the loss is %g",
                       sum[0]);
     if (st == BP_OK) {
-        *loss = weights_of(data) ? sum[0] / fmax(sum[2], DBL_MIN) : sum[0] / rows;
+        *loss = bpi_data_weights(data) ? sum[0] / fmax(sum[2], DBL_MIN) : sum[0] / rows;
         *accuracy = sum[1] / rows;
     }
     bp_free(p.loss);

@@ -27,6 +27,7 @@ RECIPES = {
     "bp_data_add_classes.names": "w->names", "const char *const *": "w->names",
     "bp_model *": "w->model", "const bp_model *": "w->model", "bp_model **": "&w->new_model",
     "bp_forward_fn": "no_forward", "bp_task": "BP_TASK_CLASSES",
+    "bp_metrics *": "&w->metrics", "bp_model_measure_of.struct_bytes": "sizeof w->metrics",
     "bp_layers *": "w->layers", "const bp_layers *": "w->layers",
     "bp_layers **": "&w->new_layers", "bp_layers_create.params": "w->new_store",
     "bp_trainer *": "w->trainer", "const bp_trainer *": "w->trainer",

@@ -33,6 +33,7 @@ typedef struct world {
     bp_hooks hooks;
     bp_stats stats;
     bp_progress progress;
+    bp_metrics metrics;
     bp_gradcheck_report report;
     char room[64];
     float f[64];
