@@ -62,6 +62,30 @@ put('model', 'turned', b'\3' + text.replace(b'[4,3]', b'[3,4]') + b'\0')
 put('model', 'wider', b'\3' + text.replace(b'"4 relu"', b'"5 relu"') + b'\0')
 put('model', 'nan', b'\3' + model(2, '', 2)[0] + b'\0' + struct.pack('<f', float('nan')))
 
+params = {'w': ('F32', '[2,3]', 24), 'b': ('F16', '[3]', 6), 's': ('F64', '[]', 8)}
+
+
+def weights(of, order='wbs'):
+    text, at = [], 0
+    for key in order:
+        dtype, shape, size = of[key]
+        text.append('"%s":{"dtype":"%s","shape":%s,"data_offsets":[%d,%d]}' % (
+            key, dtype, shape, at, at + size))
+        at += size
+    return ('{' + ','.join(text) + '}').encode()
+
+
+more = {**params, 'n': ('I64', '[1]', 8), 'q': ('F4', '[4]', 2)}
+for i, (flags, text) in enumerate([
+        (3, weights(params)), (7, weights(params, 'sbw')), (11, weights(more, 'nwqbs')),
+        (15, weights({**params, 'w': ('BF16', '[2,3]', 12)})), (19, weights(params, 'ws')),
+        (27, weights({**params, 'b': ('F16', '[4]', 8)})),
+        (11, weights({**params, 's': ('I32', '[]', 4)}))]):
+    put('params', f'{i}', bytes([flags]) + text + b'\0' + struct.pack('<d', 0.3))
+put('params', 'inf', b'\3' + weights(params) + b'\0\0\0\x80\x7f')
+put('params', 'large', b'\3' + weights({**params, 's': ('F64', '[]', 8), 'w': ('F64', '[2,3]', 48)})
+    + b'\0' + struct.pack('<d', 1e300))
+
 for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  relu ', '16777216',
                             '8 tanh', 'dropout=0 relu elu 3', 'residual( 3 leaky_relu=-.1 residual(rmsnorm)3)tanh',
                             'layernorm=1e-3 8 residual (gelu 8 ) elu=2', 'dropout=.5',
