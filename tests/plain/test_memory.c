@@ -202,6 +202,51 @@ static bp_status stores_run(bp_context *ctx)
     return st;
 }
 
+/* Measured and saved by itself, then another trainer goes on from the file: validation, the best
+ * weights, a schedule that listens, rows that are drawn, parts of a batch. */
+static bp_status trainer_of(bp_context *ctx, bp_data *all, bp_model **m, bp_trainer **t)
+{
+    bp_status st = bp_model_create(ctx, 64, "4 tanh residual( 4 relu )", 10, m);
+    if (st == BP_OK)
+        st = bp_trainer_create(*m, all, t);
+    static const struct { bp_train_option option; double value; } set[] = {
+        {BP_TRAIN_HOLD_OUT, 0.5}, {BP_TRAIN_ROWS, BP_ROWS_BALANCED}, {BP_TRAIN_EPOCH_STEPS, 2},
+        {BP_TRAIN_BATCH, 8}, {BP_TRAIN_PARTS, 2}, {BP_TRAIN_EPOCHS, 2}, {BP_TRAIN_CLIP_NORM, 1},
+        {BP_TRAIN_OPTIMIZER, BP_ADAMW}};
+    for (size_t i = 0; i < sizeof set / sizeof *set && st == BP_OK; i++)
+        st = bp_trainer_set(*t, set[i].option, set[i].value);
+    if (st == BP_OK)
+        st = bp_trainer_schedule(*t, "plateau=0.5,0");
+    return st == BP_OK ? bp_trainer_save_every(*t, 1, "test_memory.run", 2) : st;
+}
+
+static bp_status resumed_run(bp_context *ctx)
+{
+    bp_data *all = NULL;
+    bp_model *m[2] = {NULL};
+    bp_trainer *t[2] = {NULL};
+    int32_t done;
+    bp_status st = bp_data_digits(ctx, &all);
+    if (st == BP_OK)
+        st = trainer_of(ctx, all, &m[0], &t[0]);
+    if (st == BP_OK)
+        st = bp_trainer_run(t[0], 3, -1, &done);
+    if (st == BP_OK)
+        st = trainer_of(ctx, all, &m[1], &t[1]);
+    if (st == BP_OK)
+        st = bp_trainer_resume(t[1], "test_memory.run");
+    if (st == BP_OK)
+        st = bp_trainer_run(t[1], -1, -1, &done);
+    if (st == BP_OK)
+        st = bp_trainer_best(t[1]);
+    for (int k = 0; k < 2; k++) {
+        bp_trainer_free(t[k]);
+        bp_model_free(m[k]);
+    }
+    bp_data_free(all);
+    return st;
+}
+
 /* The n-th call fails, alone (the library may try again) or with all after it. */
 static void torture(bp_status (*run)(bp_context *), bool all_after)
 {
@@ -306,9 +351,12 @@ int main(int argc, char **argv)
     torture(whole_run, false);
     torture(whole_run, true);
     torture(layer_run, false);
+    torture(resumed_run, false);
     torture(layer_run, true);
     torture(stores_run, false);
     torture(stores_run, true);
     remove("test_memory.tmp");
+    remove("test_memory.run");
+    remove("test_memory.run.1");
     return check_end();
 }
