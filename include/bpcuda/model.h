@@ -195,6 +195,29 @@ BP_API bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **mod
  * model changes before all of the file was found right. */
 BP_API bp_status bp_model_load_into(bp_model *model, const char *path) BP_USE;
 
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+/* All of a model as it was, in host memory: parameters, normalisers, task, layers, names of classes.
+ * It never changes and belongs to no context, so one thread trains and others, in contexts of their
+ * own, predict with what it publishes; and a run goes back to its best. Any thread may share, use
+ * and free it, also when the context it was taken in is closed; a host's free hook is then called
+ * by the thread that frees the last reference. */
+typedef struct bp_snapshot bp_snapshot;
+
+/* Takes one; waits. The reference is yours. */
+BP_API bp_status bp_snapshot_take(bp_model *model, bp_snapshot **snapshot) BP_USE;
+/* One more reference, which is freed by itself: take it where the one you read cannot be freed
+ * meanwhile (under the lock of a pointer that is exchanged, say). NULL for NULL. */
+BP_API bp_snapshot *bp_snapshot_share(bp_snapshot *snapshot);
+BP_API void bp_snapshot_free(bp_snapshot *snapshot); /* a reference; NULL is fine */
+
+/* Puts it into a model, in any context, with the same task, inputs, outputs, layers and parameters;
+ * else BP_ERR_FORMAT says what differs, and nothing has changed. Bits are kept, NaN too. */
+BP_API bp_status bp_model_restore(bp_model *model, const bp_snapshot *snapshot) BP_USE;
+/* A new model from one; not where the forward pass is a program's own (bp_model_restore). */
+BP_API bp_status bp_model_from(bp_context *ctx, const bp_snapshot *snapshot,
+                               bp_model **model) BP_USE;
+
 #ifdef __cplusplus
 }
 #endif

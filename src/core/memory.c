@@ -34,13 +34,23 @@ void *bpi_host_alloc(bp_context *ctx, size_t bytes)
     return p ? memset(p, 0, bytes) : NULL;
 }
 
-void bpi_host_free(bp_context *ctx, void *p, size_t bytes)
+bpi_freer bpi_host_freer(const bp_context *ctx)
+{
+    return (bpi_freer){ctx->hooks.free, ctx->hooks.user};
+}
+
+void bpi_host_free_by(bpi_freer freer, void *p, size_t bytes)
 {
     bytes = (bytes + 63) / 64 * 64;
-    if (p && ctx->hooks.free)
-        ctx->hooks.free(ctx->hooks.user, p, bytes);
+    if (p && freer.free)
+        freer.free(freer.user, p, bytes);
     else
         free(p);
+}
+
+void bpi_host_free(bp_context *ctx, void *p, size_t bytes)
+{
+    bpi_host_free_by(bpi_host_freer(ctx), p, bytes);
 }
 
 void *bpi_object_alloc(bp_context *ctx, size_t bytes)

@@ -33,6 +33,14 @@ void bpi_memory_free(bp_context *ctx); /* at bp_close */
 
 void *bpi_host_alloc(bp_context *ctx, size_t bytes); /* zeroed; no error is set */
 void bpi_host_free(bp_context *ctx, void *p, size_t bytes);
+/* How memory of bpi_host_alloc is freed by who has no context, or not the turn of it, on any
+ * thread. */
+typedef struct bpi_freer {
+    void (*free)(void *user, void *p, size_t bytes); /* NULL: ours */
+    void *user;
+} bpi_freer;
+bpi_freer bpi_host_freer(const bp_context *ctx);
+void bpi_host_free_by(bpi_freer freer, void *p, size_t bytes);
 /* The same, for what a program makes and frees: the context lives as long as one of them does. */
 void *bpi_object_alloc(bp_context *ctx, size_t bytes);
 void bpi_object_free(bp_context *ctx, void *p, size_t bytes);

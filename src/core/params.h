@@ -48,6 +48,10 @@ struct bp_params {
 };
 
 bp_status bpi_params_materialize(bp_params *p);
+/* All values of a store at once, p->count of them with the padding, which stores with the same
+ * parameters have in the same places. The store is in use then. */
+bp_status bpi_params_read_all(bp_params *p, void *host, const char *who);
+bp_status bpi_params_write_all(bp_params *p, const void *host, const char *who);
 /* Takes back all declarations but the first n, of a store that is not in use yet. */
 void bpi_params_undeclare(bp_params *p, int32_t n);
 void bpi_params_forget_initial(bp_params *p);

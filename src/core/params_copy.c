@@ -61,16 +61,29 @@ static bp_status within(bp_params *dst, bp_params *src, double tau, const char *
     return note_all(dst, true, who);
 }
 
-static bp_status read_all(bp_params *src, void *host, size_t bytes)
+static size_t bytes_of(const bp_params *p)
 {
-    BPI_TRY(bpi_not_recording(src->ctx, "params_copy"));
-    BPI_TRY(bpi_params_materialize(src));
-    return bp_read(src->values, host, bytes);
+    return (size_t)p->count * bp_dtype_bytes(p->dtype);
 }
 
-static bp_status read_other(bp_params *src, void *host, size_t bytes)
+bp_status bpi_params_read_all(bp_params *p, void *host, const char *who)
 {
-    BPI_INSIDE(src->ctx, read_all(src, host, bytes));
+    BPI_TRY(bpi_not_recording(p->ctx, who));
+    BPI_TRY(bpi_params_materialize(p));
+    return bp_read(p->values, host, bytes_of(p));
+}
+
+bp_status bpi_params_write_all(bp_params *p, const void *host, const char *who)
+{
+    BPI_TRY(bpi_not_recording(p->ctx, who));
+    BPI_TRY(bpi_params_materialize(p));
+    BPI_TRY(bp_write(p->values, host, bytes_of(p)));
+    return note_all(p, true, who);
+}
+
+static bp_status read_other(bp_params *src, void *host)
+{
+    BPI_INSIDE(src->ctx, bpi_params_read_all(src, host, "params_copy"));
 }
 
 /* Another context's text is not of this one. */
@@ -79,17 +92,17 @@ static bp_status across(bp_params *dst, bp_params *src, const char *who)
     bp_context *ctx = dst->ctx;
     BPI_TRY(bpi_not_recording(ctx, who));
     BPI_TRY(bpi_params_materialize(dst));
-    size_t bytes = (size_t)dst->count * bp_dtype_bytes(dst->dtype);
+    size_t bytes = bytes_of(dst);
     void *host = bpi_host_alloc(ctx, bytes);
     if (!host)
         return bpi_fail(ctx, BP_ERR_NOMEM, "%s: no memory for %zu bytes", who, bytes);
-    bp_status st = read_other(src, host, bytes);
+    bp_status st = read_other(src, host);
     if (st != BP_OK)
         bpi_fail(ctx, st, "%s: src: %s", who, bp_error_text(src->ctx));
     else
-        st = bp_write(dst->values, host, bytes);
+        st = bpi_params_write_all(dst, host, who);
     bpi_host_free(ctx, host, bytes);
-    return st == BP_OK ? note_all(dst, true, who) : st;
+    return st;
 }
 
 static bp_status copy(bp_params *dst, bp_params *src)

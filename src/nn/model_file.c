@@ -101,14 +101,6 @@ bp_status bp_model_save_check(bp_model *m, const char *path)
 
 /* --- what a file says it is ------------------------------------------------------------------ */
 
-typedef struct description {
-    int64_t inputs, outputs;
-    bp_task task;
-    const char *layers; /* NULL: the forward pass is a program's own */
-    const char *names;  /* of classes, as they were written; NULL: none */
-    bp_normalize how;
-} description;
-
 /* A count from 1 to BPI_WIDTH_MAX out of the metadata; 0 if it is not there. */
 static int64_t count_of(const bpi_safetensors *f, const char *key)
 {
@@ -133,8 +125,22 @@ static bp_task task_named(const char *text)
     return task <= BP_TASK_LABELS ? task : 0;
 }
 
+bp_status bpi_model_is(const bp_model *m, const bpi_description *d, const char *who)
+{
+    const char *layers = bp_model_layers(m);
+    if (d->task != m->task || d->inputs != m->inputs || d->outputs != m->outputs)
+        return bpi_fail(m->ctx, BP_ERR_FORMAT,
+                        "%s: %s of %lld inputs and %lld outputs; the model is %s of %lld and %lld",
+                        who, bp_task_name(d->task), (long long)d->inputs, (long long)d->outputs,
+                        bp_task_name(m->task), (long long)m->inputs, (long long)m->outputs);
+    if (d->layers ? !same(layers, d->layers) : layers != NULL)
+        return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: its layers are \"%s\"; the model's are \"%s\"",
+                        who, d->layers ? d->layers : "of its own", layers ? layers : "its own");
+    return BP_OK;
+}
+
 static bp_status describe(bp_context *ctx, const char *path, const bpi_safetensors *f,
-                          description *d)
+                          bpi_description *d)
 {
     const char *normalize = bpi_safetensors_meta(f, "normalize");
     int64_t version = count_of(f, "version");
@@ -142,7 +148,7 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
     if (model && version > VERSION)
         return bpi_fail(ctx, BP_ERR_FORMAT, "%s: a model of version %lld, from a newer bpcuda: "
                         "this one reads up to version %d", path, (long long)version, VERSION);
-    *d = (description){.inputs = count_of(f, "inputs"),
+    *d = (bpi_description){.inputs = count_of(f, "inputs"),
                        .outputs = count_of(f, version == 1 ? "classes" : "outputs"),
                        .layers = bpi_safetensors_meta(f, "layers"),
                        .names = bpi_safetensors_meta(f, "class_names"),
@@ -168,7 +174,7 @@ typedef struct loading {
     bp_context *ctx;
     const char *path;
     bpi_safetensors f;
-    description d;
+    bpi_description d;
     double *in, *out; /* the normalisers, shifts and then scales */
     size_t in_bytes, out_bytes;
     char *names;
@@ -182,19 +188,6 @@ static bool fits(const bpi_entry *e, bp_dtype dtype, bp_shape shape)
     return e && (e->dtype == BP_F32 || e->dtype == dtype) && bpi_same_shape(&e->shape, &shape);
 }
 
-/* Number i of an entry in f32 or f64, whose bytes may lie anywhere. */
-static double number_at(const bpi_entry *e, const unsigned char *from, int64_t i)
-{
-    double x;
-    float y;
-    if (e->dtype == BP_F64) {
-        memcpy(&x, from + (size_t)i * sizeof x, sizeof x);
-        return x;
-    }
-    memcpy(&y, from + (size_t)i * sizeof y, sizeof y);
-    return (double)y;
-}
-
 /* The entry of this name, dtype and shape, whose numbers are all finite; else the error, which
  * tells the place of the first that is not. */
 static bp_status entry_of(const loading *l, const char *name, bp_dtype dtype, bp_shape shape,
@@ -205,7 +198,7 @@ static bp_status entry_of(const loading *l, const char *name, bp_dtype dtype, bp
         return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %s is not there as %s %s", l->path, name,
                         dtype == BP_F64 ? "F64" : "F32", bpi_shape_str(&shape).s);
     for (int64_t i = 0; i < bp_shape_count(shape); i++) {
-        double x = number_at(e, l->f.data.at + e->begin, i);
+        double x = bpi_entry_number(&l->f, e, i);
         if (!isfinite(x))
             return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %s %s holds %g at element %lld", l->path,
                             name, bpi_shape_str(&shape).s, x, (long long)i);
@@ -225,7 +218,7 @@ static bp_status read_normalizer(loading *l, const char *const *name, int64_t n,
         const bpi_entry *e;
         BPI_TRY(entry_of(l, name[k], BP_F64, BP_SHAPE(n), &e));
         for (int64_t i = 0; i < n; i++)
-            (*both)[k * n + i] = number_at(e, l->f.data.at + e->begin, i);
+            (*both)[k * n + i] = bpi_entry_number(&l->f, e, i);
     }
     return BP_OK;
 }
@@ -263,13 +256,13 @@ static bp_status check(loading *l, bp_model *m)
 static bp_status fill(loading *l, bp_model *m)
 {
     BPI_TRY(check(l, m));
+    if (l->out) /* first: it may still be short of memory */
+        BPI_TRY(bpi_model_set_targets(m, l->out));
     for (int32_t i = 0; i < bp_param_count(m->params); i++) {
         const bpi_entry *e = bpi_safetensors_find(&l->f, bp_param_name(m->params, i));
         BPI_TRY(bp_write(bp_param_at(m->params, i), l->f.data.at + e->begin,
                          (size_t)(e->end - e->begin)));
     }
-    if (l->out)
-        BPI_TRY(bpi_model_set_targets(m, l->out));
     BPI_TRY(bpi_normalizer_set(&m->in, l->in));
     m->how = l->d.how;
     bpi_model_take_names(m, l->names, l->names_bytes);
@@ -295,7 +288,7 @@ static void close_file(loading *l)
 /* Makes the model the metadata describe. No memory is taken for a size the tensors do not back. */
 static bp_status architecture(const loading *l, bp_model **m)
 {
-    const description *d = &l->d;
+    const bpi_description *d = &l->d;
     int64_t backed = 0;
     for (int64_t i = 0; i < l->f.n; i++)
         backed |= l->f.entry[i].shape.ndim == 1 && l->f.entry[i].shape.dim[0] == d->outputs;
@@ -339,29 +332,13 @@ bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **model)
     BPI_INSIDE(ctx, load(ctx, path, model));
 }
 
-static bp_status is_like(const loading *l, const bp_model *m)
-{
-    const description *d = &l->d;
-    const char *layers = bp_model_layers(m);
-    if (d->task != m->task || d->inputs != m->inputs || d->outputs != m->outputs)
-        return bpi_fail(l->ctx, BP_ERR_FORMAT,
-                        "%s: %s of %lld inputs and %lld outputs; the model is %s of %lld and %lld",
-                        l->path, bp_task_name(d->task), (long long)d->inputs,
-                        (long long)d->outputs, bp_task_name(m->task), (long long)m->inputs,
-                        (long long)m->outputs);
-    if (d->layers ? !same(layers, d->layers) : layers != NULL)
-        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: its layers are \"%s\"; the model's are \"%s\"",
-                        l->path, d->layers ? d->layers : "of its own", layers ? layers : "its own");
-    return BP_OK;
-}
-
 static bp_status load_into(bp_model *m, const char *path)
 {
     BPI_TRY(bpi_given(m->ctx, path, "model_load_into: path"));
     loading l;
     bp_status st = open_file(m->ctx, path, &l);
     if (st == BP_OK)
-        st = is_like(&l, m);
+        st = bpi_model_is(m, &l.d, path);
     if (st == BP_OK)
         st = fill(&l, m);
     close_file(&l);

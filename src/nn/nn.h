@@ -58,6 +58,19 @@ size_t bpi_names_encode(const bp_model *model, char *to);
 /* Fills to[], of as many bytes as `text` has, with the names; how many, or -1. */
 int64_t bpi_names_decode(const char *text, char *to);
 
+/* --- model_file.c ------------------------------------------------------------------------ */
+
+/* What a file, or a snapshot, says it is. */
+typedef struct bpi_description {
+    int64_t inputs, outputs;
+    bp_task task;
+    const char *layers; /* NULL: the forward pass is a program's own */
+    const char *names;  /* of classes, as a file has them; NULL: none */
+    bp_normalize how;
+} bpi_description;
+/* BP_OK if the model is such a one, else what differs; `who` is the path, or the call. */
+bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const char *who);
+
 /* --- model.c ----------------------------------------------------------------------------- */
 
 /* The forward pass of normalised rows, which are freed as soon as they were read. */

@@ -34,6 +34,7 @@ typedef struct world {
     bp_stats stats;
     bp_progress progress;
     bp_metrics metrics;
+    bp_snapshot *snapshot, *new_snapshot;
     bp_gradcheck_report report;
     char room[64];
     float f[64];
@@ -154,6 +155,7 @@ static bool make(world *w, const guard *g)
            bp_data_ring(w->ctx, 4, &w->ring) == BP_OK &&
            bp_data_add(w->ring, "x", BP_F32, BP_SCALAR, NULL) == BP_OK &&
            bp_model_create(w->ctx, 3, "4", 2, &w->model) == BP_OK &&
+           bp_snapshot_take(w->model, &w->snapshot) == BP_OK &&
            bp_sgd_create(bp_model_params(w->model), 0.1, 0, &w->model_opt) == BP_OK &&
            bp_trainer_create(w->model, w->data, &w->trainer) == BP_OK &&
            bp_checkpoint_create(w->ctx, &w->checkpoint) == BP_OK &&
@@ -182,6 +184,8 @@ static void end(world *w)
     bp_layers_free(w->new_layers);
     bp_layers_free(w->layers);
     bp_params_free(w->new_store);
+    bp_snapshot_free(w->new_snapshot);
+    bp_snapshot_free(w->snapshot);
     bp_model_free(w->new_model);
     bp_model_free(w->model);
     bp_data_free(w->second);
