@@ -277,6 +277,9 @@ static bp_status matches(const bp_checkpoint *c, const char *path, const bpi_saf
         return bpi_fail(c->ctx, BP_ERR_FORMAT,
                         "%s: a checkpoint of version \"%.20s\"; this library, %s, reads version 1",
                         path, version ? version : "", bp_version());
+    const char *library = bpi_safetensors_meta(f, "library");
+    bool same = library && !strcmp(library, bp_version());
+    library = library ? library : "?";
     for (int64_t i = 0; i < c->n; i++) {
         bp_tensor *t = c->item[i].tensor;
         const bpi_entry *e = bpi_safetensors_find(f, c->item[i].name);
@@ -286,9 +289,10 @@ static bp_status matches(const bp_checkpoint *c, const char *path, const bpi_saf
             return bpi_fail(c->ctx, BP_ERR_FORMAT, "%s: has no %s: it is of another run", path,
                             c->item[i].name);
         if (e->dtype != bp_dtype_of(t) || !bpi_same_shape(&e->shape, &shape))
-            return bpi_fail(c->ctx, BP_ERR_FORMAT, "%s: %s is %s %s; this run has %s %s", path,
+            return bpi_fail(c->ctx, BP_ERR_FORMAT, "%s: %s is %s %s; this run has %s %s%s%s", path,
                             e->name, bp_dtype_name(e->dtype), bpi_shape_str(&e->shape).s,
-                            bp_dtype_name(bp_dtype_of(t)), bpi_shape_str(&shape).s);
+                            bp_dtype_name(bp_dtype_of(t)), bpi_shape_str(&shape).s,
+                            same ? "" : ": it is of version ", same ? "" : library);
     }
     for (int64_t i = 0; f->n > c->n && i < f->n; i++) {
         int64_t k = 0;
