@@ -1,11 +1,11 @@
-/* A device from outside: transfers, graphs (device_graphs.c), faults (device_faults.c), several
- * contexts. A plain program, for a machine with a GPU and no test framework, and for the simulated
- * device:
+/* A device from outside: transfers, graphs (device_graphs.c), faults (device_faults.c), optimisers
+ * (device_optimizers.c), several contexts. A plain program, for a machine with a GPU and no test
+ * framework, and for the simulated device:
  *
- *     test_device NAME [cases] [transfers] [graphs] [faults] [contexts]     (all, without any)
+ *     test_device NAME [cases] [transfers] [graphs] [faults] [optimizers] [contexts]
  *
- * Status 77 where the device cannot be opened, 1 with BPCUDA_REQUIRE_CUDA=1. `cases` is the table
- * of bpcuda check device. */
+ * All of them without any. Status 77 where the device cannot be opened, 1 with
+ * BPCUDA_REQUIRE_CUDA=1. `cases` is the table of bpcuda check device. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } section[] = {{"transfers", transfers}, {"graphs", graphs}, {"faults", faults},
-                   {"contexts", contexts}};
+                   {"optimizers", optimizers}, {"contexts", contexts}};
     name = argc > 1 ? argv[1] : "cuda:0";
     if (bp_open(name, &ctx) != BP_OK) {
         printf("%s: %s\n", name, bp_error_text(ctx));
