@@ -249,7 +249,7 @@ static bp_status run(bp_trainer *t, int64_t max_steps, double max_seconds, int32
         return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: called by a callback of this trainer");
     double start = now();
     t->running = true;
-    __attribute__((cleanup(over))) bp_trainer *running = t;
+    __attribute__((cleanup(over), unused)) bp_trainer *running = t;
     bp_status st = loop(t, max_steps, max_seconds, done);
     if (st == BP_ERR_NONFINITE)
         st = bpi_train_explain(t);

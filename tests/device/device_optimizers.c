@@ -1,5 +1,6 @@
 /* Every kind of optimiser on the device, with all that a step can do: clipping by value and by
  * norm, L2, decay from a step on, a group, a gap; held against the CPU, and replayed. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
