@@ -4,7 +4,7 @@
  * by blocks, then block by block, in the same order whatever the threads. Then, if the params say
  * that it decides, the step is counted or refused (fault.h). Floor: g read once, or nothing where
  * those who wrote it have looked already and found it fit. Called by src/optim. */
-#include <float.h>
+#include <string.h>
 
 #include "cpu/index.h"
 #include "cpu/reduce.h"
@@ -39,19 +39,30 @@ static void check_block(job *w, bpi_range r)
     }
 }
 
+INLINE void add_lanes(double *restrict sum, double *restrict far, const real *g, real clip)
+{
+    for (int j = 0; j < BPI_LANES; j++) {
+        real x = g[j];
+        x = x > clip ? clip : x;
+        x = x < -clip ? -clip : x;
+        sum[j] += (double)x * (double)x;
+#if BPI_F64
+        far[j] += 0x1p-540 * x * (0x1p-540 * x);
+#endif
+    }
+    (void)far;
+}
+
 /* In lanes, as in reduce.h. */
 static squares squares_of(const real *g, int64_t n, real clip)
 {
     double sum[BPI_LANES] = {0}, far[BPI_LANES] = {0};
-    for (int64_t i = 0; i < n; i += BPI_LANES)
-        for (int j = 0; j < BPI_LANES; j++) {
-            real x = i + j < n ? g[i + j] : 0;
-            x = x > clip ? clip : x < -clip ? -clip : x;
-            sum[j] += (double)x * (double)x;
-#if BPI_F64
-            far[j] += 0x1p-540 * x * (0x1p-540 * x);
-#endif
-        }
+    real rest[BPI_LANES] = {0};
+    int64_t i = 0;
+    for (; i + BPI_LANES <= n; i += BPI_LANES)
+        add_lanes(sum, far, g + i, clip);
+    memcpy(rest, g + i, (size_t)(n - i) * sizeof *rest);
+    add_lanes(sum, far, rest, clip);
     return (squares){bpi_fold(sum), bpi_fold(far)};
 }
 
