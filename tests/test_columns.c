@@ -143,3 +143,121 @@ CLAIM(a_split_takes_every_column_along)
         bp_data_free(part[k]);
     }
 }
+
+/* --- parts ------------------------------------------------------------------------------- */
+
+/* 50 rows "id" 0 .. 49, classes in the ratio 40 to 10, groups of 1 to 9 rows. */
+static bp_data *numbered(void)
+{
+    enum { N = 50 };
+    float id[N];
+    int32_t class[N], group[N];
+    bp_data *d;
+    for (int i = 0; i < N; i++) {
+        id[i] = (float)i;
+        class[i] = i % 5 == 0;
+        group[i] = 100 - (int)sqrt(2 * i);
+    }
+    OK(bp_data_table(ctx, N, &d));
+    OK(bp_data_add(d, "id", BP_F32, BP_SCALAR, id));
+    OK(bp_data_add(d, "group", BP_I32, BP_SHAPE(1), group));
+    OK(bp_data_add_classes(d, class, 2, (const char *const[]){"often", "seldom"}));
+    return d;
+}
+
+/* Adds to seen[] the rows of a part, which must be in their old order, and frees it. */
+static int64_t take(bp_data *part, int *seen, int64_t *seldom)
+{
+    int64_t n = bp_data_rows(part);
+    values id, class;
+    cr_assert(tensor_values(bp_data_column(part, "id"), &id));
+    cr_assert(tensor_values(bp_data_labels(part), &class));
+    cr_assert_str_eq(bp_data_class_name(part, 1), "seldom");
+    *seldom = 0;
+    for (int64_t i = 0; i < n; i++) {
+        seen[(int)id.v[i]]++;
+        *seldom += class.v[i] == 1;
+        cr_assert(i == 0 || id.v[i] > id.v[i - 1]);
+    }
+    values_free(&id, 1);
+    values_free(&class, 1);
+    bp_data_free(part);
+    return n;
+}
+
+CLAIM(folds_are_as_equal_as_they_can_be)
+{
+    bp_data *d = numbered(), *train, *test, *again;
+    for (int folds = 2; folds <= 50; folds += 3) {
+        int tested[50] = {0};
+        for (int k = 0; k < folds; k++) {
+            int seen[50] = {0};
+            int64_t seldom, rest;
+            OK(bp_data_fold(d, folds, k, 7, &train, &test));
+            int64_t n = take(train, seen, &rest);
+            OK(bp_data_fold(d, folds, k, 7, &train, &again));
+            same(bp_data_column(again, "id"), bp_data_column(test, "id"), 0);
+            bp_data_free(train);
+            bp_data_free(again);
+            for (int i = 0; i < 50; i++)
+                tested[i] += !seen[i];
+            int64_t m = take(test, seen, &seldom);
+            cr_assert(n + m == 50 && (m == 50 / folds || m == 50 / folds + 1));
+            cr_assert(seldom == 10 / folds || seldom == 10 / folds + 1);
+            for (int i = 0; i < 50; i++)
+                cr_assert_eq(seen[i], 1);
+        }
+        for (int i = 0; i < 50; i++)
+            cr_assert_eq(tested[i], 1);
+    }
+    cr_assert_eq(bp_data_fold(d, 1, 0, 7, &train, &test), BP_ERR_ARG);
+    cr_assert_eq(bp_data_fold(d, 51, 0, 7, &train, &test), BP_ERR_ARG);
+    cr_assert_eq(bp_data_fold(d, 5, 5, 7, &train, &test), BP_ERR_ARG);
+    TEXT("data_fold: fold 5 of 5, of 50 rows: 0 to folds - 1 of 2 or more are wanted, and a row "
+         "for each");
+    cr_assert(!train && !test);
+    bp_data_free(d);
+}
+
+CLAIM(groups_stay_together_and_order_is_kept)
+{
+    bp_data *d = numbered(), *part[2];
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        int seen[50] = {0};
+        int64_t seldom;
+        OK(bp_data_split_groups(d, "group", 0.3, seed, &part[0], &part[1]));
+        int64_t n = take(part[1], seen, &seldom);
+        cr_assert(n <= 15 && n > 6, "%d", (int)n);
+        for (int i = 1; i < 50; i++)
+            if ((int)sqrt(2 * i) == (int)sqrt(2 * (i - 1)))
+                cr_assert_eq(seen[i], seen[i - 1], "rows %d and %d are of one group", i - 1, i);
+        cr_assert_eq(take(part[0], seen, &seldom), 50 - n);
+        for (int i = 0; i < 50; i++)
+            cr_assert_eq(seen[i], 1);
+    }
+    OK(bp_data_split_order(d, 0.25, &part[0], &part[1]));
+    cr_assert_eq(bp_data_rows(part[1]), 13); /* 12.5 */
+    cr_assert_eq(at(bp_data_column(part[1], "id"), 0), 37);
+    bp_data_free(part[0]);
+    bp_data_free(part[1]);
+    cr_assert_eq(bp_data_split_groups(d, "id", 0.3, 0, &part[0], &part[1]), BP_ERR_DTYPE);
+    cr_assert_eq(bp_data_split_groups(d, "no", 0.3, 0, &part[0], &part[1]), BP_ERR_ARG);
+    TEXT("data_split_groups: there is no column \"no\"");
+    bp_data_free(d);
+}
+
+CLAIM(rows_are_taken_by_number)
+{
+    const int32_t rows[] = {49, 0, 0, 7};
+    bp_data *d = numbered(), *part;
+    OK(bp_data_rows_at(d, rows, 4, &part));
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(at(bp_data_column(part, "id"), i), rows[i]);
+    bp_data_free(part);
+    const int32_t bad[] = {3, 50};
+    cr_assert_eq(bp_data_rows_at(d, bad, 2, &part), BP_ERR_RANGE);
+    TEXT("data_rows_at: rows[1] is 50 of 50 rows");
+    cr_assert_eq(bp_data_rows_at(d, bad, 0, &part), BP_ERR_SHAPE);
+    cr_assert_null(part);
+    bp_data_free(d);
+}

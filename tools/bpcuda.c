@@ -36,31 +36,6 @@ static bp_status open_context(job *j)
     return bp_seed(j->ctx, (uint64_t)j->set->train[BP_TRAIN_SEED]);
 }
 
-/* The path of an IDX file in `dir`, plain or gzipped, whichever is there. */
-static bp_status idx_path(job *j, const char *dir, const char *name, char *path, size_t bytes)
-{
-    for (int zipped = 0; zipped < 2; zipped++) {
-        snprintf(path, bytes, "%s/%s%s", dir, name, zipped ? ".gz" : "");
-        FILE *f = fopen(path, "rb");
-        if (f) {
-            fclose(f);
-            return BP_OK;
-        }
-    }
-    snprintf(j->text, sizeof j->text, "--data: %.300s holds no %s, plain or with .gz", dir, name);
-    return BP_ERR_IO;
-}
-
-static bp_status idx_data(job *j, const char *dir, const char *part, bp_data **data)
-{
-    char name[64], images[1024], labels[1024];
-    snprintf(name, sizeof name, "%s-images-idx3-ubyte", part);
-    TRY(idx_path(j, dir, name, images, sizeof images));
-    snprintf(name, sizeof name, "%s-labels-idx1-ubyte", part);
-    TRY(idx_path(j, dir, name, labels, sizeof labels));
-    return bp_data_idx(j->ctx, images, labels, data);
-}
-
 /* Where there is no test set, a fifth is held out: the same one whatever --seed says. */
 static bp_status load_data(job *j, bool training)
 {
@@ -74,8 +49,8 @@ static bp_status load_data(job *j, bool training)
     }
     if (!strncmp(name, "mnist:", 6)) {
         if (training)
-            TRY(idx_data(j, name + 6, "train", &j->train));
-        return idx_data(j, name + 6, "t10k", &j->test);
+            TRY(bp_data_idx_folder(j->ctx, name + 6, 0, &j->train));
+        return bp_data_idx_folder(j->ctx, name + 6, 1, &j->test);
     }
     snprintf(j->text, sizeof j->text, "--data: \"%.300s\" is neither digits nor mnist:DIR", name);
     return BP_ERR_ARG;

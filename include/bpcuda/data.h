@@ -56,6 +56,20 @@ BP_API bp_status bp_data_digits(bp_context *ctx, bp_data **data) BP_USE;
 BP_API bp_status bp_data_idx(bp_context *ctx, const char *images, const char *labels,
                              bp_data **data) BP_USE;
 
+/* The IDX pair in a folder by the names that MNIST, Fashion-MNIST or EMNIST's files have, plain or
+ * with .gz, '-' or '.' before "idx": the training part, or the test part where test is not 0.
+ * BP_ERR_ARG where there are several sets. Images are as the file has them: EMNIST's lie. */
+BP_API bp_status bp_data_idx_folder(bp_context *ctx, const char *folder, int32_t test,
+                                    bp_data **data) BP_USE;
+
+/* NumPy's arrays as columns. f4 and f8 become f32, i4 and i8 i32, u1 and b1 u8, and what has no
+ * room there is BP_ERR_RANGE; "y" of integers, one a row, is classes from 0 to the largest. C order
+ * only. y_path may be NULL. Of an NPZ file (stored or deflated, below 4 GiB) every array is a
+ * column of its name, and all have as many rows. */
+BP_API bp_status bp_data_npy(bp_context *ctx, const char *x_path, const char *y_path,
+                             bp_data **data) BP_USE;
+BP_API bp_status bp_data_npz(bp_context *ctx, const char *path, bp_data **data) BP_USE;
+
 /* How a CSV file is read; what is 0 or NULL is found out. */
 typedef struct bp_csv {
     size_t struct_bytes; /* sizeof(bp_csv) */
@@ -115,6 +129,25 @@ BP_API bp_status bp_data_source(bp_context *ctx, int64_t rows, int64_t batches, 
  * classes. 0 < fraction < 1. */
 BP_API bp_status bp_data_split(const bp_data *data, double fraction, uint64_t seed,
                                bp_data **first, bp_data **second) BP_USE;
+
+/* The last round(fraction * rows) rows are *second: for rows in the order of time. */
+BP_API bp_status bp_data_split_order(const bp_data *data, double fraction, bp_data **first,
+                                     bp_data **second) BP_USE;
+
+/* Rows with the same number in `column` (i32 or u8, one a row) go to the same set: groups in an
+ * order drawn by `seed` go to *second, each that fits into what is left of round(fraction * rows)
+ * rows. */
+BP_API bp_status bp_data_split_groups(const bp_data *data, const char *column, double fraction,
+                                      uint64_t seed, bp_data **first, bp_data **second) BP_USE;
+
+/* Fold number `fold` of `folds`, 2 or more, is *test, the other rows are *train. Every row is in
+ * one fold, drawn by `seed`; folds differ by one row at most, and so do their rows of a class. */
+BP_API bp_status bp_data_fold(const bp_data *data, int32_t folds, int32_t fold, uint64_t seed,
+                              bp_data **train, bp_data **test) BP_USE;
+
+/* n rows by their numbers, in this order, some several times if need be. */
+BP_API bp_status bp_data_rows_at(const bp_data *data, const int32_t *rows, int64_t n,
+                                 bp_data **part) BP_USE;
 
 BP_API void bp_data_free(bp_data *data); /* NULL is fine */
 

@@ -1,11 +1,11 @@
-/* The UCI optical digits, out of a table of text: source, licence and notation in README.md. */
+/* The UCI optical digits, out of a packed table: source, licence and notation in README.md. */
 #include "core/error.h"
 #include "core/memory.h"
 #include "data/data.h"
 
 enum { ROWS = 1797, COLS = 64 };
 
-static const char table[ROWS][1 + COLS + 1] = {
+static const uint8_t table[] = {
 #include "digits_table.inc"
 };
 
@@ -14,17 +14,29 @@ typedef struct digits {
     int32_t label[ROWS];
 } digits;
 
+/* One image; what is behind it in the table. */
+static const uint8_t *unpack(const uint8_t *at, uint8_t *pixel, int32_t *label)
+{
+    const uint8_t *inked = at + 1, *half = at + 9;
+    int n = 0;
+    *label = *at;
+    for (int j = 0; j < COLS; j++)
+        if (inked[j / 8] >> j % 8 & 1) {
+            pixel[j] = (uint8_t)((half[n / 2] >> n % 2 * 4 & 15) + 1);
+            n++;
+        }
+    return half + (n + 1) / 2;
+}
+
 static bp_status create(bp_context *ctx, bp_data **data)
 {
     BPI_TRY(bpi_given(ctx, data, "data_digits: data"));
     digits *d = bpi_host_alloc(ctx, sizeof *d);
     if (!d)
         return bpi_fail(ctx, BP_ERR_NOMEM, "data_digits: out of memory");
-    for (int i = 0; i < ROWS; i++) {
-        d->label[i] = table[i][0] - '0';
-        for (int j = 0; j < COLS; j++)
-            d->x[i][j] = (uint8_t)(table[i][1 + j] - 'a');
-    }
+    const uint8_t *at = table;
+    for (int i = 0; i < ROWS; i++)
+        at = unpack(at, d->x[i], &d->label[i]);
     bp_status st = bp_data_create(ctx, BP_U8, d->x, d->label, ROWS, COLS, 10, data);
     bpi_data_set_images(*data);
     bpi_host_free(ctx, d, sizeof *d);

@@ -54,14 +54,17 @@ static bp_status read_plain(bpi_file *f, unsigned char *to, size_t n, size_t *go
 {
     for (*got = 0; *got < n && f->n_ahead; f->n_ahead--)
         to[(*got)++] = f->ahead[sizeof f->ahead - f->n_ahead];
-    while (*got < n) {
-        ssize_t some = read(f->fd, to + *got, n - *got);
+    while (*got < n && f->left > 0) {
+        size_t want = n - *got < f->left ? n - *got : (size_t)f->left;
+        ssize_t some = read(f->fd, to + *got, want);
         if (some == 0)
             break;
-        if (some > 0)
+        if (some > 0) {
             *got += (size_t)some;
-        else if (errno != EINTR)
+            f->left -= (uint64_t)some;
+        } else if (errno != EINTR) {
             return bpi_fail(f->ctx, BP_ERR_IO, "%s: cannot be read: %s", f->path, strerror(errno));
+        }
     }
     return BP_OK;
 }
@@ -71,13 +74,15 @@ static bp_status read_plain(bpi_file *f, unsigned char *to, size_t n, size_t *go
 struct bpi_gzip {
     z_stream z;
     bool inside; /* a member, of which a file may have several */
+    bool raw;    /* one deflated stream, without gzip's words around it */
     unsigned char in[1 << 16];
 };
 
-static bp_status begin_unzip(bpi_file *f)
+static bp_status begin_unzip(bpi_file *f, bool raw)
 {
     bpi_gzip *g = bpi_host_alloc(f->ctx, sizeof *g);
-    if (g && inflateInit2(&g->z, 15 + 16) == Z_OK) {
+    if (g && inflateInit2(&g->z, raw ? -15 : 15 + 16) == Z_OK) {
+        g->raw = g->inside = raw;
         f->gzip = g;
         return BP_OK;
     }
@@ -99,7 +104,7 @@ static bp_status read_unzipped(bpi_file *f, unsigned char *to, size_t n, size_t 
     z_stream *z = &g->z;
     z->next_out = to;
     z->avail_out = (unsigned)n;
-    while (z->avail_out > 0) {
+    while (z->avail_out > 0 && (g->inside || !g->raw)) {
         if (z->avail_in == 0) {
             size_t some;
             BPI_TRY(read_plain(f, g->in, sizeof g->in, &some));
@@ -119,16 +124,21 @@ static bp_status read_unzipped(bpi_file *f, unsigned char *to, size_t n, size_t 
         if (code == Z_MEM_ERROR)
             return bpi_fail(f->ctx, BP_ERR_NOMEM, "%s: out of memory", f->path);
         if (code != Z_OK && code != Z_STREAM_END) /* without input: Z_BUF_ERROR */
-            return bpi_fail(f->ctx, BP_ERR_FORMAT, "%s: its gzip stream is damaged or cut short",
+            return bpi_fail(f->ctx, BP_ERR_FORMAT, "%s: its zipped stream is damaged or cut short",
                             f->path);
         g->inside = code == Z_OK;
     }
     *got = n - z->avail_out;
     return BP_OK;
 }
-#else
-static bp_status begin_unzip(bpi_file *f)
+static uint32_t crc_of(uint32_t crc, const void *bytes, size_t n)
 {
+    return (uint32_t)crc32(crc, bytes, (unsigned)n);
+}
+#else
+static bp_status begin_unzip(bpi_file *f, bool raw)
+{
+    (void)raw;
     return bpi_fail(f->ctx, BP_ERR_UNSUPPORTED,
                     "%s: is gzipped, and this build has no zlib: unpack it first", f->path);
 }
@@ -138,12 +148,18 @@ static void end_unzip(bpi_file *f)
     (void)f;
 }
 
+static uint32_t crc_of(uint32_t crc, const void *bytes, size_t n)
+{
+    (void)bytes, (void)n;
+    return crc;
+}
+
 #define read_unzipped read_plain
 #endif
 
 bp_status bpi_file_open(bp_context *ctx, const char *path, bool unzip, bpi_file *f)
 {
-    *f = (bpi_file){.ctx = ctx, .path = path, .fd = -1};
+    *f = (bpi_file){.ctx = ctx, .path = path, .fd = -1, .left = UINT64_MAX};
     if (!path)
         return bpi_fail(ctx, BP_ERR_ARG, "a path is NULL");
     f->fd = bpi_open_file(AT_FDCWD, path, O_RDONLY, 0);
@@ -156,7 +172,43 @@ bp_status bpi_file_open(bp_context *ctx, const char *path, bool unzip, bpi_file 
     BPI_TRY(read_plain(f, first, sizeof first, &got));
     memcpy(f->ahead + sizeof first - got, first, got);
     f->n_ahead = got;
-    return got == 2 && first[0] == 0x1f && first[1] == 0x8b ? begin_unzip(f) : BP_OK;
+    return got == 2 && first[0] == 0x1f && first[1] == 0x8b ? begin_unzip(f, false) : BP_OK;
+}
+
+uint64_t bpi_file_size(const bpi_file *f)
+{
+    struct stat s;
+    return fstat(f->fd, &s) == 0 && S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
+}
+
+/* Deflate makes at most 1,032 bytes of one. */
+bool bpi_file_may_hold(const bpi_file *f, uint64_t bytes)
+{
+    struct stat s;
+    if (fstat(f->fd, &s) != 0 || !S_ISREG(s.st_mode))
+        return true;
+    uint64_t all = f->left < (uint64_t)s.st_size ? f->left : (uint64_t)s.st_size;
+    return f->gzip ? bytes / 1032 <= all : bytes <= all;
+}
+
+bp_status bpi_file_part(bpi_file *f, uint64_t offset, uint64_t bytes, bool deflated)
+{
+    end_unzip(f);
+    f->gzip = NULL;
+    f->n_ahead = 0;
+    f->left = bytes;
+    f->is_part = true;
+    f->crc = 0;
+    if (lseek(f->fd, (off_t)offset, SEEK_SET) < 0)
+        return bpi_fail(f->ctx, BP_ERR_IO, "%s: cannot be read: %s", f->path, strerror(errno));
+    return deflated ? begin_unzip(f, true) : BP_OK;
+}
+
+bp_status bpi_file_checked(const bpi_file *f, uint32_t crc)
+{
+    return f->crc == crc || !BPI_HAVE_ZLIB
+               ? BP_OK : bpi_fail(f->ctx, BP_ERR_FORMAT, "%s: is damaged: its checksum is %08x, "
+                                  "not %08x", f->path, (unsigned)f->crc, (unsigned)crc);
 }
 
 bp_status bpi_file_lock(bpi_file *f)
@@ -178,7 +230,10 @@ void bpi_file_close(bpi_file *f)
 
 bp_status bpi_file_take(bpi_file *f, void *to, size_t n, size_t *got)
 {
-    return (f->gzip ? read_unzipped : read_plain)(f, to, n, got);
+    BPI_TRY((f->gzip ? read_unzipped : read_plain)(f, to, n, got));
+    if (f->is_part)
+        f->crc = crc_of(f->crc, to, *got);
+    return BP_OK;
 }
 
 bp_status bpi_file_read(bpi_file *f, uint64_t want, bpi_bytes *b, uint64_t *got)

@@ -25,6 +25,9 @@ typedef struct bpi_file {
     int fd;
     unsigned char ahead[2]; /* the last n_ahead of these were read and not yet handed out */
     size_t n_ahead;
+    uint64_t left;  /* bytes to be read: of a part of a file */
+    bool is_part;
+    uint32_t crc;   /* of what was taken of a part, where there is zlib */
     bpi_gzip *gzip; /* NULL: what is read is what the file holds */
 } bpi_file;
 
@@ -43,6 +46,15 @@ typedef struct bpi_bytes {
 bp_status bpi_file_read(bpi_file *file, uint64_t want, bpi_bytes *bytes, uint64_t *got);
 /* The same into memory that is there, n at most 1 GiB. */
 bp_status bpi_file_take(bpi_file *file, void *to, size_t n, size_t *got);
+/* Whether so many bytes may be there, all in all, as far as the size of the file tells. */
+bool bpi_file_may_hold(const bpi_file *file, uint64_t bytes);
+/* Reads on at `offset`, `bytes` of what is there, or what their deflated stream holds. The file is
+ * a plain one that was opened without `unzip`. */
+bp_status bpi_file_part(bpi_file *file, uint64_t offset, uint64_t bytes, bool deflated);
+/* Whether what was taken of the part has this CRC-32, which is not known without zlib. */
+bp_status bpi_file_checked(const bpi_file *file, uint32_t crc);
+/* The size of a plain file; 0 of others. */
+uint64_t bpi_file_size(const bpi_file *file);
 void bpi_bytes_free(bp_context *ctx, bpi_bytes *bytes);
 
 /* --- writing (output.c) --------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
-/* CSV files. An input is a byte of options and a file: the lowest two bits say what of a header, the
- * next two which separator, then the targets and the label. What is read has finite numbers only,
- * and a name for every class. */
+/* CSV files. An input is a byte of options and a file: the lowest two bits say what of a header,
+ * the next two which separator, then the targets and the label. What is read has finite numbers
+ * only, and a name for every class. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,10 @@
 """Writes the corpus of the fuzzers, small inputs from which they start: one folder each, in the
 current one. The form of an input is at the top of each fuzzer."""
 import gzip
+import io
 import os
 import struct
+import zipfile
 
 
 def put(folder, name, data):
@@ -108,3 +110,21 @@ for i, text in enumerate(['', 'a,b,c\n1,2.5,red\n-3e2,+.5,blue\n', '1\t2\n3\t4',
     for flags in (0, 1, 2 * 64 + 16):
         put('csv', f'{i}-{flags}', bytes([flags]) + text.encode())
 put('csv', 'zipped', b'\0' + gzip.compress(b'1,2,a\n3,4,b\n', mtime=0))
+
+
+def npy(descr, shape, numbers, version=1):
+    text = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }\n" % (descr, shape)).encode()
+    return b'\x93NUMPY' + struct.pack('<BBH' if version == 1 else '<BBI', version, 0, len(text)) + text + numbers
+
+
+for i, (descr, shape, numbers) in enumerate([
+        ('<f4', '(2, 2)', struct.pack('<4f', 1, 2, 3, 4)), ('<f8', '(1, 3)', struct.pack('<3d', 1, 2, 1e39)),
+        ('|u1', '(3,)', b'\1\2\0'), ('<i8', '(2,)', struct.pack('<2q', 1, -1)), ('<i4', '(2,)', struct.pack('<2i', 1, 0)),
+        ('>f8', '(1,)', b'12345678'), ('|b1', '(2, 1)', b'\0\1')]):
+    put('npy', f'array{i}', bytes([i % 2 * 2]) + npy(descr, shape, numbers, 1 + i % 3))
+for name, method in ('stored', zipfile.ZIP_STORED), ('deflated', zipfile.ZIP_DEFLATED):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, 'w', method) as z:
+        for key, data in (('x', npy('<f4', '(2, 2)', struct.pack('<4f', 1, 2, 3, 4))), ('y', npy('|u1', '(2,)', b'\1\0'))):
+            z.writestr(zipfile.ZipInfo(key + '.npy', (2000, 1, 1, 0, 0, 0)), data, method)
+    put('npy', name, b'\1' + archive.getvalue())

@@ -264,12 +264,8 @@ static bp_status curve_step(bp_context *ctx, void *user)
 
 static bp_status curve_data(curve *c, const char *mnist)
 {
-    char images[512], labels[512];
-    if (!mnist)
-        return bp_data_digits(c->ctx, &c->data);
-    snprintf(images, sizeof images, "%s/train-images-idx3-ubyte.gz", mnist);
-    snprintf(labels, sizeof labels, "%s/train-labels-idx1-ubyte.gz", mnist);
-    return bp_data_idx(c->ctx, images, labels, &c->data);
+    return mnist ? bp_data_idx_folder(c->ctx, mnist, 0, &c->data)
+                 : bp_data_digits(c->ctx, &c->data);
 }
 
 static bool constant(bp_tensor *t, double value)
