@@ -73,7 +73,7 @@ BP_API bp_normalize bp_model_normalized(const bp_model *model);
 /* "default", "none", "global", "column"; "?" for anything else. */
 BP_API const char *bp_normalize_name(bp_normalize how);
 
-/* --- in a step of yours ----------------------------------------------------------------------- */
+/* --- in a step of yours ---------------------------------------------------------------------- */
 
 /* Outputs [N, outputs] of raw samples x [N, ...], u8 or f32, with `inputs` elements a row: logits,
  * or normalised numbers. An op: NULL on failure, of the innermost scope, recorded where gradients
@@ -92,7 +92,7 @@ BP_API bp_tensor *bp_model_loss(bp_model *model, bp_tensor *outputs, bp_tensor *
 BP_API bp_tensor *bp_model_loss_weighted(bp_model *model, bp_tensor *outputs, bp_tensor *targets,
                                          bp_tensor *weights);
 
-/* --- what it says ----------------------------------------------------------------------------- */
+/* --- what it says ---------------------------------------------------------------------------- */
 
 /* Of n raw samples [n, inputs], p [n, outputs]: probabilities of classes or labels, or numbers in
  * the targets' own units; host memory, waits. BP_ERR_NONFINITE names the row and column, or the
@@ -109,19 +109,19 @@ BP_API bp_status bp_model_evaluate(bp_model *model, bp_data *data, double *loss,
 /* More than that over a data set, in f64 on the host; NaN where a number is not of the task. AUC,
  * the area under the ROC curve, is the share of pairs of a positive and a negative row that the
  * outputs put in order, equal ones half: of two classes, 1 being positive, or the mean over the
- * labels that have both kinds, NaN where there are none. R2 is the mean over the targets' columns of
- * 1 - mse / variance, without those that do not vary. Weights are in the loss alone. */
+ * labels that have both kinds, NaN where there are none. R2 is the mean, over the columns of the
+ * targets that vary, of 1 - mse / variance. Weights are in the loss alone. */
 typedef struct bp_metrics {
     double loss;     /* as of bp_model_evaluate */
     double accuracy; /* of classes, labels */
     double top;      /* share of rows whose class is among the `top` largest logits, the first of
                       * equals before the others */
-    double mse, mae, r2; /* of regression: mean squared and absolute errors, in the targets' units */
+    double mse, mae, r2; /* of regression: mean squared and absolute errors, in own units */
     double auc;
 } bp_metrics;
 /* Waits. *metrics is as large as struct_bytes, and has zeros on failure and where the library knows
- * less. For C and C++ the second form says the size, and 5 for `top`. BP_ERR_NONFINITE names the row
- * whose outputs leave the range of f32. */
+ * less. For C and C++ the second form says the size, and 5 for `top`. BP_ERR_NONFINITE names the
+ * row whose outputs leave the range of f32. */
 BP_API bp_status bp_model_measure_of(bp_model *model, bp_data *data, int32_t top,
                                      bp_metrics *metrics, size_t struct_bytes) BP_USE;
 static inline bp_status bp_model_measure(bp_model *model, bp_data *data, bp_metrics *metrics)
@@ -132,7 +132,7 @@ static inline bp_status bp_model_measure(bp_model *model, bp_data *data, bp_metr
 /* counts[i, j], [classes, classes]: rows of class i for which the model says j. Waits. */
 BP_API bp_status bp_model_confusion(bp_model *model, bp_data *data, int64_t *counts) BP_USE;
 
-/* --- looking at one --------------------------------------------------------------------------- */
+/* --- looking at one -------------------------------------------------------------------------- */
 
 BP_API bp_params *bp_model_params(bp_model *model); /* belongs to the model */
 BP_API bp_context *bp_model_context(bp_model *model);
@@ -143,7 +143,7 @@ BP_API int32_t bp_model_classes(const bp_model *model);    /* 0: another task */
 BP_API const char *bp_model_layers(const bp_model *model); /* NULL: the forward pass is yours */
 BP_API const char *bp_model_class_name(const bp_model *model, int32_t c); /* NULL: it has none */
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* --- files ----------------------------------------------------------------------------------- */
 
 /* Writes a model file; waits. Equal models give equal bytes. It is a safetensors file: the
  * parameters by their names, f32, and f64 normalizer.shift and normalizer.scale [inputs], of
@@ -195,10 +195,10 @@ BP_API bp_status bp_model_load(bp_context *ctx, const char *path, bp_model **mod
  * model changes before all of the file was found right. */
 BP_API bp_status bp_model_load_into(bp_model *model, const char *path) BP_USE;
 
-/* --- snapshots -------------------------------------------------------------------------------- */
+/* --- snapshots ------------------------------------------------------------------------------- */
 
-/* All of a model as it was, in host memory: parameters, normalisers, task, layers, names of classes.
- * It never changes and belongs to no context, so one thread trains and others, in contexts of their
+/* All of a model as it was, in host memory: parameters, normalisers, task, layers, class names. It
+ * never changes and belongs to no context, so one thread trains and others, in contexts of their
  * own, predict with what it publishes; and a run goes back to its best. Any thread may share, use
  * and free it, also when the context it was taken in is closed; a host's free hook is then called
  * by the thread that frees the last reference. */

@@ -20,14 +20,14 @@ typedef struct measuring {
     int64_t first, n;   /* rows of the chunk */
     float *y;           /* [chunk, k]: outputs */
     void *t;            /* [chunk] i32, or [chunk, k] f32 */
-    double *column;     /* [k, 4]: sums of t - t of row 0, their squares, squared and absolute errors */
+    double *column;     /* [k, 4]: sums of d = t - t of row 0, of d^2, e^2 and |e|, e the error */
     double *start;      /* [k]: targets of row 0 */
     int64_t *counts;    /* [k, k]: confusion */
     scored *score;      /* [columns, rows] */
     double loss, weight, right, top_right;
 } measuring;
 
-/* --- sums over the rows ------------------------------------------------------------------------ */
+/* --- sums over the rows ---------------------------------------------------------------------- */
 
 /* Logits of one row against its class: the loss, and how many come before the class's own. */
 static void class_row(measuring *w, const float *z, int32_t class, double weight, int64_t row)
@@ -79,7 +79,7 @@ static void real_row(measuring *w, const float *y, const float *t, double weight
     }
 }
 
-/* --- chunks ------------------------------------------------------------------------------------- */
+/* --- chunks ---------------------------------------------------------------------------------- */
 
 /* Outputs, targets and weights of a chunk, in a scope without gradients. */
 static bp_status read_chunk(bp_context *ctx, void *user)
@@ -137,7 +137,7 @@ static bp_status run_chunks(measuring *w, const float *weights)
     return BP_OK;
 }
 
-/* --- what comes of the sums --------------------------------------------------------------------- */
+/* --- what comes of the sums ------------------------------------------------------------------ */
 
 static int by_score(const void *a, const void *b)
 {
@@ -208,7 +208,7 @@ static void conclude(measuring *w, bp_metrics *out)
     out->auc = mean_auc(w, task == BP_TASK_LABELS ? w->k : 1);
 }
 
-/* --- the calls ----------------------------------------------------------------------------------- */
+/* --- the calls ------------------------------------------------------------------------------- */
 
 /* Room for all of it, and a pass over the rows. */
 static bp_status run(measuring *w, bool scores, bp_metrics *out)

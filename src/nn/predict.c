@@ -3,6 +3,7 @@
  * normalisers, whose numbers the host has too, are applied there, as gather_normalized does it. */
 #include <math.h>
 
+#include "core/handle.h"
 #include "core/params.h"
 #include "core/plan.h"
 #include "nn/nn.h"
@@ -62,14 +63,17 @@ static bp_status predict_one(bp_model *m, const float *x, float *p)
         BPI_TRY(prepare(m));
     for (int64_t j = 0; j < m->inputs; j++)
         m->row[j] = (float)(((double)x[j] - shift[j]) * scale[j]);
-    BPI_TRY(bp_write(m->sample, m->row, (size_t)m->inputs * sizeof *m->row));
+    BPI_TRY(bpi_upload(m->ctx, bpi_view_of(m->sample)->data, m->row,
+                       (size_t)m->inputs * sizeof *m->row));
     if (m->plan && !bpi_plan_holds(m->plan)) { /* the precision is another now */
         bp_plan_free(m->plan);
         m->plan = NULL;
     }
     BPI_TRY(m->plan ? bp_plan_replay(m->plan, 1)
                     : bpi_plan_record_still(m->ctx, predict_step, m, &m->plan));
-    return bp_read(m->answer, p, (size_t)m->outputs * sizeof *p);
+    BPI_TRY(bpi_download(m->ctx, p, bpi_view_of(m->answer)->data,
+                         (size_t)m->outputs * sizeof *p));
+    return bp_sync(m->ctx); /* tells what earlier work found wrong, as every waiting call does */
 }
 
 /* --- many ------------------------------------------------------------------------------------ */

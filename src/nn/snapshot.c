@@ -112,7 +112,7 @@ void bp_snapshot_free(bp_snapshot *s)
         bpi_host_free_by(s->freer, s, s->bytes);
 }
 
-/* --- back into a model ------------------------------------------------------------------------- */
+/* --- back into a model ----------------------------------------------------------------------- */
 
 static bp_status same_params(bp_model *m, const bp_snapshot *s)
 {

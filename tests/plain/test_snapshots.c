@@ -20,7 +20,7 @@ static const float *image(void)
     return x;
 }
 
-/* --- one trains, two predict -------------------------------------------------------------------- */
+/* --- one trains, two predict ----------------------------------------------------------------- */
 
 /* The newest snapshot, and what its model said of the image when it was taken. */
 typedef struct board {
@@ -130,7 +130,7 @@ static void beside(void)
     bp_snapshot_free(b.newest); /* whose context is closed */
 }
 
-/* --- what it holds ------------------------------------------------------------------------------ */
+/* --- what it holds --------------------------------------------------------------------------- */
 
 static bool predicts(bp_model *m, const float *wanted, int64_t k)
 {
@@ -230,7 +230,7 @@ static void of_ones_own(bp_context *ctx)
     bp_model_free(m[1]);
 }
 
-/* --- memory -------------------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------------- */
 
 /* Every allocation fails once: nothing leaks, and what stood before stands. */
 static void short_of_memory(void)
