@@ -1,5 +1,8 @@
 /* Do two images show the same digit? Two branches with shared weights, whose squared difference is
- * classified; a loop written by hand, whose step is recorded once as a plan and then replayed. */
+ * classified; a loop written by hand, whose step is recorded once as a plan and then replayed.
+ * Of new pairs 90 % are told right. Exits with 1 where it is less than 87 %.
+ *
+ *     branches [device]        "auto" */
 #include <bpcuda/bpcuda.h>
 #include <stdio.h>
 
@@ -60,7 +63,7 @@ static bp_status draw(problem *p, const int32_t *label, int32_t first, int32_t c
     return st != BP_OK ? st : bp_write(p->same, same, sizeof same);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static uint8_t pixel[ROWS * 64];
     static float image[ROWS * 64];
@@ -73,7 +76,7 @@ int main(void)
     uint32_t seed = 1;
     float correct = 0, zero = 0;
     bp_status st;
-    CHECK(bp_open("auto", &ctx));
+    CHECK(bp_open(argc > 1 ? argv[1] : "auto", &ctx));
     CHECK(bp_data_digits(ctx, &digits));
     CHECK(bp_read(bp_data_samples(digits), pixel, sizeof pixel));
     CHECK(bp_read(bp_data_labels(digits), label, sizeof label));
@@ -113,5 +116,5 @@ done:
     bp_params_free(params);
     bp_data_free(digits);
     bp_close(ctx);
-    return st != BP_OK;
+    return st != BP_OK || !(correct > 0.87f * 20 * PAIRS);
 }

@@ -10,26 +10,20 @@
 
 #define CHECK(call) do { if ((st = (call)) != BP_OK) goto done; } while (0)
 
-enum { N = 32, HIDDEN = 16, LAYERS = 3, STEPS = 3000 };
+enum { N = 32, STEPS = 3000 };
 
 typedef struct problem {
     bp_tensor *x; /* f64 [N, 1]; the first is 0 */
-    bp_tensor *w[LAYERS], *b[LAYERS];
+    bp_layers *net;
     bp_optimizer *adam;
     double loss, u[N]; /* results */
 } problem;
 
-static bp_tensor *net(const problem *p, bp_tensor *x)
-{
-    for (int i = 0; i < LAYERS; i++)
-        x = bp_linear(i ? bp_tanh(x) : x, p->w[i], p->b[i]);
-    return x;
-}
-
 /* mean (u'' + u)^2 + u(0)^2 + (u'(0) - 1)^2; rows are points, so the gradient of a sum is u'. */
 static bp_tensor *loss_of(bp_context *ctx, const problem *p)
 {
-    bp_tensor *x = bp_require_grad(p->x), *u = net(p, x), *d1 = NULL, *d2 = NULL;
+    bp_tensor *x = bp_require_grad(p->x), *d1 = NULL, *d2 = NULL;
+    bp_tensor *u = bp_layers_forward(p->net, x, 1);
     bp_status st = bp_grad_scalar(ctx, bp_sum(u), &x, 1, BP_CREATE_GRAPH, &d1);
     if (st == BP_OK)
         st = bp_grad_scalar(ctx, bp_sum(d1), &x, 1, BP_CREATE_GRAPH, &d2);
@@ -51,12 +45,11 @@ static bp_status measure(bp_context *ctx, void *user)
 {
     problem *p = user;
     bp_status st = bp_read_f64(loss_of(ctx, p), &p->loss, 1);
-    return st == BP_OK ? bp_read_f64(net(p, p->x), p->u, N) : st;
+    return st == BP_OK ? bp_read_f64(bp_layers_forward(p->net, p->x, 0), p->u, N) : st;
 }
 
 int main(int argc, char **argv)
 {
-    static const int width[LAYERS + 1] = {1, HIDDEN, HIDDEN, 1};
     problem p = {0};
     bp_context *ctx;
     bp_params *params = NULL;
@@ -70,13 +63,7 @@ int main(int argc, char **argv)
     p.x = bp_tensor_create(ctx, BP_F64, BP_SHAPE(N, 1));
     CHECK(bp_write(p.x, x, sizeof x));
     CHECK(bp_params_create(ctx, BP_F64, &params));
-    for (int i = 0; i < LAYERS; i++) {
-        char name[2][16];
-        snprintf(name[0], sizeof name[0], "layer%d.weight", i + 1);
-        snprintf(name[1], sizeof name[1], "layer%d.bias", i + 1);
-        p.w[i] = bp_param(params, name[0], BP_SHAPE(width[i + 1], width[i]), BP_INIT_LECUN);
-        p.b[i] = bp_param(params, name[1], BP_SHAPE(width[i + 1]), BP_INIT_ZERO);
-    }
+    CHECK(bp_layers_create(params, "", 1, "16 tanh 16 tanh 1", &p.net));
     CHECK(bp_adam_create(params, 0.005, &p.adam));
     CHECK(bp_run(ctx, 0, measure, &p));
     printf("%s: loss %.3e at first, ", bp_device_text(ctx), p.loss);
@@ -95,6 +82,7 @@ done:
         fprintf(stderr, "%s\n", bp_error_text(ctx));
     bp_plan_free(plan);
     bp_optimizer_free(p.adam);
+    bp_layers_free(p.net);
     bp_params_free(params);
     bp_free(p.x);
     bp_close(ctx);
