@@ -163,14 +163,34 @@ bool bpi_plan_possible(const bp_context *ctx)
 
 /* --- running -------------------------------------------------------------------------------- */
 
-static bp_status run_calls(bp_plan *plan)
+/* A call of a kernel, which may leave its work for the next run: not where the host's threads run
+ * it, around which more is to be done. */
+static bp_status run_call(bp_plan *plan, int64_t i)
 {
     bp_context *ctx = plan->list.ctx;
+    const bpi_call *c = &plan->list.call[i];
+    const bp_view *in = plan->list.view + c->view;
+    if (c->kernel.job_bytes && !ctx->hooks.parallel_for) {
+        ctx->exec.work = &plan->list.work[i];
+        ctx->exec.work->job = plan->list.jobs + c->job;
+    }
+    bp_status st = bpi_run_kernel(ctx, c->number, &c->kernel, in, in + c->n_in,
+                                  plan->list.params + c->params);
+    ctx->exec.work = NULL;
+    return st;
+}
+
+static bp_status run_calls(bp_plan *plan)
+{
+    bp_exec *ex = &plan->list.ctx->exec;
     for (int64_t i = 0; i < plan->list.n_calls; i++) {
-        const bpi_call *c = &plan->list.call[i];
-        const bp_view *in = plan->list.view + c->view;
-        BPI_TRY(bpi_run_kernel(ctx, c->number, &c->kernel, in, in + c->n_in,
-                               plan->list.params + c->params));
+        const bpi_work *w = &plan->list.work[i];
+        if (!w->body)
+            BPI_TRY(run_call(plan, i));
+        else if (w->blocks == 1)
+            w->body(w->job, 0);
+        else
+            bp_parallel_for(ex, w->blocks, w->body, w->job);
     }
     return BP_OK;
 }

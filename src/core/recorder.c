@@ -23,6 +23,18 @@ static bool room_for_params(bpi_recording *r, size_t bytes)
                     r->n_params + rounded(bytes), 1);
 }
 
+static bool room_for_call(bpi_recording *r, const bpi_kernel *kernel, int n_views)
+{
+    return bpi_grow(r->ctx, (void **)&r->call, &r->call_capacity, r->n_calls + 1,
+                    sizeof *r->call) &&
+           bpi_grow(r->ctx, (void **)&r->work, &r->work_capacity, r->n_calls + 1,
+                    sizeof *r->work) &&
+           bpi_grow(r->ctx, (void **)&r->view, &r->view_capacity, r->n_views + n_views,
+                    sizeof *r->view) &&
+           bpi_grow(r->ctx, (void **)&r->jobs, &r->jobs_capacity,
+                    r->n_jobs + rounded((size_t)kernel->job_bytes), 1);
+}
+
 static int64_t append_params(bpi_recording *r, const void *params, size_t bytes)
 {
     int64_t at = r->n_params;
@@ -99,11 +111,7 @@ bp_status bpi_recorder_note(bp_context *ctx, int32_t number, const bpi_kernel *k
                         const void *params, size_t params_bytes)
 {
     bpi_recording *r = ctx->recording;
-    if (!bpi_grow(ctx, (void **)&r->call, &r->call_capacity, r->n_calls + 1,
-                  sizeof *r->call) ||
-        !bpi_grow(ctx, (void **)&r->view, &r->view_capacity, r->n_views + n_in + n_out,
-                  sizeof *r->view) ||
-        !room_for_params(r, params_bytes))
+    if (!room_for_call(r, kernel, n_in + n_out) || !room_for_params(r, params_bytes))
         return ctx->pending;
     for (int i = 0; i < n_in; i++) /* a copied input is the copy, which is inside */
         if (in[i] && !note_outside(r, bpi_at(in[i])->storage, false))
@@ -111,8 +119,10 @@ bp_status bpi_recorder_note(bp_context *ctx, int32_t number, const bpi_kernel *k
     for (int i = 0; i < n_out; i++)
         if (out[i] && !note_outside(r, bpi_at(out[i])->storage, true))
             return ctx->pending;
-    r->call[r->n_calls++] =
-        (bpi_call){*kernel, number, (int16_t)n_in, (int16_t)n_out, r->n_views, r->n_params};
+    r->work[r->n_calls] = (bpi_work){NULL, 0, NULL};
+    r->call[r->n_calls++] = (bpi_call){*kernel, number, (int16_t)n_in, (int16_t)n_out, r->n_views,
+                                       r->n_params, r->n_jobs};
+    r->n_jobs += rounded((size_t)kernel->job_bytes);
     memcpy(r->view + r->n_views, in_view, (size_t)n_in * sizeof *in_view);
     memcpy(r->view + r->n_views + n_in, out_view, (size_t)n_out * sizeof *out_view);
     r->n_views += n_in + n_out;
@@ -129,6 +139,8 @@ void bpi_recording_free(bpi_recording *r)
         bpi_watched_release(r->watch[i].object);
     bpi_host_free(ctx, r->watch, (size_t)r->watch_capacity * sizeof *r->watch);
     bpi_host_free(ctx, r->call, (size_t)r->call_capacity * sizeof *r->call);
+    bpi_host_free(ctx, r->work, (size_t)r->work_capacity * sizeof *r->work);
+    bpi_host_free(ctx, r->jobs, (size_t)r->jobs_capacity);
     bpi_host_free(ctx, r->view, (size_t)r->view_capacity * sizeof *r->view);
     bpi_host_free(ctx, r->params, (size_t)r->params_capacity);
     bpi_host_free(ctx, r->outside, (size_t)r->outside_capacity * sizeof *r->outside);

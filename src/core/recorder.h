@@ -9,7 +9,7 @@ typedef struct bpi_call {
     bpi_kernel kernel;
     int32_t number;
     int16_t n_in, n_out;
-    int64_t view, params; /* where its views and its parameters begin */
+    int64_t view, params, job; /* where its views, its parameters and its job begin */
 } bpi_call;
 
 typedef struct bpi_outside { /* a storage that is not of the arena of plans; held */
@@ -43,12 +43,14 @@ typedef struct bpi_recording {
     uint64_t serial;
     void (*give_up)(struct bpi_recording *); /* frees the plan that it is for */
     bpi_call *call;
+    bpi_work *work; /* of each call; the jobs are in `jobs` */
     bp_view *view;
-    unsigned char *params;
+    unsigned char *params, *jobs;
     bpi_outside *outside;
     bpi_watch *watch;
-    int64_t n_calls, n_views, n_params, n_outside, n_watch;
-    int64_t call_capacity, view_capacity, params_capacity, outside_capacity, watch_capacity;
+    int64_t n_calls, n_views, n_params, n_jobs, n_outside, n_watch;
+    int64_t call_capacity, work_capacity, view_capacity, params_capacity, jobs_capacity;
+    int64_t outside_capacity, watch_capacity;
 } bpi_recording;
 
 /* Appends a kernel call to the plan being recorded. */

@@ -7,4 +7,4 @@ BPI_RUN(add_real, real, real, out[i] = u[i] + v[i])
 BPI_RUN(add_int, int32_t, int32_t, out[i] = (int32_t)((uint32_t)u[i] + (uint32_t)v[i]))
 BPI_ELEMENTWISE(forward, out->dtype == BP_I32 ? add_int : add_real, BPI_GRAIN, 2, NULL)
 
-BPI_CPU_OP(add) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
+BPI_CPU_OP(add) = {.slot[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(forward)};

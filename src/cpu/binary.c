@@ -32,10 +32,10 @@
     BPI_RUN(op##_b_slope, real, real, SLOPE(db, b_slope))                                      \
     BPI_ELEMENTWISE(op##_a, op##_a_slope, BPI_GRAIN, 3, NULL)                                  \
     BPI_ELEMENTWISE(op##_b, op##_b_slope, BPI_GRAIN, 3, NULL)                                  \
-    BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY},        \
-                               [BPI_BACKWARD] = {.fn = op##_a, .layout = BPI_ANY},             \
-                               [BPI_BACKWARD_PARAMS] = {.fn = op##_b, .layout = BPI_ANY}}};
+    BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(op##_forward),            \
+                               [BPI_BACKWARD] = BPI_ELEMENTWISE_ENTRY(op##_a),                 \
+                               [BPI_BACKWARD_PARAMS] = BPI_ELEMENTWISE_ENTRY(op##_b)}};
 #define BPI_CHOICE(op, types, tested, value)                                                   \
     FORWARD_##types(op, value)                                                                 \
-    BPI_CPU_OP(op) = {.slot[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY}};
+    BPI_CPU_OP(op) = {.slot[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(op##_forward)};
 #include "door/binary.def"

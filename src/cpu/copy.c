@@ -56,4 +56,4 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     return bpi_elementwise(ex, run, BPI_GRAIN, out, in, 1, NULL);
 }
 
-BPI_CPU_OP(copy) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
+BPI_CPU_OP(copy) = {.slot[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(forward)};

@@ -10,6 +10,7 @@
 
 #include "cpu/bring.h"
 #include "cpu/elementwise.h"
+#include "cpu/vec.h"
 
 /* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are so many;
  * of one that is a run, where y has gaps and where it has none. */
@@ -25,6 +26,7 @@ typedef struct job {
     int64_t count[BP_MAX_DIMS];  /* tiles along an axis */
     int64_t tiles, per_block;
 } job;
+_Static_assert(sizeof(job) <= BPI_ELEMENTWISE_JOB, "a plan has room for it");
 
 typedef struct tile {
     char *at[BPI_OPERANDS]; /* where it begins in each operand */
@@ -37,25 +39,59 @@ typedef struct buffers {
     tile brought[BPI_OPERANDS];
 } buffers;
 
+/* n < UNIT elements into a buffer of a unit, and out of one. A single one is moved as such: what
+ * was written by a mask is not at hand for some time, and neither is a part of it. */
+static inline void bring_few(void *buffer, const void *from, int64_t bytes, int64_t n)
+{
+    if (bytes != sizeof(real) || (int)UNIT > (int)LANES)
+        bpi_bring(buffer, from, bytes, 1, 0, n, 1);
+    else
+        store(buffer, n == 1 ? (vec){*(const real *)from} : load_part(from, (int)n));
+}
+
+static inline void put_few(void *y, const void *buffer, int64_t bytes, int64_t n)
+{
+    if (bytes != sizeof(real) || (int)UNIT > (int)LANES)
+        bpi_put(y, buffer, bytes, 1, 0, n, 1);
+    else if (n == 1)
+        *(real *)y = *(const real *)buffer;
+    else
+        store_part(y, load(buffer), (int)n);
+}
+
+/* A run of less than a unit, n elements from `from` on, goes through buffers. */
+static inline void take_few(const job *w, char *y, const bpi_operand *in, int64_t from, int64_t n)
+{
+    _Alignas(64) char buffer[BPI_OPERANDS][UNIT * sizeof(double)];
+    bpi_operand unit[BPI_INPUTS];
+    for (int k = 1; k <= BPI_INPUTS; k++) { /* not copied: a half of it was written just now */
+        const int of = k < w->loop.operands ? k : 1;
+        const char *at = in[of - 1].at;
+        if (of == k && in[k - 1].step)
+            bring_few(buffer[k], at + from * w->bytes[k], w->bytes[k], n);
+        unit[k - 1].at = in[of - 1].step ? buffer[of] : at;
+        unit[k - 1].step = in[of - 1].step;
+    }
+    w->run(buffer[0], unit, UNIT, w->k);
+    put_few(y + from * w->bytes[0], buffer[0], w->bytes[0], n);
+}
+
 /* The end of a run that is no whole unit is the last whole one, some of it once more; where that
  * would read what was written, or there is none, it goes through buffers. */
 static void take_end(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
-    _Alignas(64) char buffer[BPI_OPERANDS][UNIT * sizeof(double)];
-    bpi_operand last[BPI_INPUTS] = {in[0], in[1], in[2]};
-    const int again = n > UNIT && !w->in_place;
-    const int64_t from = again ? n - UNIT : n & -UNIT;
-    for (int k = 1; k < w->loop.operands; k++)
-        if (in[k - 1].step) {
-            const char *at = (const char *)in[k - 1].at + from * w->bytes[k];
-            last[k - 1].at = again ? at : buffer[k];
-            if (!again)
-                bpi_bring(buffer[k], at, w->bytes[k], 1, 0, n - from, 1);
-        }
-    y += from * w->bytes[0];
-    w->run(again ? y : buffer[0], last, UNIT, w->k);
-    if (!again)
-        bpi_put(y, buffer[0], w->bytes[0], 1, 0, n - from, 1);
+    const int64_t whole = n & -UNIT, from = n - UNIT;
+    bpi_operand last[BPI_INPUTS];
+    if (n < UNIT || w->in_place) {
+        take_few(w, y, in, whole, n - whole);
+        return;
+    }
+    for (int k = 1; k <= BPI_INPUTS; k++) {
+        const int64_t bytes = w->bytes[k < w->loop.operands ? k : 1];
+        last[k - 1].at = (const char *)in[k - 1].at + (in[k - 1].step ? from * bytes : 0);
+        last[k - 1].step = in[k - 1].step;
+    }
+    w->run(y + from * w->bytes[0], last, UNIT, w->k);
 }
 
 /* A run of any length. */
@@ -240,6 +276,19 @@ static int is_plain(const bp_view *y, const bp_view *in, int n_in, int64_t *coun
     return 1;
 }
 
+/* All operands, packed and less than a unit. */
+static void few_fn(void *arg, int64_t block)
+{
+    const job *w = arg;
+    bpi_operand in[BPI_INPUTS];
+    for (int k = 1; k <= BPI_INPUTS; k++) {
+        in[k - 1].at = w->loop.data[k < w->loop.operands ? k : 1];
+        in[k - 1].step = UNIT;
+    }
+    (void)block;
+    take_few(w, w->loop.data[0], in, 0, w->loop.size[0]);
+}
+
 bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_view *y,
                           const bp_view *in, int n_in, const double *k)
 {
@@ -268,9 +317,11 @@ bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_v
     if (l->size[0] == 0)
         return BP_OK;
     w.cols = grain;
+    if (packed && l->size[0] < UNIT)
+        return run_work(ex, 1, few_fn, &w, sizeof w);
     if (packed)
-        bp_parallel_for(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w);
-    else
-        bp_parallel_for(ex, cut(&w, grain), block_fn, &w);
-    return BP_OK;
+        return run_work(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w,
+                        sizeof w);
+    int64_t blocks = cut(&w, grain);
+    return run_work(ex, blocks, block_fn, &w, sizeof w);
 }

@@ -14,7 +14,8 @@
 #include "door/kernel_params.h"
 
 enum { BPI_INPUTS = BPI_OPERANDS - 1, /* at most */
-       UNIT = BPI_VECTOR_BYTES < 32 ? 2 * LANES : LANES }; /* elements */
+       UNIT = BPI_VECTOR_BYTES < 32 ? 2 * LANES : LANES, /* elements */
+       BPI_ELEMENTWISE_JOB = 576 /* bytes, for bpi_kernel */ };
 
 typedef struct bpi_operand {
     const void *at;
@@ -66,6 +67,10 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
             }                                                                                 \
         }                                                                                     \
     }
+
+/* The entry of a kernel made by it. */
+#define BPI_ELEMENTWISE_ENTRY(name) \
+    {.fn = name, .layout = BPI_ANY, .job_bytes = BPI_ELEMENTWISE_JOB}
 
 /* A bp_kernel_fn that runs `run` over its inputs; k: an expression of `params`. */
 #define BPI_ELEMENTWISE(name, run, grain, n_in, k)                                             \

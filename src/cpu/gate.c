@@ -8,4 +8,4 @@ BPI_RUN(gate_run, real, real,
         out[i] = v[i] <= 0 ? 0 : passed)
 BPI_ELEMENTWISE(forward, gate_run, BPI_GRAIN, 2, &((const bpi_scale_params *)params)->factor)
 
-BPI_CPU_OP(gate) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
+BPI_CPU_OP(gate) = {.slot[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(forward)};

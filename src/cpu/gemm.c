@@ -21,19 +21,7 @@ enum {
     INLINE_CHUNK = 6144 / BPI_VECTOR_BYTES /* if its panels fit a small piece of stack */
 };
 
-typedef struct plan {
-    const bpi_gemm *g;
-    double work;            /* multiply-adds */
-    int64_t tiles, panels;  /* of C, down and across */
-    int64_t height, taller; /* the first `taller` tiles have height + 1 rows, the others height */
-    int64_t block_tiles, block_panels; /* the size of a block, */
-    int64_t block_rows, block_cols;    /* and of one of dot tiles */
-    int64_t across;                    /* blocks side by side */
-    int64_t chunk;                     /* steps of K, in all chunks but the last */
-    int pack;                          /* whether panels of B are packed */
-    int dots;                          /* dot tiles, which have no panels */
-    int64_t blocks;                    /* 1: the caller's */
-} plan;
+typedef bpi_gemm_plan plan;
 
 static int64_t tile_row(const plan *w, int64_t tile)
 {
@@ -41,8 +29,8 @@ static int64_t tile_row(const plan *w, int64_t tile)
 }
 
 /* Tiles t.. of one panel, for steps k0.. of K; `packed` has room for the panel. */
-static void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end,
-                           int64_t panel, int64_t k0, int64_t steps, real *packed)
+static inline void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end,
+                                  int64_t panel, int64_t k0, int64_t steps, real *packed)
 {
     int64_t j = panel * TILE_COLS, cols = at_most(g->n - j, TILE_COLS), b_step = g->b_row;
     int two = cols > LANES, part = (int)cols - two * LANES;
@@ -59,9 +47,7 @@ static void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t 
     vec seen = {0};
     for (int64_t i = tile_row(w, t); t < t_end; t++) {
         int64_t rows = w->height + (t < w->taller);
-        fn[rows - 1](g, i, j, part, steps, a + i * g->a_row, b, b_step);
-        if (g->suspect)
-            seen = look_at(g, i, j, rows, cols, seen);
+        seen += fn[rows - 1](g, i, j, part, steps, a + i * g->a_row, b, b_step);
         i += rows;
     }
     if (g->suspect)
@@ -81,22 +67,23 @@ static void drop(const bpi_gemm *g, int64_t i, int64_t i_end, int64_t j, int64_t
 static void multiply_range(const plan *w, int64_t t, int64_t t_end, int64_t p, int64_t p_end,
                            real *packed)
 {
-    const bpi_gemm *g = w->g;
+    const bpi_gemm *g = &w->g;
     int64_t k0 = 0;
-    do {
-        int64_t steps = at_most(w->chunk, g->k - k0);
-        bpi_gemm chunk = *g;
-        if (k0 > 0)
-            chunk.accumulate = 1;
-        if (k0 + steps < g->k) { /* the last chunk finishes the sums */
-            chunk.bias = chunk.gate = NULL;
-            chunk.relu = 0;
-            chunk.suspect = NULL;
-        }
-        for (int64_t panel = p; panel < p_end; panel++)
-            multiply_panel(w, &chunk, t, t_end, panel, k0, steps, packed);
-        k0 += steps;
-    } while (k0 < g->k);
+    bpi_gemm part;
+    if (w->chunk < g->k) {
+        part = *g;
+        part.bias = part.gate = NULL; /* the last chunk finishes the sums */
+        part.relu = 0;
+        part.suspect = NULL;
+        for (; k0 + w->chunk < g->k; k0 += w->chunk, part.accumulate = 1)
+            for (int64_t panel = p; panel < p_end; panel++)
+                multiply_panel(w, &part, t, t_end, panel, k0, w->chunk, packed);
+        part = *g;
+        part.accumulate = 1;
+        g = &part;
+    }
+    for (int64_t panel = p; panel < p_end; panel++)
+        multiply_panel(w, g, t, t_end, panel, k0, g->k - k0, packed);
     if (g->dropout)
         drop(g, tile_row(w, t), tile_row(w, t_end), p * TILE_COLS,
              at_most(p_end * TILE_COLS, g->n));
@@ -114,7 +101,7 @@ static void multiply_block(void *arg, int64_t block)
 static void dot_block(void *arg, int64_t block)
 {
     const plan *w = arg;
-    const bpi_gemm *g = w->g;
+    const bpi_gemm *g = &w->g;
     int64_t i0 = block / w->across * w->block_rows, i_end = at_most(i0 + w->block_rows, g->m);
     int64_t j0 = block % w->across * w->block_cols, j_end = at_most(j0 + w->block_cols, g->n);
     for (int64_t i = i0; i < i_end; i += DOT_ROWS)
@@ -127,7 +114,7 @@ static void dot_block(void *arg, int64_t block)
 /* A product of dot tiles, in blocks along its longer side. */
 static void cut_dots(plan *w)
 {
-    const bpi_gemm *g = w->g;
+    const bpi_gemm *g = &w->g;
     int64_t blocks = w->work < INLINE_WORK ? 1 : (int64_t)(w->work / BLOCK_WORK);
     w->block_rows = g->m < g->n ? g->m : parts(parts(g->m, blocks), DOT_ROWS) * DOT_ROWS;
     w->block_cols = g->m < g->n ? parts(parts(g->n, blocks), DOT_COLS) * DOT_COLS : g->n;
@@ -139,7 +126,7 @@ static void cut_dots(plan *w)
  * there are few panels to share out. */
 static void cut_tiles(plan *w)
 {
-    const bpi_gemm *g = w->g;
+    const bpi_gemm *g = &w->g;
     int64_t down = at_most((int64_t)(w->work / BLOCK_WORK), 16);
     down = at_most(parts(down, w->panels), at_least(g->m / SHARED_ROWS, 1));
     down = at_least(down, parts(g->m, BLOCK_ROWS));
@@ -155,9 +142,11 @@ static void cut_tiles(plan *w)
 /* What is known before anything is cut. */
 static plan plan_of(const bpi_gemm *g)
 {
-    plan w = {.g = g, .work = (double)g->m * (double)g->n * (double)g->k};
-    int along_k = g->a_col == 1 && g->b_row == 1 && g->b_col != 1 && g->k >= 2 * LANES;
-    w.dots = along_k && !g->suspect && (4 * g->n <= 3 * LANES || g->m <= LANES);
+    plan w = {.g = *g, .work = (double)g->m * (double)g->n * (double)g->k};
+    int along_k = g->a_col == 1 && g->b_row == 1 && (g->b_col != 1 || g->n == 1);
+    int one_dot = g->m <= DOT_ROWS && g->n <= DOT_COLS && g->k >= LANES;
+    w.dots = along_k && !g->suspect &&
+             (one_dot || (g->k >= 2 * LANES && (4 * g->n <= 3 * LANES || g->m <= LANES)));
     if (w.dots)
         return w;
     w.tiles = parts(g->m, TILE_ROWS);
@@ -165,19 +154,21 @@ static plan plan_of(const bpi_gemm *g)
     w.height = g->m / w.tiles;
     w.taller = g->m - w.height * w.tiles;
     w.chunk = g->k <= CHUNK ? g->k : parts(g->k, parts(g->k, CHUNK));
-    w.pack = g->b_col != 1 && g->k > 0;
+    w.pack = g->b_col != 1 && g->n > 1 && g->k > 0; /* one column lies as a panel of one does */
     return w;
 }
 
 static int is_small(const plan *w)
 {
-    return w->work < INLINE_WORK && (w->dots || !w->pack || w->chunk <= INLINE_CHUNK);
+    return w->work < INLINE_WORK && !w->dots && (!w->pack || w->chunk <= INLINE_CHUNK);
 }
 
 /* A small product: no blocks, and no division that can be done without. */
-static void multiply_inline(const plan *w)
+void BPI_CPU(gemm_block)(void *arg, int64_t block)
 {
+    const plan *w = arg;
     real packed[INLINE_CHUNK * TILE_COLS] __attribute__((aligned(64)));
+    (void)block;
     multiply_range(w, 0, w->tiles, 0, w->panels, packed);
 }
 
@@ -200,17 +191,23 @@ static void multiply_part(plan *w, int64_t block)
 /* All of it, by the calling thread. */
 static void multiply_whole(plan *w)
 {
-    const bpi_gemm *g = w->g;
+    const bpi_gemm *g = &w->g;
     w->block_rows = g->m;
     w->block_cols = g->n;
     w->block_tiles = w->tiles;
     w->block_panels = w->panels;
     w->across = 1;
     w->pack |= g->m >= COPY_ROWS;
-    if (!w->dots && is_small(w))
-        multiply_inline(w);
+    if (is_small(w))
+        BPI_CPU(gemm_block)(w, 0);
     else
         multiply_part(w, 0);
+}
+
+int BPI_CPU(gemm_small)(bpi_gemm_plan *w, const bpi_gemm *g)
+{
+    *w = plan_of(g);
+    return is_small(w);
 }
 
 void BPI_CPU(gemm_alone)(const bpi_gemm *g)
@@ -225,29 +222,22 @@ bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
     if (g->m <= 0 || g->n <= 0)
         return BP_OK;
     plan w = plan_of(g);
-    if (!w.dots && is_small(&w)) {
-        multiply_inline(&w);
-        return BP_OK;
-    }
+    if (is_small(&w))
+        return run_work(ex, 1, BPI_CPU(gemm_block), &w, sizeof w);
     cut(&w);
-    if (w.dots && w.blocks == 1)
-        dot_block(&w, 0);
-    else
-        bp_parallel_for(ex, w.blocks, w.dots ? dot_block : multiply_block, &w);
-    return BP_OK;
+    return run_work(ex, w.blocks, w.dots ? dot_block : multiply_block, &w, sizeof w);
 }
 
 /* --- many products of one size -------------------------------------------------------------- */
 
 typedef struct many {
-    const bpi_gemm *first;
     const bpi_loop *batch;
-    plan w; /* of each */
+    plan w; /* of the first */
     int64_t count, per_block; /* products; those that share a block, 0 where each is cut */
 } many;
 
-/* Product i of the batch: g, and w of it. */
-static void number(const many *all, int64_t i, bpi_gemm *g, plan *w)
+/* Product i of the batch. */
+static void number(const many *all, int64_t i, plan *w)
 {
     const bpi_loop *batch = all->batch;
     int64_t offset[3] = {0};
@@ -257,27 +247,24 @@ static void number(const many *all, int64_t i, bpi_gemm *g, plan *w)
             offset[x] += at * batch->stride[x][axis];
         i = next;
     }
-    *g = *all->first;
-    g->a += offset[0];
-    g->b += offset[1];
-    g->c += offset[2];
     *w = all->w;
-    w->g = g;
+    w->g.a += offset[0];
+    w->g.b += offset[1];
+    w->g.c += offset[2];
 }
 
 static void many_block(void *arg, int64_t block)
 {
     const many *all = arg;
-    bpi_gemm g;
     plan w;
     if (all->per_block == 0) {
-        number(all, block / all->w.blocks, &g, &w);
+        number(all, block / all->w.blocks, &w);
         multiply_part(&w, block % all->w.blocks);
         return;
     }
     int64_t end = at_most((block + 1) * all->per_block, all->count);
     for (int64_t i = block * all->per_block; i < end; i++) {
-        number(all, i, &g, &w);
+        number(all, i, &w);
         multiply_whole(&w);
     }
 }
@@ -291,7 +278,7 @@ bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_loop *bat
         return BPI_CPU(gemm)(ex, g);
     if (g->m <= 0 || g->n <= 0 || count == 0)
         return BP_OK;
-    many all = {.first = g, .batch = batch, .w = plan_of(g), .count = count};
+    many all = {.batch = batch, .w = plan_of(g), .count = count};
     double one = all.w.work;
     int64_t blocks;
     if (one < INLINE_WORK) {

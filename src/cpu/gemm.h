@@ -28,11 +28,29 @@ typedef struct BPI_CPU(gemm_args) {
     int32_t *suspect; /* set to 1 as kernel_params.h says of linear, by tiles, not dots; or NULL */
 } bpi_gemm;
 
+/* How one is done. */
+typedef struct bpi_gemm_plan {
+    bpi_gemm g;
+    double work;            /* multiply-adds */
+    int64_t tiles, panels;  /* of C, down and across */
+    int64_t height, taller; /* the first `taller` tiles have height + 1 rows, the others height */
+    int64_t block_tiles, block_panels; /* the size of a block, */
+    int64_t block_rows, block_cols;    /* and of one of dot tiles */
+    int64_t across;                    /* blocks side by side */
+    int64_t chunk;                     /* steps of K, in all chunks but the last */
+    int pack;                          /* whether panels of B are packed */
+    int dots;                          /* dot tiles, which have no panels */
+    int64_t blocks;                    /* 1: the caller's */
+} bpi_gemm_plan;
+
 /* Deterministic: C is cut into blocks by shape alone, K is never split across threads. */
 bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g);
 /* The same for each of a batch, where g is the first and the axes of `batch` lead a, b and c from
  * one to the next: small ones share a block, large ones are cut as alone. Without dropout. */
 bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_loop *batch);
+/* Whether a product is a small one: then gemm_block(w, 0) is all of it. */
+int BPI_CPU(gemm_small)(bpi_gemm_plan *w, const bpi_gemm *g);
+void BPI_CPU(gemm_block)(void *plan, int64_t block);
 /* A product by the calling thread alone, for kernels whose blocks hold several. */
 void BPI_CPU(gemm_alone)(const bpi_gemm *g);
 

@@ -21,23 +21,40 @@ enum {
     DOT_REST = DOT_ROWS * DOT_COLS > LANES ? DOT_ROWS * DOT_COLS / LANES : 1
 };
 
+/* A vector of up to LANES columns, for up to `most` steps: what is behind `steps` becomes 0. */
+INLINE void pack_square(const int most, real *to, int cols, int steps, const real *b, int64_t ld)
+{
+    vec t[LANES];
+    UNROLL for (int i = 0; i < LANES; i++) {
+        t[i] = most < LANES || steps < LANES ? load_part(b, steps) : load(b);
+        b += i + 1 < cols ? ld : 0;
+    }
+    transpose(t);
+    UNROLL for (int i = 0; i < most; i++)
+        store(to + i * TILE_COLS, t[i]);
+}
+
+/* Few steps: most of the transposition is not needed. */
+OUTLINE void pack_few(real *to, int cols, int steps, const real *b, int64_t ld)
+{
+    pack_square(LANES / 4, to, cols, steps, b, ld);
+}
+
 /* Packs a panel of B, [k][TILE_COLS], from `cols` columns that run along K and are `ld` apart.
- * Lanes up to the next vector repeat the last column: they are multiplied and dropped. */
+ * Lanes up to the next vector repeat the last column: they are multiplied and dropped. Steps up to
+ * the next LANES may be written: a chunk has room for them. */
 static void pack_columns(real *to, int cols, int64_t k, const real *b, int64_t ld)
 {
-    for (int first = 0; first < cols; first += LANES) {
-        for (int64_t p = 0; p < k; p += LANES) {
-            int steps = k - p < LANES ? (int)(k - p) : LANES;
-            vec t[LANES];
-            UNROLL for (int i = 0; i < LANES; i++) {
-                const real *from = b + (first + i < cols ? first + i : cols - 1) * ld + p;
-                t[i] = steps == LANES ? load(from) : load_part(from, steps);
-            }
-            transpose(t);
-            UNROLL for (int i = 0; i < LANES; i++)
-                if (i < steps)
-                    store(to + (p + i) * TILE_COLS + first, t[i]);
+    for (int first = 0; first < cols; first += LANES, to += LANES, b += LANES * ld) {
+        int64_t p = 0;
+        for (; p + LANES <= k; p += LANES)
+            pack_square(LANES, to + p * TILE_COLS, cols - first, LANES, b + p, ld);
+        if (p + LANES / 4 < k) {
+            pack_square(LANES, to + p * TILE_COLS, cols - first, (int)(k - p), b + p, ld);
+            continue;
         }
+        if (p < k)
+            pack_few(to + p * TILE_COLS, cols - first, (int)(k - p), b + p, ld);
     }
 }
 
@@ -61,18 +78,6 @@ static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
 #define SUSPECT_SCALE 0x1p67f
 #endif
 
-/* Adds to `seen` what a tile has written, which the first cache still has. */
-INLINE vec look_at(const bpi_gemm *g, int64_t i, int64_t j, int64_t rows, int64_t cols, vec seen)
-{
-    for (int64_t x = 0; x < rows; x++)
-        for (int64_t y = 0; y < cols; y += LANES) {
-            const real *c = g->c + (i + x) * g->c_row + j + y;
-            vec v = cols - y < LANES ? load_part(c, (int)(cols - y)) : load(c);
-            seen += v * SUSPECT_SCALE;
-        }
-    return seen;
-}
-
 /* A sum that is not finite is, less itself, not +0. */
 INLINE void judge(const bpi_gemm *g, vec seen)
 {
@@ -85,8 +90,9 @@ INLINE void judge(const bpi_gemm *g, vec seen)
 }
 
 /* The epilogue for the tile of C whose first element is (i, j). One decision each for the whole
- * tile, whose rows follow in straight code: for a short K they take as long as the sums. */
-INLINE void finish(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
+ * tile, whose rows follow in straight code: for a short K they take as long as the sums. Gives what
+ * judge() is to see of it. */
+INLINE vec finish(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
                    int64_t j, int part, vec acc[TILE_ROWS][2])
 {
 #define EACH_VEC UNROLL for (int x = 0; x < rows; x++) UNROLL for (int v = 0; v < vecs; v++)
@@ -107,6 +113,9 @@ INLINE void finish(const int rows, const int vecs, const int masked, const bpi_g
             acc[x][v] = (vec)((lane_mask)(acc[x][v] * g->scale) & ~shut);
         }
     }
+    vec seen[4] = {{0}}; /* several: sums that wait for each other take longer than the tile */
+    if (g->suspect)
+        EACH_VEC seen[x % 4] += acc[x][v] * SUSPECT_SCALE;
     UNROLL for (int x = 0; x < rows; x++) {
         if (vecs == 2)
             store(c, acc[x][0]);
@@ -116,15 +125,16 @@ INLINE void finish(const int rows, const int vecs, const int masked, const bpi_g
             store(c + (vecs - 1) * LANES, acc[x][vecs - 1]);
         c += g->c_row;
     }
+    return (seen[0] + seen[1]) + (seen[2] + seen[3]);
 #undef LOAD
 #undef EACH_VEC
 }
 
 /* The tile of C at (i, j): `steps` steps of K from `a` and `b` on. A pointer to every third row of
  * A is what addressing needs. */
-INLINE void multiply(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
-                     int64_t j, int part, int64_t steps, const real *a, const real *b,
-                     int64_t b_step)
+INLINE vec multiply(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
+                    int64_t j, int part, int64_t steps, const real *a, const real *b,
+                    int64_t b_step)
 {
     const int64_t a_row = g->a_row, a_col = g->a_col;
     vec acc[TILE_ROWS][2];
@@ -147,18 +157,18 @@ INLINE void multiply(const int rows, const int vecs, const int masked, const bpi
         UNROLL for (int x = 0; x < rows; x += 3)
             third[x / 3] += a_col;
     }
-    finish(rows, vecs, masked, g, i, j, part, acc);
+    return finish(rows, vecs, masked, g, i, j, part, acc);
 }
 
-typedef void (*tile_fn)(const bpi_gemm *g, int64_t i, int64_t j, int part, int64_t steps,
-                        const real *a, const real *b, int64_t b_step);
+typedef vec (*tile_fn)(const bpi_gemm *g, int64_t i, int64_t j, int part, int64_t steps,
+                       const real *a, const real *b, int64_t b_step);
 
 #define TILE(rows, vecs, masked)                                                                 \
-    static void tile_##rows##_##vecs##_##masked(const bpi_gemm *g, int64_t i, int64_t j,         \
-                                                int part, int64_t steps, const real *a,          \
-                                                const real *b, int64_t b_step)                   \
+    static vec tile_##rows##_##vecs##_##masked(const bpi_gemm *g, int64_t i, int64_t j,          \
+                                               int part, int64_t steps, const real *a,           \
+                                               const real *b, int64_t b_step)                    \
     {                                                                                            \
-        multiply(rows, vecs, masked, g, i, j, part, steps, a, b, b_step);                        \
+        return multiply(rows, vecs, masked, g, i, j, part, steps, a, b, b_step);                 \
     }
 #define TILE_NAME_(rows, vecs, masked) tile_##rows##_##vecs##_##masked,
 #define TILE_NAME(rows, vecs, masked) TILE_NAME_(rows, vecs, masked)

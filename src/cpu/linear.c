@@ -4,7 +4,8 @@
  *     backward:         dz [N, out], w, gate [N, in] -> dx = dz W through the gate
  *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added; suspect
  *
- * Everything but db rides on the product's epilogue (gemm.c); db is reduce.c's sum over axis 0.
+ * Everything but db rides on the product's epilogue (gemm.c); db is reduce.c's sum over axis 0, or
+ * that of a few rows, which with a small product is work of one block.
  * The rule: src/ops/linear.c. */
 #include "cpu/gemm.h"
 #include "cpu/dropout_row.h"
@@ -24,6 +25,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
                   .c = out->data, .c_row = out->stride[0],
                   .bias = in[2].data, .relu = p->relu != 0};
     if (p->keep < 65536) {
+        ex->work = NULL; /* the next run has other draws */
         g.dropout = &d;
         g.scale = bpi_dropout_init(&d, &in[3], p->site, p->keep);
     }
@@ -43,20 +45,58 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     return BPI_CPU(gemm)(ex, &g);
 }
 
+enum { FEW = 8, COLS = 64 };
+
+typedef struct few {
+    bpi_gemm_plan w;      /* of dw */
+    const real *dz;       /* [rows, cols], `row` from one to the next */
+    int64_t rows, cols, row;
+    real *db;             /* may be NULL */
+    int add, has_w;
+    int32_t *suspect;
+} few;
+
+/* dw and db of a few rows. */
+static void few_block(void *arg, int64_t block)
+{
+    few *f = arg;
+    if (f->has_w)
+        BPI_CPU(gemm_block)(&f->w, block);
+    if (!f->db)
+        return;
+    for (int64_t first = 0; first < f->cols; first += COLS) {
+        double sum[COLS];
+        const int64_t n = at_most(f->cols - first, COLS);
+        const real *dz = f->dz + first;
+        real *db = f->db + first;
+        for (int64_t j = 0; j < n; j++)
+            sum[j] = (double)dz[j];
+        for (int64_t i = 1; i < f->rows; i++)
+            for (int64_t j = 0; j < n; j++)
+                sum[j] += (double)dz[i * f->row + j];
+        for (int64_t j = 0; j < n; j++)
+            db[j] = (real)(f->add ? sum[j] + (double)db[j] : sum[j]);
+    }
+    if (f->suspect && bpi_unfit(f->db, f->cols, BPI_SUSPECT))
+        *f->suspect = 1;
+}
+
 static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *out,
                                  const void *params)
 {
     const bpi_linear_wgrad_params *p = params;
     const bp_view *dz = &in[0], *x = &in[1], *dw = &out[0], *db = &out[1];
-    bp_status st = BP_OK;
-    if (dw->data) {
-        bpi_gemm g = {.m = dz->shape.dim[1], .n = x->shape.dim[1], .k = dz->shape.dim[0],
-                      .a = dz->data, .a_row = 1, .a_col = dz->stride[0],
-                      .b = x->data, .b_row = x->stride[0], .b_col = 1,
-                      .c = dw->data, .c_row = dw->stride[0], .accumulate = p->add_w,
-                      .suspect = out[2].data};
-        st = BPI_CPU(gemm)(ex, &g);
-    }
+    bpi_gemm g = {.m = dz->shape.dim[1], .n = x->shape.dim[1], .k = dz->shape.dim[0],
+                  .a = dz->data, .a_row = 1, .a_col = dz->stride[0],
+                  .b = x->data, .b_row = x->stride[0], .b_col = 1,
+                  .c = dw->data, .c_row = dw->stride[0], .accumulate = p->add_w,
+                  .suspect = out[2].data};
+    few f = {.dz = dz->data, .rows = g.k, .cols = g.m, .row = g.a_col, .db = db->data,
+             .add = p->add_b, .has_w = dw->data != NULL, .suspect = out[2].data};
+    if (g.k <= FEW && g.m > 0 && g.n > 0 && BPI_CPU(gemm_small)(&f.w, &g))
+        return run_work(ex, 1, few_block, &f, sizeof f);
+    ex->work = NULL; /* several pieces */
+    bp_status st = dw->data ? BPI_CPU(gemm)(ex, &g) : BP_OK;
     if (st == BP_OK && db->data) {
         bpi_sum_params sum = {1u | (p->add_b ? BPI_SUM_ADD : 0)};
         st = BPI_CPU(op_sum).slot[BPI_FORWARD].fn(ex, dz, db, &sum);
@@ -75,7 +115,10 @@ static size_t workspace_bytes(const bp_view *in, const void *params)
 }
 
 BPI_CPU_OP(linear) = {
-    .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},
-             [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS},
+    .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS,
+                              .job_bytes = sizeof(bpi_gemm_plan)},
+             [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS,
+                               .job_bytes = sizeof(bpi_gemm_plan)},
              [BPI_BACKWARD_PARAMS] = {.fn = backward_params, .layout = BPI_ROWS,
-                                     .workspace_bytes = workspace_bytes, .notes = 1}}};
+                                      .workspace_bytes = workspace_bytes, .notes = 1,
+                                      .job_bytes = sizeof(few)}}};

@@ -49,4 +49,5 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     return BPI_CPU(gemm_each)(ex, &g, &batch);
 }
 
-BPI_CPU_OP(matmul) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_MATRICES}};
+BPI_CPU_OP(matmul) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_MATRICES,
+                                             .job_bytes = sizeof(bpi_gemm_plan)}};

@@ -32,6 +32,7 @@ typedef struct job {
     int64_t outputs, segments;    /* strips in all, parts of their sums */
     int64_t per_block;            /* outputs of a block, with one segment */
 } job;
+_Static_assert(sizeof(job) <= BPI_OVER_AXES_JOB, "a plan has room for it");
 
 /* Where `output` begins in operand k. */
 static int64_t offset_of(const job *w, int64_t output, int k)
@@ -55,23 +56,24 @@ static int64_t width_of(const job *w, int64_t output)
 /* acc takes a table of neighbours, t->rows of t->n. Some of its rows together become one, of up to
  * TABLE lanes, which are taken as outputs and then folded in halves: a formula is compiled for
  * many outputs alone. */
-static void take_table(const bpi_fold_rule *rule, double *acc, bpi_taken t)
+static void take_table(const bpi_fold_rule *rule, double *acc, const bpi_taken *t)
 {
     _Alignas(64) double lane[BPI_FOLD_VALUES * TABLE];
-    const int64_t n = t.n, together = TABLE / n, lanes = together * n;
-    if (together < 2 || t.rows < together || t.width != n || (n > 1 && rule->places)) {
-        rule->take(acc, &t);
+    const int64_t n = t->n;
+    if (2 * n > TABLE || (t->rows + 1) * n <= TABLE || t->width != n || (n > 1 && rule->places)) {
+        rule->take(acc, t);
         return;
     }
+    const int64_t together = TABLE / n, lanes = together * n;
     for (int32_t k = 0; k < rule->values; k++)
         for (int64_t j = 0; j < lanes; j++)
             lane[k * lanes + j] = rule->start[k];
-    bpi_taken l = {.x = t.x, .n = lanes, .rows = t.rows / together, .row = lanes,
-                   .first = t.first, .down = together, .across = 1, .width = lanes};
+    bpi_taken l = {.x = t->x, .n = lanes, .rows = t->rows / together, .row = lanes,
+                   .first = t->first, .down = together, .across = 1, .width = lanes};
     rule->take(lane, &l);
     l.x += l.rows * lanes;
     l.first += l.rows * together;
-    l.n = t.rows % together * n;
+    l.n = t->rows % together * n;
     l.rows = 1;
     if (l.n > 0)
         rule->take(lane, &l);
@@ -86,30 +88,37 @@ static void take_table(const bpi_fold_rule *rule, double *acc, bpi_taken t)
     rule->join(acc, lane, n, n);
 }
 
-/* acc takes t->rows rows of outputs that are `step` apart. */
-static void take(const bpi_fold_rule *rule, double *acc, bpi_taken t, int64_t step, int is_run)
+/* acc takes t->rows rows of outputs that are `step` apart: side by side in a buffer. */
+OUTLINE void take_brought(const bpi_fold_rule *rule, double *acc, const bpi_taken *t, int64_t step,
+                          int is_run)
 {
     _Alignas(64) real buffer[BUFFER + LANES];
-    const int64_t rows = t.rows, row = t.row, most = BUFFER / t.n;
-    const real *x = t.x;
-    if (is_run && row == 1 && rule->run) {
-        rule->run(acc, x, rows, t.first);
-    } else if (row == t.n && (step == 1 || is_run)) {
-        take_table(rule, acc, t);
-    } else if (step == 1 && !is_run) {
-        rule->take(acc, &t);
-    } else {
-        t.x = buffer;
-        t.row = t.n;
-        for (int64_t i = 0; i < rows; i += most, t.first += most) {
-            t.rows = at_most(rows - i, most);
-            bpi_bring(buffer, x + i * row, sizeof(real), t.rows, row, t.n, step);
-            if (is_run && rule->run)
-                rule->run(acc, buffer, t.rows, t.first);
-            else
-                take_table(rule, acc, t);
-        }
+    const int64_t most = BUFFER / t->n;
+    bpi_taken b = *t;
+    b.x = buffer;
+    b.row = t->n;
+    for (int64_t i = 0; i < t->rows; i += most, b.first += most) {
+        b.rows = at_most(t->rows - i, most);
+        bpi_bring(buffer, t->x + i * t->row, sizeof(real), b.rows, t->row, b.n, step);
+        if (is_run && rule->run)
+            rule->run(acc, buffer, b.rows, b.first);
+        else
+            take_table(rule, acc, &b);
     }
+}
+
+/* The same, as they lie where that will do. */
+static void take(const bpi_fold_rule *rule, double *acc, const bpi_taken *t, int64_t step,
+                 int is_run)
+{
+    if (is_run && t->row == 1 && rule->run)
+        rule->run(acc, t->x, t->rows, t->first);
+    else if (t->row == t->n && (step == 1 || is_run))
+        take_table(rule, acc, t);
+    else if (step == 1 && !is_run)
+        rule->take(acc, t);
+    else
+        take_brought(rule, acc, t, step, is_run);
 }
 
 /* acc = one segment of one output. */
@@ -128,7 +137,7 @@ static void reduce(const job *w, int64_t output, int64_t segment, double *acc)
         t.x = x + p.offset[1];
         t.rows = p.n;
         t.first = p.number * l->piece;
-        take(w->rule, acc, t, w->x_step, w->runs);
+        take(w->rule, acc, &t, w->x_step, w->runs);
     }
 }
 
@@ -265,10 +274,9 @@ bp_status BPI_CPU(over_axes)(bp_exec *ex, const bpi_fold_rule *rule, const bp_vi
     w.part = NULL;
     w.add = (p->axes & BPI_SUM_ADD) != 0;
     plan(&w, in, p->axes);
-    if (w.segments <= 1) {
-        bp_parallel_for(ex, parts(w.outputs, w.per_block), block_fn, &w);
-        return BP_OK;
-    }
+    if (w.segments <= 1)
+        return run_work(ex, parts(w.outputs, w.per_block), block_fn, &w, sizeof w);
+    ex->work = NULL; /* the workspace may move */
     int64_t blocks = w.outputs * w.segments, apart = rule->values * w.width;
     w.part = ex->workspace;
     bp_parallel_for(ex, blocks, block_fn, &w);

@@ -7,7 +7,8 @@
 
 #include "cpu/kernel.h"
 
-enum { BPI_FOLD_VALUES = 3, BPI_STRIP = 1024 }; /* at most; outputs of a strip */
+enum { BPI_FOLD_VALUES = 3, BPI_STRIP = 1024, /* at most; outputs of a strip */
+       BPI_OVER_AXES_JOB = 1024 };            /* bytes, for bpi_kernel */
 
 /* Elements that are taken next: element i of output j is x[i * row + j]; its place on the axis,
  * where there is one axis, is first + i * down + j * across. */
@@ -50,6 +51,7 @@ size_t BPI_CPU(over_axes_bytes)(const bpi_fold_rule *rule, const bp_view *in, co
         return BPI_CPU(over_axes_bytes)(&rule, in, params);                                    \
     }                                                                                          \
     BPI_CPU_OP(op) = {.slot[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY,             \
-                                            .workspace_bytes = op##_bytes}};
+                                            .workspace_bytes = op##_bytes,                 \
+                                            .job_bytes = BPI_OVER_AXES_JOB}};
 
 #endif

@@ -5,4 +5,4 @@
 BPI_RUN(scale_run, real, real, out[i] = (real)k[0] * u[i])
 BPI_ELEMENTWISE(forward, scale_run, BPI_GRAIN, 1, &((const bpi_scale_params *)params)->factor)
 
-BPI_CPU_OP(scale) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
+BPI_CPU_OP(scale) = {.slot[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(forward)};

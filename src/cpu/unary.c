@@ -24,6 +24,6 @@
         (void)p, (void)q, (void)dy, (void)saved; slope;  out[i] = dx)                        \
     BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN / 2, 1, K(params))                   \
     BPI_ELEMENTWISE(op##_backward, op##_slope, BPI_GRAIN / 2, 2, K(params))                  \
-    BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = op##_forward, .layout = BPI_ANY},      \
-                               [BPI_BACKWARD] = {.fn = op##_backward, .layout = BPI_ANY}}};
+    BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(op##_forward),          \
+                               [BPI_BACKWARD] = BPI_ELEMENTWISE_ENTRY(op##_backward)}};
 #include "door/unary.def"

@@ -8,4 +8,4 @@ BPI_RUN(where_real, real, real, const real a = v[i], b = w[i]; out[i] = u[i] != 
 BPI_RUN(where_int, int32_t, int32_t, const int32_t a = v[i], b = w[i]; out[i] = u[i] != 0 ? a : b)
 BPI_ELEMENTWISE(forward, out->dtype == BP_I32 ? where_int : where_real, BPI_GRAIN, 3, NULL)
 
-BPI_CPU_OP(where) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
+BPI_CPU_OP(where) = {.slot[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(forward)};

@@ -7,4 +7,4 @@ BPI_RUN(where_run, real, real,
         out[i] = x == m ? a : m != m ? m : 0)
 BPI_ELEMENTWISE(forward, where_run, BPI_GRAIN, 3, NULL)
 
-BPI_CPU_OP(where_equal) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_ANY}};
+BPI_CPU_OP(where_equal) = {.slot[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(forward)};

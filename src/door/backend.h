@@ -41,6 +41,8 @@ typedef struct bpi_kernel {
     size_t (*workspace_bytes)(const bp_view *in, const void *params);
     /* Of a kernel that writes gradients, linear's backward_params: it raises `suspect`. */
     int32_t notes;
+    /* Most bytes of the job of a kernel that may leave its work to a plan: see bpi_work; else 0. */
+    int32_t job_bytes;
 } bpi_kernel;
 
 typedef struct bpi_op_kernels {
@@ -56,6 +58,15 @@ typedef enum bpi_op_id {
 
 typedef struct bpi_device bpi_device;
 
+/* All that a call of a kernel does, where it is blocks of work that follow from views and params
+ * alone: a plan runs them again without the kernel. `job` names no memory but what views name, the
+ * views and the params themselves. */
+typedef struct bpi_work {
+    bp_block_fn body; /* NULL: not known */
+    int64_t blocks;
+    void *job; /* room for job_bytes */
+} bpi_work;
+
 struct bp_exec {
     bpi_device *device;
     bpi_fault *fault; /* device memory */
@@ -63,6 +74,7 @@ struct bp_exec {
     void *workspace;  /* 64-byte aligned; its contents are gone with the next kernel */
     size_t workspace_bytes;
     void *stream; /* while a program's own kernel runs on a device that has one */
+    bpi_work *work; /* where a kernel that has job_bytes may leave its work; else NULL */
 };
 
 enum { BPI_LEAVES, BPI_COMES, BPI_STAYS };
