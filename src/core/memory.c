@@ -230,14 +230,6 @@ void bpi_storage_release(bp_context *ctx, bpi_storage *s)
     ctx->free_storage[s->in_plan][s->size_class] = s;
 }
 
-void bpi_storage_written(bpi_storage *s, const char *writer)
-{
-    s->version++;
-    s->writer = writer;
-    if (s->whole)
-        s->whole->version++;
-}
-
 void bpi_memory_free(bp_context *ctx)
 {
     bpi_host_free(ctx, ctx->spare_storage, sizeof *ctx->spare_storage);

@@ -26,7 +26,13 @@ bpi_storage *bpi_storage_create(bp_context *ctx, size_t bytes); /* pending error
 /* A part of a storage with a version of its own: a parameter in its flat buffer. */
 bpi_storage *bpi_storage_part(bp_context *ctx, bpi_storage *whole, void *data, int32_t number);
 void bpi_storage_release(bp_context *ctx, bpi_storage *s);
-void bpi_storage_written(bpi_storage *s, const char *writer);
+static inline void bpi_storage_written(bpi_storage *s, const char *writer)
+{
+    s->version++;
+    s->writer = writer;
+    if (s->whole)
+        s->whole->version++;
+}
 /* Makes the workspace at least so large; BP_ERR_NOMEM leaves it as it was. */
 bp_status bpi_reserve(bp_context *ctx, size_t bytes);
 void bpi_memory_free(bp_context *ctx); /* at bp_close */
@@ -47,7 +53,8 @@ void bpi_object_free(bp_context *ctx, void *p, size_t bytes);
 /* Room for one more in a host array; false when out of memory, with the error set. */
 bool bpi_grow(bp_context *ctx, void **items, int64_t *capacity, int64_t need, size_t item_bytes);
 
-/* The calls of backend.h, with the error set. */
+/* The calls of backend.h, with the error set; bp_sync from inside. */
+bp_status bpi_sync(bp_context *ctx);
 bp_status bpi_upload(bp_context *ctx, void *dst, const void *src, size_t bytes); /* NULL: zeros */
 bp_status bpi_download(bp_context *ctx, void *dst, const void *src, size_t bytes);
 

@@ -170,10 +170,8 @@ static bp_status run_call(bp_plan *plan, int64_t i)
     bp_context *ctx = plan->list.ctx;
     const bpi_call *c = &plan->list.call[i];
     const bp_view *in = plan->list.view + c->view;
-    if (c->kernel.job_bytes && !ctx->hooks.parallel_for) {
+    if (c->kernel.job_bytes && !ctx->hooks.parallel_for)
         ctx->exec.work = &plan->list.work[i];
-        ctx->exec.work->job = plan->list.jobs + c->job;
-    }
     bp_status st = bpi_run_kernel(ctx, c->number, &c->kernel, in, in + c->n_in,
                                   plan->list.params + c->params);
     ctx->exec.work = NULL;
@@ -183,8 +181,8 @@ static bp_status run_call(bp_plan *plan, int64_t i)
 static bp_status run_calls(bp_plan *plan)
 {
     bp_exec *ex = &plan->list.ctx->exec;
-    for (int64_t i = 0; i < plan->list.n_calls; i++) {
-        const bpi_work *w = &plan->list.work[i];
+    const bpi_work *w = plan->list.work;
+    for (int64_t i = 0, n = plan->list.n_calls; i < n; i++, w++) {
         if (!w->body)
             BPI_TRY(run_call(plan, i));
         else if (w->blocks == 1)
@@ -241,9 +239,8 @@ static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
     if (!plan->draws && !plan->still)
         ctx->rng_lag += (uint64_t)steps;
     ctx->stats.kernels += steps * plan->list.n_calls;
-    for (int64_t i = 0; i < plan->list.n_outside; i++)
-        if (plan->list.outside[i].written)
-            bpi_storage_written(plan->list.outside[i].storage, "plan_replay");
+    for (int64_t i = 0; i < plan->list.n_written; i++)
+        bpi_storage_written(plan->list.outside[i].storage, "plan_replay");
     for (int64_t k = 0; k < plan->n_stores; k++) {
         const store_state *s = &plan->store[k];
         bp_params *p = s->store;
@@ -353,6 +350,7 @@ static bp_status complete(bp_plan *plan)
 {
     bp_context *ctx = plan->list.ctx;
     int64_t nodes_of_many;
+    bpi_recording_over(&plan->list);
     if (ctx->device->calls->capture)
         BPI_TRY(make_graph(plan, 1, &plan->graph[ONE], &plan->nodes));
     if (ctx->device->calls->capture && plan->repeats &&

@@ -57,7 +57,7 @@ static bp_status read_as(bp_context *ctx, const char *who, bp_tensor *const *t, 
         bpi_kill(all);
         BPI_TRY(st);
     }
-    return bp_sync(ctx);
+    return bpi_sync(ctx);
 }
 
 bp_status bp_read_f32(bp_tensor *t, float *dst, int64_t count)

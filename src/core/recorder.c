@@ -130,6 +130,19 @@ bp_status bpi_recorder_note(bp_context *ctx, int32_t number, const bpi_kernel *k
     return BP_OK;
 }
 
+/* What a run of it looks at is put in order. */
+void bpi_recording_over(bpi_recording *r)
+{
+    for (int64_t i = 0; i < r->n_outside; i++)
+        if (r->outside[i].written) {
+            bpi_outside first = r->outside[r->n_written];
+            r->outside[r->n_written++] = r->outside[i];
+            r->outside[i] = first;
+        }
+    for (int64_t i = 0; i < r->n_calls; i++)
+        r->work[i].job = r->jobs + r->call[i].job;
+}
+
 void bpi_recording_free(bpi_recording *r)
 {
     bp_context *ctx = r->ctx;

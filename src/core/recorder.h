@@ -49,6 +49,7 @@ typedef struct bpi_recording {
     bpi_outside *outside;
     bpi_watch *watch;
     int64_t n_calls, n_views, n_params, n_jobs, n_outside, n_watch;
+    int64_t n_written; /* of `outside`, which come first when the recording is over */
     int64_t call_capacity, work_capacity, view_capacity, params_capacity, jobs_capacity;
     int64_t outside_capacity, watch_capacity;
 } bpi_recording;
@@ -67,6 +68,7 @@ bp_status bpi_recording_holds(const bpi_recording *r, char *why);
 void bpi_watched_release(bpi_watched *w);
 /* BP_ERR_STATE, naming the call, while a plan is recorded. */
 bp_status bpi_not_recording(bp_context *ctx, const char *who);
+void bpi_recording_over(bpi_recording *r);
 void bpi_recording_free(bpi_recording *r);
 
 #endif

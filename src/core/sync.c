@@ -77,23 +77,28 @@ static bp_status tell(bp_context *ctx, const bpi_fault *f)
     return bpi_fail(ctx, index ? BP_ERR_RANGE : BP_ERR_NONFINITE, "%s", r.text);
 }
 
-static bp_status sync(bp_context *ctx)
+bp_status bpi_sync(bp_context *ctx)
 {
-    bpi_fault fault;
+    bpi_fault copy;
+    const bpi_fault *fault = ctx->exec.fault;
     BPI_TRY(bpi_not_recording(ctx, "sync"));
     ctx->stats.waits++;
-    BPI_TRY(bpi_download(ctx, &fault, ctx->exec.fault, sizeof fault));
-    if (fault.found_by == 0 && fault.refused == 0 && fault.held.step == 0)
+    if (!ctx->device->calls->parallel_for) { /* device memory, which is not the host's */
+        BPI_TRY(bpi_download(ctx, &copy, fault, sizeof copy));
+        fault = &copy;
+    }
+    if (fault->found_by == 0 && fault->refused == 0 && fault->held.step == 0)
         return BP_OK;
     if (ctx->pending != BP_OK)
         return ctx->pending; /* a later call can tell it */
-    BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof fault));
-    return tell(ctx, &fault);
+    copy = *fault;
+    BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof copy));
+    return tell(ctx, &copy);
 }
 
 bp_status bp_sync(bp_context *ctx)
 {
-    BPI_INSIDE(ctx, sync(ctx));
+    BPI_INSIDE(ctx, bpi_sync(ctx));
 }
 
 /* --- the values of a store ---------------------------------------------------------------- */
@@ -110,7 +115,7 @@ bp_status bpi_params_finite(bp_params *p, const char *who)
     const bpi_storage *s = bpi_at(p->values)->storage;
     if (p->checked && p->checked_version == s->version)
         return BP_OK;
-    BPI_TRY(sync(ctx)); /* a fault of earlier work is told as its own */
+    BPI_TRY(bpi_sync(ctx)); /* a fault of earlier work is told as its own */
     BPI_TRY(bpi_dispatch(ctx, BPI_OP_step_begin, BPI_FORWARD, &p->values, 1, &no_state, 1, &params,
                          sizeof params));
     BPI_TRY(bpi_download(ctx, &fault, ctx->exec.fault, sizeof fault));

@@ -119,7 +119,7 @@ static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, cons
     BPI_TRY(bpi_not_recording(ctx, who));
     if (writes)
         BPI_TRY(writable(t, who));
-    size_t want = (size_t)bp_shape_count(v->shape) * bp_dtype_bytes(v->dtype);
+    size_t want = (size_t)bpi_count(&v->shape) * bp_dtype_bytes(v->dtype);
     if (bytes != want)
         return bpi_fail(ctx, BP_ERR_ARG, "%s: %zu bytes for %s %s, which holds %zu", who, bytes,
                         bp_dtype_name(v->dtype), bpi_shape_str(&v->shape).s, want);
@@ -166,7 +166,7 @@ static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
     BPI_TRY(transfer_check(t, "read", false, dst, bytes));
     if (bytes)
         BPI_TRY(transfer(t, dst, NULL, bytes));
-    return bp_sync(bpi_at(t)->ctx);
+    return bpi_sync(bpi_at(t)->ctx);
 }
 
 bp_status bp_write(bp_tensor *t, const void *src, size_t bytes)

@@ -6,11 +6,9 @@
  * touched after that step, since another thread may have closed it. */
 #include "core/turn.h"
 
-#include <pthread.h>
-
 #include "core/context.h"
 
-#define LATE ((uintptr_t)1) /* a pthread_t is a pointer to something, or a small number */
+#define LATE ((uintptr_t)1) /* no pointer to a pointer has this bit */
 
 const char bpi_busy_text[] = "the context is busy: another thread is inside";
 
@@ -28,9 +26,10 @@ const char *bpi_told_thread(void)
     return told;
 }
 
+/* A number that no other thread has while this one lives. */
 static uintptr_t this_thread(void)
 {
-    return (uintptr_t)pthread_self() & ~LATE;
+    return (uintptr_t)&told;
 }
 
 bool bpi_own_turn(const bp_context *ctx)
@@ -53,6 +52,7 @@ static bool is_outermost(const bp_context *ctx)
 static bp_status enter(bp_context *ctx, bool frees)
 {
     uintptr_t self = this_thread(), nobody = 0;
+    bpi_fp_state own = bpi_fp_own(); /* here nothing waits for it, as it would behind the exchange */
     if (!ctx)
         return bpi_tell_thread(BP_ERR_ARG, "ctx is NULL");
     if ((atomic_load_explicit(&ctx->owner, memory_order_relaxed) & ~LATE) != self &&
@@ -66,7 +66,7 @@ static bp_status enter(bp_context *ctx, bool frees)
     }
     bool comes = false;
     if (ctx->calls++ == 0) {
-        ctx->host_fp = bpi_fp_enter();
+        bpi_fp_set(ctx->host_fp = own);
         ctx->base = ctx->depth;
         comes = is_outermost(ctx);
     }

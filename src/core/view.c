@@ -29,13 +29,7 @@ size_t bp_dtype_bytes(bp_dtype dtype)
 
 int64_t bp_shape_count(bp_shape shape)
 {
-    int64_t count = 1;
-    if (shape.ndim < 0 || shape.ndim > BP_MAX_DIMS)
-        return 0;
-    for (int i = 0; i < shape.ndim; i++)
-        if (__builtin_mul_overflow(count, shape.dim[i], &count))
-            return 0;
-    return count;
+    return shape.ndim < 0 || shape.ndim > BP_MAX_DIMS ? 0 : bpi_count(&shape);
 }
 
 bool bpi_is_real(bp_dtype dtype)

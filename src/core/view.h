@@ -6,6 +6,16 @@
 
 #include "door/backend.h"
 
+/* bp_shape_count of a shape that is not copied. */
+static inline int64_t bpi_count(const bp_shape *s)
+{
+    int64_t count = 1;
+    for (int i = 0; i < s->ndim; i++)
+        if (__builtin_mul_overflow(count, s->dim[i], &count))
+            return 0;
+    return count;
+}
+
 void bpi_view_packed(bp_view *v, bp_dtype dtype, bp_shape shape);
 /* The one choice of a row pitch, in elements, for store matrices and rank-2 results of linear,
  * matmul and gather. */

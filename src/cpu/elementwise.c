@@ -60,7 +60,7 @@ static inline void put_few(void *y, const void *buffer, int64_t bytes, int64_t n
 }
 
 /* A run of less than a unit, n elements from `from` on, goes through buffers. */
-static inline void take_few(const job *w, char *y, const bpi_operand *in, int64_t from, int64_t n)
+static void take_few(const job *w, char *y, const bpi_operand *in, int64_t from, int64_t n)
 {
     _Alignas(64) char buffer[BPI_OPERANDS][UNIT * sizeof(double)];
     bpi_operand unit[BPI_INPUTS];
@@ -279,14 +279,18 @@ static int is_plain(const bp_view *y, const bp_view *in, int n_in, int64_t *coun
 /* All operands, packed and less than a unit. */
 static void few_fn(void *arg, int64_t block)
 {
+    _Alignas(64) char buffer[BPI_OPERANDS][UNIT * sizeof(double)];
     const job *w = arg;
-    bpi_operand in[BPI_INPUTS];
-    for (int k = 1; k <= BPI_INPUTS; k++) {
-        in[k - 1].at = w->loop.data[k < w->loop.operands ? k : 1];
-        in[k - 1].step = UNIT;
-    }
+    const int64_t n = w->loop.size[0];
+    bpi_operand in[BPI_INPUTS] = {{buffer[1], UNIT}, {buffer[1], UNIT}, {buffer[1], UNIT}};
     (void)block;
-    take_few(w, w->loop.data[0], in, 0, w->loop.size[0]);
+    bring_few(buffer[1], w->loop.data[1], w->bytes[1], n);
+    for (int k = 2; k < w->loop.operands; k++) {
+        bring_few(buffer[k], w->loop.data[k], w->bytes[k], n);
+        in[k - 1].at = buffer[k];
+    }
+    w->run(buffer[0], in, UNIT, w->k);
+    put_few(w->loop.data[0], buffer[0], w->bytes[0], n);
 }
 
 bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_view *y,

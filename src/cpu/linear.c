@@ -56,19 +56,14 @@ typedef struct few {
     int32_t *suspect;
 } few;
 
-/* dw and db of a few rows. */
-static void few_block(void *arg, int64_t block)
+/* db of up to COLS columns. A single row is its sum. */
+static void sum_few(const few *f, const real *dz, real *db, int64_t n)
 {
-    few *f = arg;
-    if (f->has_w)
-        BPI_CPU(gemm_block)(&f->w, block);
-    if (!f->db)
-        return;
-    for (int64_t first = 0; first < f->cols; first += COLS) {
-        double sum[COLS];
-        const int64_t n = at_most(f->cols - first, COLS);
-        const real *dz = f->dz + first;
-        real *db = f->db + first;
+    double sum[COLS];
+    if (f->rows == 1) {
+        for (int64_t j = 0; j < n; j++)
+            db[j] = f->add ? dz[j] + db[j] : dz[j]; /* rounded from double it would be the same */
+    } else {
         for (int64_t j = 0; j < n; j++)
             sum[j] = (double)dz[j];
         for (int64_t i = 1; i < f->rows; i++)
@@ -77,8 +72,20 @@ static void few_block(void *arg, int64_t block)
         for (int64_t j = 0; j < n; j++)
             db[j] = (real)(f->add ? sum[j] + (double)db[j] : sum[j]);
     }
-    if (f->suspect && bpi_unfit(f->db, f->cols, BPI_SUSPECT))
+    if (f->suspect && bpi_unfit(db, n, BPI_SUSPECT))
         *f->suspect = 1;
+}
+
+/* dw and db of a few rows. */
+static void few_block(void *arg, int64_t block)
+{
+    few *f = arg;
+    if (f->has_w)
+        BPI_CPU(gemm_block)(&f->w, block);
+    if (!f->db)
+        return;
+    for (int64_t first = 0; first < f->cols; first += COLS)
+        sum_few(f, f->dz + first, f->db + first, at_most(f->cols - first, COLS));
 }
 
 static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *out,

@@ -2,8 +2,8 @@
  *
  * A host may run its threads with flush-to-zero (audio does) or with another rounding mode, and a
  * new thread inherits that. bpi_fp_enter sets our state and returns the thread's own, for
- * bpi_fp_leave to put back. Reading a control register costs a few cycles, writing one drains the
- * pipeline, so it is written only where it differs. */
+ * bpi_fp_leave to put back; in two steps, bpi_fp_own and bpi_fp_set. Reading a control register
+ * costs a few cycles, writing one drains the pipeline, so it is written only where it differs. */
 #ifndef BPI_FPSTATE_H
 #define BPI_FPSTATE_H
 
@@ -17,12 +17,15 @@ typedef unsigned bpi_fp_state;
  * record exceptions that happened; they are the host's and do not make a state differ. */
 enum { BPI_MXCSR = 0x1F80, BPI_MXCSR_FLAGS = 0x3F };
 
-static inline bpi_fp_state bpi_fp_enter(void)
+static inline bpi_fp_state bpi_fp_own(void)
 {
-    unsigned own = _mm_getcsr();
+    return _mm_getcsr();
+}
+
+static inline void bpi_fp_set(bpi_fp_state own)
+{
     if ((own & ~(unsigned)BPI_MXCSR_FLAGS) != BPI_MXCSR)
         _mm_setcsr(BPI_MXCSR);
-    return own;
 }
 
 static inline void bpi_fp_leave(bpi_fp_state own)
@@ -37,12 +40,17 @@ static inline void bpi_fp_leave(bpi_fp_state own)
 
 typedef fenv_t bpi_fp_state;
 
-static inline bpi_fp_state bpi_fp_enter(void)
+static inline bpi_fp_state bpi_fp_own(void)
 {
     fenv_t own;
     fegetenv(&own);
-    fesetenv(FE_DFL_ENV);
     return own;
+}
+
+static inline void bpi_fp_set(bpi_fp_state own)
+{
+    (void)own;
+    fesetenv(FE_DFL_ENV);
 }
 
 static inline void bpi_fp_leave(bpi_fp_state own)
@@ -51,4 +59,12 @@ static inline void bpi_fp_leave(bpi_fp_state own)
 }
 
 #endif
+
+static inline bpi_fp_state bpi_fp_enter(void)
+{
+    bpi_fp_state own = bpi_fp_own();
+    bpi_fp_set(own);
+    return own;
+}
+
 #endif
