@@ -5,11 +5,12 @@
  *
  * All learn the same samples from the same weights, by one thread and in turn: a round of ours, a
  * round of each peer, and again. Figures are medians of the rounds, with least and most, a JSON
- * line a row. The mean of the losses of the first steps must agree, since the update rule is the
- * same: FANN's rate is of half the squared error, and its slope of tanh is that at 0.98 for
- * outputs beyond it, which is as much as it may differ by. Those of the recorded plan and of the
- * step that is called agree by bits. Status 1 where they do not, or where a step of ours has asked
- * for memory. */
+ * line a row. Ours is a recorded plan; the same step, called; and a plan of the mean of the squared
+ * errors, whose sample comes as two tensors: two writes. The mean of the losses of the first steps
+ * must agree, since the update rule is the same: FANN's rate is of half the squared error, KANN's
+ * and ours, where so said, of a mean; FANN's slope of tanh is that at 0.98 for outputs beyond it,
+ * which is as much as it may differ by. Those of the plan and of the step that is called agree by
+ * bits. Status 1 where they do not, or where a step of ours has asked for memory. */
 #include <bpcuda/bpcuda.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include "online.h"
 #include "timing.h"
 
-enum { MOST_ROUNDS = 999, EQUAL_STEPS = 2000, LEARNERS = 4 };
+enum { MOST_ROUNDS = 999, EQUAL_STEPS = 2000, OURS = 3, LEARNERS = OURS + 2 };
 
 static const online_net nets[] = {{4, 16, 1}, {2, 16, 2}, {16, 64, 4}};
 
@@ -32,7 +33,8 @@ typedef struct ours {
     bp_context *ctx;
     bp_params *params;
     bp_optimizer *sgd;
-    bp_tensor *x, *target, *loss, *w[2], *b[2];
+    bp_tensor *sample, *x, *target, *loss, *w[2], *b[2]; /* the sample as one, or as two */
+    int64_t in;
     bp_plan *plan; /* NULL: the step is called */
 } ours;
 
@@ -47,15 +49,17 @@ static void check(bp_status st, bp_context *ctx)
 static bp_status learn(bp_context *ctx, void *user)
 {
     ours *o = user;
-    bp_tensor *h = bp_tanh(bp_linear(o->x, o->w[0], o->b[0]));
-    bp_tensor *loss = bp_mse_loss(bp_linear(h, o->w[1], o->b[1]), o->target, BP_MEAN);
+    bp_tensor *x = o->sample ? bp_slice(o->sample, 1, 0, o->in, 1) : o->x;
+    bp_tensor *t = o->sample ? bp_slice(o->sample, 1, o->in, INT64_MAX, 1) : o->target;
+    bp_tensor *y = bp_linear(bp_tanh(bp_linear(x, o->w[0], o->b[0])), o->w[1], o->b[1]);
+    bp_tensor *loss = bp_mse_loss(y, t, o->sample ? BP_SUM : BP_MEAN);
     bp_status st = bp_backward(ctx, loss);
     if (st == BP_OK)
         st = bp_copy_into(o->loss, loss);
     return st == BP_OK ? bp_optimizer_step(o->sgd) : st;
 }
 
-static void *open_ours(const online_net *net, const online_start *start, int planned)
+static void *open_ours(const online_net *net, const online_start *start, int planned, int apart)
 {
     ours *o = calloc(1, sizeof *o);
     int64_t from[] = {net->in, net->hidden}, to[] = {net->hidden, net->out};
@@ -67,10 +71,15 @@ static void *open_ours(const online_net *net, const online_start *start, int pla
         o->w[i] = bp_param(o->params, names[i], BP_SHAPE(to[i], from[i]), BP_INIT_ZERO);
         o->b[i] = bp_param(o->params, names[2 + i], BP_SHAPE(to[i]), BP_INIT_ZERO);
     }
-    o->x = bp_tensor_create(o->ctx, BP_F32, BP_SHAPE(1, net->in));
-    o->target = bp_tensor_create(o->ctx, BP_F32, BP_SHAPE(1, net->out));
+    o->in = net->in;
+    if (apart) {
+        o->x = bp_tensor_create(o->ctx, BP_F32, BP_SHAPE(1, net->in));
+        o->target = bp_tensor_create(o->ctx, BP_F32, BP_SHAPE(1, net->out));
+    } else {
+        o->sample = bp_tensor_create(o->ctx, BP_F32, BP_SHAPE(1, net->in + net->out));
+    }
     o->loss = bp_tensor_create(o->ctx, BP_F32, BP_SCALAR);
-    check(bp_sgd_create(o->params, ONLINE_RATE, 0, &o->sgd), o->ctx);
+    check(bp_sgd_create(o->params, apart ? ONLINE_RATE * net->out : ONLINE_RATE, 0, &o->sgd), o->ctx);
     if (planned)
         check(bp_plan_record(o->ctx, learn, o, &o->plan), o->ctx); /* and runs it: undone */
     for (int i = 0; i < 2; i++) {
@@ -82,27 +91,34 @@ static void *open_ours(const online_net *net, const online_start *start, int pla
 
 static void *open_plan(const online_net *net, const online_start *start)
 {
-    return open_ours(net, start, 1);
+    return open_ours(net, start, 1, 0);
+}
+
+static void *open_mean(const online_net *net, const online_start *start)
+{
+    return open_ours(net, start, 1, 1);
 }
 
 static void *open_eager(const online_net *net, const online_start *start)
 {
-    return open_ours(net, start, 0);
+    return open_ours(net, start, 0, 0);
 }
 
 static float step_ours(void *self, const online_sample *s, const online_net *net)
 {
     ours *o = self;
     float loss = NAN;
-    bp_status st = bp_write(o->x, s->x, (size_t)net->in * 4);
-    if (st == BP_OK)
-        st = bp_write(o->target, s->target, (size_t)net->out * 4);
+    bp_status st;
+    if (o->sample)
+        st = bp_write(o->sample, s->numbers, (size_t)(net->in + net->out) * 4);
+    else if ((st = bp_write(o->x, s->numbers, (size_t)net->in * 4)) == BP_OK)
+        st = bp_write(o->target, s->numbers + net->in, (size_t)net->out * 4);
     if (st == BP_OK)
         st = o->plan ? bp_plan_replay(o->plan, 1) : bp_run(o->ctx, 0, learn, o);
     if (st == BP_OK)
         st = bp_read(o->loss, &loss, sizeof loss);
     check(st, o->ctx);
-    return loss;
+    return o->sample ? loss : loss * (float)net->out;
 }
 
 static long long allocations_of(void *self)
@@ -127,6 +143,7 @@ static void close_ours(void *self)
 static const online_learner learners[LEARNERS] = {
     {"bpcuda, plan", open_plan, step_ours, close_ours},
     {"bpcuda, eager", open_eager, step_ours, close_ours},
+    {"bpcuda, mean", open_mean, step_ours, close_ours},
 #ifdef BPI_HAVE_FANN
     {"fann", online_fann_open, online_fann_step, online_fann_close},
 #endif
@@ -157,9 +174,9 @@ static void choose(online_start *start, const online_net *net)
     for (int k = 0; k < ONLINE_SAMPLES; k++) {
         float sum = 0;
         for (int i = 0; i < net->in; i++)
-            sum += samples[k].x[i] = 2 * number();
+            sum += samples[k].numbers[i] = 2 * number();
         for (int i = 0; i < net->out; i++)
-            samples[k].target[i] = sinf(sum + (float)i) / 2;
+            samples[k].numbers[net->in + i] = sinf(sum + (float)i) / 2;
     }
 }
 
@@ -196,7 +213,7 @@ static int row(const online_net *net)
     static online_start start;
     void *self[LEARNERS] = {0};
     double loss[LEARNERS] = {0};
-    long long before[2] = {0};
+    long long before[OURS] = {0};
     int64_t steps[LEARNERS] = {0};
     int failed = 0, n = 0;
     choose(&start, net);
@@ -207,7 +224,7 @@ static int row(const online_net *net)
         run(&learners[n], self[n], net, EQUAL_STEPS);
         steps[n] = (int64_t)(0.01 * EQUAL_STEPS / (seconds() - t)) + 1; /* 10 ms */
     }
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < OURS; i++)
         before[i] = allocations_of(self[i]);
     for (int r = 0; r < rounds; r++)
         for (int i = 0; i < n; i++) {
@@ -216,7 +233,7 @@ static int row(const online_net *net)
             us[i][r] = (seconds() - t) / (double)steps[i] * 1e6;
         }
     for (int i = 0; i < n; i++) {
-        long long asked = i < 2 ? allocations_of(self[i]) - before[i] : -1;
+        long long asked = i < OURS ? allocations_of(self[i]) - before[i] : -1;
         double off = fabs(loss[i] - loss[0]) / loss[0];
         report(net, learners[i].name, us[i], loss[i], loss[0], asked);
         if (!(off <= (i == 1 ? 0 : ONLINE_AGREES)) || asked > 0) {

@@ -1,6 +1,6 @@
 /* What the learners of bench_online share: a net of one hidden layer of tanh, where it begins, and
- * samples. A learner takes one step on one sample and gives the loss it had before, the mean of
- * the squared errors of the outputs. */
+ * samples. A learner takes one step on one sample and gives the loss it had before, the sum of the
+ * squared errors of the outputs. */
 #ifndef BPI_BENCH_ONLINE_H
 #define BPI_BENCH_ONLINE_H
 
@@ -19,7 +19,7 @@ typedef struct online_start { /* w[k]: [to, from], rows behind each other */
 } online_start;
 
 typedef struct online_sample {
-    float x[ONLINE_MOST], target[ONLINE_MOST];
+    float numbers[2 * ONLINE_MOST]; /* x, then the target */
 } online_sample;
 
 typedef struct online_learner {

@@ -16,7 +16,7 @@ void *online_fann_open(const online_net *net, const online_start *start)
     fann_set_activation_function_output(f, FANN_LINEAR);
     fann_set_activation_steepness_hidden(f, 1);
     fann_set_activation_steepness_output(f, 1);
-    fann_set_learning_rate(f, (float)(2 * ONLINE_RATE / net->out));
+    fann_set_learning_rate(f, (float)(2 * ONLINE_RATE));
     fann_set_learning_momentum(f, 0);
     for (unsigned j = 0; j < (unsigned)net->hidden; j++) {
         for (unsigned i = 0; i < (unsigned)net->in; i++)
@@ -33,10 +33,9 @@ void *online_fann_open(const online_net *net, const online_start *start)
 
 float online_fann_step(void *self, const online_sample *s, const online_net *net)
 {
-    (void)net;
     fann_reset_MSE(self);
-    fann_train(self, (float *)s->x, (float *)s->target);
-    return fann_get_MSE(self);
+    fann_train(self, (float *)s->numbers, (float *)s->numbers + net->in);
+    return fann_get_MSE(self) * (float)net->out;
 }
 
 void online_fann_close(void *self)

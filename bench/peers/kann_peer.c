@@ -1,5 +1,6 @@
 /* The learner of bench_online by KANN (github.com/attractivechaos/kann): kann_cost, which gives
- * the loss and its gradients, and the step, which KANN leaves to its user but for RMSprop. */
+ * the mean of the squared errors and its gradients, and the step, which KANN leaves to its user but
+ * for RMSprop. */
 #include <kann.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,13 +34,13 @@ void *online_kann_open(const online_net *net, const online_start *start)
 float online_kann_step(void *self, const online_sample *s, const online_net *net)
 {
     learner *l = self;
-    memcpy(l->x, s->x, (size_t)net->in * sizeof(float));
-    memcpy(l->target, s->target, (size_t)net->out * sizeof(float));
-    float loss = kann_cost(l->net, 0, 1), *w = l->net->x;
+    memcpy(l->x, s->numbers, (size_t)net->in * sizeof(float));
+    memcpy(l->target, s->numbers + net->in, (size_t)net->out * sizeof(float));
+    float loss = kann_cost(l->net, 0, 1), rate = (float)(ONLINE_RATE * net->out), *w = l->net->x;
     const float *g = l->net->g;
     for (int i = 0; i < l->size; i++)
-        w[i] -= (float)ONLINE_RATE * g[i];
-    return loss;
+        w[i] -= rate * g[i];
+    return loss * (float)net->out;
 }
 
 void online_kann_close(void *self)

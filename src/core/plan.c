@@ -225,6 +225,21 @@ static void spoil(bp_plan **running)
     }
 }
 
+/* Each run writes what the step writes; of what parameters are parts of, which follow each other,
+ * one version more will do. */
+static void count_versions(const bp_plan *plan)
+{
+    bpi_storage *whole = NULL;
+    for (int64_t i = 0; i < plan->list.n_written; i++) {
+        bpi_storage *s = plan->list.outside[i].storage;
+        s->version++;
+        s->writer = "plan_replay";
+        if (s->whole && s->whole != whole)
+            s->whole->version++;
+        whole = s->whole;
+    }
+}
+
 /* One step, or as many as `graph` has. */
 static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
 {
@@ -239,13 +254,12 @@ static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
     if (!plan->draws && !plan->still)
         ctx->rng_lag += (uint64_t)steps;
     ctx->stats.kernels += steps * plan->list.n_calls;
-    for (int64_t i = 0; i < plan->list.n_written; i++)
-        bpi_storage_written(plan->list.outside[i].storage, "plan_replay");
+    count_versions(plan);
     for (int64_t k = 0; k < plan->n_stores; k++) {
         const store_state *s = &plan->store[k];
         bp_params *p = s->store;
         p->invalid = s->invalid_after;
-        for (int64_t i = 0; i < p->n; i++)
+        for (int64_t i = 0; i < p->n && !plan->repeats; i++)
             p->segment[i].window =
                 plan->segment[s->segment + i] & REACHED_AFTER ? p->window : 0;
     }

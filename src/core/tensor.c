@@ -108,8 +108,8 @@ static bp_status writable(const bp_tensor *t, const char *who)
                     bpi_shape_str(&v->shape).s);
 }
 
-static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, const void *host,
-                                size_t bytes)
+static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, bool gaps,
+                                const void *host, size_t bytes)
 {
     bp_context *ctx = bpi_at(t)->ctx;
     const bp_view *v = bpi_view_of(t);
@@ -117,7 +117,7 @@ static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, cons
         return ctx->pending;
     BPI_TRY(bpi_usable(ctx, t, who, "the tensor"));
     BPI_TRY(bpi_not_recording(ctx, who));
-    if (writes)
+    if (writes && gaps)
         BPI_TRY(writable(t, who));
     size_t want = (size_t)bpi_count(&v->shape) * bp_dtype_bytes(v->dtype);
     if (bytes != want)
@@ -128,44 +128,46 @@ static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, cons
     return BP_OK;
 }
 
-/* Between the host and t, through packed memory where t has gaps. */
-static bp_status transfer(bp_tensor *t, void *dst, const void *src, size_t bytes)
+/* Between the host and t, which has gaps, through packed memory. */
+static bp_status transfer_packed(bp_tensor *t, void *dst, const void *src, size_t bytes)
 {
     bp_context *ctx = bpi_at(t)->ctx;
     const bp_view *v = bpi_view_of(t);
-    bool gaps = !bpi_is_packed(v);
-    bp_tensor *packed = t;
-    if (gaps)
-        packed = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_LIBRARY);
+    bp_tensor *packed = bpi_fresh_packed(ctx, v->dtype, v->shape, BPI_OWNER_LIBRARY);
     if (!packed)
         return BP_ERR_NOMEM;
     bp_status st = BP_OK;
     if (src)
         st = bpi_upload(ctx, bpi_view_of(packed)->data, src, bytes);
-    if (gaps && st == BP_OK)
+    if (st == BP_OK)
         st = bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, src ? &packed : &t, 1, src ? &t : &packed,
                           1, NULL, 0);
     if (dst && st == BP_OK)
         st = bpi_download(ctx, dst, bpi_view_of(packed)->data, bytes);
-    if (gaps)
-        bpi_kill(packed);
+    bpi_kill(packed);
     return st;
 }
 
 static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
 {
-    BPI_TRY(transfer_check(t, "write", true, src, bytes));
-    if (bytes)
-        BPI_TRY(transfer(t, NULL, src, bytes));
+    bool gaps = !bpi_is_packed(bpi_view_of(t));
+    BPI_TRY(transfer_check(t, "write", true, gaps, src, bytes));
+    if (gaps)
+        BPI_TRY(transfer_packed(t, NULL, src, bytes));
+    else if (bytes)
+        BPI_TRY(bpi_upload(bpi_at(t)->ctx, bpi_view_of(t)->data, src, bytes));
     bpi_storage_written(bpi_at(t)->storage, "write");
     return BP_OK;
 }
 
 static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
 {
-    BPI_TRY(transfer_check(t, "read", false, dst, bytes));
-    if (bytes)
-        BPI_TRY(transfer(t, dst, NULL, bytes));
+    bool gaps = !bpi_is_packed(bpi_view_of(t));
+    BPI_TRY(transfer_check(t, "read", false, gaps, dst, bytes));
+    if (gaps)
+        BPI_TRY(transfer_packed(t, dst, NULL, bytes));
+    else if (bytes)
+        BPI_TRY(bpi_download(bpi_at(t)->ctx, dst, bpi_view_of(t)->data, bytes));
     return bpi_sync(bpi_at(t)->ctx);
 }
 

@@ -29,8 +29,8 @@ static int64_t tile_row(const plan *w, int64_t tile)
 }
 
 /* Tiles t.. of one panel, for steps k0.. of K; `packed` has room for the panel. */
-static inline void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end,
-                                  int64_t panel, int64_t k0, int64_t steps, real *packed)
+INLINE void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end,
+                           int64_t panel, int64_t k0, int64_t steps, real *packed)
 {
     int64_t j = panel * TILE_COLS, cols = at_most(g->n - j, TILE_COLS), b_step = g->b_row;
     int two = cols > LANES, part = (int)cols - two * LANES;
@@ -169,7 +169,10 @@ void BPI_CPU(gemm_block)(void *arg, int64_t block)
     const plan *w = arg;
     real packed[INLINE_CHUNK * TILE_COLS] __attribute__((aligned(64)));
     (void)block;
-    multiply_range(w, 0, w->tiles, 0, w->panels, packed);
+    if (w->panels == 1 && w->chunk >= w->g.k && !w->g.dropout)
+        multiply_panel(w, &w->g, 0, w->tiles, 0, 0, w->g.k, packed);
+    else
+        multiply_range(w, 0, w->tiles, 0, w->panels, packed);
 }
 
 static void cut(plan *w)

@@ -78,14 +78,10 @@ static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
 #define SUSPECT_SCALE 0x1p67f
 #endif
 
-/* A sum that is not finite is, less itself, not +0. */
+/* A sum that is not finite is, less itself, NaN. */
 INLINE void judge(const bpi_gemm *g, vec seen)
 {
-    const lane_mask bad = (lane_mask)(seen - seen);
-    lane_int any = 0;
-    UNROLL for (int v = 0; v < LANES; v++)
-        any |= bad[v];
-    if (any)
+    if (any_nan(seen - seen))
         __atomic_store_n(g->suspect, 1, __ATOMIC_RELAXED);
 }
 

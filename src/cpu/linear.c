@@ -100,7 +100,7 @@ static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *
                   .suspect = out[2].data};
     few f = {.dz = dz->data, .rows = g.k, .cols = g.m, .row = g.a_col, .db = db->data,
              .add = p->add_b, .has_w = dw->data != NULL, .suspect = out[2].data};
-    if (g.k <= FEW && g.m > 0 && g.n > 0 && BPI_CPU(gemm_small)(&f.w, &g))
+    if (g.k >= 1 && g.k <= FEW && g.m > 0 && g.n > 0 && BPI_CPU(gemm_small)(&f.w, &g))
         return run_work(ex, 1, few_block, &f, sizeof f);
     ex->work = NULL; /* several pieces */
     bp_status st = dw->data ? BPI_CPU(gemm)(ex, &g) : BP_OK;

@@ -56,15 +56,10 @@ static int64_t width_of(const job *w, int64_t output)
 /* acc takes a table of neighbours, t->rows of t->n. Some of its rows together become one, of up to
  * TABLE lanes, which are taken as outputs and then folded in halves: a formula is compiled for
  * many outputs alone. */
-static void take_table(const bpi_fold_rule *rule, double *acc, const bpi_taken *t)
+OUTLINE void take_together(const bpi_fold_rule *rule, double *acc, const bpi_taken *t)
 {
     _Alignas(64) double lane[BPI_FOLD_VALUES * TABLE];
-    const int64_t n = t->n;
-    if (2 * n > TABLE || (t->rows + 1) * n <= TABLE || t->width != n || (n > 1 && rule->places)) {
-        rule->take(acc, t);
-        return;
-    }
-    const int64_t together = TABLE / n, lanes = together * n;
+    const int64_t n = t->n, together = TABLE / n, lanes = together * n;
     for (int32_t k = 0; k < rule->values; k++)
         for (int64_t j = 0; j < lanes; j++)
             lane[k * lanes + j] = rule->start[k];
@@ -86,6 +81,16 @@ static void take_table(const bpi_fold_rule *rule, double *acc, const bpi_taken *
         for (int64_t j = 0; j < n; j++)
             lane[k * n + j] = lane[k * lanes + j];
     rule->join(acc, lane, n, n);
+}
+
+/* The same, in that way where there are two such rows at least. */
+static inline void take_table(const bpi_fold_rule *rule, double *acc, const bpi_taken *t)
+{
+    const int64_t n = t->n;
+    if (2 * n > TABLE || (t->rows + 1) * n <= TABLE || t->width != n || (n > 1 && rule->places))
+        rule->take(acc, t);
+    else
+        take_together(rule, acc, t);
 }
 
 /* acc takes t->rows rows of outputs that are `step` apart: side by side in a buffer. */
@@ -178,6 +183,20 @@ static void block_fn(void *arg, int64_t block)
         reduce(w, i, 0, acc);
         put(w, i, acc);
     }
+}
+
+/* One output that takes all there is in one go, a loss say. */
+static void one_fn(void *arg, int64_t block)
+{
+    const job *w = arg;
+    const bpi_taken t = {.x = w->x, .n = 1, .rows = w->reduced.size[0],
+                         .row = w->reduced.stride[1][0], .down = 1, .width = 1};
+    double acc[BPI_FOLD_VALUES];
+    (void)block;
+    for (int32_t k = 0; k < w->rule->values; k++)
+        acc[k] = w->rule->start[k];
+    take(w->rule, acc, &t, w->x_step, w->runs);
+    put(w, 0, acc);
 }
 
 /* The axis along which memory is walked: the one with the smallest stride that is not 0. */
@@ -274,6 +293,8 @@ bp_status BPI_CPU(over_axes)(bp_exec *ex, const bpi_fold_rule *rule, const bp_vi
     w.part = NULL;
     w.add = (p->axes & BPI_SUM_ADD) != 0;
     plan(&w, in, p->axes);
+    if (w.outputs == 1 && w.width == 1 && w.segments == 1 && w.reduced.axes == 1)
+        return run_work(ex, 1, one_fn, &w, sizeof w);
     if (w.segments <= 1)
         return run_work(ex, parts(w.outputs, w.per_block), block_fn, &w, sizeof w);
     ex->work = NULL; /* the workspace may move */

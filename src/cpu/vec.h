@@ -60,7 +60,26 @@ INLINE void store_part(real *p, vec v, int n)
 }
 #endif
 
-/* The same with `fill` in the lanes that are not loaded; n may be 0 and below, or more than LANES.
+/* Whether a lane is NaN. */
+#if BPI_VECTOR_BYTES == 64
+#if BPI_F64
+INLINE int any_nan(vec v) { return _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q) != 0; }
+#else
+INLINE int any_nan(vec v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) != 0; }
+#endif
+#elif BPI_VECTOR_BYTES == 32
+INLINE int any_nan(vec v) { return MM(_mm256_movemask_)(MM(_mm256_cmp_)(v, v, _CMP_UNORD_Q)) != 0; }
+#else
+INLINE int any_nan(vec v)
+{
+    lane_int any = 0;
+    UNROLL for (int i = 0; i < LANES; i++)
+        any |= v[i] != v[i];
+    return any != 0;
+}
+#endif
+
+/* load_part, store_part with `fill` in the lanes that are not loaded; n may be 0 and below, or more than LANES.
  * larger: a > b ? a : b, so a NaN in b is kept. zero_below: x < least ? 0 : y. */
 #if BPI_VECTOR_BYTES == 64
 INLINE __mmask16 lanes_below(int64_t n)
