@@ -163,36 +163,6 @@ bool bpi_plan_possible(const bp_context *ctx)
 
 /* --- running -------------------------------------------------------------------------------- */
 
-/* A call of a kernel, which may leave its work for the next run: not where the host's threads run
- * it, around which more is to be done. */
-static bp_status run_call(bp_plan *plan, int64_t i)
-{
-    bp_context *ctx = plan->list.ctx;
-    const bpi_call *c = &plan->list.call[i];
-    const bp_view *in = plan->list.view + c->view;
-    if (c->kernel.job_bytes && !ctx->hooks.parallel_for)
-        ctx->exec.work = &plan->list.work[i];
-    bp_status st = bpi_run_kernel(ctx, c->number, &c->kernel, in, in + c->n_in,
-                                  plan->list.params + c->params);
-    ctx->exec.work = NULL;
-    return st;
-}
-
-static bp_status run_calls(bp_plan *plan)
-{
-    bp_exec *ex = &plan->list.ctx->exec;
-    const bpi_work *w = plan->list.work;
-    for (int64_t i = 0, n = plan->list.n_calls; i < n; i++, w++) {
-        if (!w->body)
-            BPI_TRY(run_call(plan, i));
-        else if (w->blocks == 1)
-            w->body(w->job, 0);
-        else
-            bp_parallel_for(ex, w->blocks, w->body, w->job);
-    }
-    return BP_OK;
-}
-
 /* The device's graph of `steps` steps. */
 static bp_status make_graph(bp_plan *plan, int steps, bpi_graph **graph, int64_t *nodes)
 {
@@ -202,7 +172,7 @@ static bp_status make_graph(bp_plan *plan, int steps, bpi_graph **graph, int64_t
     if (st != BP_OK)
         return bpi_device_failed(ctx, st, "plan_record");
     for (int k = 0; k < steps && st == BP_OK; k++)
-        st = run_calls(plan);
+        st = bpi_recording_run(&plan->list);
     bp_status end = calls->captured(ctx->device, graph, nodes);
     if (st == BP_OK && end != BP_OK)
         st = bpi_device_failed(ctx, end, "plan_record");
@@ -225,21 +195,6 @@ static void spoil(bp_plan **running)
     }
 }
 
-/* Each run writes what the step writes; of what parameters are parts of, which follow each other,
- * one version more will do. */
-static void count_versions(const bp_plan *plan)
-{
-    bpi_storage *whole = NULL;
-    for (int64_t i = 0; i < plan->list.n_written; i++) {
-        bpi_storage *s = plan->list.outside[i].storage;
-        s->version++;
-        s->writer = "plan_replay";
-        if (s->whole && s->whole != whole)
-            s->whole->version++;
-        whole = s->whole;
-    }
-}
-
 /* One step, or as many as `graph` has. */
 static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
 {
@@ -247,14 +202,14 @@ static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
     if (plan->draws)
         BPI_TRY(bpi_rng_catch_up(ctx));
     __attribute__((cleanup(spoil))) bp_plan *running = plan;
-    bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph) : run_calls(plan);
+    bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph) : bpi_recording_run(&plan->list);
     if (st != BP_OK)
         return graph ? bpi_device_failed(ctx, st, "plan_replay") : st;
     running = NULL;
     if (!plan->draws && !plan->still)
         ctx->rng_lag += (uint64_t)steps;
     ctx->stats.kernels += steps * plan->list.n_calls;
-    count_versions(plan);
+    bpi_recording_written(&plan->list);
     for (int64_t k = 0; k < plan->n_stores; k++) {
         const store_state *s = &plan->store[k];
         bp_params *p = s->store;

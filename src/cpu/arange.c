@@ -55,7 +55,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     w.piece = at_most(w.size, BPI_GRAIN);
     w.pieces = parts(w.size, w.piece);
     w.per_block = BPI_GRAIN / w.piece;
-    return run_work(ex, parts(w.rows * w.pieces, w.per_block), block_fn, &w, sizeof w);
+    return bpi_leave_work(ex, parts(w.rows * w.pieces, w.per_block), block_fn, &w, sizeof w);
 }
 
 BPI_CPU_OP(arange) = {.slot[BPI_FORWARD] = {.fn = forward, .layout = BPI_PACKED,

@@ -41,10 +41,15 @@ typedef struct buffers {
 
 /* n < UNIT elements into a buffer of a unit, and out of one. A single one is moved as such: what
  * was written by a mask is not at hand for some time, and neither is a part of it. */
+OUTLINE void bring_other(void *buffer, const void *from, int64_t bytes, int64_t n)
+{
+    bpi_bring(buffer, from, bytes, 1, 0, n, 1);
+}
+
 static inline void bring_few(void *buffer, const void *from, int64_t bytes, int64_t n)
 {
     if (bytes != sizeof(real) || (int)UNIT > (int)LANES)
-        bpi_bring(buffer, from, bytes, 1, 0, n, 1);
+        bring_other(buffer, from, bytes, n);
     else
         store(buffer, n == 1 ? (vec){*(const real *)from} : load_part(from, (int)n));
 }
@@ -322,10 +327,10 @@ bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_v
         return BP_OK;
     w.cols = grain;
     if (packed && l->size[0] < UNIT)
-        return run_work(ex, 1, few_fn, &w, sizeof w);
+        return bpi_leave_work(ex, 1, few_fn, &w, sizeof w);
     if (packed)
-        return run_work(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w,
+        return bpi_leave_work(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w,
                         sizeof w);
     int64_t blocks = cut(&w, grain);
-    return run_work(ex, blocks, block_fn, &w, sizeof w);
+    return bpi_leave_work(ex, blocks, block_fn, &w, sizeof w);
 }

@@ -29,8 +29,8 @@ static int64_t tile_row(const plan *w, int64_t tile)
 }
 
 /* Tiles t.. of one panel, for steps k0.. of K; `packed` has room for the panel. */
-INLINE void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end,
-                           int64_t panel, int64_t k0, int64_t steps, real *packed)
+INLINE void panel_inline(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end, int64_t panel,
+                         int64_t k0, int64_t steps, real *packed)
 {
     int64_t j = panel * TILE_COLS, cols = at_most(g->n - j, TILE_COLS), b_step = g->b_row;
     int two = cols > LANES, part = (int)cols - two * LANES;
@@ -51,7 +51,13 @@ INLINE void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t 
         i += rows;
     }
     if (g->suspect)
-        judge(g, seen);
+        bpi_judge(g->suspect, seen);
+}
+
+OUTLINE void multiply_panel(const plan *w, const bpi_gemm *g, int64_t t, int64_t t_end,
+                            int64_t panel, int64_t k0, int64_t steps, real *packed)
+{
+    panel_inline(w, g, t, t_end, panel, k0, steps, packed);
 }
 
 /* Dropout of a finished block: whole runs of its rows, as Philox makes many draws at once. */
@@ -139,23 +145,25 @@ static void cut_tiles(plan *w)
     w->blocks = parts(w->tiles, w->block_tiles) * w->across;
 }
 
-/* What is known before anything is cut. */
-static plan plan_of(const bpi_gemm *g)
+/* What is known before anything is cut. What cut() sets is not cleared: that takes longer than a
+ * small product. */
+static void begin(plan *w, const bpi_gemm *g)
 {
-    plan w = {.g = *g, .work = (double)g->m * (double)g->n * (double)g->k};
     int along_k = g->a_col == 1 && g->b_row == 1 && (g->b_col != 1 || g->n == 1);
     int one_dot = g->m <= DOT_ROWS && g->n <= DOT_COLS && g->k >= LANES;
-    w.dots = along_k && !g->suspect &&
-             (one_dot || (g->k >= 2 * LANES && (4 * g->n <= 3 * LANES || g->m <= LANES)));
-    if (w.dots)
-        return w;
-    w.tiles = parts(g->m, TILE_ROWS);
-    w.panels = parts(g->n, TILE_COLS);
-    w.height = g->m / w.tiles;
-    w.taller = g->m - w.height * w.tiles;
-    w.chunk = g->k <= CHUNK ? g->k : parts(g->k, parts(g->k, CHUNK));
-    w.pack = g->b_col != 1 && g->n > 1 && g->k > 0; /* one column lies as a panel of one does */
-    return w;
+    w->g = *g;
+    w->work = (double)g->m * (double)g->n * (double)g->k;
+    w->dots = along_k && !g->suspect &&
+              (one_dot || (g->k >= 2 * LANES && (4 * g->n <= 3 * LANES || g->m <= LANES)));
+    w->pack = w->tiles = w->panels = 0;
+    if (w->dots)
+        return;
+    w->tiles = parts(g->m, TILE_ROWS);
+    w->panels = parts(g->n, TILE_COLS);
+    w->height = g->m / w->tiles;
+    w->taller = g->m - w->height * w->tiles;
+    w->chunk = g->k <= CHUNK ? g->k : parts(g->k, parts(g->k, CHUNK));
+    w->pack = g->b_col != 1 && g->n > 1 && g->k > 0; /* one column lies as a panel of one does */
 }
 
 static int is_small(const plan *w)
@@ -164,13 +172,13 @@ static int is_small(const plan *w)
 }
 
 /* A small product: no blocks, and no division that can be done without. */
-void BPI_CPU(gemm_block)(void *arg, int64_t block)
+static void small_block(void *arg, int64_t block)
 {
     const plan *w = arg;
     real packed[INLINE_CHUNK * TILE_COLS] __attribute__((aligned(64)));
     (void)block;
     if (w->panels == 1 && w->chunk >= w->g.k && !w->g.dropout)
-        multiply_panel(w, &w->g, 0, w->tiles, 0, 0, w->g.k, packed);
+        panel_inline(w, &w->g, 0, w->tiles, 0, 0, w->g.k, packed);
     else
         multiply_range(w, 0, w->tiles, 0, w->panels, packed);
 }
@@ -202,33 +210,30 @@ static void multiply_whole(plan *w)
     w->across = 1;
     w->pack |= g->m >= COPY_ROWS;
     if (is_small(w))
-        BPI_CPU(gemm_block)(w, 0);
+        small_block(w, 0);
     else
         multiply_part(w, 0);
 }
 
-int BPI_CPU(gemm_small)(bpi_gemm_plan *w, const bpi_gemm *g)
-{
-    *w = plan_of(g);
-    return is_small(w);
-}
-
 void BPI_CPU(gemm_alone)(const bpi_gemm *g)
 {
-    plan w = plan_of(g);
-    if (g->m > 0 && g->n > 0)
-        multiply_whole(&w);
+    plan w;
+    if (g->m <= 0 || g->n <= 0)
+        return;
+    begin(&w, g);
+    multiply_whole(&w);
 }
 
 bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
 {
     if (g->m <= 0 || g->n <= 0)
         return BP_OK;
-    plan w = plan_of(g);
+    plan w;
+    begin(&w, g);
     if (is_small(&w))
-        return run_work(ex, 1, BPI_CPU(gemm_block), &w, sizeof w);
+        return bpi_leave_work(ex, 1, small_block, &w, sizeof w);
     cut(&w);
-    return run_work(ex, w.blocks, w.dots ? dot_block : multiply_block, &w, sizeof w);
+    return bpi_leave_work(ex, w.blocks, w.dots ? dot_block : multiply_block, &w, sizeof w);
 }
 
 /* --- many products of one size -------------------------------------------------------------- */
@@ -281,7 +286,8 @@ bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_loop *bat
         return BPI_CPU(gemm)(ex, g);
     if (g->m <= 0 || g->n <= 0 || count == 0)
         return BP_OK;
-    many all = {.batch = batch, .w = plan_of(g), .count = count};
+    many all = {.batch = batch, .count = count};
+    begin(&all.w, g);
     double one = all.w.work;
     int64_t blocks;
     if (one < INLINE_WORK) {

@@ -48,9 +48,6 @@ bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g);
 /* The same for each of a batch, where g is the first and the axes of `batch` lead a, b and c from
  * one to the next: small ones share a block, large ones are cut as alone. Without dropout. */
 bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_loop *batch);
-/* Whether a product is a small one: then gemm_block(w, 0) is all of it. */
-int BPI_CPU(gemm_small)(bpi_gemm_plan *w, const bpi_gemm *g);
-void BPI_CPU(gemm_block)(void *plan, int64_t block);
 /* A product by the calling thread alone, for kernels whose blocks hold several. */
 void BPI_CPU(gemm_alone)(const bpi_gemm *g);
 

@@ -11,6 +11,7 @@
 #define BPI_CPU_GEMM_TILE_H
 
 #include "cpu/gemm.h"
+#include "cpu/unfit.h"
 #include "cpu/vec.h"
 
 enum {
@@ -26,7 +27,8 @@ INLINE void pack_square(const int most, real *to, int cols, int steps, const rea
 {
     vec t[LANES];
     UNROLL for (int i = 0; i < LANES; i++) {
-        t[i] = most < LANES || steps < LANES ? load_part(b, steps) : load(b);
+        t[i] = most < LANES || BPI_VECTOR_BYTES == 64 || steps < LANES ? load_part(b, steps)
+                                                                       : load(b);
         b += i + 1 < cols ? ld : 0;
     }
     transpose(t);
@@ -47,12 +49,9 @@ static void pack_columns(real *to, int cols, int64_t k, const real *b, int64_t l
 {
     for (int first = 0; first < cols; first += LANES, to += LANES, b += LANES * ld) {
         int64_t p = 0;
-        for (; p + LANES <= k; p += LANES)
-            pack_square(LANES, to + p * TILE_COLS, cols - first, LANES, b + p, ld);
-        if (p + LANES / 4 < k) {
-            pack_square(LANES, to + p * TILE_COLS, cols - first, (int)(k - p), b + p, ld);
-            continue;
-        }
+        for (; p + LANES / 4 < k; p += LANES)
+            pack_square(LANES, to + p * TILE_COLS, cols - first, (int)at_most(k - p, LANES), b + p,
+                        ld);
         if (p < k)
             pack_few(to + p * TILE_COLS, cols - first, (int)(k - p), b + p, ld);
     }
@@ -70,24 +69,9 @@ static void pack_rows(real *to, int cols, int64_t k, const real *b, int64_t ld)
     }
 }
 
-/* What is beyond BPI_SUSPECT is, times SUSPECT_SCALE, twice the largest number: a sum of such
- * products with any finite ones is not finite, and neither is one with what is not. */
-#if BPI_F64
-#define SUSPECT_SCALE 0x1p520
-#else
-#define SUSPECT_SCALE 0x1p67f
-#endif
-
-/* A sum that is not finite is, less itself, NaN. */
-INLINE void judge(const bpi_gemm *g, vec seen)
-{
-    if (any_nan(seen - seen))
-        __atomic_store_n(g->suspect, 1, __ATOMIC_RELAXED);
-}
-
 /* The epilogue for the tile of C whose first element is (i, j). One decision each for the whole
  * tile, whose rows follow in straight code: for a short K they take as long as the sums. Gives what
- * judge() is to see of it. */
+ * bpi_judge() is to see of it. */
 INLINE vec finish(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
                    int64_t j, int part, vec acc[TILE_ROWS][2])
 {
@@ -111,7 +95,7 @@ INLINE vec finish(const int rows, const int vecs, const int masked, const bpi_ge
     }
     vec seen[4] = {{0}}; /* several: sums that wait for each other take longer than the tile */
     if (g->suspect)
-        EACH_VEC seen[x % 4] += acc[x][v] * SUSPECT_SCALE;
+        EACH_VEC seen[x % 4] += acc[x][v] * BPI_SUSPECT_SCALE;
     UNROLL for (int x = 0; x < rows; x++) {
         if (vecs == 2)
             store(c, acc[x][0]);

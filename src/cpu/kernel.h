@@ -6,8 +6,6 @@
 #ifndef BPI_CPU_KERNEL_H
 #define BPI_CPU_KERNEL_H
 
-#include <string.h>
-
 #include "door/backend.h"
 
 #if BPI_F64
@@ -30,22 +28,6 @@ enum { LANES = BPI_VECTOR_BYTES / (int)sizeof(real) }; /* of a vector */
 #define BPI_CPU_OP(name)                           \
     extern const bpi_op_kernels BPI_CPU(op_##name); \
     const bpi_op_kernels BPI_CPU(op_##name)
-
-/* The end of a kernel all of whose work this is: bpi_work says of what job. */
-static inline bp_status run_work(bp_exec *ex, int64_t blocks, bp_block_fn body, void *job,
-                                 size_t bytes)
-{
-    if (ex->work) {
-        memcpy(ex->work->job, job, bytes);
-        ex->work->body = body;
-        ex->work->blocks = blocks;
-    }
-    if (blocks == 1)
-        body(job, 0);
-    else
-        bp_parallel_for(ex, blocks, body, job);
-    return BP_OK;
-}
 
 /* The compiler weighs size against speed (CMakeLists.txt); these are what it may not weigh:
  * functions that a vector loop calls, those that are large and called by several, and loops over

@@ -4,11 +4,11 @@
  *     backward:         dz [N, out], w, gate [N, in] -> dx = dz W through the gate
  *     backward_params:  dz, x -> dw = dz^T x, db = sum of dz over rows; written or added; suspect
  *
- * Everything but db rides on the product's epilogue (gemm.c); db is reduce.c's sum over axis 0, or
- * that of a few rows, which with a small product is work of one block.
+ * Everything but db rides on the product's epilogue (gemm.c); db is reduce.c's sum over axis 0.
  * The rule: src/ops/linear.c. */
 #include "cpu/gemm.h"
 #include "cpu/dropout_row.h"
+#include "cpu/over_axes.h"
 #include "cpu/reduce.h"
 #include "cpu/unfit.h"
 
@@ -45,47 +45,53 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     return BPI_CPU(gemm)(ex, &g);
 }
 
-enum { FEW = 8, COLS = 64 };
-
-typedef struct few {
-    bpi_gemm_plan w;      /* of dw */
-    const real *dz;       /* [rows, cols], `row` from one to the next */
-    int64_t rows, cols, row;
-    real *db;             /* may be NULL */
-    int add, has_w;
+/* dw and db, each perhaps absent. */
+typedef struct gradients {
+    bp_exec *ex;
+    bpi_work dw, db; /* without a body: not wanted, or db of one row */
+    int64_t rows, cols;
+    const real *dz;
+    real *bias; /* db, or NULL */
+    int add;
     int32_t *suspect;
-} few;
+    bpi_gemm_plan product;
+    _Alignas(16) char sum[BPI_OVER_AXES_JOB];
+} gradients;
 
-/* db of up to COLS columns. A single row is its sum. */
-static void sum_few(const few *f, const real *dz, real *db, int64_t n)
+/* db of a single row, which is its sum: rounded from double it would be the same. */
+OUTLINE void take_row(const gradients *j)
 {
-    double sum[COLS];
-    if (f->rows == 1) {
-        for (int64_t j = 0; j < n; j++)
-            db[j] = f->add ? dz[j] + db[j] : dz[j]; /* rounded from double it would be the same */
-    } else {
-        for (int64_t j = 0; j < n; j++)
-            sum[j] = (double)dz[j];
-        for (int64_t i = 1; i < f->rows; i++)
-            for (int64_t j = 0; j < n; j++)
-                sum[j] += (double)dz[i * f->row + j];
-        for (int64_t j = 0; j < n; j++)
-            db[j] = (real)(f->add ? sum[j] + (double)db[j] : sum[j]);
+    vec seen = {0};
+    for (int64_t i = 0; i < j->cols; i += LANES) {
+        const int n = (int)at_most(j->cols - i, LANES);
+        vec sum = load_part(j->dz + i, n);
+        if (j->add)
+            sum += load_part(j->bias + i, n);
+        store_part(j->bias + i, sum, n);
+        seen += sum * BPI_SUSPECT_SCALE;
     }
-    if (f->suspect && bpi_unfit(db, n, BPI_SUSPECT))
-        *f->suspect = 1;
+    if (j->suspect)
+        bpi_judge(j->suspect, seen);
 }
 
-/* dw and db of a few rows. */
-static void few_block(void *arg, int64_t block)
+static void look_at_sum(const gradients *j)
 {
-    few *f = arg;
-    if (f->has_w)
-        BPI_CPU(gemm_block)(&f->w, block);
-    if (!f->db)
-        return;
-    for (int64_t first = 0; first < f->cols; first += COLS)
-        sum_few(f, f->dz + first, f->db + first, at_most(f->cols - first, COLS));
+    if (j->suspect && bpi_unfit(j->bias, j->cols, BPI_SUSPECT))
+        *j->suspect = 1;
+}
+
+static void gradients_block(void *arg, int64_t block)
+{
+    const gradients *j = arg;
+    (void)block;
+    if (j->dw.body)
+        bpi_run_work(j->ex, &j->dw);
+    if (j->bias && j->rows == 1) {
+        take_row(j);
+    } else if (j->bias) {
+        bpi_run_work(j->ex, &j->db);
+        look_at_sum(j);
+    }
 }
 
 static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *out,
@@ -98,19 +104,33 @@ static bp_status backward_params(bp_exec *ex, const bp_view *in, const bp_view *
                   .b = x->data, .b_row = x->stride[0], .b_col = 1,
                   .c = dw->data, .c_row = dw->stride[0], .accumulate = p->add_w,
                   .suspect = out[2].data};
-    few f = {.dz = dz->data, .rows = g.k, .cols = g.m, .row = g.a_col, .db = db->data,
-             .add = p->add_b, .has_w = dw->data != NULL, .suspect = out[2].data};
-    if (g.k >= 1 && g.k <= FEW && g.m > 0 && g.n > 0 && BPI_CPU(gemm_small)(&f.w, &g))
-        return run_work(ex, 1, few_block, &f, sizeof f);
-    ex->work = NULL; /* several pieces */
-    bp_status st = dw->data ? BPI_CPU(gemm)(ex, &g) : BP_OK;
-    if (st == BP_OK && db->data) {
-        bpi_sum_params sum = {1u | (p->add_b ? BPI_SUM_ADD : 0)};
-        st = BPI_CPU(op_sum).slot[BPI_FORWARD].fn(ex, dz, db, &sum);
-        if (out[2].data && bpi_unfit(db->data, db->shape.dim[0], BPI_SUSPECT))
-            *(int32_t *)out[2].data = 1;
+    bpi_sum_params sum = {1u | (p->add_b ? BPI_SUM_ADD : 0)};
+    gradients here, *j = ex->work ? ex->work->job : &here;
+    bp_exec part = *ex; /* the work of each is a part of this one's */
+    j->ex = ex;
+    j->dw = (bpi_work){.job = &j->product};
+    j->db = (bpi_work){.job = j->sum};
+    j->rows = g.k;
+    j->cols = g.m;
+    j->dz = dz->data;
+    j->bias = db->data;
+    j->add = p->add_b;
+    j->suspect = out[2].data;
+    part.work = ex->work ? &j->dw : NULL;
+    if (dw->data)
+        BPI_TRY(BPI_CPU(gemm)(&part, &g));
+    part.work = ex->work ? &j->db : NULL;
+    if (db->data && g.k == 1) {
+        take_row(j);
+    } else if (db->data) {
+        BPI_TRY(BPI_CPU(op_sum).slot[BPI_FORWARD].fn(&part, dz, db, &sum));
+        look_at_sum(j);
     }
-    return st;
+    if (ex->work && (!dw->data || j->dw.body) && (!db->data || g.k == 1 || j->db.body)) {
+        ex->work->body = gradients_block;
+        ex->work->blocks = 1;
+    }
+    return BP_OK;
 }
 
 /* What the sum of dz wants. */
@@ -128,4 +148,4 @@ BPI_CPU_OP(linear) = {
                                .job_bytes = sizeof(bpi_gemm_plan)},
              [BPI_BACKWARD_PARAMS] = {.fn = backward_params, .layout = BPI_ROWS,
                                       .workspace_bytes = workspace_bytes, .notes = 1,
-                                      .job_bytes = sizeof(few)}}};
+                                      .job_bytes = sizeof(gradients)}}};

@@ -294,9 +294,9 @@ bp_status BPI_CPU(over_axes)(bp_exec *ex, const bpi_fold_rule *rule, const bp_vi
     w.add = (p->axes & BPI_SUM_ADD) != 0;
     plan(&w, in, p->axes);
     if (w.outputs == 1 && w.width == 1 && w.segments == 1 && w.reduced.axes == 1)
-        return run_work(ex, 1, one_fn, &w, sizeof w);
+        return bpi_leave_work(ex, 1, one_fn, &w, sizeof w);
     if (w.segments <= 1)
-        return run_work(ex, parts(w.outputs, w.per_block), block_fn, &w, sizeof w);
+        return bpi_leave_work(ex, parts(w.outputs, w.per_block), block_fn, &w, sizeof w);
     ex->work = NULL; /* the workspace may move */
     int64_t blocks = w.outputs * w.segments, apart = rule->values * w.width;
     w.part = ex->workspace;

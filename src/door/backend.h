@@ -59,8 +59,8 @@ typedef enum bpi_op_id {
 typedef struct bpi_device bpi_device;
 
 /* All that a call of a kernel does, where it is blocks of work that follow from views and params
- * alone: a plan runs them again without the kernel. `job` names no memory but what views name, the
- * views and the params themselves. */
+ * alone: a plan runs them again without the kernel. The job names no memory but its own, the exec,
+ * the views, what they name, and the params. */
 typedef struct bpi_work {
     bp_block_fn body; /* NULL: not known */
     int64_t blocks;
@@ -76,6 +76,17 @@ struct bp_exec {
     void *stream; /* while a program's own kernel runs on a device that has one */
     bpi_work *work; /* where a kernel that has job_bytes may leave its work; else NULL */
 };
+
+static inline void bpi_run_work(bp_exec *ex, const bpi_work *w)
+{
+    if (w->blocks == 1)
+        w->body(w->job, 0);
+    else
+        bp_parallel_for(ex, w->blocks, w->body, w->job);
+}
+
+/* The end of a kernel: runs its work, and leaves it where ex says. */
+bp_status bpi_leave_work(bp_exec *ex, int64_t blocks, bp_block_fn body, void *job, size_t bytes);
 
 enum { BPI_LEAVES, BPI_COMES, BPI_STAYS };
 

@@ -1,5 +1,6 @@
 /* What a kernel of a program may call beside arithmetic. */
 #include <stdbool.h>
+#include <string.h>
 
 #include "door/backend.h"
 
@@ -14,6 +15,18 @@ void bp_parallel_for(bp_exec *ex, int64_t blocks, bp_block_fn body, void *arg)
     }
     for (int64_t i = 0; i < blocks; i++)
         body(arg, i);
+}
+
+bp_status bpi_leave_work(bp_exec *ex, int64_t blocks, bp_block_fn body, void *job, size_t bytes)
+{
+    const bpi_work w = {body, blocks, job};
+    if (ex->work) {
+        memcpy(ex->work->job, job, bytes);
+        ex->work->body = body;
+        ex->work->blocks = blocks;
+    }
+    bpi_run_work(ex, &w);
+    return BP_OK;
 }
 
 void bp_fault_range(bp_exec *ex, int64_t value)
