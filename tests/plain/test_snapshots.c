@@ -2,7 +2,6 @@
  * their own; under the thread sanitizer too. What a snapshot holds, and who may free it. */
 #include <bpcuda/bpcuda.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,13 +11,7 @@
 enum { EPOCHS = 6, READERS = 2, PIXELS = 64, CLASSES = 10 };
 static const char text[] = "16 relu 16 tanh";
 
-static const float *image(void)
-{
-    static float x[PIXELS];
-    for (int i = 0; i < PIXELS; i++)
-        x[i] = (float)(i * 7 % 17);
-    return x;
-}
+static float image[PIXELS];
 
 /* --- one trains, two predict ----------------------------------------------------------------- */
 
@@ -35,7 +28,7 @@ static bool publish(board *b, bp_model *m)
 {
     bp_snapshot *s;
     float p[CLASSES];
-    if (bp_model_predict(m, image(), 1, p) != BP_OK || bp_snapshot_take(m, &s) != BP_OK)
+    if (bp_model_predict(m, image, 1, p) != BP_OK || bp_snapshot_take(m, &s) != BP_OK)
         return false;
     pthread_mutex_lock(&b->lock);
     bp_snapshot *old = b->newest;
@@ -70,12 +63,12 @@ static void *read_on(void *arg)
         pthread_mutex_unlock(&r->b->lock);
         if (s && number != last) {
             bp_status st = m ? bp_model_restore(m, s) : bp_model_from(ctx, s, &m);
-            r->failed = st != BP_OK || bp_model_predict(m, image(), 1, p) != BP_OK;
+            r->failed = st != BP_OK || bp_model_predict(m, image, 1, p) != BP_OK;
             r->differ += !r->failed && memcmp(p, wanted, sizeof p) != 0;
             r->seen++;
             last = number;
         } else if (m && !over) {
-            r->failed = bp_model_predict(m, image(), 1, p) != BP_OK;
+            r->failed = bp_model_predict(m, image, 1, p) != BP_OK;
         }
         bp_snapshot_free(s);
         if (over)
@@ -135,7 +128,7 @@ static void beside(void)
 static bool predicts(bp_model *m, const float *wanted, int64_t k)
 {
     float p[CLASSES];
-    return bp_model_predict(m, image(), 1, p) == BP_OK &&
+    return bp_model_predict(m, image, 1, p) == BP_OK &&
            memcmp(p, wanted, (size_t)k * sizeof *p) == 0;
 }
 
@@ -179,7 +172,7 @@ static void holds_all(bp_context *ctx)
     bool good = d &&
                 bp_model_create_as(ctx, PIXELS, "16 relu", BP_TASK_REGRESSION, 3, &m) == BP_OK &&
                 bp_model_normalize(m, d) == BP_OK &&
-                bp_model_predict(m, image(), 1, p) == BP_OK && bp_snapshot_take(m, &s) == BP_OK;
+                bp_model_predict(m, image, 1, p) == BP_OK && bp_snapshot_take(m, &s) == BP_OK;
     check(good && set_all(m, 0.25f) && !predicts(m, p, 3) && bp_model_restore(m, s) == BP_OK &&
               predicts(m, p, 3), "a model goes back to a snapshot, whatever came since");
     good = good && bp_model_normalize_as(m, d, BP_NORMALIZE_NONE) == BP_OK;
@@ -217,7 +210,7 @@ static void of_ones_own(bp_context *ctx)
         good = good && bp_param(bp_model_params(m[i]), "w", BP_SHAPE(3, PIXELS), BP_INIT_LECUN) &&
                bp_param(bp_model_params(m[i]), i ? "c" : "b", BP_SHAPE(3), BP_INIT_ZERO);
     }
-    good = good && bp_model_predict(m[0], image(), 1, p) == BP_OK &&
+    good = good && bp_model_predict(m[0], image, 1, p) == BP_OK &&
            bp_snapshot_take(m[0], &s) == BP_OK && set_all(m[0], 1) &&
            bp_model_restore(m[0], s) == BP_OK && predicts(m[0], p, 3);
     check(good, "a model with a forward pass of its own is snapshotted too");
@@ -246,7 +239,7 @@ static void short_of_memory(void)
         float p[CLASSES];
         good = bp_open_with("cpu", &hooks, &ctx) == BP_OK && bp_set_threads(ctx, 1) == BP_OK &&
                bp_model_create(ctx, PIXELS, text, CLASSES, &m) == BP_OK &&
-               bp_model_predict(m, image(), 1, p) == BP_OK;
+               bp_model_predict(m, image, 1, p) == BP_OK;
         g.fail_at = g.calls + n;
         bp_status took = bp_snapshot_take(m, &s);
         good = good && (took == BP_OK || (took == BP_ERR_NOMEM && !s));
@@ -275,6 +268,8 @@ static void short_of_memory(void)
 int main(void)
 {
     bp_context *ctx;
+    for (int i = 0; i < PIXELS; i++)
+        image[i] = (float)(i * 7 % 17);
     check(bp_open("cpu", &ctx) == BP_OK, "open");
     holds_all(ctx);
     of_ones_own(ctx);
