@@ -251,7 +251,8 @@ static bp_status take_options(bp_context *ctx, const bp_csv *given, bp_csv *opti
 
 static bp_status load(bp_context *ctx, const char *path, const bp_csv *options, bp_data **out)
 {
-    bpi_csv r = {.ctx = ctx, .text.ctx = ctx, .text.file = {.fd = -1}, .classes.ctx = ctx};
+    bpi_csv r = {.ctx = ctx, .text = {.ctx = ctx, .file = {.ctx = ctx, .fd = -1}},
+                 .classes.ctx = ctx};
     BPI_TRY(bpi_given(ctx, path, "data_csv: path"));
     BPI_TRY(bpi_given(ctx, out, "data_csv: data"));
     BPI_TRY(take_options(ctx, options, &r.options));

@@ -120,7 +120,7 @@ static bp_status read_pair(bp_context *ctx, const char *images, const char *labe
     BPI_TRY(bpi_given(ctx, images, "data_idx: images"));
     BPI_TRY(bpi_given(ctx, labels, "data_idx: labels"));
     BPI_TRY(bpi_given(ctx, data, "data_idx: data"));
-    idx x = {.file.fd = -1}, y = {.file.fd = -1};
+    idx x = {.file = {.ctx = ctx, .fd = -1}}, y = x;
     bp_data *d = NULL;
     bp_status st = open_idx(ctx, images, 3, &x);
     if (st == BP_OK)
