@@ -11,9 +11,9 @@
 #include "core/plan.h"
 
 #include "core/context.h"
-#include "core/dispatch.h"
 #include "core/error.h"
 #include "core/params.h"
+#include "core/replay.h"
 #include "core/rng.h"
 #include "core/scope.h"
 

@@ -68,11 +68,6 @@ bp_status bpi_recording_holds(const bpi_recording *r, char *why);
 void bpi_watched_release(bpi_watched *w);
 /* BP_ERR_STATE, naming the call, while a plan is recorded. */
 bp_status bpi_not_recording(bp_context *ctx, const char *who);
-/* After the last call: what runs look at is put in order. Runs all calls; and counts what they have
- * written, by them or by a graph of them. */
-void bpi_recording_over(bpi_recording *r);
-bp_status bpi_recording_run(bpi_recording *r);
-void bpi_recording_written(const bpi_recording *r);
 void bpi_recording_free(bpi_recording *r);
 
 #endif

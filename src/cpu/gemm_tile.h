@@ -208,12 +208,18 @@ INLINE void dot(const int rows, const int cols, const bpi_gemm *g, int64_t i, in
     if (p < g->k) {
         DOT_STEP(LOAD_REST)
     }
-    sum_lanes(acc);
     real sum[DOT_REST][LANES], out[DOT_ROWS][DOT_COLS];
-    UNROLL for (int x = 0; x < DOT_REST; x++)
-        store(sum[x], acc[x]);
-    UNROLL for (int e = 0; e < DOT_ROWS * DOT_COLS; e++)
-        out[e / DOT_COLS][e % DOT_COLS] = sum[e % DOT_REST][e / DOT_REST];
+    if (rows * cols == 1) { /* the same sums of one vector, without the others and memory */
+        UNROLL for (int left = LANES; left > 1; left /= 2)
+            acc[0] = MIX_LOW(acc[0], acc[0]) + MIX_HIGH(acc[0], acc[0]);
+        out[0][0] = acc[0][0];
+    } else {
+        sum_lanes(acc);
+        UNROLL for (int x = 0; x < DOT_REST; x++)
+            store(sum[x], acc[x]);
+        UNROLL for (int e = 0; e < DOT_ROWS * DOT_COLS; e++)
+            out[e / DOT_COLS][e % DOT_COLS] = sum[e % DOT_REST][e / DOT_REST];
+    }
     real *c = g->c + i * g->c_row + j;
     const real *gate = g->gate ? g->gate + i * g->gate_row + j : NULL;
 #define EACH UNROLL for (int x = 0; x < rows; x++) UNROLL for (int y = 0; y < cols; y++)
