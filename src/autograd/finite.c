@@ -37,7 +37,7 @@ static bool look(bp_context *ctx, bp_tensor *t, int64_t *place, double *number)
     int64_t bad = read ? first_bad(x, count) : count;
     if (bad < count) {
         *place = bad;
-        *number = x[bad];
+        *number = isnan(x[bad]) ? (double)NAN : x[bad]; /* no sign is told of one */
     }
     bpi_host_free(ctx, x, bytes);
     return read;
