@@ -59,7 +59,8 @@ static bp_status learn(bp_context *ctx, void *user)
     return st == BP_OK ? bp_optimizer_step(o->sgd) : st;
 }
 
-static void *open_ours(const online_net *net, const online_start *start, int planned, int apart)
+static void *open_ours(const online_net *net, const online_start *start, int planned,
+                       int apart)
 {
     ours *o = calloc(1, sizeof *o);
     int64_t from[] = {net->in, net->hidden}, to[] = {net->hidden, net->out};

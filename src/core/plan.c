@@ -202,7 +202,8 @@ static bp_status run(bp_plan *plan, bpi_graph *graph, int64_t steps)
     if (plan->draws)
         BPI_TRY(bpi_rng_catch_up(ctx));
     __attribute__((cleanup(spoil))) bp_plan *running = plan;
-    bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph) : bpi_recording_run(&plan->list);
+    bp_status st = graph ? ctx->device->calls->launch(ctx->device, graph)
+                         : bpi_recording_run(&plan->list);
     if (st != BP_OK)
         return graph ? bpi_device_failed(ctx, st, "plan_replay") : st;
     running = NULL;

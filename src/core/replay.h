@@ -1,5 +1,5 @@
-/* The run of a recording, as a whole: kernels are called, but where one has left its work (bpi_work,
- * src/door/backend.h), which is run without it. */
+/* The run of a recording, as a whole: kernels are called, but where one has left its work
+ * (bpi_work, src/door/backend.h), which is run without it. */
 #ifndef BPI_CORE_REPLAY_H
 #define BPI_CORE_REPLAY_H
 

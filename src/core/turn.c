@@ -52,7 +52,7 @@ static bool is_outermost(const bp_context *ctx)
 static bp_status enter(bp_context *ctx, bool frees)
 {
     uintptr_t self = this_thread(), nobody = 0;
-    bpi_fp_state own = bpi_fp_own(); /* here nothing waits for it, as it would behind the exchange */
+    bpi_fp_state own = bpi_fp_own(); /* behind the exchange it would be waited for */
     if (!ctx)
         return bpi_tell_thread(BP_ERR_ARG, "ctx is NULL");
     if ((atomic_load_explicit(&ctx->owner, memory_order_relaxed) & ~LATE) != self &&

@@ -68,7 +68,10 @@ INLINE int any_nan(vec v) { return _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q) != 0; 
 INLINE int any_nan(vec v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) != 0; }
 #endif
 #elif BPI_VECTOR_BYTES == 32
-INLINE int any_nan(vec v) { return MM(_mm256_movemask_)(MM(_mm256_cmp_)(v, v, _CMP_UNORD_Q)) != 0; }
+INLINE int any_nan(vec v)
+{
+    return MM(_mm256_movemask_)(MM(_mm256_cmp_)(v, v, _CMP_UNORD_Q)) != 0;
+}
 #else
 INLINE int any_nan(vec v)
 {
