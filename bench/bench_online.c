@@ -10,7 +10,9 @@
  * must agree, since the update rule is the same: FANN's rate is of half the squared error, KANN's
  * and ours, where so said, of a mean; FANN's slope of tanh is that at 0.98 for outputs beyond it,
  * which is as much as it may differ by. Those of the plan and of the step that is called agree by
- * bits. Status 1 where they do not, or where a step of ours has asked for memory. */
+ * bits. Status 1 where they do not, or where a step of ours has asked for memory.
+ *
+ * Then the same nets predict the samples, one by one, by bp_model_predict, fann_run, kann_apply1. */
 #include <bpcuda/bpcuda.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@
 #include "online.h"
 #include "timing.h"
 
-enum { MOST_ROUNDS = 999, EQUAL_STEPS = 2000, OURS = 3, LEARNERS = OURS + 2 };
+enum { MOST_ROUNDS = 999, EQUAL_STEPS = 2000, OURS = 3, LEARNERS = OURS + 2 }; /* the most */
 
 static const online_net nets[] = {{4, 16, 1}, {2, 16, 2}, {16, 64, 4}};
 
@@ -122,10 +124,11 @@ static float step_ours(void *self, const online_sample *s, const online_net *net
     return o->sample ? loss : loss * (float)net->out;
 }
 
+/* The context comes first in all of ours. */
 static long long allocations_of(void *self)
 {
     bp_stats stats;
-    bp_get_stats(((ours *)self)->ctx, &stats);
+    bp_get_stats(*(bp_context **)self, &stats);
     return stats.allocations;
 }
 
@@ -139,9 +142,58 @@ static void close_ours(void *self)
     free(o);
 }
 
+typedef struct model {
+    bp_context *ctx;
+    bp_model *model;
+} model;
+
+static void *open_model(const online_net *net, const online_start *start)
+{
+    model *m = calloc(1, sizeof *m);
+    char layers[16];
+    const int size[] = {net->in, net->hidden, net->out};
+    snprintf(layers, sizeof layers, "%d tanh", net->hidden);
+    check(bp_open("cpu", &m->ctx), m->ctx);
+    check(bp_set_threads(m->ctx, 1), m->ctx);
+    check(bp_model_create_as(m->ctx, net->in, layers, BP_TASK_REGRESSION, net->out, &m->model),
+          m->ctx);
+    for (int i = 0; i < 2; i++) {
+        bp_params *p = bp_model_params(m->model);
+        check(bp_write(bp_param_at(p, 2 * i), start->w[i], (size_t)(size[i] * size[i + 1]) * 4),
+              m->ctx);
+        check(bp_write(bp_param_at(p, 2 * i + 1), start->b[i], (size_t)size[i + 1] * 4), m->ctx);
+    }
+    return m;
+}
+
+static float predict_model(void *self, const online_sample *s, const online_net *net)
+{
+    model *m = self;
+    float y[ONLINE_MOST];
+    (void)net;
+    check(bp_model_predict(m->model, s->numbers, 1, y), m->ctx);
+    return y[0];
+}
+
+static void close_model(void *self)
+{
+    model *m = self;
+    bp_model_free(m->model);
+    bp_close(m->ctx);
+    free(m);
+}
+
 /* --- rounds ---------------------------------------------------------------------------------- */
 
-static const online_learner learners[LEARNERS] = {
+/* The first `ours` of them are; each gives what the first one gives: but for rounding, or by bits. */
+typedef struct race {
+    const char *bench;
+    int ours;
+    const char *bits; /* the learner whose numbers are the first one's by bits */
+    online_learner learner[LEARNERS];
+} race;
+
+static const race learning = {"online", OURS, "bpcuda, eager", {
     {"bpcuda, plan", open_plan, step_ours, close_ours},
     {"bpcuda, eager", open_eager, step_ours, close_ours},
     {"bpcuda, mean", open_mean, step_ours, close_ours},
@@ -151,7 +203,16 @@ static const online_learner learners[LEARNERS] = {
 #ifdef BPI_HAVE_KANN
     {"kann", online_kann_open, online_kann_step, online_kann_close},
 #endif
-};
+}};
+static const race predicting = {"predict", 1, "", {
+    {"bpcuda", open_model, predict_model, close_model},
+#ifdef BPI_HAVE_FANN
+    {"fann", online_fann_open, online_fann_predict, online_fann_close},
+#endif
+#ifdef BPI_HAVE_KANN
+    {"kann", online_kann_open, online_kann_predict, online_kann_close},
+#endif
+}};
 
 static online_sample samples[ONLINE_SAMPLES];
 
@@ -190,25 +251,25 @@ static double run(const online_learner *l, void *self, const online_net *net, in
     return sum / (double)steps;
 }
 
-static void report(const online_net *net, const char *who, double *us, double loss, double peer,
-                   long long allocations)
+static void report(const char *bench, const online_net *net, const char *who, double *us,
+                   double loss, double peer, long long allocations)
 {
     char row[64];
     qsort(us, (size_t)rounds, sizeof *us, ascending);
     snprintf(row, sizeof row, "%d-%d-%d", net->in, net->hidden, net->out);
-    printf("%-10s %-14s %8.3f us (%.3f - %.3f)  loss %.6f", row, who, us[rounds / 2], us[0],
-           us[rounds - 1], loss);
+    printf("%-8s %-10s %-14s %8.3f us (%.3f - %.3f)  %.6f", bench, row, who, us[rounds / 2],
+           us[0], us[rounds - 1], loss);
     printf(allocations < 0 ? "\n" : "  allocations %lld\n", allocations);
     if (!json)
         return;
-    fprintf(json, "{\"bench\": \"online\", \"row\": \"%s\", \"who\": \"%s\", \"us\": %.4f, "
-                  "\"least_us\": %.4f, \"most_us\": %.4f, \"loss\": %.8g, \"ours\": %.8g", row,
-            who, us[rounds / 2], us[0], us[rounds - 1], loss, peer);
+    fprintf(json, "{\"bench\": \"%s\", \"row\": \"%s\", \"who\": \"%s\", \"us\": %.4f, "
+                  "\"least_us\": %.4f, \"most_us\": %.4f, \"loss\": %.8g, \"ours\": %.8g", bench,
+            row, who, us[rounds / 2], us[0], us[rounds - 1], loss, peer);
     fprintf(json, allocations < 0 ? "}\n" : ", \"allocations\": %lld}\n", allocations);
 }
 
 /* 1 if the row is void. */
-static int row(const online_net *net)
+static int row(const race *r, const online_net *net)
 {
     static double us[LEARNERS][MOST_ROUNDS];
     static online_start start;
@@ -218,30 +279,31 @@ static int row(const online_net *net)
     int64_t steps[LEARNERS] = {0};
     int failed = 0, n = 0;
     choose(&start, net);
-    for (; n < LEARNERS && learners[n].name; n++) {
-        self[n] = learners[n].open(net, &start);
-        loss[n] = run(&learners[n], self[n], net, EQUAL_STEPS);
+    for (const online_learner *l = r->learner; n < LEARNERS && l[n].name; n++) {
+        self[n] = l[n].open(net, &start);
+        loss[n] = run(&l[n], self[n], net, EQUAL_STEPS);
         double t = seconds();
-        run(&learners[n], self[n], net, EQUAL_STEPS);
+        run(&l[n], self[n], net, EQUAL_STEPS);
         steps[n] = (int64_t)(0.01 * EQUAL_STEPS / (seconds() - t)) + 1; /* 10 ms */
     }
-    for (int i = 0; i < OURS; i++)
+    for (int i = 0; i < r->ours; i++)
         before[i] = allocations_of(self[i]);
-    for (int r = 0; r < rounds; r++)
+    for (int k = 0; k < rounds; k++)
         for (int i = 0; i < n; i++) {
             double t = seconds();
-            run(&learners[i], self[i], net, steps[i]);
-            us[i][r] = (seconds() - t) / (double)steps[i] * 1e6;
+            run(&r->learner[i], self[i], net, steps[i]);
+            us[i][k] = (seconds() - t) / (double)steps[i] * 1e6;
         }
     for (int i = 0; i < n; i++) {
-        long long asked = i < OURS ? allocations_of(self[i]) - before[i] : -1;
-        double off = fabs(loss[i] - loss[0]) / loss[0];
-        report(net, learners[i].name, us[i], loss[i], loss[0], asked);
-        if (!(off <= (i == 1 ? 0 : ONLINE_AGREES)) || asked > 0) {
-            printf("%-10s void: losses differ by %g of ours, or a step took memory\n", "", off);
+        const online_learner *l = &r->learner[i];
+        long long asked = i < r->ours ? allocations_of(self[i]) - before[i] : -1;
+        double off = fabs((loss[i] - loss[0]) / loss[0]);
+        report(r->bench, net, l->name, us[i], loss[i], loss[0], asked);
+        if (!(off <= (strcmp(l->name, r->bits) ? ONLINE_AGREES : 0)) || asked > 0) {
+            printf("%-8s void: the numbers differ by %g of ours, or memory was taken\n", "", off);
             failed = 1;
         }
-        learners[i].close(self[i]);
+        l->close(self[i]);
     }
     return failed;
 }
@@ -267,7 +329,9 @@ int main(int argc, char **argv)
     printf("without KANN, whose sources were not named when this was built (KANN_FOLDER)\n");
 #endif
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
-        failed |= row(&nets[i]);
+        failed |= row(&learning, &nets[i]);
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
+        failed |= row(&predicting, &nets[i]);
     if (json)
         fclose(json);
     return failed;

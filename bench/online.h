@@ -1,6 +1,6 @@
 /* What the learners of bench_online share: a net of one hidden layer of tanh, where it begins, and
  * samples. A learner takes one step on one sample and gives the loss it had before, the sum of the
- * squared errors of the outputs. */
+ * squared errors of the outputs; or it only says the first of them. */
 #ifndef BPI_BENCH_ONLINE_H
 #define BPI_BENCH_ONLINE_H
 
@@ -31,10 +31,12 @@ typedef struct online_learner {
 
 void *online_fann_open(const online_net *net, const online_start *start);
 float online_fann_step(void *self, const online_sample *s, const online_net *net);
+float online_fann_predict(void *self, const online_sample *s, const online_net *net);
 void online_fann_close(void *self);
 
 void *online_kann_open(const online_net *net, const online_start *start);
 float online_kann_step(void *self, const online_sample *s, const online_net *net);
+float online_kann_predict(void *self, const online_sample *s, const online_net *net);
 void online_kann_close(void *self);
 
 #endif

@@ -38,6 +38,12 @@ float online_fann_step(void *self, const online_sample *s, const online_net *net
     return fann_get_MSE(self) * (float)net->out;
 }
 
+float online_fann_predict(void *self, const online_sample *s, const online_net *net)
+{
+    (void)net;
+    return *fann_run(self, (float *)s->numbers);
+}
+
 void online_fann_close(void *self)
 {
     fann_destroy(self);

@@ -43,6 +43,13 @@ float online_kann_step(void *self, const online_sample *s, const online_net *net
     return loss * (float)net->out;
 }
 
+float online_kann_predict(void *self, const online_sample *s, const online_net *net)
+{
+    learner *l = self;
+    (void)net;
+    return *kann_apply1(l->net, (float *)s->numbers);
+}
+
 void online_kann_close(void *self)
 {
     learner *l = self;
