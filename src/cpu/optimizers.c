@@ -153,13 +153,18 @@ static rule rule_of(const bpi_update_params *p, const bpi_optimizer_state *s, in
                   .k = (real)k, .top = TOP};
 }
 
+static int decays(const bpi_update_params *p, const bpi_optimizer_state *s)
+{
+    return (p->l1 != 0 || p->l2 != 0 || p->decay != 0) && s->step >= p->decay_from;
+}
+
 static change change_of(const bpi_update_params *p, const bpi_optimizer_state *s)
 {
-    int decays = s->step >= p->decay_from;
+    int decay = decays(p, s);
     return (change){.clip = p->clip_value != 0 ? (real)p->clip_value : TOP,
-                    .scale = p->scales ? (real)s->scale : 1, .l1 = decays ? (real)p->l1 : 0,
-                    .l2 = decays ? (real)p->l2 : 0,
-                    .shrink = decays ? (real)(s->rate * p->rate * p->decay) : 0,
+                    .scale = p->scales ? (real)s->scale : 1, .l1 = decay ? (real)p->l1 : 0,
+                    .l2 = decay ? (real)p->l2 : 0,
+                    .shrink = decay ? (real)(s->rate * p->rate * p->decay) : 0,
                     .most = (real)p->most_gradient};
 }
 
@@ -172,9 +177,10 @@ static bp_status update(bp_exec *ex, const bp_view *in, const bp_view *out,
         return BP_OK;
     job j = {.p = p, .g = in[0].data, .w = out[0].data, .a = out[1].data,
              .b = moments == 2 ? out[2].data : NULL, .rule = rule_of(p, s, corrected),
-             .change = change_of(p, s), .tile = tile, .held = INT64_MAX};
-    const change *c = &j.change;
-    j.changes = p->clip_value != 0 || c->scale != 1 || c->l1 != 0 || c->l2 != 0 || c->shrink != 0;
+             .changes = p->clip_value != 0 || (p->scales && s->scale != 1) || decays(p, s),
+             .tile = tile, .held = INT64_MAX};
+    if (j.changes)
+        j.change = change_of(p, s);
     bp_parallel_for(ex, bpi_all_blocks(&p->ranges, GRAIN), block_fn, &j);
     if (j.held != INT64_MAX && held->step == 0) {
         held->step = BPI_STEP(p->store, s->step);
