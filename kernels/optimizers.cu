@@ -126,7 +126,7 @@ __device__ static inline bool update_one(const Rule<T> &r, T g, T *x)
 }
 
 template <typename Formula, typename T, int MOMENTS, int N>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, 2)
     optimizer_kernel(Rule<T> rule, const bpi_update_params p, const Buffers<T, MOMENTS> u,
                      const bpi_optimizer_state *state, bpi_fault *fault)
 {
