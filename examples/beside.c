@@ -2,9 +2,10 @@
  * nothing but a pointer to the newest snapshot of the model, which never changes once it is taken;
  * each thread computes in a context of its own.
  *
- * The trainer publishes a snapshot an epoch. The other thread takes the newest before each pass over
- * the images of the test. Its first answers are guesses (10 % right), its last ones as good as the
- * trained model, to the row: 97.8 %. Exits with 1 where they differ, or where it is less than 96 %.
+ * The trainer publishes a snapshot an epoch. The other thread takes the newest before each pass
+ * over the images of the test. Its first answers are guesses (10 % right), its last ones as good as
+ * the trained model, to the row: 97.8 %. Exits with 1 where they differ, or where it is less than
+ * 96 %.
  *
  *     beside [device]        "auto", of both */
 #include <bpcuda/bpcuda.h>

@@ -1,6 +1,6 @@
 /* A GRU that learns a text, character by character: an embedding, a cell that is unrolled over 40
  * characters, a linear layer. Prints the loss as it falls, in nats a character, and what the net
- * writes when it starts with the first letter; exits with 1 where the loss did not fall below 0.2.
+ * writes when it starts with the first letter. It ends at 0.001; exits with 1 above 0.2.
  *
  *     chars [device]        "auto" */
 #include <bpcuda/bpcuda.h>

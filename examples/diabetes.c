@@ -1,5 +1,5 @@
-/* Linear regression on the diabetes table (Efron, Hastie, Johnstone, Tibshirani, 2004): 10 numbers of
- * 442 patients and the progress of the disease. A model of one layer, trained, against the
+/* Linear regression on the diabetes table (Efron, Hastie, Johnstone, Tibshirani, 2004): 10 numbers
+ * of 442 patients and the progress of the disease. A model of one layer, trained, against the
  * closed form
  *
  *     w = (X^T X)^-1 X^T y

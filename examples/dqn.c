@@ -5,8 +5,9 @@
  *
  *     loss = huber(Q(s, a) - 0.99 Q'(s', argmax Q(s', .))), or huber(Q(s, a) + 1) where it falls
  *
- * The world goes on in the trainer's callback, a step a step. Games end after 500 steps; by chance a
- * pole stands for 20, in the ten games at the end for 500. Exits with 1 where the mean is below 400.
+ * The world goes on in the trainer's callback, a step a step. Games end after 500 steps; by chance
+ * a pole stands for 20, in the ten games at the end for 500. Exits with 1 where the mean is below
+ * 400.
  *
  *     dqn [device]        "auto" */
 #include <bpcuda/bpcuda.h>

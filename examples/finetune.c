@@ -5,7 +5,8 @@
  *
  *     bp_params_load(params, file, "layer*")       layer1, layer2; the file's head is passed over
  *
- * Of the 877 images that are left 87 % are right; by the same net from nothing 79 %. Exits with 1 where it is less than 83 %, or less than 4 % more than from nothing.
+ * Of the 877 images that are left 87 % are right; by the same net from nothing 79 %. Exits with 1
+ * where it is less than 83 %, or less than 4 % more than from nothing.
  *
  *     finetune [device [file]]        "auto", "examples/pretrained.safetensors" */
 #include <bpcuda/bpcuda.h>

@@ -3,8 +3,8 @@
  *
  *     loss = crossentropy(digit) + crossentropy_weighted(nine; 1, 9) + (ink - told)^2
  *
- * with a weight a class of the second, so that missing a 9 costs as much as all others together.
- * On new images 97.8 % of digits are right, 94 % of the 9s are found, and ink has a squared error of
+ * with a weight a class of the second, so that missing a 9 costs as much as all others together. On
+ * new images 97.8 % of digits are right, 94 % of the 9s are found, and ink has a squared error of
  * 0.04 of its variance. Exits with 1 where it is less than 95 %, 88 %, or more than 0.08.
  *
  *     heads [device]        "auto" */

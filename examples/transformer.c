@@ -67,8 +67,7 @@ static int64_t fill(void *user, int64_t batch, void *const *columns, int64_t row
         for (int t = 0; t < N; t++) {
             seed = seed * 6364136223846793005u + 1442695040888963407u;
             seen[t] = (int32_t)((seed >> 33) % 10);
-            count[seen[t]]++;
-            next[t] = -1;
+            count[seen[t]]++, next[t] = -1;
         }
         seen[N] = MARK;
         for (int t = N, digit = 0; t < T; t++) {

@@ -1,6 +1,6 @@
 /* A variational autoencoder (Kingma, Welling, 2014) of the digits, with 6 numbers in the middle:
- * the encoder tells a normal distribution, a draw of which the decoder turns into an image. The loss is
- * the bound on -ln p(x), in nats an image,
+ * the encoder tells a normal distribution, a draw of which the decoder turns into an image. The
+ * loss is the bound on -ln p(x), in nats an image,
  *
  *     sum_pixels crossentropy(decoder(z), x) + KL(N(m, s^2) || N(0, 1)),     z = m + s normal
  *     KL = sum (m^2 + s^2 - 1 - ln s^2) / 2
