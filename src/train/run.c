@@ -117,7 +117,8 @@ static bp_status end_epoch(bp_trainer *t)
     t->begun = false;
     return isfinite(p->loss) ? BP_OK
                              : bpi_fail(t->ctx, BP_ERR_NONFINITE, "trainer_run: the mean loss of "
-                                        "epoch %lld is %g", (long long)p->epoch, p->loss);
+                                        "epoch %lld is %g", (long long)p->epoch,
+                                        isnan(p->loss) ? (double)NAN : p->loss); /* no sign */
 }
 
 /* A step, or up to `most` of them where the device takes several at a time; *steps of them. */
