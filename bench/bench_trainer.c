@@ -3,9 +3,9 @@
  *
  *     bench_trainer [--seconds S] [--device D] [--threads N]
  *
- * By hand: an order is drawn and uploaded once an epoch; a step gathers its rows and labels, takes
- * loss and gradients, adds the loss to a sum, moves on, and is replayed from a plan. The trainer
- * normalises its rows, counts those that are right and follows a schedule besides. JSON lines:
+ * By hand: an order is drawn and uploaded once an epoch; a step gathers its rows, normalised, and
+ * labels, takes loss and gradients, adds the loss to a sum, moves on, and is replayed from a plan.
+ * The trainer counts the rows that are right and follows a schedule besides. JSON lines:
  * medians, lowest and highest of a step, in microseconds, and what the trainer adds. */
 #include <bpcuda/bpcuda.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ typedef struct side {
     bp_trainer *trainer;
     bp_params *params;
     bp_optimizer *adam;
-    bp_tensor *order, *at, *one, *sum, *w[HIDDEN_MAX + 1], *b[HIDDEN_MAX + 1];
+    bp_tensor *order, *at, *one, *sum, *shift, *scale, *w[HIDDEN_MAX + 1], *b[HIDDEN_MAX + 1];
     int layers;
     bp_plan *plan;
     int32_t *rows;
@@ -100,6 +100,12 @@ static void make_by_hand(side *s)
     s->at = bp_tensor_create(s->ctx, BP_I32, BP_SHAPE(1));
     s->one = bp_tensor_create(s->ctx, BP_I32, BP_SHAPE(1));
     s->sum = bp_tensor_create(s->ctx, BP_F64, BP_SCALAR);
+    s->shift = bp_tensor_create(s->ctx, BP_F64, BP_SHAPE(INPUTS));
+    s->scale = bp_tensor_create(s->ctx, BP_F64, BP_SHAPE(INPUTS));
+    double scale[INPUTS];
+    for (int i = 0; i < INPUTS; i++)
+        scale[i] = 3.4641016151377544; /* of uniform numbers in [-1/2, 1/2) */
+    check(bp_write(s->scale, scale, sizeof scale), s->ctx);
     s->rows = malloc((size_t)(STEPS * batch) * sizeof *s->rows);
     check(bp_write(s->one, &one, sizeof one), s->ctx);
 }
@@ -109,7 +115,8 @@ static bp_status step(bp_context *ctx, void *user)
     side *s = user;
     bp_tensor *index = bp_reshape(bp_gather(s->order, s->at), BP_SHAPE(s->c->batch));
     bp_tensor *labels = bp_gather(bp_data_labels(s->data), index);
-    bp_tensor *y = bp_gather(bp_data_samples(s->data), index);
+    bp_tensor *y = bp_gather_normalized(bp_data_samples(s->data), index, s->shift, s->scale,
+                                        BP_F32);
     for (int i = 0; i < s->layers - 1; i++)
         y = bp_linear_relu(y, s->w[i], s->b[i], s->c->dropout);
     y = bp_linear(y, s->w[s->layers - 1], s->b[s->layers - 1]);
