@@ -155,7 +155,7 @@ CLAIM(what_is_wrong_with_an_array_is_told)
     refused("<f8", "[2]", "False", f8, 16, BP_ERR_FORMAT, "no shape");
     refused("<f8", "(3,)", "False", f8, 16, BP_ERR_FORMAT, "ends before");
     refused("<f4", "(2,)", "False", f8, 16, BP_ERR_FORMAT, "goes on behind");
-    put_bytes(path, "\x93NUMPY\4", 10);
+    put_bytes(path, "\x93NUMPY\4\0\0", 10);
     cr_assert_eq(load_guarded(false, "is of version 4; 1 to 3 are known"), BP_ERR_UNSUPPORTED);
     put_bytes(path, "not NumPy's", 11);
     cr_assert_eq(load_guarded(false, "is no NPY file"), BP_ERR_FORMAT);

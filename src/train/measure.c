@@ -12,14 +12,14 @@ static bp_data *measured(const bp_trainer *t)
 
 bp_status bpi_train_measure_prepare(bp_trainer *t)
 {
-    int32_t n = bp_param_count(t->params);
     if (!measured(t))
         return BP_OK;
     BPI_TRY(bpi_params_materialize(t->params));
-    t->best = bpi_host_alloc(t->ctx, (size_t)n * sizeof *t->best);
+    t->n_best = bp_param_count(t->params);
+    t->best = bpi_host_alloc(t->ctx, (size_t)t->n_best * sizeof *t->best);
     if (!t->best)
         return bpi_fail(t->ctx, BP_ERR_NOMEM, "trainer_run: out of memory");
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = 0; i < t->n_best; i++) {
         bp_tensor *p = bp_param_at(t->params, i);
         t->best[i] = bp_tensor_create(t->ctx, bp_dtype_of(p), bp_shape_of(p));
         if (!t->best[i])
@@ -64,7 +64,7 @@ static bp_status own_loss(bp_trainer *t, bp_data *data, double *loss)
 
 static bp_status keep_best(bp_trainer *t)
 {
-    for (int32_t i = 0; t->best && i < bp_param_count(t->params); i++)
+    for (int32_t i = 0; t->best && i < t->n_best; i++)
         BPI_TRY(bp_copy_into(t->best[i], bp_param_at(t->params, i)));
     return BP_OK;
 }
@@ -105,7 +105,7 @@ static bp_status best(bp_trainer *t)
     if (!t->best || t->now.progress.best_epoch == 0)
         return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_best: no epoch was measured on data that "
                         "validate");
-    for (int32_t i = 0; i < bp_param_count(t->params); i++)
+    for (int32_t i = 0; i < t->n_best; i++)
         BPI_TRY(bp_copy_into(bp_param_at(t->params, i), t->best[i]));
     return BP_OK;
 }

@@ -8,7 +8,7 @@ static void free_tensor(bp_tensor **t)
     *t = NULL;
 }
 
-/* All that bpi_train_prepare made. */
+/* All that bpi_train_prepare made. What the trainer was given may be gone. */
 void bpi_train_release(bp_trainer *t)
 {
     for (int i = 0; i < 2; i++) {
@@ -27,12 +27,10 @@ void bpi_train_release(bp_trainer *t)
                             &t->one,     &t->loss, &t->correct, &t->weight};
     for (size_t i = 0; i < sizeof tensor / sizeof *tensor; i++)
         free_tensor(tensor[i]);
-    int32_t n = bp_param_count(t->params);
-    for (int32_t i = 0; t->best && i < n; i++)
+    for (int32_t i = 0; t->best && i < t->n_best; i++)
         bp_free(t->best[i]);
-    bpi_host_free(t->ctx, t->best, (size_t)n * sizeof *t->best);
-    size_t drawn = (size_t)(bpi_train_arrives(t) ? t->cut.batch : t->cut.rows);
-    bpi_host_free(t->ctx, t->order, drawn * sizeof *t->order);
+    bpi_host_free(t->ctx, t->best, (size_t)t->n_best * sizeof *t->best);
+    bpi_host_free(t->ctx, t->order, (size_t)t->n_order * sizeof *t->order);
     bpi_host_free(t->ctx, t->scratch, (size_t)t->cut.rows * sizeof *t->scratch);
     bpi_host_free(t->ctx, t->label, (size_t)t->most_rows * sizeof *t->label);
     bpi_host_free(t->ctx, t->cumulative, (size_t)t->most_rows * sizeof *t->cumulative);

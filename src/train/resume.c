@@ -21,7 +21,7 @@ bp_status bpi_train_checkpoint_prepare(bp_trainer *t)
     BPI_TRY(bp_checkpoint_tensor(c, "sum/correct", t->correct));
     BPI_TRY(bp_checkpoint_tensor(c, "sum/weight", t->weight));
     BPI_TRY(bp_checkpoint_tensor(c, "step", t->at));
-    for (int32_t i = 0; t->best && i < bp_param_count(t->params); i++)
+    for (int32_t i = 0; t->best && i < t->n_best; i++)
         BPI_TRY(bpi_checkpoint_add(c, "best", bp_param_name(t->params, i), t->best[i]));
     t->now.rows = bpi_train_arrives(t) ? t->cut.batch : t->cut.rows;
     t->now.columns = bp_data_columns(t->train);

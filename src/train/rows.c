@@ -60,7 +60,8 @@ bp_status bpi_train_cut(bp_trainer *t, bpi_epoch *cut)
 static bp_status prepare_source(bp_trainer *t)
 {
     t->rest = bp_tensor_create(t->ctx, BP_I32, BP_SHAPE(t->cut.batch));
-    t->order = bpi_host_alloc(t->ctx, (size_t)t->cut.batch * sizeof *t->order);
+    t->n_order = t->cut.batch;
+    t->order = bpi_host_alloc(t->ctx, (size_t)t->n_order * sizeof *t->order);
     if (!t->rest || !t->order)
         return bpi_fail(t->ctx, BP_ERR_NOMEM, "trainer_run: out of memory");
     for (int64_t i = 0; i < t->cut.batch; i++)
@@ -74,7 +75,8 @@ bp_status bpi_train_rows_prepare(bp_trainer *t)
         return prepare_source(t);
     bool classes = bp_data_classes(t->train) > 0;
     t->most_rows = room(t);
-    t->order = bpi_host_alloc(t->ctx, (size_t)t->cut.rows * sizeof *t->order);
+    t->n_order = t->cut.rows;
+    t->order = bpi_host_alloc(t->ctx, (size_t)t->n_order * sizeof *t->order);
     if (classes)
         t->label = bpi_host_alloc(t->ctx, (size_t)t->most_rows * sizeof *t->label);
     if (classes && !drawn(t))

@@ -81,6 +81,7 @@ struct bp_trainer {
     bpi_epoch cut;
     int64_t steps;               /* of an epoch */
     int64_t most_rows;           /* room of label and cumulative */
+    int64_t n_order;             /* of one batch, where all have the same numbers */
     int32_t *label, *order, *scratch;
     double *cumulative;          /* [rows]: of weights that rows are drawn by */
     double *rate;                /* [steps] */
@@ -89,7 +90,8 @@ struct bp_trainer {
     bp_tensor *rates, *at, *one; /* f64 [steps]; the step in the epoch and 1, i32 [1] */
     bp_tensor *loss, *correct;   /* sums over the epoch: f64 []; loss counts full batches */
     bp_tensor *weight;           /* the same of the rows' weights, where they have some */
-    bp_tensor **best;            /* the best weights, in the order of the store */
+    bp_tensor **best;            /* [n_best]: the best weights, in the order of the store */
+    int32_t n_best;
     bp_plan *plan[2];            /* of a full batch, of the rest */
     bpi_train_state now;
 };
