@@ -261,3 +261,15 @@ CLAIM(rows_are_taken_by_number)
     cr_assert_null(part);
     bp_data_free(d);
 }
+
+CLAIM(two_classes_have_two_names)
+{
+    static const char *const names[] = {"other", "b", "other"};
+    int32_t label[3] = {0, 1, 2};
+    bp_data *d;
+    OK(bp_data_table(ctx, 3, &d));
+    cr_assert_eq(bp_data_add_classes(d, label, 3, names), BP_ERR_ARG);
+    TEXT("data_add_classes: two classes have the name \"other\"");
+    OK(bp_data_add_classes(d, label, 2 + 1, NULL));
+    bp_data_free(d);
+}

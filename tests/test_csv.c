@@ -147,6 +147,31 @@ CLAIM(columns_are_chosen_by_name_or_number)
     cr_assert(strstr(bp_error_text(ctx), "has no column \"d\": it has 4, \"id\" to \"c\""));
 }
 
+CLAIM(what_is_skipped_is_there)
+{
+    bp_csv options = {.struct_bytes = sizeof options};
+    bp_data *d = load_as("id,a,b,y\n7,2,3,4\n8,5,6,7\n", (bp_csv){.skip = "0"});
+    HOLDS(d, 2, 2, 2, 3, 5, 6);
+    bp_data_free(d);
+    d = load_as("id,a,b,y\n7,2,3,4\n8,5,6,7\n", (bp_csv){.skip = "-3,-1"});
+    HOLDS(d, 2, 2, 7, 3, 8, 6);
+    bp_data_free(d);
+    options.skip = "id,idd";
+    cr_assert_eq(bp_data_csv(ctx, path, &options, &d), BP_ERR_ARG);
+    cr_assert(strstr(bp_error_text(ctx), "has no column \"idd\" to skip"), "%s",
+              bp_error_text(ctx));
+}
+
+CLAIM(classes_that_are_integers_are_in_order_of_their_value)
+{
+    static const char *const want[] = {"-12", "-2", "0", "1", "9", "10", "12345678901234567890123"};
+    bp_data *d = load_as("1,10\n1,-2\n1,9\n1,0\n1,12345678901234567890123\n1,1\n1,-12\n",
+                         (bp_csv){.targets = BP_TARGETS_CLASSES});
+    for (int32_t c = 0; c < 7; c++)
+        cr_assert_str_eq(bp_data_class_name(d, c), want[c]);
+    bp_data_free(d);
+}
+
 CLAIM(a_header_is_found_or_told)
 {
     bp_data *d = load_as("1,2\n3,4\n", (bp_csv){.header = 1});

@@ -210,7 +210,7 @@ CLAIM(what_cannot_be_measured_says_why)
     class[2] = bad;
     OK(bp_write(bp_data_labels(d), class, sizeof class));
     cr_assert_eq(bp_model_confusion(m, d, counts), BP_ERR_RANGE);
-    TEXT("model_measure: class 7 of row 2 is not in 0 .. 1");
+    TEXT("model_confusion: class 7 of row 2 is not in 0 .. 1");
     bp_data_free(d);
     bp_model_free(m);
 

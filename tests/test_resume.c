@@ -1,5 +1,6 @@
 /* Stopped and gone on: a run that is saved at any step, and loaded into objects made anew, ends with
  * the bits of one that was not stopped. And what a file must be to be loaded. */
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -377,4 +378,113 @@ CLAIM(names_are_checked)
     cr_assert_eq(bp_checkpoint_save(w.c, path, 0), BP_ERR_ARG);
     cr_assert_eq(bp_checkpoint_save(w.c, "/nowhere/run", 1), BP_ERR_IO);
     free_pair(&w);
+}
+
+/* --- what once went wrong ------------------------------------------------------------------------------- */
+
+CLAIM(a_link_keeps_older_versions_and_a_save_that_fails_keeps_them_all)
+{
+    char real[112], other[120];
+    int32_t n = 0;
+    bp_checkpoint *c;
+    struct rlimit all, few;
+    snprintf(real, sizeof real, "%s/real", folder);
+    cr_assert_eq(symlink(real, path), 0);
+    OK(bp_checkpoint_create(ctx, &c));
+    OK(bp_checkpoint_bytes(c, "n", &n, sizeof n));
+    for (n = 1; n <= 3; n++)
+        OK(bp_checkpoint_save(c, path, 3));
+    getrlimit(RLIMIT_FSIZE, &all);
+    few = all;
+    few.rlim_cur = 64;
+    setrlimit(RLIMIT_FSIZE, &few);
+    bp_status st = bp_checkpoint_save(c, path, 3);
+    setrlimit(RLIMIT_FSIZE, &all);
+    cr_assert_eq(st, BP_ERR_IO);
+    for (int k = 0; k < 3; k++) {
+        snprintf(other, sizeof other, k ? "%s.%d" : "%s", path, k);
+        OK(bp_checkpoint_load(c, other));
+        cr_assert_eq(n, 3 - k);
+    }
+    bp_checkpoint_free(c);
+}
+
+CLAIM(a_bit_that_has_changed_is_told)
+{
+    static unsigned char bytes[1 << 20];
+    job j = start(EPOCHS, layers);
+    run(&j, 3);
+    OK(bp_trainer_save(j.trainer, path, 1));
+    finish(&j);
+    FILE *f = fopen(path, "rb");
+    size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    for (size_t at = n - 1; at > n / 2; at -= n / 7) { /* in the data */
+        bytes[at] ^= 1;
+        f = fopen(path, "wb");
+        fwrite(bytes, 1, n, f);
+        fclose(f);
+        bytes[at] ^= 1;
+        j = start(EPOCHS, layers);
+        refused(&j, BP_ERR_FORMAT, "is damaged: its data are not those that were written");
+    }
+}
+
+CLAIM(an_optimisers_state_goes_into_no_other_kind)
+{
+    bp_params *p;
+    bp_optimizer *opt[2];
+    bp_checkpoint *c[2];
+    OK(bp_params_create(ctx, BP_F32, &p));
+    cr_assert(bp_param(p, "w", BP_SHAPE(2), BP_INIT_ONE));
+    for (int k = 0; k < 2; k++) {
+        OK(bp_optimizer_create(p, k ? BP_RMSPROP : BP_NESTEROV, 0.01, &opt[k]));
+        OK(bp_checkpoint_create(ctx, &c[k]));
+        OK(bp_checkpoint_optimizer(c[k], "o", opt[k]));
+    }
+    OK(bp_checkpoint_save(c[0], path, 1));
+    cr_assert_eq(bp_checkpoint_load(c[1], path), BP_ERR_FORMAT);
+    cr_assert(strstr(bp_error_text(ctx), "has no o/rmsprop"), "%s", bp_error_text(ctx));
+    for (int k = 0; k < 2; k++) {
+        bp_checkpoint_free(c[k]);
+        bp_optimizer_free(opt[k]);
+    }
+    bp_params_free(p);
+}
+
+CLAIM(neither_saved_nor_loaded_within_a_step)
+{
+    pair w = make_pair();
+    bp_tensor *one = bp_tensor_create(ctx, BP_F32, BP_SCALAR);
+    OK(bp_checkpoint_save(w.c, path, 1));
+    begin();
+    bp_tensor *wide = bp_keep(bp_expand(one, BP_SHAPE(3)));
+    cr_assert_eq(bp_checkpoint_load(w.c, path), BP_ERR_STATE);
+    end_with(BP_ERR_STATE, "checkpoint_load: inside a scope; between two steps is wanted");
+    begin();
+    cr_assert_eq(bp_checkpoint_save(w.c, path, 1), BP_ERR_STATE);
+    cr_assert_eq(bp_scope_end(ctx), BP_ERR_STATE);
+    cr_assert_eq(bp_checkpoint_tensor(w.c, "wide", wide), BP_ERR_ARG);
+    TEXT("checkpoint_tensor: wide is expanded, and could not be loaded");
+    cr_assert_eq(bp_checkpoint_tensor(w.c, "__metadata__", one), BP_ERR_ARG);
+    bp_free(wide);
+    bp_free(one);
+    free_pair(&w);
+}
+
+CLAIM(a_last_save_that_failed_is_made_by_the_next_run)
+{
+    char inside[96];
+    struct stat s;
+    int32_t done = 0;
+    job j = start(2, layers);
+    snprintf(inside, sizeof inside, "%s/later/run", folder);
+    OK(bp_trainer_save_every(j.trainer, 100, inside, 1));
+    cr_assert_eq(bp_trainer_run(j.trainer, -1, -1, &done), BP_ERR_IO);
+    *strrchr(inside, '/') = '\0';
+    cr_assert_eq(mkdir(inside, 0700), 0);
+    inside[strlen(inside)] = '/';
+    OK(bp_trainer_run(j.trainer, -1, -1, &done));
+    cr_assert(done && stat(inside, &s) == 0);
+    finish(&j);
 }

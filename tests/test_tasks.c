@@ -367,7 +367,7 @@ CLAIM(the_names_of_classes_come_with_the_data)
     OK(bp_model_normalize(m, d));
     cr_assert_str_eq(bp_model_class_name(m, 0), "a");
     cr_assert_str_eq(bp_model_class_name(m, 2), "\xc3\xa9");
-    cr_assert_str_eq(bp_model_class_name(m, 3), "");
+    cr_assert_null(bp_model_class_name(m, 3), "it has none");
     cr_assert_null(bp_model_class_name(m, 4));
     bp_data_free(d);
     bp_model_free(m);
@@ -567,5 +567,29 @@ CLAIM(one_sample_is_predicted_without_an_allocation_and_moves_no_random_stream)
         end();
     }
     cr_assert_eq(draw[0], draw[1]);
+    bp_model_free(m);
+}
+
+/* Weights that f32 has no room for the sum of, at either end. */
+CLAIM(weights_may_be_very_small_or_large)
+{
+    static const float size[] = {1, 1e-39f, 1e-43f, 3e38f};
+    float x[6] = {1, 2, 3, 4, 5, 6}, weight[6];
+    int32_t label[6] = {0, 1, 0, 1, 1, 0};
+    double first = 0;
+    bp_model *m;
+    OK(bp_model_create(ctx, 1, "", 2, &m));
+    for (int k = 0; k < 4; k++) {
+        bp_data *d;
+        double loss, accuracy;
+        for (int i = 0; i < 6; i++)
+            weight[i] = size[k];
+        OK(bp_data_create(ctx, BP_F32, x, label, 6, 1, 2, &d));
+        OK(bp_data_add(d, "weight", BP_F32, BP_SCALAR, weight));
+        OK(bp_model_evaluate(m, d, &loss, &accuracy));
+        first = k ? first : loss;
+        cr_assert_float_eq(loss, first, 1e-6 * first, "weights of %g", (double)size[k]);
+        bp_data_free(d);
+    }
     bp_model_free(m);
 }

@@ -1,5 +1,7 @@
 /* The trainer's three replaceable parts: which rows make a batch, what the loss is, what happens
  * between; and what it measures. Whatever way a step is computed, the bits are the same. */
+#include <setjmp.h>
+
 #include "suite.h"
 
 #define CLAIM(name) Test(trainer, name, .init = setup, .fini = teardown)
@@ -528,8 +530,167 @@ CLAIM(a_number_that_is_not_finite_is_told_with_step_parameter_and_op)
 {
     refused(log_of_rows, in_order_by_eight, BP_ERR_NONFINITE,
             "optimizer_step: step 3: the gradient of w is NaN; nothing was changed; computed again, "
-            "step 3 shows it first in log: y [8,1] is nan at element 0, of finite inputs");
+            "step 3 of the run shows it first in log: y [8,1] is nan at element 0, of finite inputs");
     refused(log_of_a_constant, in_order_by_eight, BP_ERR_NONFINITE,
-            "trainer_run: the mean loss of epoch 1 is nan; computed again, step 2 shows it first in "
-            "log: y [] is nan at element 0, of finite inputs");
+            "trainer_run: the mean loss of epoch 1 is nan; computed again, step 2 of the run shows it "
+            "first in log: y [] is nan at element 0, of finite inputs");
+}
+
+/* The step of row 59 is refused in every epoch: the optimiser counts what it took, the run all steps. */
+static bp_tensor *square_of_far(bp_context *c, bp_batch *batch, void *user)
+{
+    (void)c, (void)user;
+    bp_tensor *x = bp_batch_column(batch, "x");
+    bp_tensor *far = bp_expm1(bp_scale(bp_relu(bp_shift(x, -58.5)), 400));
+    return bp_mean(bp_square(bp_mul(bp_add(bp_scale(x, 0.01), far), bp_param_at(store, 0))));
+}
+
+CLAIM(a_refused_step_is_told_by_its_number_in_the_run)
+{
+    bp_data *d = rows_data();
+    bp_trainer *t;
+    bp_progress p;
+    int32_t done = 0;
+    int told = 0;
+    OK(bp_params_create(ctx, BP_F32, &store));
+    cr_assert(bp_param(store, "w", BP_SCALAR, BP_INIT_ONE));
+    OK(bp_trainer_create_with(store, d, square_of_far, NULL, &t));
+    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_IN_ORDER));
+    OK(bp_trainer_set(t, BP_TRAIN_BATCH, 20));
+    OK(bp_trainer_set(t, BP_TRAIN_EPOCHS, 3));
+    while (!done) {
+        bp_status st = bp_trainer_run(t, 1, -1, &done);
+        bp_trainer_progress(t, &p);
+        if (p.steps % 3 == 0 && p.steps > 0) {
+            char text[64];
+            snprintf(text, sizeof text, "step %d of the run shows it first in", (int)p.steps);
+            told += st == BP_ERR_NONFINITE && strstr(bp_error_text(ctx), text) != NULL;
+        }
+    }
+    cr_assert_eq(told, 6, "%d: the step, and the loss of its epoch", told);
+    bp_trainer_free(t);
+    bp_params_free(store);
+    bp_data_free(d);
+}
+
+/* --- what once went wrong ------------------------------------------------------------------------------- */
+
+CLAIM(parts_of_a_batch_with_weights_are_the_same_step)
+{
+    float x[4] = {1, 2, 3, 4}, y[4] = {1, 2, 3, 40}, weight[4] = {1, 1, 1, 0}, w[3];
+    for (int k = 0; k < 3; k++) {
+        bp_data *d;
+        bp_model *m;
+        bp_trainer *t;
+        int32_t done;
+        float zero = 0;
+        OK(bp_data_table(ctx, 4, &d));
+        OK(bp_data_add(d, "x", BP_F32, BP_SHAPE(1), x));
+        OK(bp_data_add(d, "y", BP_F32, BP_SCALAR, y));
+        OK(bp_data_add(d, "weight", BP_F32, BP_SCALAR, weight));
+        OK(bp_model_create_as(ctx, 1, "", BP_TASK_REGRESSION, 1, &m));
+        OK(bp_write(bp_param_at(bp_model_params(m), 0), &zero, sizeof zero));
+        OK(bp_trainer_create(m, d, &t));
+        OK(bp_trainer_set(t, BP_TRAIN_EPOCHS, 1));
+        OK(bp_trainer_set(t, BP_TRAIN_OPTIMIZER, BP_SGD));
+        OK(bp_trainer_set(t, BP_TRAIN_LR, 0.01));
+        OK(bp_trainer_set(t, BP_TRAIN_PARTS, 1 << k));
+        OK(bp_trainer_run(t, -1, -1, &done));
+        OK(bp_read(bp_param_at(bp_model_params(m), 0), &w[k], sizeof w[k]));
+        bp_trainer_free(t);
+        bp_model_free(m);
+        bp_data_free(d);
+    }
+    cr_assert(fabsf(w[1] - w[0]) < 1e-6f && fabsf(w[2] - w[0]) < 1e-6f, "%g %g %g", (double)w[0],
+              (double)w[1], (double)w[2]);
+}
+
+CLAIM(epochs_that_are_added_stay_at_the_end_of_the_schedule)
+{
+    job j = start("8 relu");
+    bp_progress p;
+    create(&j, false, 3, 500);
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_LR, 1e-3));
+    all_of_it(&j);
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_EPOCHS, 5));
+    for (int32_t done = 0; !done;) {
+        OK(bp_trainer_run(j.trainer, 1, -1, &done));
+        bp_trainer_progress(j.trainer, &p);
+        cr_assert_float_eq(p.rate, 1e-5, 1e-12);
+    }
+    finish(&j);
+}
+
+static bp_status fails_at_the_end_of_an_epoch(bp_trainer *t, const bp_progress *p, void *user)
+{
+    (void)t, (void)user;
+    return p->steps % p->epoch_steps ? BP_OK : BP_ERR_IO;
+}
+
+static bp_status counts_epochs(bp_trainer *t, const bp_progress *p, void *user)
+{
+    (void)t, (void)p;
+    ++*(int *)user;
+    return BP_OK;
+}
+
+CLAIM(the_callback_for_an_epoch_is_not_lost_with_one_for_its_last_step)
+{
+    job j = start("8 relu");
+    int epochs = 0;
+    int32_t done = 0;
+    create(&j, false, 3, 500);
+    OK(bp_trainer_on_step(j.trainer, fails_at_the_end_of_an_epoch, NULL));
+    OK(bp_trainer_on_epoch(j.trainer, counts_epochs, &epochs));
+    while (!done)
+        cr_assert(bp_trainer_run(j.trainer, -1, -1, &done) == BP_ERR_IO || done);
+    cr_assert_eq(epochs, 3);
+    finish(&j);
+}
+
+static jmp_buf out;
+
+static bp_status jumps(bp_trainer *t, const bp_progress *p, void *user)
+{
+    (void)t, (void)p;
+    if (!(*(int *)user)++)
+        longjmp(out, 1);
+    return BP_OK;
+}
+
+CLAIM(a_trainer_goes_on_after_a_callback_that_was_left_by_a_jump)
+{
+    static job j;
+    static int jumped;
+    int32_t done;
+    j = start("8 relu");
+    create(&j, false, 2, 500);
+    OK(bp_trainer_on_step(j.trainer, jumps, &jumped));
+    if (setjmp(out) == 0) {
+        cr_assert_neq(bp_trainer_run(j.trainer, -1, -1, &done), BP_OK, "it jumps");
+    } else {
+        while (bp_scope_end(ctx) != BP_ERR_STATE)
+            ;
+        all_of_it(&j);
+    }
+    finish(&j);
+}
+
+CLAIM(options_of_an_optimiser_that_is_the_programs_are_refused)
+{
+    job j = start("8 relu");
+    bp_optimizer *opt;
+    int32_t done;
+    create(&j, false, 1, 500);
+    OK(bp_optimizer_create(bp_model_params(j.model), BP_LION, 1e-4, &opt));
+    OK(bp_trainer_optimizer(j.trainer, opt));
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_CLIP_NORM, 1));
+    cr_assert_eq(bp_trainer_run(j.trainer, -1, -1, &done), BP_ERR_STATE);
+    TEXT("trainer_run: clip_norm is set, and the optimiser is the program's: set it there");
+    OK(bp_trainer_set(j.trainer, BP_TRAIN_CLIP_NORM, 0));
+    all_of_it(&j);
+    bp_trainer_free(j.trainer);
+    j.trainer = NULL;
+    bp_optimizer_free(opt);
+    finish(&j);
 }

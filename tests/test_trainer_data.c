@@ -147,6 +147,75 @@ static bp_status push_more(bp_trainer *t, const bp_progress *p, void *user)
     return BP_OK;
 }
 
+/* Rows 10, 12, 14 in a ring of 50, in a table of 3. */
+CLAIM(a_ring_that_is_not_full_is_measured_by_its_rows)
+{
+    float at[3] = {10, 12, 14}, y[3] = {100, 101, 102}, weight[3] = {1, 1, 2}, out[2];
+    double loss[2], accuracy;
+    bp_metrics metrics[2];
+    for (int ring = 0; ring < 2; ring++) {
+        bp_data *d;
+        bp_model *m;
+        OK(bp_seed(ctx, 4));
+        OK(ring ? bp_data_ring(ctx, 50, &d) : bp_data_table(ctx, 3, &d));
+        OK(bp_data_add(d, "x", BP_F32, BP_SCALAR, ring ? NULL : at));
+        OK(bp_data_add(d, "y", BP_F32, BP_SCALAR, ring ? NULL : y));
+        OK(bp_data_add(d, "weight", BP_F32, BP_SCALAR, ring ? NULL : weight));
+        OK(bp_model_create_as(ctx, 1, "3 tanh", BP_TASK_REGRESSION, 1, &m));
+        if (ring) {
+            cr_assert_eq(bp_model_normalize(m, d), BP_ERR_STATE);
+            TEXT("model_normalize: the data set has no rows yet");
+            cr_assert_eq(bp_model_evaluate(m, d, &loss[ring], &accuracy), BP_ERR_STATE);
+            OK(bp_data_push(d, 3, (const void *[]){at, y, weight}));
+            OK(bp_data_drain(d));
+            bp_data *first, *second;
+            cr_assert_eq(bp_data_split_order(d, 0.5, &first, &second), BP_ERR_STATE);
+            TEXT("data_split_order: the rows of this set come and go");
+        }
+        OK(bp_model_normalize(m, d));
+        OK(bp_model_evaluate(m, d, &loss[ring], &accuracy));
+        OK(bp_model_measure(m, d, &metrics[ring]));
+        OK(bp_model_predict(m, at, 1, &out[ring]));
+        bp_model_free(m);
+        bp_data_free(d);
+    }
+    cr_assert(loss[0] == loss[1] && metrics[0].mse == metrics[1].mse && out[0] == out[1],
+              "%.9g %.9g, %.9g %.9g, %.9g %.9g", loss[0], loss[1], metrics[0].mse, metrics[1].mse,
+              (double)out[0], (double)out[1]);
+}
+
+/* What fill() is asked for is what the run has, and while the run lasts. */
+static int64_t asked, running;
+
+static int64_t counts(void *user, int64_t batch, void *const *columns, int64_t rows)
+{
+    asked++;
+    return running ? fill(user, batch, columns, rows) : -1;
+}
+
+CLAIM(a_source_is_asked_for_the_batches_of_the_run_and_not_behind_it)
+{
+    bp_model *m;
+    bp_data *d;
+    int32_t done = 0;
+    fill_rows();
+    asked = 0;
+    OK(bp_data_source(ctx, BATCH, BATCHES, counts, NULL, &d));
+    OK(bp_data_add(d, "x", BP_F32, BP_SHAPE(COLS), NULL));
+    OK(bp_data_add_classes(d, NULL, CLASSES, NULL));
+    bp_trainer *t = trainer(d, &m, "6 relu");
+    cr_assert_eq(bp_trainer_validate(t, d), BP_ERR_STATE);
+    while (!done) {
+        running = 1;
+        OK(bp_trainer_run(t, 1, -1, &done));
+        running = 0; /* whoever fills now spoils the next step */
+    }
+    cr_assert_eq(asked, EPOCHS * BATCHES);
+    bp_trainer_free(t);
+    bp_model_free(m);
+    bp_data_free(d);
+}
+
 CLAIM(a_ring_is_trained_on_while_it_fills)
 {
     bp_model *m;

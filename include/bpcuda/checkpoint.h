@@ -22,8 +22,9 @@ BP_API void bp_checkpoint_free(bp_checkpoint *checkpoint); /* NULL is fine */
 
 /* Adds to the list. Names are unique in it, and are how a file is matched: letters, digits, '.',
  * '_', '-', '/'. What is added must outlive the checkpoint, or its last save or load. Of a store,
- * the values ("name/parameter"); of an optimiser, its step count, rate and moments; of numbers of
- * the host's (a counter, a struct without pointers), the bytes at `host` when it is saved. */
+ * the values ("name/parameter"); of an optimiser, its step count, rate and moments, not its
+ * options; of numbers of the host's (a counter, a struct without pointers), the bytes at `host`
+ * when it is saved. */
 BP_API bp_status bp_checkpoint_params(bp_checkpoint *checkpoint, const char *name,
                                       bp_params *params) BP_USE;
 BP_API bp_status bp_checkpoint_optimizer(bp_checkpoint *checkpoint, const char *name,
@@ -43,7 +44,7 @@ BP_API bp_status bp_checkpoint_save(bp_checkpoint *checkpoint, const char *path,
 /* Puts everything back to what it was. The file must hold what is in the list, with the same names,
  * dtypes and shapes, and nothing else: else BP_ERR_FORMAT says what differs, and nothing has
  * changed. So does a file that is damaged, of a later version of the library, or no checkpoint.
- * Gradients that wait for a step are forgotten. */
+ * Gradients that wait for a step are forgotten. Neither this nor a save inside a scope. */
 BP_API bp_status bp_checkpoint_load(bp_checkpoint *checkpoint, const char *path) BP_USE;
 
 #ifdef __cplusplus

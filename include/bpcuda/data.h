@@ -41,8 +41,8 @@ BP_API bp_status bp_data_table(bp_context *ctx, int64_t rows, bp_data **data) BP
 BP_API bp_status bp_data_add(bp_data *data, const char *name, bp_dtype dtype, bp_shape row,
                              const void *values) BP_USE;
 
-/* Adds "y" as classes: i32 [rows], each 0 .. classes-1. Their names, if they have some, are copied;
- * names may be NULL. */
+/* Adds "y" as classes: i32 [rows], each 0 .. classes-1. Their names, if they have some, are copied,
+ * and differ; names may be NULL. */
 BP_API bp_status bp_data_add_classes(bp_data *data, const int32_t *labels, int32_t classes,
                                      const char *const *names) BP_USE;
 
@@ -78,7 +78,9 @@ typedef struct bp_csv {
     const char *label;   /* the column that is "y": its name, or its number from 0 on or from -1
                           * backwards; NULL: the last; "": none is */
     bp_targets targets;  /* BP_TARGETS_CLASSES or _REAL. 0: real if a number is in the first row */
-    const char *skip;    /* names, or numbers, of columns to leave out: "id,note_*,x?" */
+    const char *skip;    /* names, or numbers as of label, of columns to leave out: "id,note_*,0";
+                          * one that no column has, without '*' and '?', is BP_ERR_ARG. The label
+                          * stays */
     const bp_data *like; /* a set that was read before: "y" is what it is there, and has the classes
                           * of these names */
 } bp_csv;
@@ -98,7 +100,9 @@ BP_API bp_status bp_data_csv(bp_context *ctx, const char *path, const bp_csv *op
  * Columns are added with NULL for their values (labels, of classes), before the first row comes. */
 
 /* The last `capacity` rows that were pushed: a replay buffer, a stream. Takes the memory of its
- * rows twice, on the host and on the device. */
+ * rows twice, on the host and on the device. When it is full, the newest rows take the place of the
+ * oldest: their numbers say nothing of time. It cannot be split (BP_ERR_STATE), but
+ * bp_data_rows_at() copies rows out of it. */
 BP_API bp_status bp_data_ring(bp_context *ctx, int64_t capacity, bp_data **data) BP_USE;
 
 /* Adds n rows to a ring, copied: columns[i] has those of column i, in the order of adding. From any

@@ -54,7 +54,8 @@ BP_API void bp_trainer_free(bp_trainer *trainer); /* NULL is fine */
 /* Options by number (never renumbered) and by name: src/train/options.def is the list. */
 typedef int32_t bp_train_option;
 enum {
-    BP_TRAIN_EPOCHS = 1,      /* may be set at any time: more epochs after the last */
+    BP_TRAIN_EPOCHS = 1,      /* may be set at any time: more epochs after the last; words of the
+                               * schedule end with those that were set at the first run */
     BP_TRAIN_BATCH = 2,       /* rows of a step; of a source, what it gives */
     BP_TRAIN_LR = 3,          /* may be set at any time */
     BP_TRAIN_SEED = 4,
@@ -63,7 +64,8 @@ enum {
     BP_TRAIN_DECAY_FROM = 7,  /* epoch from which L1 and L2 act */
     BP_TRAIN_ROWS = 8,        /* a bp_rows */
     BP_TRAIN_EPOCH_STEPS = 9, /* of an epoch where rows are drawn; 0: as many as pass the data once */
-    BP_TRAIN_PARTS = 10,      /* a batch is computed in so many parts, one after the other */
+    BP_TRAIN_PARTS = 10,      /* a batch is computed in so many parts, one after the other; the mean
+                               * of a loss function of yours counts by a part's rows */
     BP_TRAIN_PATIENCE = 11,   /* stop after so many epochs without a better validation; 0: never */
     BP_TRAIN_EAGER = 12,      /* 1: the loss function is called for every batch */
     BP_TRAIN_HOLD_OUT = 13,   /* share of the data that validates (bp_data_split) */
@@ -96,8 +98,8 @@ BP_API bp_status bp_trainer_schedule_own(bp_trainer *trainer, bp_schedule *sched
 typedef bp_status (*bp_rows_fn)(void *user, int64_t epoch, int32_t *rows, int64_t n);
 BP_API bp_status bp_trainer_rows(bp_trainer *trainer, bp_rows_fn rows, void *user) BP_USE;
 
-/* An optimiser of yours over the trained store, with its own options; it must outlive the trainer.
- * Its rate is set by the trainer: BP_TRAIN_LR times the schedule. Before the first run. */
+/* An optimiser of yours over the trained store, with its own options (those of the trainer for one
+ * are then refused at the first run); it must outlive the trainer. Its rate is set by the trainer: BP_TRAIN_LR times the schedule. Before the first run. */
 BP_API bp_status bp_trainer_optimizer(bp_trainer *trainer, bp_optimizer *opt) BP_USE;
 
 /* Measures `data` after each epoch (a model with bp_model_evaluate, else the mean loss); it must
@@ -118,8 +120,8 @@ typedef struct bp_progress {
     double accuracy; /* share of correct rows over that epoch, with dropout on; 0 without classes */
     double seconds;  /* spent in bp_trainer_run so far */
     double valid_loss, valid_accuracy; /* of the last epoch that was measured */
-    double best_loss;                  /* of the best one */
-    int64_t best_epoch;                /* counted from 1; 0: none was measured */
+    double best_loss;   /* the smallest of them; where no data validate, of `loss` */
+    int64_t best_epoch; /* its epoch, counted from 1; 0: there is none yet */
     double rate;                       /* of the last step */
 } bp_progress;
 

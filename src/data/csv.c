@@ -203,8 +203,8 @@ static bp_status fill_set(bpi_csv *r, bp_data *d)
 static bp_status take_like(bpi_csv *r, const bp_data *like)
 {
     r->targets = bp_data_targets(like);
-    for (int32_t c = 0; c < bp_data_classes(like); c++) {
-        const char *name = bp_data_class_name(like, c);
+    const char *name = bp_data_class_name(like, 0); /* the others stand behind it */
+    for (int32_t c = 0; c < bp_data_classes(like); c++, name += strlen(name) + 1) {
         if (!name)
             return bpi_fail(r->ctx, BP_ERR_ARG, "data_csv: the classes of like have no names");
         if (bpi_names_find(&r->classes, name, strlen(name), true) < 0)

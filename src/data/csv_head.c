@@ -87,20 +87,37 @@ static bp_status find_label(bpi_csv *r, int64_t *label)
                     r->names ? bpi_csv_name(r, r->n - 1) : "-1");
 }
 
-/* Whether one of the patterns, separated by commas, is this column's name or number. */
-static bool is_skipped(const bpi_csv *r, int64_t i)
+/* Whether a pattern is a column's name, or its number, from the end too. */
+static bool is_called(const bpi_csv *r, int64_t i, const char *pattern)
 {
-    char pattern[256], number[24];
-    const char *next = r->options.skip, *name = bpi_csv_name(r, i);
-    snprintf(number, sizeof number, "%lld", (long long)i);
-    while (next && *next) {
+    char number[2][24];
+    const char *name = bpi_csv_name(r, i);
+    snprintf(number[0], sizeof number[0], "%lld", (long long)i);
+    snprintf(number[1], sizeof number[1], "%lld", (long long)(i - r->n));
+    return (name && bpi_name_matches(pattern, name)) || !strcmp(pattern, number[0]) ||
+           !strcmp(pattern, number[1]) || (!name && bpi_name_matches(pattern, number[0]));
+}
+
+/* Patterns are separated by commas. The target stays, whatever they say. */
+static bp_status skip(bpi_csv *r)
+{
+    char pattern[256];
+    for (const char *next = r->options.skip; next && *next;) {
         size_t bytes = strcspn(next, ",");
         snprintf(pattern, sizeof pattern, "%.*s", (int)bytes, next);
-        if (bpi_name_matches(pattern, name ? name : number))
-            return true;
+        bool met = strpbrk(pattern, "*?") || bytes == 0;
+        for (int64_t i = 0; bytes && i < r->n; i++) {
+            bool called = is_called(r, i, pattern);
+            met |= called;
+            if (called && r->kind[i] == BPI_CSV_SAMPLE)
+                r->kind[i] = BPI_CSV_SKIPPED;
+        }
+        if (!met)
+            return bpi_fail(r->ctx, BP_ERR_ARG, "data_csv: %s has no column \"%s\" to skip",
+                            r->text.path, pattern);
         next += bytes + (next[bytes] == ',');
     }
-    return false;
+    return BP_OK;
 }
 
 static bp_status find_kinds(bpi_csv *r)
@@ -110,11 +127,11 @@ static bp_status find_kinds(bpi_csv *r)
     r->kind = bpi_host_alloc(r->ctx, (size_t)r->n);
     if (!r->kind)
         return bpi_fail(r->ctx, BP_ERR_NOMEM, "data_csv: out of memory");
-    for (int64_t i = 0; i < r->n; i++) {
-        r->kind[i] = i == label         ? BPI_CSV_TARGET
-                     : is_skipped(r, i) ? BPI_CSV_SKIPPED : BPI_CSV_SAMPLE;
+    for (int64_t i = 0; i < r->n; i++)
+        r->kind[i] = i == label ? BPI_CSV_TARGET : BPI_CSV_SAMPLE;
+    BPI_TRY(skip(r));
+    for (int64_t i = 0; i < r->n; i++)
         r->cols += r->kind[i] == BPI_CSV_SAMPLE;
-    }
     if (label < 0)
         r->targets = BP_TARGETS_NONE;
     if (r->cols == 0)

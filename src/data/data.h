@@ -20,9 +20,9 @@ bool bpi_data_is_source(const bp_data *data);
 bp_status bpi_data_drain(bp_data *data);
 
 int64_t bpi_source_batches(const bp_data *data); /* of an epoch */
-/* The columns hold that batch now, counted from 0 over the whole run, and the next is begun with.
- * A failed call may be made again. */
-bp_status bpi_source_next(bp_data *data, int64_t batch);
+/* The columns hold that batch now, counted from 0 over the whole run; and where there are more, the
+ * next is begun with. A failed call may be made again. */
+bp_status bpi_source_next(bp_data *data, int64_t batch, bool more);
 /* Waits until the thread of a source does nothing; it is not ended. Nothing for others. */
 void bpi_source_rest(bp_data *data);
 

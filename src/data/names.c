@@ -61,17 +61,25 @@ int64_t bpi_names_find(bpi_names *names, const char *text, size_t bytes, bool ad
     return i;
 }
 
+/* Written in the one way that has no zeros in front. */
 static bool is_integer(const char *text)
 {
-    size_t n = strspn(text, "0123456789");
-    return n > 0 && n < 19 && !text[n] && (text[0] != '0' || n == 1);
+    bool minus = text[0] == '-';
+    size_t n = strspn(text += minus, "0123456789");
+    return n > 0 && !text[n] && (text[0] != '0' || (n == 1 && !minus));
 }
 
-/* Integers without leading zeros: the longer is the larger. */
+/* Of integers the longer is the larger, or the smaller where both are below 0. */
 static bool comes_before(const char *a, const char *b, bool integers)
 {
+    if (!integers)
+        return strcmp(a, b) < 0;
+    if (*a == '-' && *b == '-')
+        return comes_before(b + 1, a + 1, true);
+    if (*a == '-' || *b == '-')
+        return *a == '-';
     size_t n = strlen(a), m = strlen(b);
-    return integers && n != m ? n < m : strcmp(a, b) < 0;
+    return n != m ? n < m : strcmp(a, b) < 0;
 }
 
 void bpi_names_order(const bpi_names *names, int32_t *order)

@@ -22,8 +22,8 @@ static inline const char *bpi_name_at(const bpi_names *names, int64_t i)
     return names->text + names->at[i];
 }
 
-/* order[k]: the number of the text that is k-th in order, by value where all are integers without a
- * sign, else by their bytes. */
+/* order[k]: the number of the text that is k-th in order, by value where all are integers
+ * ("-3", "12", not "+1" or "007"), else by their bytes. */
 void bpi_names_order(const bpi_names *names, int32_t *order);
 void bpi_names_free(bpi_names *names);
 

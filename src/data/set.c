@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/view.h"
+#include "data/names.h"
 #include "data/set.h"
 
 bp_status bpi_data_new(bp_context *ctx, const char *who, int64_t rows, bp_data **data)
@@ -209,6 +210,24 @@ bp_status bpi_column_write(const bpi_column *c, int64_t first, int64_t n, const 
 
 /* --- classes ----------------------------------------------------------------------------- */
 
+/* A class is found by its name. */
+static bp_status differ(const bp_data *d, const char *who, int32_t classes,
+                        const char *const *names)
+{
+    bpi_names all = {.ctx = d->ctx};
+    bp_status st = BP_OK;
+    for (int32_t c = 0; c < classes && st == BP_OK; c++) {
+        size_t bytes = strlen(names[c]);
+        if (*names[c] && bpi_names_find(&all, names[c], bytes, false) >= 0)
+            st = bpi_fail(d->ctx, BP_ERR_ARG, "%s: two classes have the name \"%s\"", who,
+                          names[c]);
+        else if (bpi_names_find(&all, names[c], bytes, true) < 0)
+            st = BP_ERR_NOMEM;
+    }
+    bpi_names_free(&all);
+    return st;
+}
+
 static bp_status copy_names(bp_data *d, const char *who, int32_t classes, const char *const *names)
 {
     size_t bytes = 0;
@@ -217,6 +236,7 @@ static bp_status copy_names(bp_data *d, const char *who, int32_t classes, const 
             return bpi_fail(d->ctx, BP_ERR_ARG, "%s: names[%d] is NULL", who, (int)c);
         bytes += strlen(names[c]) + 1;
     }
+    BPI_TRY(differ(d, who, classes, names));
     char *at = bpi_host_alloc(d->ctx, bytes);
     if (!at)
         return bpi_fail(d->ctx, BP_ERR_NOMEM, "%s: no memory for the names of classes", who);

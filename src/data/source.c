@@ -244,7 +244,7 @@ static bp_status judge(source *s, half *h)
                     h->bad->name, h->why);
 }
 
-bp_status bpi_source_next(bp_data *d, int64_t batch)
+bp_status bpi_source_next(bp_data *d, int64_t batch, bool more)
 {
     source *s = d->arriving;
     int k;
@@ -256,7 +256,8 @@ bp_status bpi_source_next(bp_data *d, int64_t batch)
         start(s);
     BPI_TRY(find(s, batch, &k));
     BPI_TRY(judge(s, &s->half[k]));
-    prepare(s, k, batch + 1);
+    if (more)
+        prepare(s, k, batch + 1);
     for (int64_t i = 0; i < s->n_columns; i++)
         BPI_TRY(bpi_column_write(&d->column[i], 0, d->capacity, s->half[k].column[i]));
     return BP_OK;

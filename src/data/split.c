@@ -88,10 +88,7 @@ static bp_status read_classes(choice *c)
     const bp_data *d = c->d;
     if (bp_data_targets(d) != BP_TARGETS_CLASSES)
         return BP_OK;
-    bp_tensor *labels = bp_data_labels((bp_data *)d);
-    if (bp_shape_count(bp_shape_of(labels)) != c->rows)
-        return bpi_fail(d->ctx, BP_ERR_STATE, "%s: a ring that is not full yet", c->who);
-    BPI_TRY(bp_read(labels, c->label, (size_t)c->rows * sizeof *c->label));
+    BPI_TRY(bp_read(bp_data_labels((bp_data *)d), c->label, (size_t)c->rows * sizeof *c->label));
     for (int64_t i = 0; i < c->rows; i++) /* a program may have written to them */
         if (c->label[i] < 0 || c->label[i] >= d->classes)
             return bpi_fail(d->ctx, BP_ERR_RANGE, "%s: label %lld is %d of %d classes", c->who,
@@ -171,8 +168,6 @@ static bp_status read_groups(choice *c)
         return bpi_fail(ctx, BP_ERR_DTYPE, "%s: column \"%s\" of %s %s: an i32 or u8 a row is "
                         "wanted", c->who, c->column, bp_dtype_name(g->dtype),
                         bpi_shape_str(&g->row).s);
-    if (c->rows != c->d->capacity)
-        return bpi_fail(ctx, BP_ERR_STATE, "%s: a ring that is not full yet", c->who);
     BPI_TRY(bp_read(g->values, c->label, (size_t)c->rows * bp_dtype_bytes(g->dtype)));
     const unsigned char *bytes = (const unsigned char *)c->label;
     for (int64_t i = g->dtype == BP_U8 ? c->rows : 0; i-- > 0;) /* from behind: in place */
@@ -261,6 +256,8 @@ static bp_status split(choice c, bp_status (*choose)(choice *), bp_data **first,
     if (!first || !second)
         return bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", c.who,
                         c.folds ? !first ? "train" : "test" : !first ? "first" : "second");
+    if (bpi_data_is_ring(c.d) || bpi_data_is_source(c.d))
+        return bpi_fail(ctx, BP_ERR_STATE, "%s: the rows of this set come and go", c.who);
     if (!(c.fraction > 0 && c.fraction < 1))
         return bpi_fail(ctx, BP_ERR_ARG, "%s: the fraction %g is not in (0, 1)", c.who, c.fraction);
     c.rows = bp_data_rows(c.d);

@@ -146,7 +146,7 @@ static bp_status write_dot(bp_context *ctx, bp_tensor *y, const char *path)
     BPI_TRY(bpi_given(ctx, y, "graph_write_dot: y"));
     BPI_TRY(bpi_given(ctx, path, "graph_write_dot: path"));
     BPI_TRY(draw(ctx, "graph_write_dot", y, &t));
-    return bpi_file_write(ctx, path, t.at, (size_t)t.n, false);
+    return bpi_file_write(ctx, path, t.at, (size_t)t.n, 1);
 }
 
 static bp_status give_dot(bp_context *ctx, bp_tensor *y, bp_text_fn take, void *user)

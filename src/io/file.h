@@ -59,13 +59,13 @@ void bpi_bytes_free(bp_context *ctx, bpi_bytes *bytes);
 
 /* --- writing (output.c) --------------------------------------------------------------------- */
 
-/* What bp_model_save promises of its file. `only_try`: all that can be done without touching what
- * `path` names is done, and undone. */
+/* What bp_model_save promises of its file. keep is 1, or more: what was at `path` stays as path.1,
+ * and so on, up to keep - 1 of them, where the file is replaced. 0: all that can be done without
+ * touching what `path` names is done, and undone. */
 bp_status bpi_file_write(bp_context *ctx, const char *path, const void *bytes, size_t n,
-                         bool only_try);
+                         int32_t keep);
 
-/* Before a write: what is at `path` stays, as path.1, and what was there as path.2, up to keep - 1
- * of them (keep.c). Nothing where nothing is there, or keep is 1. */
-bp_status bpi_file_keep(bp_context *ctx, const char *path, int32_t keep);
+/* Gives what is at `path`, which is about to be replaced, its second name (keep.c): 0, or errno. */
+int bpi_keep_older(const char *path, int32_t keep);
 
 #endif

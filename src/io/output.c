@@ -32,6 +32,8 @@ typedef struct target {
     int folder;        /* where it can be replaced; -1: it cannot */
     const char *name;  /* in the folder; a part of path */
     char path[PATH_MAX];
+    const char *given; /* the path as it was given, and how many versions of it stay */
+    int32_t keep;
 } target;
 
 /* --- looking at what is there --------------------------------------------------------------- */
@@ -194,6 +196,8 @@ static int replace(const target *t, const char *bytes, size_t n, bool only_try)
         error = sync_file(fd);
     if (close(fd) != 0 && !error && errno != EINTR)
         error = errno;
+    if (!error && !only_try)
+        error = bpi_keep_older(t->given, t->keep);
     if (!error && !only_try && renameat(t->folder, name, t->folder, t->name) != 0)
         error = errno;
     if (error || only_try) {
@@ -288,8 +292,9 @@ static int write_target(const target *t, const char *bytes, size_t n, bool only_
 /* --- the call --------------------------------------------------------------------------------- */
 
 bp_status bpi_file_write(bp_context *ctx, const char *path, const void *bytes, size_t n,
-                         bool only_try)
+                         int32_t keep)
 {
+    bool only_try = keep == 0;
     /* Signals that a write sends to its own thread, which would end a host that does not expect
      * them, are kept back: the write returns the error as well. */
     sigset_t signals, pending, before;
@@ -298,7 +303,7 @@ bp_status bpi_file_write(bp_context *ctx, const char *path, const void *bytes, s
     sigaddset(&signals, SIGPIPE);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &signals, &before);
-    target t;
+    target t = {.given = path, .keep = keep};
     int error = look(&t, path, only_try);
     if (!error && (t.there >= 0 || t.folder >= 0))
         error = write_target(&t, bytes, n, only_try);

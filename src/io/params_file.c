@@ -26,7 +26,7 @@ static bp_status save(bp_params *p, const char *path)
     }
     bp_status st =
         name && tensor
-            ? bpi_safetensors_write(ctx, path, name, tensor, (int32_t)p->n, NULL, 0, false)
+            ? bpi_safetensors_write(ctx, path, name, tensor, (int32_t)p->n, NULL, 0, 1)
             : bpi_fail(ctx, BP_ERR_NOMEM, "params_save: out of memory");
     bpi_host_free(ctx, tensor, bytes);
     bpi_host_free(ctx, name, bytes);

@@ -3,6 +3,8 @@
 #ifndef BPI_SAFETENSORS_H
 #define BPI_SAFETENSORS_H
 
+#include <string.h>
+
 #include "io/file.h"
 
 typedef struct bpi_text_pair {
@@ -13,7 +15,21 @@ typedef struct bpi_text_pair {
  * the metadata, is not UTF-8, or a tensor has the name that the format keeps for itself. */
 bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *const *name,
                                 bp_tensor *const *tensor, int32_t n, const bpi_text_pair *meta,
-                                int32_t n_meta, bool only_try);
+                                int32_t n_meta, int32_t keep);
+
+/* Of the data of a file, for whoever wants to know that it is what was written: metadata with the
+ * key "checksum" and 16 zeros get it. A change of one bit changes it. */
+static inline uint64_t bpi_checksum(const unsigned char *data, size_t n)
+{
+    uint64_t sum = 14695981039346656037u;
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, data + i, n - i < 8 ? n - i : 8);
+        sum = (sum ^ word) * 1099511628211u; /* each step can be undone: none hides a difference */
+        sum ^= sum >> 29;
+    }
+    return sum;
+}
 
 typedef struct bpi_entry {
     const char *name;

@@ -83,6 +83,19 @@ static bp_status fill(const header *h, bp_tensor *const *tensor, int32_t n, unsi
     return BP_OK;
 }
 
+/* Where the metadata leave room for it. */
+static void put_checksum(const header *h, unsigned char *all, size_t bytes)
+{
+    const char *key = "\"checksum\":\"", *room = strstr(h->text, key);
+    char digits[24];
+    if (!room)
+        return;
+    size_t at = 8 + (size_t)(room - h->text) + strlen(key), data = 8 + (size_t)h->length;
+    snprintf(digits, sizeof digits, "%016llx",
+             (unsigned long long)bpi_checksum(all + data, bytes - data));
+    memcpy(all + at, digits, 16);
+}
+
 /* What the format can say. */
 static bp_status sayable(bp_context *ctx, const char *path, const char *text, const char *what)
 {
@@ -109,7 +122,7 @@ static bp_status all_sayable(bp_context *ctx, const char *path, const char *cons
 
 bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *const *name,
                                 bp_tensor *const *tensor, int32_t n, const bpi_text_pair *meta,
-                                int32_t n_meta, bool only_try)
+                                int32_t n_meta, int32_t keep)
 {
     BPI_TRY(all_sayable(ctx, path, name, n, meta, n_meta));
     header h = {.ctx = ctx};
@@ -129,8 +142,10 @@ bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *c
     unsigned char *all = ok ? bpi_host_alloc(ctx, bytes) : NULL;
     bp_status st = all ? fill(&h, tensor, n, all)
                        : bpi_fail(ctx, BP_ERR_NOMEM, "%s: out of memory", path);
-    if (st == BP_OK)
-        st = bpi_file_write(ctx, path, all, bytes, only_try);
+    if (st == BP_OK) {
+        put_checksum(&h, all, bytes);
+        st = bpi_file_write(ctx, path, all, bytes, keep);
+    }
     bpi_host_free(ctx, all, bytes);
     bpi_host_free(ctx, h.text, (size_t)h.capacity);
     return st;

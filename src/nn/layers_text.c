@@ -10,7 +10,7 @@
 #include "nn/layers.h"
 
 
-enum { DEPTH_MAX = 16, WORD_MAX = 40 };
+enum { DEPTH_MAX = 16, WORD_MAX = 96 };
 
 static const bpi_activation activations[] = {
     {"relu", bp_relu, NULL, 0, true},

@@ -15,6 +15,7 @@ typedef struct scored { /* for AUC: a score, and whether it is of the positive k
 typedef struct measuring {
     bp_model *model;
     bp_data *data;
+    const char *who;
     int32_t top;
     int64_t rows, k;    /* rows of the set; outputs */
     int64_t first, n;   /* rows of the chunk */
@@ -98,8 +99,8 @@ static bp_status class_in_range(const measuring *w, int32_t class, int64_t row)
 {
     if (class >= 0 && class < w->k)
         return BP_OK;
-    return bpi_fail(w->model->ctx, BP_ERR_RANGE, "model_measure: class %d of row %lld is not in "
-                    "0 .. %lld", (int)class, (long long)row, (long long)w->k - 1);
+    return bpi_fail(w->model->ctx, BP_ERR_RANGE, "%s: class %d of row %lld is not in 0 .. %lld",
+                    w->who, (int)class, (long long)row, (long long)w->k - 1);
 }
 
 static bp_status add_chunk(measuring *w, const float *weights)
@@ -113,8 +114,8 @@ static bp_status add_chunk(measuring *w, const float *weights)
         w->weight += weight;
         for (int64_t j = 0; j < w->k; j++)
             if (!isfinite(y[j]))
-                return bpi_fail(w->model->ctx, BP_ERR_NONFINITE, "model_measure: row %lld: numbers "
-                                "leave the range of f32 on the way", (long long)row);
+                return bpi_fail(w->model->ctx, BP_ERR_NONFINITE, "%s: row %lld: numbers leave the "
+                                "range of f32 on the way", w->who, (long long)row);
         if (task == BP_TASK_CLASSES)
             BPI_TRY(class_in_range(w, class[i], row));
         if (task == BP_TASK_CLASSES)
@@ -220,7 +221,7 @@ static bp_status run(measuring *w, bool scores, bp_metrics *out)
     size_t y = (size_t)(chunk * w->k) * 4, sums = 5 * (size_t)w->k * sizeof(double);
     size_t score = (size_t)(scores ? columns * w->rows : 0) * sizeof *w->score;
     bp_tensor *weight = bpi_data_weights(w->data);
-    size_t weights = weight ? (size_t)w->rows * sizeof(float) : 0;
+    size_t weights = weight ? (size_t)bp_shape_of(weight).dim[0] * sizeof(float) : 0; /* a ring's */
     float *by = weight ? bpi_host_alloc(ctx, weights) : NULL;
     w->y = bpi_host_alloc(ctx, y);
     w->t = bpi_host_alloc(ctx, y);
@@ -229,7 +230,7 @@ static bp_status run(measuring *w, bool scores, bp_metrics *out)
     w->score = score ? bpi_host_alloc(ctx, score) : NULL;
     bp_status st = BP_OK;
     if (!w->y || !w->t || !w->column || (score && !w->score) || (weight && !by))
-        st = bpi_fail(ctx, BP_ERR_NOMEM, "model_measure: no memory for %lld rows of %lld outputs",
+        st = bpi_fail(ctx, BP_ERR_NOMEM, "%s: no memory for %lld rows of %lld outputs", w->who,
                       (long long)w->rows, (long long)w->k);
     if (st == BP_OK && weight)
         st = bp_read(weight, by, weights);
@@ -247,13 +248,13 @@ static bp_status run(measuring *w, bool scores, bp_metrics *out)
 
 static bp_status measure(bp_model *m, bp_data *data, int32_t top, bp_metrics *out)
 {
-    BPI_TRY(bpi_model_fits(m, data, "model_measure"));
+    BPI_TRY(bpi_model_measures(m, data, "model_measure"));
     if (top < 1)
         return bpi_fail(m->ctx, BP_ERR_ARG, "model_measure: the %d largest; 1 or more are wanted",
                         (int)top);
     BPI_TRY(bpi_params_finite(m->params, "model_measure"));
-    measuring w = {.model = m, .data = data, .top = top, .rows = bp_data_rows(data),
-                   .k = m->outputs};
+    measuring w = {.who = "model_measure", .model = m, .data = data, .top = top,
+                   .rows = bp_data_rows(data), .k = m->outputs};
     return run(&w, true, out);
 }
 
@@ -280,10 +281,10 @@ static bp_status confusion(bp_model *m, bp_data *data, int64_t *counts)
     if (m->task != BP_TASK_CLASSES)
         return bpi_fail(m->ctx, BP_ERR_ARG, "model_confusion: a model of %s; of classes is wanted",
                         bp_task_name(m->task));
-    BPI_TRY(bpi_model_fits(m, data, "model_confusion"));
+    BPI_TRY(bpi_model_measures(m, data, "model_confusion"));
     BPI_TRY(bpi_params_finite(m->params, "model_confusion"));
-    measuring w = {.model = m, .data = data, .top = 1, .rows = bp_data_rows(data), .k = m->outputs,
-                   .counts = counts};
+    measuring w = {.who = "model_confusion", .model = m, .data = data, .top = 1,
+                   .rows = bp_data_rows(data), .k = m->outputs, .counts = counts};
     memset(counts, 0, (size_t)(w.k * w.k) * sizeof *counts);
     return run(&w, false, &unused);
 }

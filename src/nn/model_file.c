@@ -67,7 +67,7 @@ static bp_status write_file(bp_model *m, const char *path, const char *names, co
         {"inputs", inputs}, {"outputs", outputs}, {layers, m->layers ? m->layers->text : "own"},
         {"normalize", bp_normalize_name(m->how)}, {"class_names", names}};
     return bpi_safetensors_write(m->ctx, path, t->name, t->tensor, t->n, meta, names ? 8 : 7,
-                                 only_try);
+                                 !only_try);
 }
 
 static bp_status save(bp_model *m, const char *path, bool only_try)

@@ -19,7 +19,7 @@ const char *bp_model_class_name(const bp_model *m, int32_t c)
     const char *name = m->names;
     for (; c > 0; c--)
         name += strlen(name) + 1;
-    return name;
+    return *name ? name : NULL;
 }
 
 bp_status bpi_names_of_data(const bp_model *m, const bp_data *data, char **names, size_t *bytes)

@@ -45,6 +45,8 @@ bp_status bpi_model_set_targets(bp_model *model, const double *both);
 bool bpi_normalize_read(const char *text, bp_normalize *how);
 /* BP_OK if `data` can be fed to the model, else the error, in the name of `who`. */
 bp_status bpi_model_fits(const bp_model *model, bp_data *data, const char *who);
+/* And whether it has rows that can be measured: not a source, nor an empty ring. */
+bp_status bpi_model_measures(const bp_model *model, bp_data *data, const char *who);
 
 /* --- names.c ----------------------------------------------------------------------------- */
 
@@ -91,7 +93,7 @@ typedef struct bpi_step_loss {
     bp_tensor *told;    /* the same in the targets' own units, real []; it may be `loss` itself */
     bp_tensor *correct; /* rows that are right, or of several labels their share, summed over the
                          * rows, f32 []; NULL: regression */
-    bp_tensor *weight;  /* sum of the rows' weights, f32 []; NULL: each counts 1 */
+    bp_tensor *weight;  /* sum of the rows' weights, f64 []; NULL: each counts 1 */
 } bpi_step_loss;
 bp_status bpi_model_step_loss(bp_model *model, bp_data *data, bp_tensor *index, bool training,
                               bpi_step_loss *out);

@@ -44,6 +44,16 @@ bp_status bpi_model_fits(const bp_model *m, bp_data *data, const char *who)
                     m->task == BP_TASK_REGRESSION ? "real targets" : bp_task_name(m->task));
 }
 
+bp_status bpi_model_measures(const bp_model *m, bp_data *data, const char *who)
+{
+    BPI_TRY(bpi_model_fits(m, data, who));
+    if (bpi_data_is_source(data))
+        return bpi_fail(m->ctx, BP_ERR_STATE, "%s: a source has no rows of its own", who);
+    if (bp_data_rows(data) < 1)
+        return bpi_fail(m->ctx, BP_ERR_STATE, "%s: the data set has no rows yet", who);
+    return BP_OK;
+}
+
 static const char *const name[] = {[BP_NORMALIZE_DEFAULT] = "default",
                                    [BP_NORMALIZE_NONE] = "none",
                                    [BP_NORMALIZE_GLOBAL] = "global",
@@ -179,16 +189,20 @@ static bp_status moments(const columns *c)
             else
                 c->mean[j] = c->mean[j] / (double)c->rows + c->first[j];
     }
+    for (int64_t j = 0; j < c->cols; j++)
+        if (!isfinite(c->mean[j]) || !isfinite(c->variance[j])) /* written since it was checked */
+            return bpi_fail(c->ctx, BP_ERR_NONFINITE, "model_normalize: column %lld holds a number "
+                            "that is not finite", (long long)j);
     return BP_OK;
 }
 
 /* both: n means, n variances. */
-static bp_status measure(bp_model *m, bp_tensor *values, int64_t n, double *both)
+static bp_status measure(bp_model *m, bp_tensor *values, int64_t rows, int64_t n, double *both)
 {
     enum { BYTES = 1 << 20 };
     bp_context *ctx = m->ctx;
     columns c = {.ctx = ctx, .values = values, .dtype = bp_dtype_of(values), .cols = n,
-                 .rows = bp_shape_of(values).dim[0], .mean = both, .variance = both + n};
+                 .rows = rows, .mean = both, .variance = both + n};
     size_t row = (size_t)n * bp_dtype_bytes(c.dtype), first = (size_t)n * sizeof *c.first;
     c.chunk = row < BYTES ? BYTES / (int64_t)row : 1;
     c.chunk = c.chunk < c.rows ? c.chunk : c.rows;
@@ -207,13 +221,13 @@ static bp_status measure(bp_model *m, bp_tensor *values, int64_t n, double *both
 static bp_status set(bp_model *m, bp_data *data, bp_normalize how, double *in, double *out)
 {
     if (how != BP_NORMALIZE_NONE) {
-        BPI_TRY(measure(m, bp_data_samples(data), m->inputs, in));
+        BPI_TRY(measure(m, bp_data_samples(data), bp_data_rows(data), m->inputs, in));
         scales(in + m->inputs, m->inputs, how == BP_NORMALIZE_GLOBAL, 0);
     }
     for (int64_t j = 0; how == BP_NORMALIZE_NONE && j < m->inputs; j++)
         in[m->inputs + j] = 1;
     if (m->task == BP_TASK_REGRESSION) {
-        BPI_TRY(measure(m, bp_data_labels(data), m->outputs, out));
+        BPI_TRY(measure(m, bp_data_labels(data), bp_data_rows(data), m->outputs, out));
         scales(out + m->outputs, m->outputs, false, 1);
         BPI_TRY(bpi_model_set_targets(m, out));
     }
@@ -227,7 +241,7 @@ static bp_status normalize(bp_model *m, bp_data *data, bp_normalize how)
     bp_context *ctx = m->ctx;
     if (how < 0 || how >= N_NAMES)
         return bpi_fail(ctx, BP_ERR_ARG, "model_normalize: there is no way %d", (int)how);
-    BPI_TRY(bpi_model_fits(m, data, "model_normalize"));
+    BPI_TRY(bpi_model_measures(m, data, "model_normalize"));
     if (how == BP_NORMALIZE_DEFAULT)
         how = bpi_data_images(data) ? BP_NORMALIZE_GLOBAL : BP_NORMALIZE_COLUMN;
     char *names = NULL;

@@ -21,12 +21,13 @@ static bp_tensor *mean_of_rows(bp_tensor *each, bp_tensor *w, bp_tensor **sum_of
     bp_shape is = bp_shape_of(each);
     if (!w)
         return bp_mean_axes(each, BP_AXIS(0), 0);
-    bp_tensor *spread = is.ndim == 2 ? bp_reshape(w, BP_SHAPE(is.dim[0], 1)) : w;
-    bp_tensor *sum = bp_sum(w);
+    bp_tensor *wide = bp_cast(w, BP_F64), *sum = bp_sum(wide); /* f32 may have no room for it */
+    bp_tensor *share = bp_cast(bp_div(wide, bp_clamp(sum, DBL_MIN, DBL_MAX)), BP_F32);
+    if (is.ndim == 2)
+        share = bp_reshape(share, BP_SHAPE(is.dim[0], 1));
     if (sum_of_weights)
         *sum_of_weights = sum;
-    return bp_div(bp_sum_axes(bp_mul(each, spread), BP_AXIS(0), 0),
-                  bp_clamp(sum, FLT_MIN, FLT_MAX));
+    return bp_sum_axes(bp_mul(each, share), BP_AXIS(0), 0);
 }
 
 /* Rows of the targets as the loss wants them: labels i32, or numbers, normalised and f32. */
@@ -230,7 +231,7 @@ static bp_status evaluate(bp_model *m, bp_data *data, double *loss, double *accu
     bp_context *ctx = m->ctx;
     BPI_TRY(bpi_given(ctx, loss, "model_evaluate: loss"));
     BPI_TRY(bpi_given(ctx, accuracy, "model_evaluate: accuracy"));
-    BPI_TRY(bpi_model_fits(m, data, "model_evaluate"));
+    BPI_TRY(bpi_model_measures(m, data, "model_evaluate"));
     BPI_TRY(bpi_params_finite(m->params, "model_evaluate"));
     pass p = {.model = m, .data = data};
     p.loss = bp_tensor_create(ctx, BP_F64, BP_SCALAR);

@@ -250,7 +250,7 @@ int32_t bpi_optimizer_tensors(bp_optimizer *o, bp_tensor **tensor, const char **
 {
     static const char *const moment[] = {"moment1", "moment2"};
     tensor[0] = o->state;
-    name[0] = "state";
+    name[0] = bp_optimizer_name(o->number); /* so that it goes into no other kind */
     for (int i = 0; i < o->kind->n_moments; i++) {
         tensor[1 + i] = o->moment[i];
         name[1 + i] = moment[i];

@@ -261,6 +261,11 @@ bpi_schedule_state *bpi_schedule_state_of(bp_schedule *s)
     return &s->state;
 }
 
+bp_context *bpi_schedule_context(const bp_schedule *s)
+{
+    return s->ctx;
+}
+
 const char *bpi_schedule_text(const bp_schedule *s)
 {
     return s->text;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/context.h"
 #include "core/params.h"
 #include "core/rng.h"
 #include "core/tensor.h"
@@ -35,7 +36,8 @@ static bool nameable(const char *name)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                   "._-/";
-    return *name && strlen(name) < NAME_MAX_BYTES && !name[strspn(name, letters)];
+    return *name && strlen(name) < NAME_MAX_BYTES && !name[strspn(name, letters)] &&
+           strcmp(name, "__metadata__") != 0;
 }
 
 static bp_status check_name(bp_checkpoint *c, const char *who, const char *name)
@@ -146,6 +148,11 @@ static bp_status add_tensor(bp_checkpoint *c, const char *name, bp_tensor *t)
     BPI_TRY(bpi_given(c->ctx, t, "checkpoint_tensor: t"));
     BPI_TRY(check_name(c, "checkpoint_tensor", name));
     BPI_TRY(bpi_usable(c->ctx, t, "checkpoint_tensor", "t"));
+    const bp_view *v = bpi_view_of(t);
+    for (int32_t i = 0; i < v->shape.ndim; i++)
+        if (v->stride[i] == 0 && v->shape.dim[i] > 1)
+            return bpi_fail(c->ctx, BP_ERR_ARG, "checkpoint_tensor: %s is expanded, and could not "
+                            "be loaded", name);
     return add(c, name, NULL, t, NULL);
 }
 
@@ -222,19 +229,29 @@ void bp_checkpoint_free(bp_checkpoint *c)
     bpi_leave(ctx);
 }
 
+/* In a scope draws may have been made, whose gradients draw the same again. */
+static bp_status between_steps(bp_checkpoint *c, const char *who)
+{
+    BPI_TRY(bpi_not_recording(c->ctx, who));
+    return c->ctx->depth == 0 ? BP_OK
+                              : bpi_fail(c->ctx, BP_ERR_STATE, "%s: inside a scope; between two "
+                                         "steps is wanted", who);
+}
+
 /* --- its file --------------------------------------------------------------------------------- */
 
-static bp_status write_file(bp_checkpoint *c, const char *path, const char **name,
+static bp_status write_file(bp_checkpoint *c, const char *path, int32_t keep, const char **name,
                             bp_tensor **tensor)
 {
     const bpi_text_pair meta[] = {{"format", "bpcuda checkpoint"}, {"version", "1"},
-                                  {"library", bp_version()}};
+                                  {"library", bp_version()},
+                                  {"checksum", "0000000000000000"}};
     for (int64_t i = 0; i < c->n; i++) {
         name[i] = c->item[i].name;
         tensor[i] = c->item[i].tensor;
         BPI_TRY(bpi_usable(c->ctx, tensor[i], "checkpoint_save", name[i]));
     }
-    return bpi_safetensors_write(c->ctx, path, name, tensor, (int32_t)c->n, meta, 3, false);
+    return bpi_safetensors_write(c->ctx, path, name, tensor, (int32_t)c->n, meta, 4, keep);
 }
 
 static bp_status save(bp_checkpoint *c, const char *path, int32_t keep)
@@ -244,16 +261,15 @@ static bp_status save(bp_checkpoint *c, const char *path, int32_t keep)
     if (keep < 1)
         return bpi_fail(ctx, BP_ERR_ARG, "checkpoint_save: keep is %d; 1 or more is wanted",
                         (int)keep);
-    BPI_TRY(bpi_not_recording(ctx, "checkpoint_save"));
+    BPI_TRY(between_steps(c, "checkpoint_save"));
     BPI_TRY(bpi_rng_save(ctx, &c->rng));
     for (int64_t i = 0; i < c->n; i++)
         if (c->item[i].host)
             BPI_TRY(bp_write(c->item[i].tensor, c->item[i].host,
                              (size_t)bp_shape_count(bp_shape_of(c->item[i].tensor))));
-    BPI_TRY(bpi_file_keep(ctx, path, keep));
     size_t bytes = (size_t)c->n * (sizeof(char *) + sizeof(bp_tensor *));
     const char **name = bpi_host_alloc(ctx, bytes);
-    bp_status st = name ? write_file(c, path, name, (bp_tensor **)(name + c->n))
+    bp_status st = name ? write_file(c, path, keep, name, (bp_tensor **)(name + c->n))
                         : bpi_fail(ctx, BP_ERR_NOMEM, "checkpoint_save: out of memory");
     bpi_host_free(ctx, name, bytes);
     return st;
@@ -278,6 +294,10 @@ static bp_status matches(const bp_checkpoint *c, const char *path, const bpi_saf
                         "%s: a checkpoint of version \"%.20s\"; this library, %s, reads version 1",
                         path, version ? version : "", bp_version());
     const char *library = bpi_safetensors_meta(f, "library");
+    const char *checksum = bpi_safetensors_meta(f, "checksum");
+    size_t bytes = f->n ? (size_t)f->entry[f->n - 1].end : 0;
+    char digits[24];
+    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)bpi_checksum(f->data.at, bytes));
     bool same = library && !strcmp(library, bp_version());
     library = library ? library : "?";
     for (int64_t i = 0; i < c->n; i++) {
@@ -294,6 +314,9 @@ static bp_status matches(const bp_checkpoint *c, const char *path, const bpi_saf
                             bp_dtype_name(bp_dtype_of(t)), bpi_shape_str(&shape).s,
                             same ? "" : ": it is of version ", same ? "" : library);
     }
+    if (!checksum || strcmp(checksum, digits) != 0)
+        return bpi_fail(c->ctx, BP_ERR_FORMAT, "%s: is damaged: its data are not those that were "
+                        "written", path);
     for (int64_t i = 0; f->n > c->n && i < f->n; i++) {
         int64_t k = 0;
         while (k < c->n && strcmp(c->item[k].name, f->entry[i].name))
@@ -332,7 +355,7 @@ bp_status bpi_checkpoint_load(bp_checkpoint *c, const char *path, const char *na
                               void *user)
 {
     BPI_TRY(bpi_given(c->ctx, path, "checkpoint_load: path"));
-    BPI_TRY(bpi_not_recording(c->ctx, "checkpoint_load"));
+    BPI_TRY(between_steps(c, "checkpoint_load"));
     bpi_safetensors f;
     bp_status st = bpi_safetensors_read(c->ctx, path, &f);
     if (st == BP_OK)

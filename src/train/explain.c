@@ -39,16 +39,21 @@ bp_status bpi_train_explain(bp_trainer *t)
 {
     char told[TEXT_MAX], op[TEXT_MAX];
     int64_t epoch = t->begun ? t->now.epoch : t->now.epoch - 1; /* the one that `order` is of */
-    int64_t refused = t->ctx->refused_step - epoch * t->steps;   /* counted from 1 */
-    bool one = t->begun && refused >= 1 && refused <= t->steps;
-    int64_t i = one ? refused - 1 : 0, end = one ? refused : t->steps;
+    int64_t first = epoch * t->steps, refused = 0;              /* steps counted from 1 */
+    if (t->ctx->refused_step) /* the optimiser counts what it took: all before the first refusal */
+        refused = t->base_steps + t->ctx->refused_step - t->base_count;
+    bool one = refused > first && refused <= first + t->steps;
+    int64_t i = one ? refused - first - 1 : 0, end = one ? i + 1 : t->steps;
     snprintf(told, sizeof told, "%s", bp_error_text(t->ctx));
     bp_status st = BP_OK;
     for (; i < end && !bpi_train_arrives(t) && st == BP_OK; i++)
         st = step_again(t, i);
     snprintf(op, sizeof op, "%s", bp_error_text(t->ctx));
-    if (st != BP_ERR_NONFINITE)
-        return bpi_fail(t->ctx, BP_ERR_NONFINITE, "%s", told);
-    return bpi_fail(t->ctx, st, "%s; computed again, step %lld shows it first in %s", told,
-                    (long long)(epoch * t->steps + i), op);
+    if (st == BP_ERR_NONFINITE)
+        return bpi_fail(t->ctx, st, "%s; computed again, step %lld of the run shows it first in %s",
+                        told, (long long)(first + i), op);
+    if (one)
+        return bpi_fail(t->ctx, BP_ERR_NONFINITE, "%s; it was step %lld of the run", told,
+                        (long long)refused);
+    return bpi_fail(t->ctx, BP_ERR_NONFINITE, "%s", told);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/params.h"
+#include "data/data.h"
 #include "train/train.h"
 
 static bp_data *measured(const bp_trainer *t)
@@ -74,6 +75,11 @@ bp_status bpi_train_measure(bp_trainer *t)
     bp_progress *p = &t->now.progress;
     bp_data *data = measured(t);
     double loss = p->loss, accuracy = 0;
+    if (data)
+        BPI_TRY(bpi_data_drain(data)); /* a ring's */
+    if (data && bp_data_rows(data) < 1)
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: the data that validate have no rows "
+                        "yet");
     if (data && t->model)
         BPI_TRY(bp_model_evaluate(t->model, data, &loss, &accuracy));
     else if (data)

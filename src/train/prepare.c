@@ -79,6 +79,21 @@ static bp_status optimizer(bp_trainer *t)
                             (option[BP_TRAIN_DECAY_FROM] - 1) * (double)t->steps + 1);
 }
 
+/* What an optimiser of the program's own has as options of its own. */
+static bp_status leaves_it_alone(bp_trainer *t)
+{
+    static const bp_train_option its[] = {BP_TRAIN_L1, BP_TRAIN_L2, BP_TRAIN_DECAY_FROM,
+                                          BP_TRAIN_OPTIMIZER, BP_TRAIN_CLIP_NORM,
+                                          BP_TRAIN_WEIGHT_DECAY};
+    for (size_t i = 0; i < sizeof its / sizeof *its; i++) {
+        const bpi_train_option *o = &bpi_train_options[its[i]];
+        if (t->now.option[its[i]] != o->start)
+            return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: %s is set, and the optimiser is the "
+                            "program's: set it there", o->name);
+    }
+    return BP_OK;
+}
+
 static bp_status hold_out(bp_trainer *t)
 {
     double share = t->now.option[BP_TRAIN_HOLD_OUT];
@@ -96,12 +111,12 @@ static bp_status hold_out(bp_trainer *t)
 static bp_status prepare(bp_trainer *t)
 {
     t->given = bpi_checkpoint_size(t->checkpoint);
+    t->now.planned = (int64_t)t->now.option[BP_TRAIN_EPOCHS];
     BPI_TRY(hold_out(t));
     BPI_TRY(bpi_train_cut(t, &t->cut));
     t->steps = bpi_epoch_steps(&t->cut);
     BPI_TRY(allocate(t));
-    if (!t->own_optimizer)
-        BPI_TRY(optimizer(t));
+    BPI_TRY(t->own_optimizer ? leaves_it_alone(t) : optimizer(t));
     BPI_TRY(bpi_train_measure_prepare(t));
     return bpi_train_checkpoint_prepare(t);
 }

@@ -52,6 +52,8 @@ static bp_status fits(void *user, const char *path, const void *bytes)
     bp_trainer *t = user;
     bpi_train_state file;
     memcpy(&file, bytes, sizeof file);
+    bool sane = file.epoch >= 0 && file.step >= 0 && file.step <= t->steps && file.planned >= 1 &&
+                file.bad_epochs >= 0 && file.progress.steps == file.epoch * t->steps + file.step;
     for (int i = 1; i < BPI_TRAIN_OPTIONS; i++) {
         bool may = i == BP_TRAIN_EPOCHS || i == BP_TRAIN_LR || i == BP_TRAIN_PATIENCE;
         if (!may && file.option[i] != t->now.option[i])
@@ -61,8 +63,10 @@ static bp_status fits(void *user, const char *path, const void *bytes)
     if (strncmp(file.schedule, t->now.schedule, sizeof file.schedule) != 0)
         return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: the schedule was \"%.*s\"; it is \"%s\" now",
                         path, (int)sizeof file.schedule - 1, file.schedule, t->now.schedule);
-    if (file.rows == t->now.rows && file.columns == t->now.columns)
+    if (file.rows == t->now.rows && file.columns == t->now.columns && sane)
         return BP_OK;
+    if (file.rows == t->now.rows && file.columns == t->now.columns)
+        return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: its counters contradict each other", path);
     return bpi_fail(t->ctx, BP_ERR_FORMAT,
                     "%s: the data had %lld rows an epoch and %lld columns; they have %lld and %lld",
                     path, (long long)file.rows, (long long)file.columns, (long long)t->now.rows,
@@ -78,6 +82,7 @@ static bp_status resume(bp_trainer *t, const char *path)
     BPI_TRY(bpi_checkpoint_load(t->checkpoint, path, state_name, fits, t));
     t->now.option[BP_TRAIN_EPOCHS] = epochs;
     t->saved_at = t->now.progress.steps;
+    t->told = t->now.epoch;
     return BP_OK;
 }
 

@@ -201,6 +201,8 @@ bp_status bpi_train_order(bp_trainer *t)
 bp_status bpi_train_next(bp_trainer *t)
 {
     if (bpi_train_arrives(t))
-        return bpi_source_next(t->train, t->now.progress.steps);
+        return bpi_source_next(t->train, t->now.progress.steps,
+                               (double)t->now.epoch < t->now.option[BP_TRAIN_EPOCHS] - 1 ||
+                                   t->now.step + 1 < t->steps);
     return bpi_data_is_ring(t->train) ? bpi_data_drain(t->train) : BP_OK;
 }

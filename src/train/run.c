@@ -2,11 +2,13 @@
  * replayed after that. What changes from step to step lives on the device: the number of the step
  * in its epoch, which finds the rows and the rate in tables that are uploaded once an epoch, and
  * the sums of loss and correct rows, which are read once an epoch. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "core/context.h"
 #include "core/plan.h"
 #include "data/data.h"
 #include "train/train.h"
@@ -33,7 +35,14 @@ static bp_status part_of_step(bp_trainer *t, bp_tensor *index, int64_t begin, in
     double weight = (double)(end - begin) / (double)t->cut.batch;
     bpi_step_loss l;
     BPI_TRY(bpi_batch_loss(t, &batch, &l));
-    BPI_TRY(bp_backward(ctx, all ? l.loss : bp_scale(l.loss, share)));
+    if (!all && l.weight) { /* its mean counts by its rows' weights */
+        bp_tensor *whole = bp_sum(bp_cast(bp_gather(bpi_data_weights(t->train), index), BP_F64));
+        bp_tensor *by = bp_div(l.weight, bp_clamp(whole, DBL_MIN, DBL_MAX));
+        l.loss = bp_mul(l.loss, bp_cast(by, bp_dtype_of(l.loss)));
+    } else if (!all) {
+        l.loss = bp_scale(l.loss, share);
+    }
+    BPI_TRY(bp_backward(ctx, l.loss));
     bp_tensor *told = bp_cast(l.told, BP_F64);
     if (l.weight) {
         bp_tensor *sum = bp_cast(l.weight, BP_F64);
@@ -72,7 +81,7 @@ static bp_status train_step(bp_context *ctx, void *user)
 
 static bp_status upload_rates(bp_trainer *t)
 {
-    int64_t all = (int64_t)t->now.option[BP_TRAIN_EPOCHS] * t->steps;
+    int64_t all = t->now.planned * t->steps;
     BPI_TRY(bp_schedule_fill(t->schedule, t->now.epoch * t->steps, t->steps, t->steps, all,
                              t->rate));
     for (int64_t i = 0; i < t->steps; i++)
@@ -188,6 +197,15 @@ static int64_t next_save(const bp_trainer *t)
     return left > 1 ? left : 1;
 }
 
+/* Once an epoch, also where a callback for its last step has ended the run. */
+static bp_status tell_epoch(bp_trainer *t)
+{
+    if (t->told >= t->now.epoch)
+        return BP_OK;
+    t->told = t->now.epoch;
+    return call(t, t->on_epoch, t->epoch_user, "epochs");
+}
+
 /* Steps, then what follows them. */
 static bp_status advance(bp_trainer *t, int64_t most, int64_t *steps)
 {
@@ -197,8 +215,7 @@ static bp_status advance(bp_trainer *t, int64_t most, int64_t *steps)
         BPI_TRY(end_epoch(t));
     if (*steps > 0)
         BPI_TRY(call(t, t->on_step, t->step_user, "steps"));
-    if (ended)
-        BPI_TRY(call(t, t->on_epoch, t->epoch_user, "epochs"));
+    BPI_TRY(tell_epoch(t));
     return save(t);
 }
 
@@ -217,6 +234,10 @@ static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int3
         return bpi_fail(t->ctx, BP_ERR_ARG, "trainer_run: max_seconds is NaN");
     BPI_TRY(bpi_train_prepare(t));
     BPI_TRY(bp_grad_clear(t->params));
+    BPI_TRY(bp_optimizer_steps(t->opt, &t->base_count));
+    t->base_steps = t->now.progress.steps;
+    t->ctx->refused_step = 0;
+    BPI_TRY(tell_epoch(t));
     int64_t i = 0, steps, synced = 0;
     for (; !(*done = bpi_train_done(t)); i += steps) {
         int64_t most = max_steps < 0 || max_steps - i > STEPS_AHEAD ? STEPS_AHEAD : max_steps - i;
@@ -232,6 +253,8 @@ static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int3
         BPI_TRY(advance(t, most, &steps));
     }
     BPI_TRY(bp_sync(t->ctx));
+    if (*done)
+        BPI_TRY(save(t)); /* where the last one failed */
     return stopped ? bpi_fail(t->ctx, BP_ERR_STOPPED, "trainer_run: stopped after step %lld",
                               (long long)t->now.progress.steps)
                    : BP_OK;
@@ -246,12 +269,15 @@ static void over(bp_trainer **running)
 static bp_status run(bp_trainer *t, int64_t max_steps, double max_seconds, int32_t *done)
 {
     BPI_TRY(bpi_given(t->ctx, done, "trainer_run: done"));
-    if (t->running)
+    if (t->running && t->ctx->callbacks > t->callbacks) /* else it was left by a jump */
         return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: called by a callback of this trainer");
     double start = now();
     t->running = true;
+    t->callbacks = t->ctx->callbacks;
     __attribute__((cleanup(over), unused)) bp_trainer *running = t;
     bp_status st = loop(t, max_steps, max_seconds, done);
+    if (t->ready && bpi_train_arrives(t))
+        bpi_source_rest(t->train); /* what it calls is not called behind the run */
     if (st == BP_ERR_NONFINITE)
         st = bpi_train_explain(t);
     t->now.progress.seconds += now() - start;

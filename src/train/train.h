@@ -49,6 +49,7 @@ typedef struct bpi_train_state {
     int64_t rows, columns;        /* of the data */
     int64_t epoch, step;          /* where the loop is: step in the epoch */
     int64_t bad_epochs;           /* since the best */
+    int64_t planned;              /* epochs, when it began: words of the schedule end with them */
     bp_progress progress;
 } bpi_train_state;
 
@@ -74,7 +75,10 @@ struct bp_trainer {
     int32_t save_keep;
     atomic_bool stop;
     bool ready;   /* all below exists */
-    bool running; /* in bp_trainer_run */
+    bool running; /* in bp_trainer_run, by so many callbacks of others: */
+    int32_t callbacks;
+    int64_t told; /* epochs that the callback for epochs has seen */
+    int64_t base_steps, base_count; /* steps when the run began; the optimiser's */
     bool begun;   /* order and rates of the epoch are on the device */
     bool stale;   /* the rates are not */
 

@@ -180,6 +180,8 @@ static bp_status schedule_own(bp_trainer *t, bp_schedule *schedule)
 {
     BPI_TRY(bpi_given(t->ctx, schedule, "trainer_schedule_own: schedule"));
     BPI_TRY(not_ready(t, "trainer_schedule_own:"));
+    if (bpi_schedule_context(schedule) != t->ctx)
+        return bpi_fail(t->ctx, BP_ERR_DEVICE, "trainer_schedule_own: it belongs to another context");
     take_schedule(t, schedule, true, "a program's own");
     return BP_OK;
 }
@@ -228,6 +230,8 @@ static bp_status validate(bp_trainer *t, bp_data *data)
     BPI_TRY(not_ready(t, "trainer_validate:"));
     if (t->model)
         BPI_TRY(bpi_model_fits(t->model, data, "trainer_validate"));
+    if (bpi_data_is_source(data))
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_validate: a source has no rows of its own");
     if (bpi_data_context(data) != t->ctx)
         return bpi_fail(t->ctx, BP_ERR_DEVICE, "trainer_validate: the data set belongs to another "
                         "context");

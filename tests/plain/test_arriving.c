@@ -91,12 +91,13 @@ static void ring_keeps_the_last(void)
     for (int64_t row = 535; row < 735; row++)
         all &= at(d, "state", 4 * (row % CAPACITY)) == (double)row;
     check(all && bp_data_rows(d) == CAPACITY, "what nobody drained in time is gone");
-    bp_data *part[2];
-    must(bp_data_split(d, 0.5, 0, &part[0], &part[1]));
-    check(bp_data_rows(part[0]) == 100 && bp_data_add(d, "late", BP_F32, BP_SCALAR, NULL) ==
-          BP_ERR_STATE, "its rows can be split, and no column comes later");
-    for (int k = 0; k < 2; k++)
-        bp_data_free(part[k]);
+    bp_data *rows, *part[2];
+    must(bp_data_rows_at(d, (const int32_t[]){3, 199}, 2, &rows));
+    check(bp_data_rows(rows) == 2 && at(rows, "state", 4) == at(d, "state", 4 * 199) &&
+              bp_data_split(d, 0.5, 0, &part[0], &part[1]) == BP_ERR_STATE &&
+              bp_data_add(d, "late", BP_F32, BP_SCALAR, NULL) == BP_ERR_STATE,
+          "rows can be taken out of it; it cannot be split, and no column comes later");
+    bp_data_free(rows);
     bp_data_free(d);
 }
 
@@ -274,17 +275,17 @@ static void batches_come_in_order_and_ahead(void)
     bp_data *d = make_source(&m);
     bool right = bp_data_rows(d) == BATCH && bpi_source_batches(d) == BATCHES;
     for (int64_t batch = 3; batch < 20; batch++) { /* a run that is resumed begins somewhere */
-        must(bpi_source_next(d, batch));
+        must(bpi_source_next(d, batch, true));
         right &= holds(d, batch);
     }
     check(right, "the columns hold the batch that was asked for");
     bpi_source_rest(d);
     check(atomic_load(&m.calls) == 18 && atomic_load(&m.last) == 20, "one is made ahead");
     check(atomic_load(&m.here) == 0, "on a thread of the library's");
-    must(bpi_source_next(d, 20));
+    must(bpi_source_next(d, 20, true));
     bpi_source_rest(d);
     check(atomic_load(&m.calls) == 19 && holds(d, 20), "and is not made again");
-    must(bpi_source_next(d, 2));
+    must(bpi_source_next(d, 2, true));
     check(holds(d, 2), "any batch can be asked for");
     check(bp_data_add(d, "late", BP_F32, BP_SCALAR, NULL) == BP_ERR_STATE, "no column comes later");
     bp_data_free(d); /* while the thread is at work, perhaps */
@@ -297,23 +298,23 @@ static void a_bad_batch_is_told_when_it_is_asked_for(void)
     m.bad = 1;
     m.short_by = 2;
     m.ends = 3;
-    must(bpi_source_next(d, 0));
+    must(bpi_source_next(d, 0, true));
     bpi_source_rest(d);
     check(holds(d, 0), "a bad batch does not harm the one before");
-    check(bpi_source_next(d, 1) == BP_ERR_RANGE && told("data_source: batch 1: column \"y\": row "
+    check(bpi_source_next(d, 1, true) == BP_ERR_RANGE && told("data_source: batch 1: column \"y\": row "
           "3, element 0 is inf; finite numbers are wanted"), "a number that is not finite is told");
     check(holds(d, 0), "the columns stay as they were");
-    check(bpi_source_next(d, 2) == BP_ERR_SHAPE &&
+    check(bpi_source_next(d, 2, true) == BP_ERR_SHAPE &&
           told("data_source: batch 2: 7 rows were filled; 8 are wanted"), "so is a row less");
-    check(bpi_source_next(d, 3) == BP_ERR_STOPPED &&
+    check(bpi_source_next(d, 3, true) == BP_ERR_STOPPED &&
           told("data_source: batch 3: the function that fills it returned -2"), "so is an end");
     bpi_source_rest(d);
     m.bad = -1;
-    must(bpi_source_next(d, 1));
+    must(bpi_source_next(d, 1, true));
     check(holds(d, 1), "the call can be made again");
     bp_data_free(d);
     must(bp_data_source(ctx, 1, 1, make_batch, &m, &d));
-    check(bpi_source_next(d, 0) == BP_ERR_STATE, "there must be columns");
+    check(bpi_source_next(d, 0, true) == BP_ERR_STATE, "there must be columns");
     bp_data_free(d);
 }
 
@@ -325,12 +326,12 @@ static void it_does_without_a_thread(void)
     no_threads = true;
     m.bad = 2;
     for (int64_t batch = 0; batch < 2; batch++)
-        right &= bpi_source_next(d, batch) == BP_OK && holds(d, batch);
+        right &= bpi_source_next(d, batch, true) == BP_OK && holds(d, batch);
     check(right && atomic_load(&m.here) == 2 && atomic_load(&m.calls) == 2,
           "without a thread, a batch is made where it is asked for");
-    check(bpi_source_next(d, 2) == BP_ERR_RANGE, "and checked");
+    check(bpi_source_next(d, 2, true) == BP_ERR_RANGE, "and checked");
     m.bad = -1;
-    check(bpi_source_next(d, 2) == BP_OK && holds(d, 2), "and made again");
+    check(bpi_source_next(d, 2, true) == BP_OK && holds(d, 2), "and made again");
     bpi_source_rest(d);
     bp_data_free(d);
     no_threads = false;
@@ -342,17 +343,17 @@ static void a_child_goes_on(void)
 {
     maker m;
     bp_data *d = make_source(&m);
-    must(bpi_source_next(d, 0));
+    must(bpi_source_next(d, 0, true));
     pid_t child = fork();
     if (child == 0) {
-        bool good = bpi_source_next(d, 1) == BP_OK && holds(d, 1) &&
-                    bpi_source_next(d, 2) == BP_OK && holds(d, 2);
+        bool good = bpi_source_next(d, 1, true) == BP_OK && holds(d, 1) &&
+                    bpi_source_next(d, 2, true) == BP_OK && holds(d, 2);
         bp_data_free(d);
         _exit(!good);
     }
     int status = 1;
     check(child > 0 && waitpid(child, &status, 0) == child && status == 0, "a child goes on");
-    must(bpi_source_next(d, 1));
+    must(bpi_source_next(d, 1, true));
     check(holds(d, 1), "and so does its parent");
     bp_data_free(d);
 }

@@ -44,7 +44,7 @@ WRAP(ssize_t, write, (int fd, const void *from, size_t n), (fd, from, n))
 WRAP(int, fsync, (int fd), (fd))
 WRAP(int, renameat, (int from, const char *a, int to, const char *b), (from, a, to, b))
 WRAP(int, rename, (const char *a, const char *b), (a, b))
-WRAP(int, link, (const char *a, const char *b), (a, b))
+WRAP(int, linkat, (int from, const char *a, int to, const char *b, int flags), (from, a, to, b, flags))
 WRAP(int, unlink, (const char *name), (name))
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode))
 

@@ -172,7 +172,7 @@ static void arriving(run *r)
     AGAIN(bp_data_drain(ring));
     AGAIN(bp_data_source(r->ctx, 5, 2, count_up, NULL, &source));
     AGAIN(bp_data_add(source, "x", BP_F32, BP_SCALAR, NULL));
-    AGAIN(bpi_source_next(source, 1));
+    AGAIN(bpi_source_next(source, 1, true));
     digest_tensor(r, bp_data_column(ring, "x"));
     digest_tensor(r, bp_data_column(source, "x"));
     bp_data_free(ring);
