@@ -193,7 +193,7 @@ CLAIM(saves_by_itself_and_keeps_the_last)
     cr_assert_neq(stat(other, &s), 0);
 }
 
-/* --- a loop written by hand ------------------------------------------------------------------------- */
+/* --- a loop written by hand --------------------------------------------------------------- */
 
 typedef struct pair {
     bp_params *p[2];
@@ -287,7 +287,7 @@ CLAIM(two_networks_and_two_optimisers_go_on_by_bits)
     free_pair(&w);
 }
 
-/* --- what is no checkpoint of this run ------------------------------------------------------------------ */
+/* --- what is no checkpoint of this run ---------------------------------------------------- */
 
 /* The file at `path` is refused, with this in the text, and the run goes on as if nothing had been. */
 static void refused(job *j, bp_status status, const char *text)
@@ -380,7 +380,7 @@ CLAIM(names_are_checked)
     free_pair(&w);
 }
 
-/* --- what once went wrong ------------------------------------------------------------------------------- */
+/* --- what once went wrong ----------------------------------------------------------------- */
 
 CLAIM(a_link_keeps_older_versions_and_a_save_that_fails_keeps_them_all)
 {

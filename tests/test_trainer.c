@@ -130,7 +130,7 @@ CLAIM(a_recorded_loss_is_called_once_for_each_size_of_a_batch)
     finish(&j);
 }
 
-/* --- what happens between ------------------------------------------------------------------------- */
+/* --- what happens between ----------------------------------------------------------------- */
 
 static bp_status after_step(bp_trainer *t, const bp_progress *p, void *user)
 {
@@ -205,7 +205,7 @@ CLAIM(a_trainer_that_a_callback_frees_is_freed_behind_the_run)
     finish(&j);
 }
 
-/* --- rows ----------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------------- */
 
 enum { ROWS = 60, CLASSES = 3, NOTED_MAX = 4096 };
 static int32_t noted[NOTED_MAX]; /* the rows that a loss function was given, in order */
@@ -332,7 +332,7 @@ CLAIM(a_program_chooses_its_rows)
         cr_assert(noted[i] == ROWS - 1 - i && noted[ROWS + i] == i % 2);
 }
 
-/* --- validation ------------------------------------------------------------------------------------- */
+/* --- validation --------------------------------------------------------------------------- */
 
 CLAIM(validation_keeps_the_best_weights_and_patience_stops)
 {
@@ -404,7 +404,7 @@ CLAIM(a_run_that_is_done_takes_more_epochs)
     finish(&j);
 }
 
-/* --- what is wrong ----------------------------------------------------------------------------------- */
+/* --- what is wrong ------------------------------------------------------------------------ */
 
 static bp_tensor *asks_for_z(bp_context *c, bp_batch *batch, void *user)
 {
@@ -502,7 +502,7 @@ CLAIM(other_contexts_and_stores_are_refused)
     finish(&j);
 }
 
-/* --- numbers that are not finite ---------------------------------------------------------------------- */
+/* --- numbers that are not finite ---------------------------------------------------------- */
 
 static bp_tensor *log_of_rows(bp_context *c, bp_batch *batch, void *user)
 {
@@ -573,7 +573,7 @@ CLAIM(a_refused_step_is_told_by_its_number_in_the_run)
     bp_data_free(d);
 }
 
-/* --- what once went wrong ------------------------------------------------------------------------------- */
+/* --- what once went wrong ----------------------------------------------------------------- */
 
 CLAIM(parts_of_a_batch_with_weights_are_the_same_step)
 {

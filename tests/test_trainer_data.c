@@ -243,7 +243,7 @@ CLAIM(a_ring_is_trained_on_while_it_fills)
     bp_data_free(d);
 }
 
-/* --- numbers, with weights ------------------------------------------------------------------------------ */
+/* --- numbers, with weights ---------------------------------------------------------------- */
 
 CLAIM(real_targets_are_learned_in_their_own_units_and_by_weight)
 {

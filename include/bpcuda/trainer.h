@@ -18,7 +18,7 @@ extern "C" {
 
 typedef struct bp_trainer bp_trainer;
 
-/* --- the loss of a batch ---------------------------------------------------------------------- */
+/* --- the loss of a batch ------------------------------------------------------------------ */
 
 /* Rows of a data set, within a call of a loss function. */
 typedef struct bp_batch bp_batch;
@@ -49,7 +49,7 @@ BP_API bp_status bp_trainer_create_with(bp_params *params, bp_data *data, bp_los
                                         void *user, bp_trainer **trainer) BP_USE;
 BP_API void bp_trainer_free(bp_trainer *trainer); /* NULL is fine */
 
-/* --- options ---------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------ */
 
 /* Options by number (never renumbered) and by name: src/train/options.def is the list. */
 typedef int32_t bp_train_option;
@@ -63,7 +63,7 @@ enum {
     BP_TRAIN_L2 = 6,
     BP_TRAIN_DECAY_FROM = 7,  /* epoch from which L1 and L2 act */
     BP_TRAIN_ROWS = 8,        /* a bp_rows */
-    BP_TRAIN_EPOCH_STEPS = 9, /* of an epoch where rows are drawn; 0: as many as pass the data once */
+    BP_TRAIN_EPOCH_STEPS = 9, /* of an epoch where rows are drawn; 0: as many as pass all once */
     BP_TRAIN_PARTS = 10,      /* a batch is computed in so many parts, one after the other; the mean
                                * of a loss function of yours counts by a part's rows */
     BP_TRAIN_PATIENCE = 11,   /* stop after so many epochs without a better validation; 0: never */
@@ -77,9 +77,9 @@ enum {
 /* Which rows an epoch has. SHUFFLED: each once; as many batches as the data allow hold several
  * classes, and apart from that a row is equally likely in each. IN_ORDER: each once, as they are.
  * WEIGHTED: drawn with replacement, in proportion to the column "sampling" (f32 [rows], 0 or more)
- * as it is at the start of the epoch. BALANCED: drawn with replacement, each class equally often. All follow from
- * BP_TRAIN_SEED and the number of the epoch. Of a ring, rows are drawn from those that are there at
- * the start of an epoch; a source gives its batches in order. */
+ * as it is at the start of the epoch. BALANCED: drawn with replacement, each class equally often.
+ * All follow from BP_TRAIN_SEED and the number of the epoch. Of a ring, rows are drawn from those
+ * that are there at the start of an epoch; a source gives its batches in order. */
 typedef int32_t bp_rows;
 enum { BP_ROWS_SHUFFLED = 0, BP_ROWS_IN_ORDER = 1, BP_ROWS_WEIGHTED = 2, BP_ROWS_BALANCED = 3 };
 
@@ -93,13 +93,14 @@ BP_API bp_status bp_trainer_schedule(bp_trainer *trainer, const char *text) BP_U
 BP_API bp_status bp_trainer_schedule_own(bp_trainer *trainer, bp_schedule *schedule) BP_USE;
 
 /* Rows of your choice: fills rows[n] with row numbers of the data set (i32, checked), batch after
- * batch, at the start of epoch 0, 1, ...; user may be NULL. It must follow from the epoch alone where a run is to be
- * resumed by bits. Any status but BP_OK ends the run. Before the first run. */
+ * batch, at the start of epoch 0, 1, ...; user may be NULL. It must follow from the epoch alone
+ * where a run is to be resumed by bits. Any status but BP_OK ends the run. Before the first run. */
 typedef bp_status (*bp_rows_fn)(void *user, int64_t epoch, int32_t *rows, int64_t n);
 BP_API bp_status bp_trainer_rows(bp_trainer *trainer, bp_rows_fn rows, void *user) BP_USE;
 
 /* An optimiser of yours over the trained store, with its own options (those of the trainer for one
- * are then refused at the first run); it must outlive the trainer. Its rate is set by the trainer: BP_TRAIN_LR times the schedule. Before the first run. */
+ * are then refused at the first run); it must outlive the trainer. Its rate is set by the trainer:
+ * BP_TRAIN_LR times the schedule. Before the first run. */
 BP_API bp_status bp_trainer_optimizer(bp_trainer *trainer, bp_optimizer *opt) BP_USE;
 
 /* Measures `data` after each epoch (a model with bp_model_evaluate, else the mean loss); it must
@@ -110,7 +111,7 @@ BP_API bp_status bp_trainer_validate(bp_trainer *trainer, bp_data *data) BP_USE;
 /* Puts the weights of the best epoch into the store. BP_ERR_STATE where no epoch was measured. */
 BP_API bp_status bp_trainer_best(bp_trainer *trainer) BP_USE;
 
-/* --- running ---------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------ */
 
 typedef struct bp_progress {
     int64_t epoch;       /* epochs finished */
@@ -156,7 +157,7 @@ static inline void bp_trainer_progress(const bp_trainer *trainer, bp_progress *p
     bp_progress_of(trainer, progress, sizeof *progress);
 }
 
-/* --- stopping for good, and going on ---------------------------------------------------------- */
+/* --- stopping for good, and going on ------------------------------------------------------ */
 
 /* The list of what a checkpoint of this trainer holds: parameters, optimiser, random stream, order,
  * schedule, best weights, counters. Add what else belongs to the run (statistics of batch norm, a

@@ -36,7 +36,8 @@ static bp_tensor *column(bp_batch *b, const char *name)
 bp_tensor *bp_batch_column(bp_batch *b, const char *name)
 {
     if (!b || !name)
-        bpi_tell_thread(BP_ERR_ARG, b ? "batch_column: name is NULL" : "batch_column: batch is NULL");
+        bpi_tell_thread(BP_ERR_ARG, b ? "batch_column: name is NULL"
+                                      : "batch_column: batch is NULL");
     if (!b || !name || bpi_enter(b->ctx) != BP_OK)
         return NULL;
     bp_tensor *t = column(b, name);

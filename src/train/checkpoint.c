@@ -1,5 +1,5 @@
 /* Checkpoints: a list of named state, and its file. The file is safetensors: a tensor for each
- * parameter, each part of an optimiser, each tensor of the user's; numbers of the host's are tensors
+ * parameter, part of an optimiser, tensor of the user's; numbers of the host's are tensors
  * of bytes. A load checks the whole list against the file before it writes anything. */
 #include <stdio.h>
 #include <string.h>
@@ -167,8 +167,8 @@ static bp_status add_bytes(bp_checkpoint *c, const char *name, void *host, size_
     BPI_TRY(bpi_given(c->ctx, host, "checkpoint_bytes: host"));
     BPI_TRY(check_name(c, "checkpoint_bytes", name));
     if (bytes < 1 || bytes > INT32_MAX)
-        return bpi_fail(c->ctx, BP_ERR_ARG, "checkpoint_bytes: %zu bytes; 1 to %d are wanted", bytes,
-                        INT32_MAX);
+        return bpi_fail(c->ctx, BP_ERR_ARG, "checkpoint_bytes: %zu bytes; 1 to %d are wanted",
+                        bytes, INT32_MAX);
     bp_tensor *t = bp_tensor_create(c->ctx, BP_U8, BP_SHAPE(bytes));
     bp_status st = t ? add(c, name, NULL, t, host) : BP_ERR_NOMEM;
     if (st != BP_OK)
@@ -182,7 +182,7 @@ bp_status bp_checkpoint_bytes(bp_checkpoint *c, const char *name, void *host, si
     BPI_INSIDE(c->ctx, add_bytes(c, name, host, bytes));
 }
 
-/* --- making one ----------------------------------------------------------------------------- */
+/* --- making one --------------------------------------------------------------------------- */
 
 static void release(bp_checkpoint *c)
 {
@@ -238,7 +238,7 @@ static bp_status between_steps(bp_checkpoint *c, const char *who)
                                          "steps is wanted", who);
 }
 
-/* --- its file --------------------------------------------------------------------------------- */
+/* --- its file ----------------------------------------------------------------------------- */
 
 static bp_status write_file(bp_checkpoint *c, const char *path, int32_t keep, const char **name,
                             bp_tensor **tensor)
@@ -287,8 +287,8 @@ static bp_status matches(const bp_checkpoint *c, const char *path, const bpi_saf
     const char *format = bpi_safetensors_meta(f, "format");
     const char *version = bpi_safetensors_meta(f, "version");
     if (!format || strcmp(format, "bpcuda checkpoint") != 0)
-        return bpi_fail(c->ctx, BP_ERR_FORMAT, "%s: not a checkpoint: its format is \"%.40s\"", path,
-                        format ? format : "");
+        return bpi_fail(c->ctx, BP_ERR_FORMAT, "%s: not a checkpoint: its format is \"%.40s\"",
+                        path, format ? format : "");
     if (!version || strcmp(version, "1") != 0)
         return bpi_fail(c->ctx, BP_ERR_FORMAT,
                         "%s: a checkpoint of version \"%.20s\"; this library, %s, reads version 1",
@@ -334,7 +334,8 @@ static bp_status put(bp_checkpoint *c, const bpi_safetensors *f)
     for (int64_t i = 0; i < c->n; i++) {
         const bpi_entry *e = bpi_safetensors_find(f, c->item[i].name);
         if (!c->item[i].host)
-            BPI_TRY(bp_write(c->item[i].tensor, f->data.at + e->begin, (size_t)(e->end - e->begin)));
+            BPI_TRY(bp_write(c->item[i].tensor, f->data.at + e->begin,
+                             (size_t)(e->end - e->begin)));
     }
     bpi_rng_saved rng;
     const bpi_entry *random = bpi_safetensors_find(f, "random");

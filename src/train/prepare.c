@@ -88,8 +88,8 @@ static bp_status leaves_it_alone(bp_trainer *t)
     for (size_t i = 0; i < sizeof its / sizeof *its; i++) {
         const bpi_train_option *o = &bpi_train_options[its[i]];
         if (t->now.option[its[i]] != o->start)
-            return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: %s is set, and the optimiser is the "
-                            "program's: set it there", o->name);
+            return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: %s is set, and the optimiser is "
+                            "the program's: set it there", o->name);
     }
     return BP_OK;
 }
@@ -100,8 +100,8 @@ static bp_status hold_out(bp_trainer *t)
     if (share == 0)
         return BP_OK;
     if (t->valid)
-        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: a share is held out, and other data are "
-                        "to validate: one of the two is wanted");
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: a share is held out, and other data "
+                        "are to validate: one of the two is wanted");
     BPI_TRY(bp_data_split(t->data, share, (uint64_t)t->now.option[BP_TRAIN_SEED], &t->part[0],
                           &t->part[1]));
     t->train = t->part[0];

@@ -15,7 +15,7 @@
 
 enum { STEPS_AHEAD = 8, TEXT_MAX = 512 }; /* steps given to the device before a look at the clock */
 
-/* --- a step ------------------------------------------------------------------------------------ */
+/* --- a step ------------------------------------------------------------------------------- */
 
 static bool is_full(const bp_trainer *t)
 {
@@ -77,7 +77,7 @@ static bp_status train_step(bp_context *ctx, void *user)
     return bp_optimizer_step(t->opt);
 }
 
-/* --- an epoch ---------------------------------------------------------------------------------- */
+/* --- an epoch ----------------------------------------------------------------------------- */
 
 static bp_status upload_rates(bp_trainer *t)
 {
@@ -161,7 +161,7 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
     return BP_OK;
 }
 
-/* --- between ------------------------------------------------------------------------------------ */
+/* --- between ------------------------------------------------------------------------------ */
 
 static bp_status call(bp_trainer *t, bp_trainer_fn fn, void *user, const char *what)
 {

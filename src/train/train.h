@@ -17,7 +17,7 @@
 
 enum { BPI_TRAIN_OPTIONS = 17, BPI_COLUMNS_MAX = 32, BPI_SCHEDULE_TEXT = 128 };
 
-/* --- options (trainer.c) ---------------------------------------------------------------------- */
+/* --- options (trainer.c) ------------------------------------------------------------------ */
 
 typedef struct bpi_train_option {
     const char *name;
@@ -26,7 +26,7 @@ typedef struct bpi_train_option {
 } bpi_train_option;
 extern const bpi_train_option bpi_train_options[BPI_TRAIN_OPTIONS]; /* by number */
 
-/* --- a batch (batch.c) ------------------------------------------------------------------------ */
+/* --- a batch (batch.c) -------------------------------------------------------------------- */
 
 struct bp_batch {
     bp_context *ctx;
@@ -41,7 +41,7 @@ struct bp_batch {
 /* The loss of a batch, by a function of the user's or by a model. */
 bp_status bpi_batch_loss(bp_trainer *t, bp_batch *batch, bpi_step_loss *loss);
 
-/* --- state that a checkpoint holds as it is -------------------------------------------------- */
+/* --- state that a checkpoint holds as it is ----------------------------------------------- */
 
 typedef struct bpi_train_state {
     double option[BPI_TRAIN_OPTIONS];
@@ -100,7 +100,7 @@ struct bp_trainer {
     bpi_train_state now;
 };
 
-/* --- rows.c ------------------------------------------------------------------------------------ */
+/* --- rows.c ------------------------------------------------------------------------------- */
 
 /* How epochs are cut, or why they cannot be. */
 bp_status bpi_train_cut(bp_trainer *t, bpi_epoch *cut);
@@ -118,7 +118,7 @@ bool bpi_train_arrives(const bp_trainer *t);
 void bpi_sample_rows(uint64_t seed, int64_t epoch, const double *cumulative, int64_t rows,
                      int32_t *order, int64_t n);
 
-/* --- measure.c --------------------------------------------------------------------------------- */
+/* --- measure.c ---------------------------------------------------------------------------- */
 
 bp_status bpi_train_measure_prepare(bp_trainer *t);
 /* Validation, the best weights, patience, a schedule that listens. */
@@ -126,7 +126,7 @@ bp_status bpi_train_measure(bp_trainer *t);
 /* Whether there is nothing more to do. */
 bool bpi_train_done(const bp_trainer *t);
 
-/* --- resume.c, checkpoint.c --------------------------------------------------------------------- */
+/* --- resume.c, checkpoint.c --------------------------------------------------------------- */
 
 bp_status bpi_train_checkpoint_prepare(bp_trainer *t);
 /* A tensor as name/part, unchecked. */
@@ -138,13 +138,13 @@ bp_status bpi_checkpoint_load(bp_checkpoint *c, const char *path, const char *na
                               bp_status (*fits)(void *user, const char *path, const void *bytes),
                               void *user);
 
-/* --- explain.c ----------------------------------------------------------------------------------- */
+/* --- explain.c ---------------------------------------------------------------------------- */
 
 /* After BP_ERR_NONFINITE: what the rows of the step that was refused, or else of each step of the
  * epoch, show when their loss is computed again, op by op, adds to the error's text. */
 bp_status bpi_train_explain(bp_trainer *t);
 
-/* --- prepare.c ----------------------------------------------------------------------------------- */
+/* --- prepare.c ---------------------------------------------------------------------------- */
 
 /* Before the first step; nothing where that was done. */
 bp_status bpi_train_prepare(bp_trainer *t);

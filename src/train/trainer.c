@@ -14,7 +14,7 @@ const bpi_train_option bpi_train_options[BPI_TRAIN_OPTIONS] = {
 #include "train/options.def"
 };
 
-/* --- making one --------------------------------------------------------------------------------- */
+/* --- making one --------------------------------------------------------------------------- */
 
 static void destroy(bp_trainer *t);
 
@@ -78,7 +78,7 @@ bp_status bp_trainer_create_with(bp_params *params, bp_data *data, bp_loss_fn lo
     BPI_INSIDE(params->ctx, create_with(params, data, loss, user, trainer));
 }
 
-/* --- its end ------------------------------------------------------------------------------------ */
+/* --- its end ------------------------------------------------------------------------------ */
 
 static void free_path(bp_trainer *t)
 {
@@ -116,7 +116,7 @@ void bp_trainer_free(bp_trainer *t)
     bpi_leave(ctx);
 }
 
-/* --- what it is told ------------------------------------------------------------------------------ */
+/* --- what it is told ---------------------------------------------------------------------- */
 
 static bp_status not_ready(bp_trainer *t, const char *what)
 {
@@ -181,7 +181,8 @@ static bp_status schedule_own(bp_trainer *t, bp_schedule *schedule)
     BPI_TRY(bpi_given(t->ctx, schedule, "trainer_schedule_own: schedule"));
     BPI_TRY(not_ready(t, "trainer_schedule_own:"));
     if (bpi_schedule_context(schedule) != t->ctx)
-        return bpi_fail(t->ctx, BP_ERR_DEVICE, "trainer_schedule_own: it belongs to another context");
+        return bpi_fail(t->ctx, BP_ERR_DEVICE, "trainer_schedule_own: it belongs to another "
+                        "context");
     take_schedule(t, schedule, true, "a program's own");
     return BP_OK;
 }
@@ -268,8 +269,8 @@ static bp_status save_every(bp_trainer *t, int64_t steps, const char *path, int3
 {
     char *copy = NULL;
     if (steps < 0 || (steps > 0 && keep < 1))
-        return bpi_fail(t->ctx, BP_ERR_ARG, "trainer_save_every: %lld steps, keep %d: 0 or more and "
-                        "1 or more are wanted", (long long)steps, (int)keep);
+        return bpi_fail(t->ctx, BP_ERR_ARG, "trainer_save_every: %lld steps, keep %d: 0 or more "
+                        "and 1 or more are wanted", (long long)steps, (int)keep);
     if (steps > 0) {
         BPI_TRY(bpi_given(t->ctx, path, "trainer_save_every: path"));
         copy = bpi_host_alloc(t->ctx, strlen(path) + 1);
@@ -296,7 +297,8 @@ void bp_progress_of(const bp_trainer *t, bp_progress *progress, size_t struct_by
     if (t)
         now_at = t->now.progress;
     if (t && !t->ready) {
-        bpi_epoch cut = bpi_epoch_cut(bp_data_rows(t->data), (int64_t)t->now.option[BP_TRAIN_BATCH]);
+        bpi_epoch cut = bpi_epoch_cut(bp_data_rows(t->data),
+                                      (int64_t)t->now.option[BP_TRAIN_BATCH]);
         now_at.epoch_steps = bpi_epoch_steps(&cut);
     }
     bpi_give_struct(progress, struct_bytes, &now_at, sizeof now_at);

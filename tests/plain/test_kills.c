@@ -48,7 +48,7 @@ WRAP(int, linkat, (int from, const char *a, int to, const char *b, int flags), (
 WRAP(int, unlink, (const char *name), (name))
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode))
 
-/* --- the run ------------------------------------------------------------------------------------ */
+/* --- the run ------------------------------------------------------------------------------ */
 
 static double epochs = 4;
 
