@@ -74,9 +74,9 @@ BP_API const char *bp_device_text(const bp_context *ctx);
 BP_API bp_status bp_set_threads(bp_context *ctx, int32_t threads) BP_USE;
 
 /* How f32 products may be computed from now on: in f32 (the start), or with factors rounded to 10
- * bits of mantissa where a GPU's TF32 units make that faster; sums are f32 in both. A plan that
- * was recorded with the other one refuses to be replayed. Not while a plan is recorded. The CPU
- * computes in f32 in any case. */
+ * bits of mantissa where a GPU's TF32 units make that faster; sums are f32 in both. There a plan
+ * that was recorded with the other one refuses to be replayed. Not while a plan is recorded. The
+ * CPU computes in f32 in any case. */
 typedef int32_t bp_precision;
 enum { BP_PRECISION_F32 = 1, BP_PRECISION_TF32 = 2 };
 BP_API bp_status bp_set_precision(bp_context *ctx, bp_precision precision) BP_USE;

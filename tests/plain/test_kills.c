@@ -118,7 +118,8 @@ static int run(int n, bool first, long microseconds, int threads)
         _exit(child(threads));
     }
     if (microseconds >= 0) {
-        nanosleep(&(struct timespec){.tv_nsec = microseconds * 1000}, NULL);
+        struct timespec moment = {microseconds / 1000000, microseconds % 1000000 * 1000};
+        nanosleep(&moment, NULL);
         kill(pid, SIGKILL);
     }
     while (waitpid(pid, &status, 0) < 0)
@@ -167,8 +168,8 @@ static void random_moments(size_t bytes, int kills)
     bool good = true;
     int killed = 0, runs = 0;
     uint64_t drawn = 0;
-    double longest = 20000; /* microseconds: about what a run takes to begin and save a few times */
     while (killed < kills && good) {
+        double longest = 20000; /* microseconds: what a run takes to begin and save a few times */
         int status = -1;
         anew();
         for (runs++; status == -1 && good;) {
@@ -176,8 +177,8 @@ static void random_moments(size_t bytes, int kills)
             status = run(0, false, (long)moment, 1 + (int)(drawn % 3));
             killed += status == -1;
             good = status <= 0;
-            if (status == -1 && drawn % 25 == 0) /* else a slow machine would begin for ever */
-                longest *= 1.5;
+            if (status == -1) /* else a slow machine would begin for ever */
+                longest *= 1.05;
         }
         good = good && result(got) == bytes && memcmp(want, got, bytes) == 0;
     }
