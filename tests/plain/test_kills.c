@@ -245,7 +245,7 @@ int main(int argc, char **argv)
     size_t bytes = result(want);
     check(bytes > 20000, "and tells its weights");
     each_call(bytes, true, kills < 100 ? 7 : 1);
-    each_call(bytes, false, kills < 100 ? 7 : 4);
+    each_call(bytes, false, kills < 100 ? 7 : 1);
     random_moments(bytes, kills);
     a_full_disk(bytes);
     leave_work();
