@@ -83,17 +83,14 @@ static bp_status fill(const header *h, bp_tensor *const *tensor, int32_t n, unsi
     return BP_OK;
 }
 
-/* Where the metadata leave room for it. */
-static void put_checksum(const header *h, unsigned char *all, size_t bytes)
+/* To `at` in the header, which has room for 16 digits there. */
+static void put_checksum(const header *h, int64_t at, unsigned char *all, size_t bytes)
 {
-    const char *key = "\"checksum\":\"", *room = strstr(h->text, key);
     char digits[24];
-    if (!room)
-        return;
-    size_t at = 8 + (size_t)(room - h->text) + strlen(key), data = 8 + (size_t)h->length;
+    size_t data = 8 + (size_t)h->length;
     snprintf(digits, sizeof digits, "%016llx",
              (unsigned long long)bpi_checksum(all + data, bytes - data));
-    memcpy(all + at, digits, 16);
+    memcpy(all + 8 + at, digits, 16);
 }
 
 /* What the format can say. */
@@ -127,8 +124,12 @@ bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *c
     BPI_TRY(all_sayable(ctx, path, name, n, meta, n_meta));
     header h = {.ctx = ctx};
     bool ok = append(&h, "{\"__metadata__\":{");
-    for (int32_t i = 0; ok && i < n_meta; i++)
+    int64_t checksum = 0; /* where its digits go; 0: nowhere */
+    for (int32_t i = 0; ok && i < n_meta; i++) {
+        if (!strcmp(meta[i].key, "checksum"))
+            checksum = h.length + (int64_t)strlen("\"checksum\":\"");
         ok = append_pair(&h, &meta[i], i + 1 < n_meta ? "," : "");
+    }
     ok = ok && append(&h, "}");
     uint64_t begin = 0;
     for (int32_t i = 0; ok && i < n; i++) {
@@ -143,7 +144,8 @@ bp_status bpi_safetensors_write(bp_context *ctx, const char *path, const char *c
     bp_status st = all ? fill(&h, tensor, n, all)
                        : bpi_fail(ctx, BP_ERR_NOMEM, "%s: out of memory", path);
     if (st == BP_OK) {
-        put_checksum(&h, all, bytes);
+        if (checksum)
+            put_checksum(&h, checksum, all, bytes);
         st = bpi_file_write(ctx, path, all, bytes, keep);
     }
     bpi_host_free(ctx, all, bytes);
