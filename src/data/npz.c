@@ -98,8 +98,8 @@ static bp_status read_entries(npz *z, bp_data **d)
     z->size = bpi_file_size(&z->file);
     BPI_TRY(read_directory(z, &entries, &all));
     for (uint32_t i = 0; i < entries; i++) {
-        const unsigned char *e = z->directory.at + at;
-        if (all - at < ENTRY || u32(e) != 0x02014b50u || all - at - ENTRY < u16(e + 28))
+        const unsigned char *e = all - at < ENTRY ? NULL : z->directory.at + at;
+        if (!e || u32(e) != 0x02014b50u || all - at - ENTRY < u16(e + 28))
             return bad(z, "its directory is damaged");
         BPI_TRY(add_entry(z, e, u16(e + 28), d));
         uint32_t bytes = ENTRY + u16(e + 28) + u16(e + 30) + u16(e + 32);
