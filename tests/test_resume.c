@@ -365,6 +365,33 @@ CLAIM(more_epochs_than_the_first_run_had)
     finish(&j);
 }
 
+static bp_status saves_at_the_end_of_an_epoch(bp_trainer *t, const bp_progress *p, void *user)
+{
+    (void)user;
+    return p->steps == p->epoch_steps ? bp_trainer_save(t, path, 1) : BP_OK;
+}
+
+static bp_status counts(bp_trainer *t, const bp_progress *p, void *user)
+{
+    (void)t, (void)p;
+    ++*(int *)user;
+    return BP_OK;
+}
+
+CLAIM(the_callback_for_an_epoch_is_told_to_a_run_that_was_saved_before_it)
+{
+    int epochs = 0;
+    job first = start(2, layers), second = start(2, layers);
+    OK(bp_trainer_on_step(first.trainer, saves_at_the_end_of_an_epoch, NULL));
+    run(&first, EPOCH_STEPS);
+    OK(bp_trainer_on_epoch(second.trainer, counts, &epochs));
+    OK(bp_trainer_resume(second.trainer, path));
+    run(&second, -1);
+    cr_assert_eq(epochs, 2);
+    finish(&first);
+    finish(&second);
+}
+
 CLAIM(names_are_checked)
 {
     pair w = make_pair();

@@ -502,6 +502,57 @@ CLAIM(other_contexts_and_stores_are_refused)
     finish(&j);
 }
 
+static bp_tensor *asks_for_the_last(bp_context *c, bp_batch *batch, void *user)
+{
+    (void)c, (void)user;
+    bp_tensor *x = bp_batch_column(batch, "c39");
+    cr_assert_eq(bp_shape_of(x).dim[0], bp_batch_rows(batch));
+    return bp_mean(bp_mul(x, bp_param_at(store, 0)));
+}
+
+CLAIM(the_last_of_many_columns_can_be_asked_for)
+{
+    bp_data *d;
+    bp_trainer *t;
+    bp_progress p;
+    float x[4] = {1, 2, 3, 4};
+    int32_t done;
+    OK(bp_data_table(ctx, 4, &d));
+    for (int i = 0; i < 40; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "c%d", i);
+        x[0] = (float)i;
+        OK(bp_data_add(d, name, BP_F32, BP_SCALAR, x));
+    }
+    OK(bp_params_create(ctx, BP_F32, &store));
+    cr_assert(bp_param(store, "w", BP_SCALAR, BP_INIT_ONE));
+    OK(bp_trainer_create_with(store, d, asks_for_the_last, NULL, &t));
+    OK(bp_trainer_set(t, BP_TRAIN_EPOCHS, 1));
+    OK(bp_trainer_run(t, -1, -1, &done));
+    bp_trainer_progress(t, &p);
+    cr_assert_eq(p.loss, 12, "%g: the mean of 39 2 3 4", p.loss);
+    bp_trainer_free(t);
+    bp_params_free(store);
+    bp_data_free(d);
+}
+
+static bp_status says_nonfinite(bp_trainer *t, const bp_progress *p, void *user)
+{
+    (void)t, (void)p, (void)user;
+    return BP_ERR_NONFINITE;
+}
+
+CLAIM(a_callbacks_own_status_is_not_explained)
+{
+    job j = start("8 relu");
+    int32_t done;
+    create(&j, true, 1, 500);
+    OK(bp_trainer_on_step(j.trainer, says_nonfinite, NULL));
+    cr_assert_eq(bp_trainer_run(j.trainer, -1, -1, &done), BP_ERR_NONFINITE);
+    cr_assert_eq(j.calls, 1, "%lld: the loss is not computed again", (long long)j.calls);
+    finish(&j);
+}
+
 /* --- numbers that are not finite ---------------------------------------------------------- */
 
 static bp_tensor *log_of_rows(bp_context *c, bp_batch *batch, void *user)

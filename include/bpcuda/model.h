@@ -96,8 +96,8 @@ BP_API bp_tensor *bp_model_loss_weighted(bp_model *model, bp_tensor *outputs, bp
 
 /* Of n raw samples [n, inputs], p [n, outputs]: probabilities of classes or labels, or numbers in
  * the targets' own units; host memory, waits. BP_ERR_NONFINITE names the row and column, or the
- * parameter, of a number that is not finite, or the row whose numbers overflow on the way to p. One
- * sample outside a scope goes a short way, which allocates nothing after the first. */
+ * parameter, of a number that is not finite, or the row of p that would hold one. One sample
+ * outside a scope goes a short way, which allocates nothing after the first. */
 BP_API bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, float *p) BP_USE;
 
 /* Mean loss over a data set, in nats or in squared units of the targets, by its column "weight"

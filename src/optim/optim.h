@@ -20,7 +20,5 @@ typedef struct bpi_schedule_state {
 /* To be read, and to be set when a run goes on. */
 bpi_schedule_state *bpi_schedule_state_of(bp_schedule *schedule);
 bp_context *bpi_schedule_context(const bp_schedule *schedule);
-/* Its words, with one space between them; "own" for a function of the program's. */
-const char *bpi_schedule_text(const bp_schedule *schedule);
 
 #endif

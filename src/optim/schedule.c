@@ -8,7 +8,7 @@
 #include "core/text.h"
 #include "optim/optim.h"
 
-enum { WORDS_MAX = 32, NUMBERS_MAX = 3, WORD_MAX = 96, TEXT_MAX = WORDS_MAX * WORD_MAX };
+enum { WORDS_MAX = 32, NUMBERS_MAX = 3, WORD_MAX = 96 };
 
 /* Where a word's clock is. */
 typedef struct moment {
@@ -36,7 +36,6 @@ struct bp_schedule {
     void *user;
     int n;
     word word[WORDS_MAX];
-    char text[TEXT_MAX];
     bpi_schedule_state state;
 };
 
@@ -168,7 +167,6 @@ static const char *read_word(bp_schedule *s, const char *text, word *w)
 
 static bp_status read_text(bp_schedule *s, const char *text)
 {
-    char *to = s->text;
     for (const char *at = text; *(at += strspn(at, BPI_BLANKS));) {
         size_t length = strcspn(at, BPI_BLANKS);
         char one[WORD_MAX] = "";
@@ -181,10 +179,7 @@ static bp_status read_text(bp_schedule *s, const char *text)
         if (wanted)
             return bpi_fail(s->ctx, BP_ERR_FORMAT, "schedule: word %d is \"%s\"; %s is wanted",
                             s->n + 1, one, wanted);
-        if (s->n++ > 0)
-            *to++ = ' ';
-        memcpy(to, one, length);
-        to += length;
+        s->n++;
         at += length;
     }
     return BP_OK;
@@ -203,8 +198,6 @@ static bp_status create(bp_context *ctx, const char *text, bp_factor_fn own, voi
     s->user = user;
     s->state = (bpi_schedule_state){.best = INFINITY, .factor = 1};
     bp_status st = own ? BP_OK : read_text(s, text);
-    if (own)
-        strcpy(s->text, "own");
     if (st == BP_OK)
         *out = s;
     else
@@ -264,11 +257,6 @@ bpi_schedule_state *bpi_schedule_state_of(bp_schedule *s)
 bp_context *bpi_schedule_context(const bp_schedule *s)
 {
     return s->ctx;
-}
-
-const char *bpi_schedule_text(const bp_schedule *s)
-{
-    return s->text;
 }
 
 /* --- factors ----------------------------------------------------------------------------- */

@@ -26,11 +26,12 @@ static bp_tensor *column(bp_batch *b, const char *name)
     int32_t i = find(b, name);
     if (i < 0)
         return NULL;
-    if (!b->column[i]) {
+    bp_tensor *unknown = NULL, **known = i < BPI_COLUMNS_KNOWN ? &b->column[i] : &unknown;
+    if (!*known) {
         bp_tensor *all = bp_data_column(b->data, name);
-        b->column[i] = b->whole ? all : bp_gather(all, b->index);
+        *known = b->whole ? all : bp_gather(all, b->index);
     }
-    return b->column[i];
+    return *known;
 }
 
 bp_tensor *bp_batch_column(bp_batch *b, const char *name)

@@ -57,8 +57,7 @@ static bp_status allocate(bp_trainer *t)
     t->loss = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
     t->correct = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
     t->weight = bp_tensor_create(ctx, BP_F64, BP_SCALAR);
-    if (!t->rates || !t->at || !t->one || !t->loss || !t->correct ||
-        !t->weight)
+    if (!t->rates || !t->at || !t->one || !t->loss || !t->correct || !t->weight)
         return BP_ERR_NOMEM;
     return bp_write(t->one, &one, sizeof one);
 }

@@ -53,7 +53,8 @@ static bp_status fits(void *user, const char *path, const void *bytes)
     bpi_train_state file;
     memcpy(&file, bytes, sizeof file);
     bool sane = file.epoch >= 0 && file.step >= 0 && file.step <= t->steps && file.planned >= 1 &&
-                file.bad_epochs >= 0 && file.progress.steps == file.epoch * t->steps + file.step;
+                file.bad_epochs >= 0 && file.told >= 0 && file.told <= file.epoch &&
+                file.progress.steps == file.epoch * t->steps + file.step;
     for (int i = 1; i < BPI_TRAIN_OPTIONS; i++) {
         bool may = i == BP_TRAIN_EPOCHS || i == BP_TRAIN_LR || i == BP_TRAIN_PATIENCE;
         if (!may && file.option[i] != t->now.option[i])
@@ -82,7 +83,6 @@ static bp_status resume(bp_trainer *t, const char *path)
     BPI_TRY(bpi_checkpoint_load(t->checkpoint, path, state_name, fits, t));
     t->now.option[BP_TRAIN_EPOCHS] = epochs;
     t->saved_at = t->now.progress.steps;
-    t->told = t->now.epoch;
     return BP_OK;
 }
 

@@ -13,7 +13,8 @@
 #include "data/data.h"
 #include "train/train.h"
 
-enum { STEPS_AHEAD = 8, TEXT_MAX = 512 }; /* steps given to the device before a look at the clock */
+enum { STEPS_AHEAD = 8 }; /* steps given to the device before a look at the clock */
+enum { TEXT_MAX = 512 };  /* of an error that a callback finds */
 
 /* --- a step ------------------------------------------------------------------------------- */
 
@@ -124,10 +125,11 @@ static bp_status end_epoch(bp_trainer *t)
     }
     t->now.step = 0;
     t->begun = false;
-    return isfinite(p->loss) ? BP_OK
-                             : bpi_fail(t->ctx, BP_ERR_NONFINITE, "trainer_run: the mean loss of "
-                                        "epoch %lld is %g", (long long)p->epoch,
-                                        isnan(p->loss) ? (double)NAN : p->loss); /* no sign */
+    t->refused = !isfinite(p->loss);
+    return t->refused ? bpi_fail(t->ctx, BP_ERR_NONFINITE, "trainer_run: the mean loss of epoch "
+                                 "%lld is %g", (long long)p->epoch,
+                                 isnan(p->loss) ? (double)NAN : p->loss) /* no sign */
+                      : BP_OK;
 }
 
 /* A step, or up to `most` of them where the device takes several at a time; *steps of them. */
@@ -200,9 +202,9 @@ static int64_t next_save(const bp_trainer *t)
 /* Once an epoch, also where a callback for its last step has ended the run. */
 static bp_status tell_epoch(bp_trainer *t)
 {
-    if (t->told >= t->now.epoch)
+    if (t->now.told >= t->now.epoch)
         return BP_OK;
-    t->told = t->now.epoch;
+    t->now.told = t->now.epoch;
     return call(t, t->on_epoch, t->epoch_user, "epochs");
 }
 
@@ -232,11 +234,12 @@ static bp_status loop(bp_trainer *t, int64_t max_steps, double max_seconds, int3
     bool stopped = false;
     if (isnan(max_seconds))
         return bpi_fail(t->ctx, BP_ERR_ARG, "trainer_run: max_seconds is NaN");
+    t->refused = false;
+    t->ctx->refused_step = 0;
     BPI_TRY(bpi_train_prepare(t));
     BPI_TRY(bp_grad_clear(t->params));
     BPI_TRY(bp_optimizer_steps(t->opt, &t->base_count));
     t->base_steps = t->now.progress.steps;
-    t->ctx->refused_step = 0;
     BPI_TRY(tell_epoch(t));
     int64_t i = 0, steps, synced = 0;
     for (; !(*done = bpi_train_done(t)); i += steps) {
@@ -278,7 +281,7 @@ static bp_status run(bp_trainer *t, int64_t max_steps, double max_seconds, int32
     bp_status st = loop(t, max_steps, max_seconds, done);
     if (t->ready && bpi_train_arrives(t))
         bpi_source_rest(t->train); /* what it calls is not called behind the run */
-    if (st == BP_ERR_NONFINITE)
+    if (st == BP_ERR_NONFINITE && (t->refused || t->ctx->refused_step))
         st = bpi_train_explain(t);
     t->now.progress.seconds += now() - start;
     return st;

@@ -15,7 +15,7 @@
 #include "nn/nn.h"
 #include "train/epoch.h"
 
-enum { BPI_TRAIN_OPTIONS = 17, BPI_COLUMNS_MAX = 32, BPI_SCHEDULE_TEXT = 128 };
+enum { BPI_TRAIN_OPTIONS = 17, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
 
 /* --- options (trainer.c) ------------------------------------------------------------------ */
 
@@ -35,7 +35,7 @@ struct bp_batch {
     int64_t rows;
     bool training;
     bool whole;       /* all rows of the set, as they are: nothing to gather */
-    bp_tensor *column[BPI_COLUMNS_MAX]; /* that were asked for */
+    bp_tensor *column[BPI_COLUMNS_KNOWN]; /* asked for; what is beyond is gathered each time */
 };
 
 /* The loss of a batch, by a function of the user's or by a model. */
@@ -49,6 +49,7 @@ typedef struct bpi_train_state {
     int64_t rows, columns;        /* of the data */
     int64_t epoch, step;          /* where the loop is: step in the epoch */
     int64_t bad_epochs;           /* since the best */
+    int64_t told;                 /* epochs that the callback for epochs has seen */
     int64_t planned;              /* epochs, when it began: words of the schedule end with them */
     bp_progress progress;
 } bpi_train_state;
@@ -77,10 +78,10 @@ struct bp_trainer {
     bool ready;   /* all below exists */
     bool running; /* in bp_trainer_run, by so many callbacks of others: */
     int32_t callbacks;
-    int64_t told; /* epochs that the callback for epochs has seen */
     int64_t base_steps, base_count; /* steps when the run began; the optimiser's */
     bool begun;   /* order and rates of the epoch are on the device */
     bool stale;   /* the rates are not */
+    bool refused; /* the mean loss of an epoch of this run was not finite */
 
     bpi_epoch cut;
     int64_t steps;               /* of an epoch */
@@ -140,8 +141,8 @@ bp_status bpi_checkpoint_load(bp_checkpoint *c, const char *path, const char *na
 
 /* --- explain.c ---------------------------------------------------------------------------- */
 
-/* After BP_ERR_NONFINITE: what the rows of the step that was refused, or else of each step of the
- * epoch, show when their loss is computed again, op by op, adds to the error's text. */
+/* After a refused step or mean loss: what the rows of that step, or else of each step of the epoch,
+ * show when their loss is computed again, op by op, adds to the error's text. */
 bp_status bpi_train_explain(bp_trainer *t);
 
 /* --- prepare.c ---------------------------------------------------------------------------- */

@@ -1,5 +1,4 @@
-/* A trainer: making one, what it is told before it runs, and what it needs to run: train.h says
- * where the rest is. */
+/* A trainer: making one, and what it is told before it runs; train.h says where the rest is. */
 #include <math.h>
 #include <string.h>
 
