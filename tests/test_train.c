@@ -3,45 +3,18 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "suite.h"
+#include "digits_job.h"
 
 #define CLAIM(name) Test(train, name, .init = setup, .fini = teardown)
 
-typedef struct job {
-    bp_data *all, *train, *test;
-    bp_model *model;
-    bp_trainer *trainer;
-} job;
-
 static job start(const char *layers, double epochs, double batch)
 {
-    job j = {0};
-    OK(bp_seed(ctx, 11));
-    OK(bp_data_digits(ctx, &j.all));
-    OK(bp_data_split(j.all, 0.2, 1, &j.train, &j.test));
-    OK(bp_model_create(ctx, 64, layers, 10, &j.model));
-    OK(bp_model_normalize(j.model, j.train));
+    job j = digits_job(0.2, layers);
     OK(bp_trainer_create(j.model, j.train, &j.trainer));
     OK(bp_trainer_set(j.trainer, BP_TRAIN_EPOCHS, epochs));
     OK(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, batch));
     OK(bp_trainer_set(j.trainer, BP_TRAIN_SEED, 5));
     return j;
-}
-
-static void finish(job *j)
-{
-    bp_trainer_free(j->trainer);
-    bp_model_free(j->model);
-    bp_data_free(j->train);
-    bp_data_free(j->test);
-    bp_data_free(j->all);
-}
-
-static void all_of_it(job *j)
-{
-    int32_t done;
-    OK(bp_trainer_run(j->trainer, -1, -1, &done));
-    cr_assert(done);
 }
 
 static uint64_t weights(const job *j)

@@ -1,18 +1,10 @@
-/* The trainer's three replaceable parts: which rows make a batch, what the loss is, what happens
- * between; and what it measures. Whatever way a step is computed, the bits are the same. */
+/* What the loss is, what happens between steps, and what a trainer measures. Whatever way a step is
+ * computed, the bits are the same. */
 #include <setjmp.h>
 
-#include "suite.h"
+#include "digits_job.h"
 
 #define CLAIM(name) Test(trainer, name, .init = setup, .fini = teardown)
-
-typedef struct job {
-    bp_data *all, *train, *test;
-    bp_model *model;
-    bp_trainer *trainer;
-    int64_t calls, steps, epochs, fail_at; /* of loss function and callbacks */
-    double rate;
-} job;
 
 /* As the task of a classifier has it. */
 static bp_tensor *own_loss(bp_context *c, bp_batch *batch, void *user)
@@ -26,17 +18,6 @@ static bp_tensor *own_loss(bp_context *c, bp_batch *batch, void *user)
     return bp_cross_entropy(logits, bp_batch_column(batch, "y"));
 }
 
-static job start(const char *layers)
-{
-    job j = {0};
-    OK(bp_seed(ctx, 11));
-    OK(bp_data_digits(ctx, &j.all));
-    OK(bp_data_split(j.all, 0.2, 1, &j.train, &j.test));
-    OK(bp_model_create(ctx, 64, layers, 10, &j.model));
-    OK(bp_model_normalize(j.model, j.train));
-    return j;
-}
-
 static void create(job *j, bool own, double epochs, double batch)
 {
     if (own)
@@ -45,22 +26,6 @@ static void create(job *j, bool own, double epochs, double batch)
         OK(bp_trainer_create(j->model, j->train, &j->trainer));
     OK(bp_trainer_set(j->trainer, BP_TRAIN_EPOCHS, epochs));
     OK(bp_trainer_set(j->trainer, BP_TRAIN_BATCH, batch));
-}
-
-static void finish(job *j)
-{
-    bp_trainer_free(j->trainer);
-    bp_model_free(j->model);
-    bp_data_free(j->train);
-    bp_data_free(j->test);
-    bp_data_free(j->all);
-}
-
-static void all_of_it(job *j)
-{
-    int32_t done;
-    OK(bp_trainer_run(j->trainer, -1, -1, &done));
-    cr_assert(done);
 }
 
 static values weights(const job *j)
@@ -83,7 +48,7 @@ static double changed_by(bool own, bp_train_option option, double value, const c
 {
     values v[2];
     for (int k = 0; k < 2; k++) {
-        job j = start(layers);
+        job j = digits_job(0.2, layers);
         create(&j, k && own, 2, 50);
         if (k && option)
             OK(bp_trainer_set(j.trainer, option, value));
@@ -115,12 +80,12 @@ CLAIM(a_batch_in_parts_is_the_same_step)
 
 CLAIM(a_recorded_loss_is_called_once_for_each_size_of_a_batch)
 {
-    job j = start("16 relu");
+    job j = digits_job(0.2, "16 relu");
     create(&j, true, 3, 50);
     all_of_it(&j);
     cr_assert_eq(j.calls, 2);
     finish(&j);
-    j = start("16 relu");
+    j = digits_job(0.2, "16 relu");
     create(&j, true, 3, 50);
     OK(bp_trainer_set(j.trainer, BP_TRAIN_EAGER, 1));
     all_of_it(&j);
@@ -157,7 +122,7 @@ static bp_status after_epoch(bp_trainer *t, const bp_progress *p, void *user)
 
 CLAIM(callbacks_see_every_step_and_epoch_and_change_the_rate)
 {
-    job j = start("16 relu");
+    job j = digits_job(0.2, "16 relu");
     create(&j, false, 2, 100);
     OK(bp_trainer_schedule(j.trainer, "constant"));
     OK(bp_trainer_on_step(j.trainer, after_step, &j));
@@ -176,7 +141,7 @@ CLAIM(callbacks_see_every_step_and_epoch_and_change_the_rate)
 
 CLAIM(a_callback_ends_a_run_and_the_next_goes_on)
 {
-    job j = start("16 relu");
+    job j = digits_job(0.2, "16 relu");
     create(&j, false, 1, 100);
     j.fail_at = 5;
     OK(bp_trainer_on_step(j.trainer, after_step, &j));
@@ -197,7 +162,7 @@ static bp_status frees(bp_trainer *t, const bp_progress *p, void *user)
 
 CLAIM(a_trainer_that_a_callback_frees_is_freed_behind_the_run)
 {
-    job j = start("16 relu");
+    job j = digits_job(0.2, "16 relu");
     create(&j, false, 1, 500);
     OK(bp_trainer_on_epoch(j.trainer, frees, NULL));
     all_of_it(&j);
@@ -205,138 +170,11 @@ CLAIM(a_trainer_that_a_callback_frees_is_freed_behind_the_run)
     finish(&j);
 }
 
-/* --- rows --------------------------------------------------------------------------------- */
-
-enum { ROWS = 60, CLASSES = 3, NOTED_MAX = 4096 };
-static int32_t noted[NOTED_MAX]; /* the rows that a loss function was given, in order */
-static int64_t n_noted;
-static bp_params *store;
-
-static bp_tensor *notes(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)user;
-    int64_t n = bp_batch_rows(batch);
-    cr_assert_leq(n_noted + n, NOTED_MAX);
-    OK(bp_read(bp_batch_index(batch), noted + n_noted, (size_t)n * sizeof *noted));
-    n_noted += n;
-    bp_tensor *x = bp_batch_column(batch, "x");
-    cr_assert_eq(bp_batch_column(batch, "x"), x, "taken once");
-    return bp_mean(bp_mul(x, bp_param_at(store, 0)));
-}
-
-/* Row i is i; classes 0 1 2 2 2 2 0 1 2 2 2 2 ... */
-static bp_data *rows_data(void)
-{
-    bp_data *d;
-    float x[ROWS];
-    int32_t label[ROWS];
-    for (int i = 0; i < ROWS; i++) {
-        x[i] = (float)i;
-        label[i] = i % 6 < 2 ? i % 6 : 2;
-    }
-    OK(bp_data_create(ctx, BP_F32, x, label, ROWS, 1, CLASSES, &d));
-    return d;
-}
-
-/* A run of two epochs whose rows are noted; `more` sets what it wants. */
-static void note_rows(void (*more)(bp_trainer *, bp_data *))
-{
-    bp_data *d = rows_data();
-    bp_trainer *t;
-    int32_t done;
-    OK(bp_params_create(ctx, BP_F32, &store));
-    cr_assert(bp_param(store, "w", BP_SCALAR, BP_INIT_ONE));
-    OK(bp_trainer_create_with(store, d, notes, NULL, &t));
-    OK(bp_trainer_set(t, BP_TRAIN_EAGER, 1));
-    OK(bp_trainer_set(t, BP_TRAIN_EPOCHS, 2));
-    OK(bp_trainer_set(t, BP_TRAIN_BATCH, 8));
-    n_noted = 0;
-    more(t, d);
-    OK(bp_trainer_run(t, -1, -1, &done));
-    bp_trainer_free(t);
-    bp_params_free(store);
-    bp_data_free(d);
-}
-
-static void in_order(bp_trainer *t, bp_data *d)
-{
-    (void)d;
-    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_IN_ORDER));
-}
-
-static void balanced(bp_trainer *t, bp_data *d)
-{
-    (void)d;
-    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_BALANCED));
-    OK(bp_trainer_set(t, BP_TRAIN_EPOCH_STEPS, 200));
-}
-
-static void weighted(bp_trainer *t, bp_data *d)
-{
-    float weight[ROWS];
-    for (int i = 0; i < ROWS; i++)
-        weight[i] = i == 7 ? 3 : i == 9;
-    OK(bp_data_add(d, "sampling", BP_F32, BP_SCALAR, weight));
-    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_WEIGHTED));
-    OK(bp_trainer_set(t, BP_TRAIN_EPOCH_STEPS, 200));
-}
-
-static bp_status backwards(void *user, int64_t epoch, int32_t *rows, int64_t n)
-{
-    (void)user;
-    for (int64_t i = 0; i < n; i++)
-        rows[i] = (int32_t)(epoch == 0 ? ROWS - 1 - i : i % 2);
-    return BP_OK;
-}
-
-static void chosen(bp_trainer *t, bp_data *d)
-{
-    (void)d;
-    OK(bp_trainer_rows(t, backwards, NULL));
-}
-
-CLAIM(rows_come_in_order_where_that_is_asked_for)
-{
-    note_rows(in_order);
-    cr_assert_eq(n_noted, 2 * ROWS);
-    for (int i = 0; i < 2 * ROWS; i++)
-        cr_assert_eq(noted[i], i % ROWS);
-}
-
-CLAIM(balanced_rows_have_every_class_equally_often)
-{
-    int of[CLASSES] = {0};
-    note_rows(balanced);
-    cr_assert_eq(n_noted, 2 * 200 * 8);
-    for (int64_t i = 0; i < n_noted; i++)
-        of[noted[i] % 6 < 2 ? noted[i] % 6 : 2]++;
-    for (int c = 0; c < CLASSES; c++) /* 3200 / 3, deviation 27 */
-        cr_assert(abs(of[c] - 1067) < 5 * 27, "class %d: %d of 3200", c, of[c]);
-    cr_assert_arr_neq(noted, noted + 1600, 1600 * sizeof *noted, "epochs differ");
-}
-
-CLAIM(weighted_rows_come_as_often_as_they_weigh)
-{
-    int of[ROWS] = {0};
-    note_rows(weighted);
-    for (int64_t i = 0; i < n_noted; i++)
-        of[noted[i]]++;
-    cr_assert_eq(of[7] + of[9], 3200, "others weigh nothing");
-    cr_assert(abs(of[7] - 2400) < 5 * 25, "%d of 3200", of[7]); /* deviation 24.5 */
-}
-
-CLAIM(a_program_chooses_its_rows)
-{
-    note_rows(chosen);
-    for (int i = 0; i < ROWS; i++)
-        cr_assert(noted[i] == ROWS - 1 - i && noted[ROWS + i] == i % 2);
-}
-
 /* --- validation --------------------------------------------------------------------------- */
 
 CLAIM(validation_keeps_the_best_weights_and_patience_stops)
 {
-    job j = start("64 relu");
+    job j = digits_job(0.2, "64 relu");
     bp_progress p;
     double loss, accuracy;
     create(&j, false, 1000, 16);
@@ -359,7 +197,7 @@ CLAIM(a_share_is_held_out_and_a_loss_of_ones_own_is_measured_on_it)
 {
     double best[2];
     for (int own = 0; own < 2; own++) {
-        job j = start("16 relu");
+        job j = digits_job(0.2, "16 relu");
         bp_progress p;
         create(&j, own, 2, 50);
         OK(bp_trainer_validate(j.trainer, j.test));
@@ -369,7 +207,7 @@ CLAIM(a_share_is_held_out_and_a_loss_of_ones_own_is_measured_on_it)
         finish(&j);
     }
     cr_assert_float_eq(best[0], best[1], 1e-6 * best[0]);
-    job j = start("16 relu");
+    job j = digits_job(0.2, "16 relu");
     bp_progress p;
     create(&j, false, 1, 10);
     OK(bp_trainer_set(j.trainer, BP_TRAIN_HOLD_OUT, 0.25));
@@ -382,7 +220,7 @@ CLAIM(a_share_is_held_out_and_a_loss_of_ones_own_is_measured_on_it)
 
 CLAIM(a_run_that_is_done_takes_more_epochs)
 {
-    job j = start("16 relu");
+    job j = digits_job(0.2, "16 relu");
     bp_progress p;
     create(&j, false, 2, 50);
     OK(bp_trainer_schedule(j.trainer, "constant"));
@@ -393,7 +231,7 @@ CLAIM(a_run_that_is_done_takes_more_epochs)
     cr_assert_eq(p.epoch, 4);
     values more = weights(&j);
     finish(&j);
-    j = start("16 relu");
+    j = digits_job(0.2, "16 relu");
     create(&j, false, 4, 50);
     OK(bp_trainer_schedule(j.trainer, "constant"));
     all_of_it(&j);
@@ -404,84 +242,11 @@ CLAIM(a_run_that_is_done_takes_more_epochs)
     finish(&j);
 }
 
-/* --- what is wrong ------------------------------------------------------------------------ */
-
-static bp_tensor *asks_for_z(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)user;
-    return bp_batch_column(batch, "z");
-}
-
-static bp_tensor *gives_rows(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)user;
-    return bp_mul(bp_batch_column(batch, "x"), bp_param_at(store, 0));
-}
-
-static bp_tensor *gives_nothing(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)batch, (void)user;
-    return NULL;
-}
-
-static bp_status far_rows(void *user, int64_t epoch, int32_t *rows, int64_t n)
-{
-    (void)user, (void)epoch;
-    rows[n - 1] = ROWS;
-    return BP_OK;
-}
-
-/* A run of a loss function is refused with this text, and the trainer can be freed. */
-static void refused(bp_loss_fn loss, void (*more)(bp_trainer *), bp_status status, const char *text)
-{
-    bp_data *d = rows_data();
-    bp_trainer *t;
-    int32_t done;
-    OK(bp_params_create(ctx, BP_F32, &store));
-    cr_assert(bp_param(store, "w", BP_SCALAR, BP_INIT_ONE));
-    OK(bp_trainer_create_with(store, d, loss, NULL, &t));
-    if (more)
-        more(t);
-    for (int again = 0; again < (status == BP_ERR_NONFINITE ? 1 : 2); again++) {
-        cr_assert_eq(bp_trainer_run(t, -1, -1, &done), status);
-        TEXT(text);
-    }
-    bp_trainer_free(t);
-    bp_params_free(store);
-    bp_data_free(d);
-}
-
-static void with_far_rows(bp_trainer *t)
-{
-    OK(bp_trainer_rows(t, far_rows, NULL));
-}
-
-static void with_steps(bp_trainer *t)
-{
-    OK(bp_trainer_set(t, BP_TRAIN_EPOCH_STEPS, 5));
-}
-
-static void weighted_without(bp_trainer *t)
-{
-    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_WEIGHTED));
-}
-
-CLAIM(what_is_wrong_is_told_and_can_be_tried_again)
-{
-    refused(asks_for_z, NULL, BP_ERR_ARG, "batch_column: there is no column z; the data have x, y");
-    refused(gives_rows, NULL, BP_ERR_SHAPE, "trainer_run: the loss is f32 [60,1]; a real scalar, the "
-            "mean over the batch, is wanted");
-    refused(gives_nothing, NULL, BP_ERR_STATE, "trainer_run: the loss function returned NULL");
-    refused(notes, with_far_rows, BP_ERR_RANGE, "trainer_run: the function for rows gave row 60 of 60");
-    refused(notes, with_steps, BP_ERR_ARG, "trainer_run: EPOCH_STEPS is 5, but each row comes once: it "
-            "is for rows that are drawn");
-    refused(notes, weighted_without, BP_ERR_STATE, "trainer_run: weighted rows want a column sampling, "
-            "f32, one number a row");
-}
+/* --- what once went wrong ----------------------------------------------------------------- */
 
 CLAIM(other_contexts_and_stores_are_refused)
 {
-    job j = start("8 relu"), other = {0};
+    job j = digits_job(0.2, "8 relu"), other = {0};
     bp_context *mine = ctx;
     bp_params *p;
     bp_optimizer *opt;
@@ -502,40 +267,6 @@ CLAIM(other_contexts_and_stores_are_refused)
     finish(&j);
 }
 
-static bp_tensor *asks_for_the_last(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)user;
-    bp_tensor *x = bp_batch_column(batch, "c39");
-    cr_assert_eq(bp_shape_of(x).dim[0], bp_batch_rows(batch));
-    return bp_mean(bp_mul(x, bp_param_at(store, 0)));
-}
-
-CLAIM(the_last_of_many_columns_can_be_asked_for)
-{
-    bp_data *d;
-    bp_trainer *t;
-    bp_progress p;
-    float x[4] = {1, 2, 3, 4};
-    int32_t done;
-    OK(bp_data_table(ctx, 4, &d));
-    for (int i = 0; i < 40; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "c%d", i);
-        x[0] = (float)i;
-        OK(bp_data_add(d, name, BP_F32, BP_SCALAR, x));
-    }
-    OK(bp_params_create(ctx, BP_F32, &store));
-    cr_assert(bp_param(store, "w", BP_SCALAR, BP_INIT_ONE));
-    OK(bp_trainer_create_with(store, d, asks_for_the_last, NULL, &t));
-    OK(bp_trainer_set(t, BP_TRAIN_EPOCHS, 1));
-    OK(bp_trainer_run(t, -1, -1, &done));
-    bp_trainer_progress(t, &p);
-    cr_assert_eq(p.loss, 12, "%g: the mean of 39 2 3 4", p.loss);
-    bp_trainer_free(t);
-    bp_params_free(store);
-    bp_data_free(d);
-}
-
 static bp_status says_nonfinite(bp_trainer *t, const bp_progress *p, void *user)
 {
     (void)t, (void)p, (void)user;
@@ -544,7 +275,7 @@ static bp_status says_nonfinite(bp_trainer *t, const bp_progress *p, void *user)
 
 CLAIM(a_callbacks_own_status_is_not_explained)
 {
-    job j = start("8 relu");
+    job j = digits_job(0.2, "8 relu");
     int32_t done;
     create(&j, true, 1, 500);
     OK(bp_trainer_on_step(j.trainer, says_nonfinite, NULL));
@@ -553,112 +284,9 @@ CLAIM(a_callbacks_own_status_is_not_explained)
     finish(&j);
 }
 
-/* --- numbers that are not finite ---------------------------------------------------------- */
-
-static bp_tensor *log_of_rows(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)user;
-    bp_tensor *x = bp_batch_column(batch, "x"); /* rows 0 .. 59 */
-    return bp_mean(bp_log(bp_mul(bp_shift(x, -22), bp_param_at(store, 0))));
-}
-
-/* From row 8 on the loss is NaN, and its gradient is not. */
-static bp_tensor *log_of_a_constant(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)user;
-    bp_tensor *x = bp_detach(bp_mean(bp_batch_column(batch, "x")));
-    return bp_add(bp_param_at(store, 0), bp_log(bp_shift(bp_neg(x), 8)));
-}
-
-static void in_order_by_eight(bp_trainer *t)
-{
-    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_IN_ORDER));
-    OK(bp_trainer_set(t, BP_TRAIN_BATCH, 8));
-}
-
-/* The gradient of log(0 w) has none: row 22 is in step 3. */
-CLAIM(a_number_that_is_not_finite_is_told_with_step_parameter_and_op)
-{
-    refused(log_of_rows, in_order_by_eight, BP_ERR_NONFINITE,
-            "optimizer_step: step 3: the gradient of w is NaN; nothing was changed; computed again, "
-            "step 3 of the run shows it first in log: y [8,1] is nan at element 0, of finite inputs");
-    refused(log_of_a_constant, in_order_by_eight, BP_ERR_NONFINITE,
-            "trainer_run: the mean loss of epoch 1 is nan; computed again, step 2 of the run shows it "
-            "first in log: y [] is nan at element 0, of finite inputs");
-}
-
-/* The step of row 59 is refused in every epoch: the optimiser counts what it took, the run all steps. */
-static bp_tensor *square_of_far(bp_context *c, bp_batch *batch, void *user)
-{
-    (void)c, (void)user;
-    bp_tensor *x = bp_batch_column(batch, "x");
-    bp_tensor *far = bp_expm1(bp_scale(bp_relu(bp_shift(x, -58.5)), 400));
-    return bp_mean(bp_square(bp_mul(bp_add(bp_scale(x, 0.01), far), bp_param_at(store, 0))));
-}
-
-CLAIM(a_refused_step_is_told_by_its_number_in_the_run)
-{
-    bp_data *d = rows_data();
-    bp_trainer *t;
-    bp_progress p;
-    int32_t done = 0;
-    int told = 0;
-    OK(bp_params_create(ctx, BP_F32, &store));
-    cr_assert(bp_param(store, "w", BP_SCALAR, BP_INIT_ONE));
-    OK(bp_trainer_create_with(store, d, square_of_far, NULL, &t));
-    OK(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_IN_ORDER));
-    OK(bp_trainer_set(t, BP_TRAIN_BATCH, 20));
-    OK(bp_trainer_set(t, BP_TRAIN_EPOCHS, 3));
-    while (!done) {
-        bp_status st = bp_trainer_run(t, 1, -1, &done);
-        bp_trainer_progress(t, &p);
-        if (p.steps % 3 == 0 && p.steps > 0) {
-            char text[64];
-            snprintf(text, sizeof text, "step %d of the run shows it first in", (int)p.steps);
-            told += st == BP_ERR_NONFINITE && strstr(bp_error_text(ctx), text) != NULL;
-        }
-    }
-    cr_assert_eq(told, 6, "%d: the step, and the loss of its epoch", told);
-    bp_trainer_free(t);
-    bp_params_free(store);
-    bp_data_free(d);
-}
-
-/* --- what once went wrong ----------------------------------------------------------------- */
-
-CLAIM(parts_of_a_batch_with_weights_are_the_same_step)
-{
-    float x[4] = {1, 2, 3, 4}, y[4] = {1, 2, 3, 40}, weight[4] = {1, 1, 1, 0}, w[3];
-    for (int k = 0; k < 3; k++) {
-        bp_data *d;
-        bp_model *m;
-        bp_trainer *t;
-        int32_t done;
-        float zero = 0;
-        OK(bp_data_table(ctx, 4, &d));
-        OK(bp_data_add(d, "x", BP_F32, BP_SHAPE(1), x));
-        OK(bp_data_add(d, "y", BP_F32, BP_SCALAR, y));
-        OK(bp_data_add(d, "weight", BP_F32, BP_SCALAR, weight));
-        OK(bp_model_create_as(ctx, 1, "", BP_TASK_REGRESSION, 1, &m));
-        OK(bp_write(bp_param_at(bp_model_params(m), 0), &zero, sizeof zero));
-        OK(bp_trainer_create(m, d, &t));
-        OK(bp_trainer_set(t, BP_TRAIN_EPOCHS, 1));
-        OK(bp_trainer_set(t, BP_TRAIN_OPTIMIZER, BP_SGD));
-        OK(bp_trainer_set(t, BP_TRAIN_LR, 0.01));
-        OK(bp_trainer_set(t, BP_TRAIN_PARTS, 1 << k));
-        OK(bp_trainer_run(t, -1, -1, &done));
-        OK(bp_read(bp_param_at(bp_model_params(m), 0), &w[k], sizeof w[k]));
-        bp_trainer_free(t);
-        bp_model_free(m);
-        bp_data_free(d);
-    }
-    cr_assert(fabsf(w[1] - w[0]) < 1e-6f && fabsf(w[2] - w[0]) < 1e-6f, "%g %g %g", (double)w[0],
-              (double)w[1], (double)w[2]);
-}
-
 CLAIM(epochs_that_are_added_stay_at_the_end_of_the_schedule)
 {
-    job j = start("8 relu");
+    job j = digits_job(0.2, "8 relu");
     bp_progress p;
     create(&j, false, 3, 500);
     OK(bp_trainer_set(j.trainer, BP_TRAIN_LR, 1e-3));
@@ -687,7 +315,7 @@ static bp_status counts_epochs(bp_trainer *t, const bp_progress *p, void *user)
 
 CLAIM(the_callback_for_an_epoch_is_not_lost_with_one_for_its_last_step)
 {
-    job j = start("8 relu");
+    job j = digits_job(0.2, "8 relu");
     int epochs = 0;
     int32_t done = 0;
     create(&j, false, 3, 500);
@@ -714,7 +342,7 @@ CLAIM(a_trainer_goes_on_after_a_callback_that_was_left_by_a_jump)
     static job j;
     static int jumped;
     int32_t done;
-    j = start("8 relu");
+    j = digits_job(0.2, "8 relu");
     create(&j, false, 2, 500);
     OK(bp_trainer_on_step(j.trainer, jumps, &jumped));
     if (setjmp(out) == 0) {
@@ -729,7 +357,7 @@ CLAIM(a_trainer_goes_on_after_a_callback_that_was_left_by_a_jump)
 
 CLAIM(options_of_an_optimiser_that_is_the_programs_are_refused)
 {
-    job j = start("8 relu");
+    job j = digits_job(0.2, "8 relu");
     bp_optimizer *opt;
     int32_t done;
     create(&j, false, 1, 500);
