@@ -83,6 +83,8 @@ typedef struct bp_csv {
                           * stays */
     const bp_data *like; /* a set that was read before: "y" is what it is there, and has the classes
                           * of these names */
+    int32_t whole_classes; /* of targets that are found out: whole numbers are classes where there
+                            * are at most so many different ones, each twice on average */
 } bp_csv;
 
 /* A table of numbers in text, and a column of targets: the others are "x", f32, as they stand.
@@ -163,6 +165,8 @@ BP_API int32_t bp_data_classes(const bp_data *data); /* 0 where "y" is no classe
 BP_API bp_targets bp_data_targets(const bp_data *data);
 BP_API int64_t bp_data_outputs(const bp_data *data); /* the classes, or k */
 BP_API const char *bp_data_class_name(const bp_data *data, int32_t c); /* NULL: it has none */
+/* Of element i of a row of "x": of a CSV file with a header, the column's. NULL: it has none. */
+BP_API const char *bp_data_feature_name(const bp_data *data, int64_t i);
 
 /* The names of the columns, in the order of adding. */
 BP_API int32_t bp_data_columns(const bp_data *data);

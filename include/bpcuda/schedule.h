@@ -10,7 +10,7 @@
  *     exponential=FACTOR    FACTOR^t
  *     inverse=T             1 / (1 + t / T)                     (Robbins & Monro, 1951)
  *     polynomial=POWER,END  END + (1 - END) (1 - s / L)^POWER
- *     cosine=END            END + (1 - END) (1 + cos(pi s / L)) / 2
+ *     cosine=END            END + (1 - END) (1 + cos(pi s / L)) / 2; cosine alone: to 0
  *     cosine=END,PERIOD,GROWTH  the same from 1 to END in PERIOD epochs, then from 1 again in
  *                           PERIOD GROWTH, PERIOD GROWTH^2, ...; GROWTH may be left out, and is 1
  *                           (Loshchilov & Hutter: "SGDR", 2017)

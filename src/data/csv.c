@@ -149,6 +149,36 @@ static bp_status read_rows(bpi_csv *r)
                                       t->path);
 }
 
+static float *target_at(const bpi_csv *r, int64_t row)
+{
+    return r->block[row / r->block_rows] + r->block_rows * r->cols + row % r->block_rows;
+}
+
+/* The code of a target that is a whole number; -1: it is none, or there is no memory. */
+static int64_t whole_code(bpi_csv *r, float y, bool add)
+{
+    char name[16];
+    if (!(fabsf(y) < 1e6f) || y != truncf(y))
+        return -1;
+    int bytes = snprintf(name, sizeof name, "%d", (int)y);
+    return bpi_names_find(&r->classes, name, (size_t)bytes, add);
+}
+
+/* Real targets that are few whole numbers become classes. */
+static void find_whole(bpi_csv *r)
+{
+    for (int64_t i = 0; i < r->rows; i++)
+        if (whole_code(r, *target_at(r, i), true) < 0 || r->classes.n > r->options.whole_classes)
+            return;
+    if (r->classes.n < 2 || 2 * r->classes.n > r->rows)
+        return;
+    for (int64_t i = 0; i < r->rows; i++) {
+        int32_t code = (int32_t)whole_code(r, *target_at(r, i), false);
+        memcpy(target_at(r, i), &code, sizeof code);
+    }
+    r->targets = BP_TARGETS_CLASSES;
+}
+
 /* --- the set ----------------------------------------------------------------------------- */
 
 /* Adds "y" of classes in order, whose codes in the blocks become their places. */
@@ -172,19 +202,37 @@ static bp_status add_classes(bpi_csv *r, bp_data *d)
         place[order[k]] = (int32_t)k;
     }
     for (int64_t i = 0; i < r->rows; i++) {
-        float *block = r->block[i / r->block_rows];
-        int32_t *code = (int32_t *)(void *)(block + r->block_rows * r->cols) + i % r->block_rows;
-        *code = place[*code];
+        int32_t code;
+        memcpy(&code, target_at(r, i), sizeof code);
+        memcpy(target_at(r, i), &place[code], sizeof code);
     }
     bp_status st = bpi_data_add_classes(d, "data_csv", NULL, (int32_t)n, name);
     bpi_host_free(r->ctx, name, bytes);
     return st;
 }
 
+/* The names of the columns that are samples. */
+static bp_status name_features(bpi_csv *r, bp_data *d)
+{
+    size_t bytes = 0;
+    for (int64_t i = 0; r->names && i < r->n; i++)
+        if (r->kind[i] == BPI_CSV_SAMPLE)
+            bytes += strlen(bpi_csv_name(r, i)) + 1;
+    if (!bytes)
+        return BP_OK;
+    BPI_TRY(bpi_texts_take(r->ctx, "data_csv", bytes, &d->feature_names));
+    char *at = d->feature_names.text;
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->kind[i] == BPI_CSV_SAMPLE)
+            at = stpcpy(at, bpi_csv_name(r, i)) + 1;
+    return BP_OK;
+}
+
 static bp_status fill_set(bpi_csv *r, bp_data *d)
 {
     const char *who = "data_csv";
     BPI_TRY(bpi_data_add(d, who, "x", BP_F32, BP_SHAPE(r->cols), NULL));
+    BPI_TRY(name_features(r, d));
     if (r->targets == BP_TARGETS_CLASSES)
         BPI_TRY(add_classes(r, d));
     else if (r->targets == BP_TARGETS_REAL)
@@ -227,6 +275,8 @@ static bp_status read_file(bpi_csv *r, const char *path, bp_data **out)
         return bpi_fail(r->ctx, BP_ERR_SHAPE, "data_csv: %s: %lld columns of samples; like has "
                         "%lld", path, (long long)r->cols, (long long)bp_data_cols(like));
     BPI_TRY(read_rows(r));
+    if (r->targets == BP_TARGETS_REAL && !like && !r->options.targets)
+        find_whole(r);
     BPI_TRY(bpi_data_new(r->ctx, "data_csv", r->rows, out));
     return fill_set(r, *out);
 }

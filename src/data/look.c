@@ -19,14 +19,24 @@ int32_t bp_data_classes(const bp_data *d)
     return d ? d->classes : 0;
 }
 
+static const char *text_at(const bpi_texts *texts, int64_t i, int64_t n)
+{
+    const char *text = texts->text;
+    if (!text || i < 0 || i >= n)
+        return NULL;
+    while (i-- > 0)
+        text += strlen(text) + 1;
+    return text;
+}
+
 const char *bp_data_class_name(const bp_data *d, int32_t c)
 {
-    if (!d || !d->class_names || c < 0 || c >= d->classes)
-        return NULL;
-    const char *name = d->class_names;
-    while (c-- > 0)
-        name += strlen(name) + 1;
-    return name;
+    return d ? text_at(&d->class_names, c, d->classes) : NULL;
+}
+
+const char *bp_data_feature_name(const bp_data *d, int64_t i)
+{
+    return d ? text_at(&d->feature_names, i, bp_data_cols(d)) : NULL;
 }
 
 bp_targets bp_data_targets(const bp_data *d)

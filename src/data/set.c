@@ -43,7 +43,8 @@ void bp_data_free(bp_data *d)
     for (int64_t i = 0; i < d->n_columns; i++)
         free_column(d, &d->column[i]);
     bpi_host_free(ctx, d->column, (size_t)d->column_capacity * sizeof *d->column);
-    bpi_host_free(ctx, d->class_names, d->class_names_bytes);
+    bpi_host_free(ctx, d->class_names.text, d->class_names.bytes);
+    bpi_host_free(ctx, d->feature_names.text, d->feature_names.bytes);
     bpi_object_free(ctx, d, sizeof *d);
     bpi_leave(ctx);
 }
@@ -208,6 +209,15 @@ bp_status bpi_column_write(const bpi_column *c, int64_t first, int64_t n, const 
     return st;
 }
 
+bp_status bpi_texts_take(bp_context *ctx, const char *who, size_t bytes, bpi_texts *texts)
+{
+    char *text = bpi_host_alloc(ctx, bytes);
+    if (!text)
+        return bpi_fail(ctx, BP_ERR_NOMEM, "%s: no memory for names", who);
+    *texts = (bpi_texts){text, bytes};
+    return BP_OK;
+}
+
 /* --- classes ----------------------------------------------------------------------------- */
 
 /* A class is found by its name. */
@@ -237,11 +247,8 @@ static bp_status copy_names(bp_data *d, const char *who, int32_t classes, const 
         bytes += strlen(names[c]) + 1;
     }
     BPI_TRY(differ(d, who, classes, names));
-    char *at = bpi_host_alloc(d->ctx, bytes);
-    if (!at)
-        return bpi_fail(d->ctx, BP_ERR_NOMEM, "%s: no memory for the names of classes", who);
-    d->class_names = at;
-    d->class_names_bytes = bytes;
+    BPI_TRY(bpi_texts_take(d->ctx, who, bytes, &d->class_names));
+    char *at = d->class_names.text;
     for (int32_t c = 0; c < classes; c++)
         at = stpcpy(at, names[c]) + 1;
     return BP_OK;
@@ -260,9 +267,8 @@ bp_status bpi_data_add_classes(bp_data *d, const char *who, const int32_t *label
     if (st == BP_OK) {
         d->classes = classes;
     } else if (!d->classes) {
-        bpi_host_free(d->ctx, d->class_names, d->class_names_bytes);
-        d->class_names = NULL;
-        d->class_names_bytes = 0;
+        bpi_host_free(d->ctx, d->class_names.text, d->class_names.bytes);
+        d->class_names = (bpi_texts){0};
     }
     return st;
 }
@@ -281,23 +287,29 @@ bp_status bp_data_add_classes(bp_data *d, const int32_t *labels, int32_t classes
 
 /* --- whole sets -------------------------------------------------------------------------- */
 
+static bp_status copy_texts(bp_context *ctx, const char *who, const bpi_texts *from, bpi_texts *to)
+{
+    if (!from->text)
+        return BP_OK;
+    BPI_TRY(bpi_texts_take(ctx, who, from->bytes, to));
+    memcpy(to->text, from->text, from->bytes);
+    return BP_OK;
+}
+
 bp_status bpi_data_like(const bp_data *like, const char *who, int64_t rows, bp_data **data)
 {
     bp_data *d;
     BPI_TRY(bpi_data_new(like->ctx, who, rows, &d));
     d->images = like->images;
     d->classes = like->classes;
-    if (like->class_names) {
-        d->class_names = bpi_host_alloc(d->ctx, like->class_names_bytes);
-        if (!d->class_names) {
-            bp_data_free(d);
-            return bpi_fail(like->ctx, BP_ERR_NOMEM, "%s: no memory for the names of classes", who);
-        }
-        d->class_names_bytes = like->class_names_bytes;
-        memcpy(d->class_names, like->class_names, like->class_names_bytes);
-    }
-    *data = d;
-    return BP_OK;
+    bp_status st = copy_texts(d->ctx, who, &like->class_names, &d->class_names);
+    if (st == BP_OK)
+        st = copy_texts(d->ctx, who, &like->feature_names, &d->feature_names);
+    if (st == BP_OK)
+        *data = d;
+    else
+        bp_data_free(d);
+    return st;
 }
 
 static bp_status create(bp_context *ctx, bp_dtype dtype, const void *x, const int32_t *labels,

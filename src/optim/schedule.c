@@ -125,9 +125,9 @@ static const kind kinds[] = {
     {"inverse", 1, 1, {ABOVE_0}, inverse, "inverse=T with T above 0"},
     {"polynomial", 2, 2, {ABOVE_0, 0}, polynomial,
      "polynomial=POWER,END with POWER above 0 and END from 0"},
-    {"cosine", 1, 3, {0, ABOVE_0, 1}, cosine,
-     "cosine=END or cosine=END,PERIOD or cosine=END,PERIOD,GROWTH with END from 0, PERIOD above 0 "
-     "and GROWTH from 1"},
+    {"cosine", 0, 3, {0, ABOVE_0, 1}, cosine,
+     "cosine or cosine=END or cosine=END,PERIOD or cosine=END,PERIOD,GROWTH with END from 0, PERIOD "
+     "above 0 and GROWTH from 1"},
     {"warmup", 1, 1, {0}, warmup, "warmup=T with T from 0"},
     {"onecycle", 2, 2, {0, 0}, onecycle, "onecycle=START,END with both from 0"},
     {"plateau", 2, 2, {ABOVE_0, 0}, plateau,

@@ -8,7 +8,7 @@
 #include "train/train.h"
 
 const bpi_train_option bpi_train_options[BPI_TRAIN_OPTIONS] = {
-#define BPI_OPTION(number, name, start, min, max, integer, text) \
+#define BPI_OPTION(number, name, start, min, max, integer, words, text) \
     [number] = {#name, start, min, max, integer},
 #include "train/options.def"
 };

@@ -1,28 +1,8 @@
 #!/bin/sh
 # command.sh BPCUDA WORK: the bpcuda command from outside: exit status, stdout against stderr, JSON,
 # files, and that results repeat.
-bpcuda=$1 work=$2 failed=0 n=0
-rm -rf "$work"
-mkdir -p "$work"
-cd "$work" || exit 2
-
-# claim TEXT: the status of the command before decides.
-claim() {
-    status=$?
-    n=$((n + 1))
-    [ $status -eq 0 ] && return
-    failed=$((failed + 1))
-    echo "FAILED $1"
-    sed 's/^/    /' out err 2> /dev/null
-}
-# run STATUS ARGS...: runs the command into the files out and err.
-run() {
-    want=$1
-    shift
-    "$bpcuda" "$@" > out 2> err
-    [ $? -eq "$want" ]
-}
-quiet() { [ ! -s "$1" ]; }
+bpcuda=$1 work=$2
+. "$(dirname "$0")/claims.sh"
 
 run 0 --help && grep -q '^usage: bpcuda' out && quiet err
 claim "--help goes to stdout"
@@ -30,17 +10,44 @@ run 2 && quiet out && [ "$(head -n 1 err)" = "usage: bpcuda COMMAND [options]" ]
 claim "without a command there is the usage, and nothing else"
 run 0 --version && grep -qE '^bpcuda [0-9]+\.[0-9]+\.[0-9]+$' out
 claim "--version is one line"
-run 0 train --help && grep -q -- '--epochs' out && grep -q -- '--decay-from' out
-claim "train --help lists the options"
+for command in train eval predict inspect export plot bench devices check; do
+    run 0 $command --help && [ "$(wc -l < out)" -le 24 ] && awk 'length($0) > 80 { exit 1 }' out
+    claim "$command --help fits a screen"
+    run 0 $command --help-all && awk 'length($0) > 100 { exit 1 }' out && run 0 help $command
+    claim "$command --help-all"
+    "$bpcuda" --page man-$command > page && grep -q '^.SH EXAMPLES' page
+    claim "$command has a manual page"
+done
+run 0 train --help-all && grep -q -- '--decay-from' out && ! "$bpcuda" train --help | grep -q -- '--decay-from'
+claim "train --help-all lists all options"
+if command -v man > /dev/null; then
+    for page in man man-train man-check; do "$bpcuda" --page $page > page.1; man --warnings -l page.1 2>&1 >/dev/null; done > warnings
+    quiet warnings
+    claim "the manual pages have no warnings"
+fi
+"$bpcuda" --page bash > complete.bash && bash -n complete.bash &&
+    bash -c '. ./complete.bash; COMP_WORDS=(bpcuda train --optimizer ad); COMP_CWORD=3; _bpcuda;
+             [ "${COMPREPLY[*]}" = "adam adamw adagrad" ] || exit 1
+             COMP_WORDS=(bpcuda ev); COMP_CWORD=1; _bpcuda; [ "${COMPREPLY[*]}" = eval ]'
+claim "bash completes commands and words"
+if command -v zsh > /dev/null; then
+    "$bpcuda" --page zsh > _bpcuda && zsh -n _bpcuda
+    claim "zsh reads its completion"
+fi
+for pair in "trian train" "train:--epoch --epochs" "train:--optimizer=adm adam" "train:--targt --target"; do
+    # shellcheck disable=SC2046
+    run 2 $(echo "${pair% *}" | tr : ' ') && grep -qF -- "did you mean ${pair#* }?" err
+    claim "the nearest word is offered: $pair"
+done
 for args in "fly" "train --frobnicate 1" "train --epochs" "train --epochs 0" "train --epochs 1.5" \
-    "train --lr nan" "train --normalize pixels" "train --json=1" "train 7" "eval" "devices --json"; do
+    "train --lr nan" "train --normalize pixels" "train --json=1" "train 7" "eval" "devices --quiet" "predict" "plot" "check" "eval a b" "train --resume" "train --patience 3" "train --task"; do
     # shellcheck disable=SC2086
     run 2 $args && quiet out && [ "$(wc -l < err)" -eq 1 ]
     claim "a wrong command line is status 2 and one line on stderr: bpcuda $args"
 done
 esc=$(printf '\033')
 for args in "$esc" "train --lr $esc" "train --$esc 1" "train --normalize $esc" "train --data $esc" \
-    "train --layers $esc" "train --device $esc" "eval --model $esc" "train --out /nowhere/$esc"; do
+    "train --layers $esc" "train --device $esc" "eval $esc" "train --out /nowhere/$esc"; do
     # shellcheck disable=SC2086
     ! "$bpcuda" $args > out 2> err && grep -qF '\x1b' err && ! grep -q "$esc" err
     claim "what a message quotes can be printed: bpcuda $args"
@@ -55,7 +62,7 @@ run 1 train --layers "8 tanhh" --epochs 1 && quiet out && grep -q tanhh err
 claim "an unknown layer is status 1"
 run 1 train --device abacus && quiet out && grep -q abacus err
 claim "an unknown device is status 1"
-run 1 eval --model missing && quiet out && grep -q missing err
+run 1 eval missing && quiet out && grep -q missing err
 claim "a missing model is status 1"
 run 1 train --epochs 1 --out /nowhere/model && quiet out && ! grep -q epoch err
 claim "a file that cannot be written is told before the training"
@@ -69,9 +76,9 @@ for args in "--layers 8x" "--data nowhere" "--device abacus"; do
 done
 mkfifo pipe && ln -s behind link
 cat pipe > received &
-run 0 train --epochs 1 --out pipe && wait $! && [ -p pipe ] && run 0 eval --model received
+run 0 train --epochs 1 --out pipe && wait $! && [ -p pipe ] && run 0 eval received
 claim "a pipe stays one, and its reader gets the model"
-run 0 train --epochs 1 --out link && [ -L link ] && run 0 eval --model behind
+run 0 train --epochs 1 --out link && [ -L link ] && run 0 eval behind
 claim "a link stays one, and the file behind it is written"
 for path in /dev/stdout /proc/self/fd/1 out; do
     run 1 train --epochs 1 --out $path && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
@@ -101,7 +108,7 @@ done
 accuracy=$(sed 's/.*"test_accuracy": \([0-9.]*\),.*/\1/' out)
 awk "BEGIN { exit !($accuracy > 0.9 && $accuracy <= 1) }"
 claim "four epochs reach 90 % ($accuracy)"
-run 0 eval --model a.safetensors --json && grep -q "\"test_accuracy\": $accuracy," out
+run 0 eval a.safetensors --json && grep -q "\"accuracy\": $accuracy," out
 claim "eval of the saved model has the accuracy of the training"
 run 0 train --epochs 4 --seed 3 --threads 1 --out b.safetensors && cmp -s a.safetensors b.safetensors
 claim "the same seed gives the same bytes, whatever the threads"
@@ -111,7 +118,7 @@ run 0 train --epochs 1 --normalize=none --out b.safetensors &&
     grep -aq '"normalize":"none"' b.safetensors && grep -aq '"normalize":"global"' a.safetensors
 claim "--normalize is asked, and kept in the file"
 head -c 300 a.safetensors > cut.safetensors
-run 1 eval --model cut.safetensors && quiet out
+run 1 eval cut.safetensors && quiet out
 claim "a cut model is status 1"
 run 0 devices && grep -q '^cpu:generic' out
 claim "devices lists the CPU"
@@ -143,5 +150,4 @@ rm idx/t10k-*
 run 1 train --data mnist:idx --epochs 1 && quiet out
 claim "a missing file is status 1"
 
-echo "$n claims, $failed failed"
-[ $failed -eq 0 ]
+finish

@@ -11,7 +11,7 @@ claim() {
     echo "FAILED $1"
     sed 's/^/    /' out
 }
-accuracy() { sed 's/.*"test_accuracy": \([0-9.]*\).*/\1/' "$1"; }
+accuracy() { sed 's/.*accuracy": \([0-9.]*\).*/\1/' "$1"; }
 
 "$bpcuda" train --data digits --epochs 5 --json --device cpu >cpu 2>out
 claim "the digits are trained on the CPU"
@@ -19,7 +19,7 @@ claim "the digits are trained on the CPU"
 claim "the digits are trained on the device"
 awk -v a="$(accuracy cpu)" -v b="$(accuracy sim)" 'BEGIN {exit !(a > 0.9 && a - b < 0.01 && b - a < 0.01)}'
 claim "with the same accuracy: $(accuracy cpu), $(accuracy sim)"
-"$bpcuda" eval --data digits --model sim.safetensors --json --device cpu >out 2>&1 &&
+"$bpcuda" eval sim.safetensors --data digits --json --device cpu >out 2>&1 &&
     [ "$(accuracy out)" = "$(accuracy sim)" ]
 claim "the model it saves is the CPU's to load"
 

@@ -1,0 +1,100 @@
+#!/bin/sh
+# data.sh BPCUDA WORK: data of every kind through the command, and what is wrong with data, files and
+# options: status 1, one sentence that names it, and no file left behind.
+bpcuda=$1 work=$2
+. "$(dirname "$0")/claims.sh"
+mkdir in
+{ echo 'a,b,kind'; for i in 1 2 3 4 5 6 7 8 9 10; do echo "$i,$((i % 3)),x"; echo "$i.5,$((i % 4 + 9)),y"; done; } > in/two.csv
+sed 's/,x$/,0/; s/,y$/,1/' in/two.csv > in/whole.csv
+awk -F, 'NR == 1 { print "a,b,z"; next } { print $1 "," $2 "," 2 * $1 - $2 + 0.25 }' in/two.csv > in/real.csv
+sed 's/^\(.*\),\(.*\),\(.*\)$/\3,\1,\2/' in/two.csv > in/first.csv
+
+# wrong NAME WORDS... : the file in/NAME (of standard input) is refused with these words.
+wrong() {
+    cat > "in/$1"
+    run 1 train --data "csv:in/$1" --out m --log l --checkpoint c && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
+        grep -qF "in/$1" err && grep -qF "$2" err && [ ! -e m ] && [ ! -e l ] && [ ! -e c ]
+    claim "$1: $2"
+}
+printf '' | wrong empty.csv "is empty"
+printf 'a,b,y\n' | wrong head.csv "no rows"
+printf 'a,b,y\n1,2,x\n1,2\n' | wrong ragged.csv "line 3 has 2 fields; 3 are wanted"
+printf 'a,b,y\n1,2,x\n1,2,3,x\n' | wrong long.csv "line 3 has more than 3 fields"
+printf 'a,b,y\n1,two,x\n1,2,z\n' | wrong text.csv 'line 2, column "b": "two" is no number'
+printf 'a,b,y\n1,nan,x\n1,2,z\n' | wrong nan.csv 'line 2, column "b": "nan"'
+printf 'a,b,y\n1,1e99,x\n1,2,z\n' | wrong big.csv 'line 2, column "b": 1e99 is beyond'
+printf 'a,b,y\n1,,x\n1,2,z\n' | wrong hole.csv 'line 2, column "b": it is empty'
+printf 'a,b,y\n1,2,x\n1,2,x\n' | wrong one.csv 'one class only, "x"'
+printf 'y\nx\nz\n' | wrong nothing.csv "no column is left"
+printf '"a,b\n1,2' | wrong quote.csv "not closed"
+printf '\000\001\377\n\376' | wrong binary.csv ""
+printf 'a,b,y\n1,2,x\n1,2,z\n' > in/few.csv
+for args in "csv:in/missing.csv missing.csv" "csv:in in" "csv:in/few.csv --split" "mnist:in in" "npy:in/two.csv two.csv" \
+    "npy:in/none.npy none.npy" "spiral:1,2,3 spiral:1,2,3" "spiral:3,2 spiral:3,2" "cvs:x cvs:x"; do
+    run 1 train --data "${args% *}" --out m && quiet out && [ "$(wc -l < err)" -eq 1 ] && grep -qF -- "${args#* }" err && [ ! -e m ]
+    claim "$args is told"
+done
+for args in "--target nope:nope" "--task regression:is no number" "--skip zz:zz" \
+    "--loss mse:cross-entropy" "--task labels:several" "--layers rleu:rleu" "--schedule cosin:cosin" \
+    "--out nowhere/x:nowhere/x" "--checkpoint nowhere/x:nowhere/x" \
+    "--device abacus:abacus" "--val 0.01:--val"; do
+    # shellcheck disable=SC2086
+    run 1 train --data csv:in/two.csv ${args%:*} && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
+        grep -qF -- "${args##*:}" err
+    claim "$args"
+done
+run 1 train --data csv:in/real.csv --target none && grep -q 'no targets' err
+claim "data without targets are not trained on"
+run 1 train --data csv:in/two.csv --rows weighted && grep -q 'want a column sampling' err
+claim "weighted rows want their weights"
+[ "$(ls)" = "$(printf 'err\nin\nout')" ]
+claim "nothing was left behind"
+
+train() { run 0 train --json --layers "8 tanh" --epochs 200 --batch 8 --lr 0.03 "$@"; }
+train --data csv:in/two.csv --out m && at_least "$(value test_accuracy out)" 0.9
+claim "a CSV of two classes is learnt"
+run 0 predict m --data csv:in/two.csv --target kind && sort out | uniq -c | awk '{ print $1 $2 }' > counts && [ "$(cat counts)" = "$(printf '10x\n10y')" ]
+claim "predictions are the classes' names"
+cut -d, -f1,2 in/two.csv | "$bpcuda" predict m --data - --probabilities > out 2> err && [ "$(wc -l < out)" -eq 20 ] &&
+    awk -F, 'NF != 2 || $1 + $2 < 0.9999 || $1 + $2 > 1.0001 { exit 1 }' out
+claim "probabilities, from standard input, a row a line"
+cut -d, -f1,2 in/two.csv > in/bare.csv
+run 0 predict m --data csv:in/bare.csv --label none && [ "$(wc -l < out)" -eq 20 ]
+claim "--label none"
+run 0 predict m --data csv:in/bare.csv --json && [ "$(wc -l < out)" -eq 1 ] && [ "$(value samples out)" = 20 ]
+claim "predict --json is one object"
+run 1 predict m --data csv:in/whole.csv && grep -q "the model takes 2: --target names the one" err
+claim "a column too many is told, with the option"
+run 0 eval m --data csv:in/two.csv --json && [ "$(value samples out)" = 20 ] && at_least "$(value accuracy out)" 0.9
+claim "eval of a file is of all its rows"
+run 0 eval m --data csv:in/two.csv --split 0.2 && grep -q ', 4 rows$' out
+claim "or of those that were held out"
+head -n 4 in/two.csv | grep -v ',x' > in/part.csv
+run 0 eval m --data csv:in/part.csv
+claim "a file that holds one class of the model's can be tested"
+printf 'a,b,kind\n1,2,w\n' > in/new.csv
+run 1 eval m --data csv:in/new.csv && grep -q '"w" is none of the 2 classes' err
+claim "a class that the model does not know is told"
+train --data csv:in/first.csv --target kind && train --data csv:in/first.csv --target 0
+claim "the target by name or number"
+train --data csv:in/whole.csv && grep -q '^classes' err
+claim "few whole numbers are classes"
+train --data csv:in/whole.csv --task regression && grep -q '^regression' err && grep -q test_r2 out
+claim "unless it is said that they are numbers"
+train --data csv:in/real.csv --split 0 --out r && at_least "$(value test_r2 out)" 0.9
+claim "numbers are regression"
+run 0 eval r --data csv:in/real.csv --json && grep -qE '^\{"loss": .*"mse": .*"mae": .*"r2": .*"samples": 20, "device": ' out
+claim "whose eval has loss, mse, mae, r2, samples, device"
+run 0 predict r --data csv:in/bare.csv && awk '!/^-?[0-9.e+-]+$/ { exit 1 }' out
+claim "and whose predictions are numbers"
+run 1 eval r --data csv:in/two.csv
+claim "classes are not numbers"
+run 0 train --data spiral:3,300,0.2 --layers "64 relu 64 relu" --split 0 --epochs 100 --json && at_least "$(value test_accuracy out)" 0.999
+claim "the spiral is learnt to 99.9 % of its points"
+run 0 inspect m && grep -q 'layer1.weight  *\[8,2\]' out && run 0 inspect m --json && [ "$(value count out)" = 42 ]
+claim "inspect shows a model"
+run 0 inspect --data csv:in/two.csv && grep -q 'class x' out && grep -qE '^  a  +1 +5.75 +10.5' out
+claim "inspect shows data"
+run 0 inspect --data csv:in/real.csv --json && grep -q '"name": "z"\|"name": "y"' out
+claim "targets too"
+finish

@@ -1,0 +1,48 @@
+#!/bin/sh
+# runs.sh BPCUDA WORK: a run that is stopped, goes on, is shown.
+bpcuda=$1 work=$2
+. "$(dirname "$0")/claims.sh"
+whole() { run 0 train --data digits --layers "32 relu dropout=0.1" --epochs 40 --seed 5 --val 0.1 --quiet --json "$@"; }
+whole --out whole --checkpoint whole.ckpt
+claim "a run with a checkpoint"
+for signal in INT TERM; do
+    rm -f part part.ckpt
+    "$bpcuda" train --data digits --layers "32 relu dropout=0.1" --epochs 1000000 --seed 5 --val 0.1 --json \
+        --out part --checkpoint part.ckpt --schedule constant > out 2> err &
+    sleep 1
+    kill -$signal $!
+    wait $!
+    [ $? -eq 130 ] && [ "$(value stopped out)" = true ] && [ "$(wc -l < out)" -eq 1 ] && [ -s part ] && [ -s part.ckpt ] &&
+        grep -q -- '--resume' err
+    claim "SIG$signal ends the step, writes model and checkpoint, says so, and is status 130"
+done
+run 0 eval part
+claim "what it wrote is a model"
+"$bpcuda" train --data digits --layers "32 relu dropout=0.1" --epochs 40 --seed 5 --val 0.1 --json --out part \
+    --checkpoint cut.ckpt --checkpoint-every 10 > out 2> err &
+while [ ! -e cut.ckpt ]; do :; done
+kill -KILL $!
+wait $!
+run 0 train --data digits --layers "32 relu dropout=0.1" --epochs 40 --seed 5 --val 0.1 --json --out part --checkpoint cut.ckpt --resume &&
+    cmp -s part whole
+claim "a run that was killed goes on to the same bytes"
+run 0 train --data digits --layers "32 relu dropout=0.1" --epochs 40 --seed 5 --val 0.1 --json --out part --checkpoint cut.ckpt --resume &&
+    cmp -s part whole
+claim "one that was at its end stays there"
+run 1 train --data digits --layers "16 relu" --epochs 40 --seed 5 --val 0.1 --checkpoint cut.ckpt --resume && [ "$(wc -l < err)" -eq 1 ]
+claim "another run's checkpoint is refused"
+run 0 train --data digits --epochs 3 --quiet && quiet err
+claim "--quiet is quiet"
+run 0 train --data digits --epochs 1000 --layers "" && [ "$(grep -c '^epoch' err)" -le 20 ] && ! grep -q "$(printf '\r')" err
+claim "elsewhere than in a terminal there are at most twenty plain lines"
+if command -v script > /dev/null; then
+    TERM=xterm script -qec "stty cols 70; $bpcuda train --data digits --epochs 2000 --layers 64" /dev/null > screen 2>&1
+    tr '\r' '\n' < screen | grep -q 'epoch .*left' && ! tr '\r' '\n' < screen | grep -q '^epoch .*samples.s .* s$'
+    claim "in a terminal there is a bar"
+    ! tr '\r' '\n' < screen | grep '^epoch' | sed 's/.\[[0-9;]*[mK]//g' | LC_ALL=C.UTF-8 grep -qE '.{70}'
+    claim "which fits its width"
+    NO_COLOR=1 TERM=xterm script -qec "$bpcuda train --data digits --epochs 2000 --layers 64" /dev/null > screen 2>&1
+    ! grep -q "$(printf '\033\[[0-9]*m')" screen
+    claim "NO_COLOR is heard"
+fi
+finish

@@ -1,0 +1,61 @@
+/* What the commands work with, and what they share. Each is a function of a job; what it leaves is
+ * freed at the end, whatever happened. */
+#ifndef COMMAND_JOB_H
+#define COMMAND_JOB_H
+
+#include "line.h"
+
+#define TRY(expr)                    \
+    do {                             \
+        bp_status try_st_ = (expr);  \
+        if (try_st_ != BP_OK)        \
+            return try_st_;          \
+    } while (0)
+
+typedef struct job {
+    const settings *set;
+    bp_context *ctx;
+    bp_data *train, *valid, *test;
+    bp_model *model;
+    bp_trainer *trainer;
+    int exit;       /* where the command has a status of its own */
+    char text[512]; /* an error of our own; else the context has one */
+} job;
+
+/* An error of our own: fills text. */
+bp_status fail(job *j, bp_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* On stderr, unless --quiet. */
+void talk(const job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Opens --device, with --threads and --seed. */
+bp_status open_context(job *j);
+/* Loads the model, which is the first operand. */
+bp_status load_model(job *j);
+
+/* source.c: --data. LEARN makes j->train, ->test (NULL with --split 0) and ->valid; the others make
+ * j->test: TEST of the rows that test, by the model's targets; ROWS of all rows, whose targets are
+ * left out; WHOLE of all that is there. */
+typedef enum purpose { LEARN, TEST, ROWS, WHOLE } purpose;
+bp_status load_data(job *j, purpose what_for);
+
+/* Rows first .. first + n of a column, as floats, into host memory; at most CHUNK are asked for. */
+enum { CHUNK = 4096 };
+bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *to);
+
+/* json.h; measure.c: what the test set says, as members of an object or a line. */
+struct json;
+bp_status measure(job *j, bp_data *data, bp_metrics *m);
+void print_metrics(const job *j, const bp_metrics *m, const char *prefix, struct json *to);
+
+bp_status command_train(job *j);
+bp_status command_eval(job *j);
+bp_status command_predict(job *j);
+bp_status command_inspect(job *j);
+bp_status command_export(job *j);
+bp_status command_plot(job *j);
+bp_status command_bench(job *j);
+bp_status command_devices(job *j);
+bp_status command_check(job *j);
+
+#endif

@@ -1,0 +1,20 @@
+/* JSON on one line, for results: an object, its members in the order of writing. */
+#ifndef COMMAND_JSON_H
+#define COMMAND_JSON_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+typedef struct json {
+    FILE *to;
+    bool comma;
+} json;
+
+/* `name` is NULL for an element of an array, and for the outermost object. */
+void json_open(json *j, const char *name, char bracket); /* '{' or '[' */
+void json_close(json *j, char bracket);                  /* '}' or ']' */
+void json_text(json *j, const char *name, const char *text); /* bytes that are no UTF-8 become '?' */
+void json_number(json *j, const char *name, double x);   /* null where it is not finite */
+void json_bool(json *j, const char *name, bool x);
+
+#endif

@@ -1,0 +1,206 @@
+/* bpcuda train: reads, trains, tests, saves. All that can be wrong is found before the first step:
+ * the options, the data, the files that will be written. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bar.h"
+#include "job.h"
+#include "json.h"
+
+/* --- what is asked for ----------------------------------------------------------------------- */
+
+static bp_status create_model(job *j)
+{
+    static const bp_task of_targets[] = {0, BP_TASK_CLASSES, BP_TASK_REGRESSION, BP_TASK_LABELS};
+    static const char *const loss[] = {NULL, "cross-entropy", "mse", "bce"};
+    bp_task task = of_targets[bp_data_targets(j->train)];
+    char given[32];
+    if (j->set->loss && (int)j->set->loss != task)
+        return fail(j, BP_ERR_ARG, "--loss %s: the task is %s, whose loss is %s",
+                    option_word(&options[OPTION_loss], j->set->loss, given), bp_task_name(task),
+                    loss[task]);
+    TRY(bp_model_create_as(j->ctx, bp_data_cols(j->train), j->set->layers, task,
+                           bp_data_outputs(j->train), &j->model));
+    return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
+}
+
+/* The results would be lost in a file that is the standard output, or it in them. */
+static bp_status is_not_stdout(job *j, const char *name, const char *path)
+{
+    struct stat out, shown;
+    if (path && stat(path, &out) == 0 && fstat(1, &shown) == 0 && out.st_dev == shown.st_dev &&
+        out.st_ino == shown.st_ino && !S_ISCHR(out.st_mode))
+        return fail(j, BP_ERR_ARG, "--%s is the standard output, where the results go", name);
+    return BP_OK;
+}
+
+static bp_status check_files(job *j)
+{
+    const settings *set = j->set;
+    TRY(is_not_stdout(j, "out", set->out));
+    TRY(is_not_stdout(j, "checkpoint", set->checkpoint));
+    TRY(is_not_stdout(j, "log", set->log));
+    return set->out ? bp_model_save_check(j->model, set->out) : BP_OK;
+}
+
+/* A first checkpoint is written at once: where that cannot be, no time is lost. */
+static bp_status prepare_checkpoint(job *j)
+{
+    const settings *set = j->set;
+    int32_t done;
+    bool there = set->checkpoint && set->resume && access(set->checkpoint, F_OK) == 0;
+    if (there)
+        TRY(bp_trainer_resume(j->trainer, set->checkpoint));
+    if (set->checkpoint)
+        TRY(bp_trainer_save_every(j->trainer, (int64_t)set->checkpoint_every, set->checkpoint,
+                                  (int32_t)set->checkpoint_keep));
+    TRY(bp_trainer_run(j->trainer, 0, -1, &done));
+    if (set->checkpoint && !there)
+        TRY(bp_trainer_save(j->trainer, set->checkpoint, (int32_t)set->checkpoint_keep));
+    bp_progress p;
+    bp_trainer_progress(j->trainer, &p);
+    if (there)
+        talk(j, "goes on from %s, step %lld\n", set->checkpoint, (long long)p.steps);
+    return BP_OK;
+}
+
+static bp_status create_trainer(job *j)
+{
+    TRY(bp_trainer_create(j->model, j->train, &j->trainer));
+    for (int i = 1; i < TRAIN_OPTIONS; i++)
+        if (i != BP_TRAIN_HOLD_OUT) /* cut before the normaliser was set: source.c */
+            TRY(bp_trainer_set(j->trainer, i, j->set->train[i]));
+    TRY(bp_trainer_schedule(j->trainer, j->set->schedule));
+    return j->valid ? bp_trainer_validate(j->trainer, j->valid) : BP_OK;
+}
+
+/* --- the run --------------------------------------------------------------------------------- */
+
+static bp_trainer *volatile running;
+
+/* The first signal ends the run behind its step; a second one ends the program. */
+static void stop(int signal)
+{
+    (void)signal;
+    bp_trainer_stop(running);
+}
+
+static void listen_to_signals(bp_trainer *trainer)
+{
+    struct sigaction stops = {.sa_handler = trainer ? stop : SIG_DFL, .sa_flags = (int)SA_RESETHAND};
+    running = trainer;
+    sigaction(SIGINT, &stops, NULL);
+    sigaction(SIGTERM, &stops, NULL);
+}
+
+static bp_status run(job *j, bp_progress *p)
+{
+    bp_trainer_progress(j->trainer, p);
+    bar b = bar_begin(j, p);
+    bp_status st = BP_OK;
+    listen_to_signals(j->trainer);
+    for (int32_t done = 0; !done && st == BP_OK;) {
+        st = bp_trainer_run(j->trainer, b.terminal ? -1 : p->epoch_steps, b.terminal ? 0.1 : -1, &done);
+        bp_trainer_progress(j->trainer, p);
+        if (st == BP_OK)
+            bar_show(&b, p);
+    }
+    listen_to_signals(NULL);
+    bar_end(&b);
+    return st;
+}
+
+/* --- its end --------------------------------------------------------------------------------- */
+
+static bp_status print_result(job *j, const bp_progress *p, const bp_metrics *m, bool stopped)
+{
+    double epochs = p->epoch_steps ? (double)p->steps / (double)p->epoch_steps : 0;
+    double rate = epochs * (double)bp_data_rows(j->train) / (p->seconds > 0 ? p->seconds : 1e-9);
+    json to = {stdout, false};
+    if (!j->set->json) {
+        print_metrics(j, m, "test", NULL);
+        printf(", %lld epochs in %.2f s, %.0f samples/s%s\n", (long long)p->epoch, p->seconds, rate,
+               stopped ? ", stopped" : "");
+        return BP_OK;
+    }
+    json_open(&to, NULL, '{');
+    print_metrics(j, m, "test_", &to);
+    if (j->valid && p->best_epoch) {
+        json_number(&to, "valid_loss", p->best_loss);
+        json_number(&to, "best_epoch", (double)p->best_epoch);
+    }
+    json_number(&to, "epochs", (double)p->epoch);
+    json_number(&to, "seconds", p->seconds);
+    json_number(&to, "samples_per_second", rate);
+    json_text(&to, "device", bp_device_text(j->ctx));
+    json_number(&to, "seed", j->set->train[BP_TRAIN_SEED]);
+    if (stopped)
+        json_bool(&to, "stopped", true);
+    json_close(&to, '}');
+    printf("\n");
+    return BP_OK;
+}
+
+static void tell_what_next(const job *j, bool stopped)
+{
+    const settings *set = j->set;
+    if (set->out)
+        talk(j, "saved %s\n", set->out);
+    if (stopped && set->checkpoint)
+        talk(j, "the run is in %s: the same command with --resume goes on\n", set->checkpoint);
+    else if (set->out && strcmp(set->data, "-")) {
+        talk(j, "next: bpcuda eval %s --data %s", set->out, set->data);
+        if (!set->quiet && set->target)
+            fprintf(stderr, " --target %s", set->target);
+        if (!set->quiet && set->skip)
+            fprintf(stderr, " --skip %s", set->skip);
+        if (!set->quiet && strncmp(set->data, "mnist:", 6) && strcmp(set->data, "digits"))
+            fprintf(stderr, " --split %.16g", set->split);
+        talk(j, "\n");
+    } else if (!set->out && !set->json) {
+        talk(j, "the model is not kept: --out FILE saves it\n");
+    }
+}
+
+static bp_status finish(job *j, bool stopped, const bp_progress *p)
+{
+    bp_metrics m;
+    if (stopped && j->set->checkpoint)
+        TRY(bp_trainer_save(j->trainer, j->set->checkpoint, (int32_t)j->set->checkpoint_keep));
+    if (j->valid && p->best_epoch)
+        TRY(bp_trainer_best(j->trainer));
+    if (j->set->out)
+        TRY(bp_model_save(j->model, j->set->out));
+    TRY(measure(j, j->test ? j->test : j->train, &m));
+    TRY(print_result(j, p, &m, stopped));
+    fflush(stdout);
+    tell_what_next(j, stopped);
+    j->exit = stopped ? 130 : 0;
+    return BP_OK;
+}
+
+bp_status command_train(job *j)
+{
+    bp_progress p;
+    TRY(open_context(j));
+    TRY(load_data(j, LEARN));
+    TRY(create_model(j));
+    TRY(check_files(j));
+    TRY(create_trainer(j));
+    TRY(prepare_checkpoint(j));
+    talk(j, "%s: %lld rows to train, %lld to validate, %lld to test%s\n",
+         bp_task_name(bp_model_task(j->model)), (long long)bp_data_rows(j->train),
+         (long long)bp_data_rows(j->valid), (long long)bp_data_rows(j->test),
+         j->test ? "" : " (the training rows are)");
+    bp_status st = run(j, &p);
+    if (st == BP_ERR_NONFINITE)
+        return fail(j, st, "%.400s (a smaller --lr, or --clip-norm 1, may help)",
+                    bp_error_text(j->ctx));
+    if (st != BP_OK && st != BP_ERR_STOPPED)
+        return st;
+    return finish(j, st == BP_ERR_STOPPED, &p);
+}
