@@ -47,6 +47,12 @@ run 1 train --data csv:in/real.csv --target none && grep -q 'no targets' err
 claim "data without targets are not trained on"
 run 1 train --data csv:in/two.csv --rows weighted && grep -q 'want a column sampling' err
 claim "weighted rows want their weights"
+cp in/two.csv in/kept.csv
+for args in "--out in/kept.csv" "--log ./in/kept.csv" "--out m --checkpoint m"; do
+    # shellcheck disable=SC2086
+    run 1 train --data csv:in/kept.csv $args && grep -q 'is the file of\|is what --data reads' err && cmp -s in/two.csv in/kept.csv
+    claim "one file is not two things: $args"
+done
 [ "$(ls)" = "$(printf 'err\nin\nout')" ]
 claim "nothing was left behind"
 

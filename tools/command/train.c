@@ -28,22 +28,31 @@ static bp_status create_model(job *j)
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
 
-/* The results would be lost in a file that is the standard output, or it in them. */
-static bp_status is_not_stdout(job *j, const char *name, const char *path)
+/* Whether two names are of one file; a device may be many things at once. */
+static bool same_file(const char *a, const char *b)
 {
-    struct stat out, shown;
-    if (path && stat(path, &out) == 0 && fstat(1, &shown) == 0 && out.st_dev == shown.st_dev &&
-        out.st_ino == shown.st_ino && !S_ISCHR(out.st_mode))
-        return fail(j, BP_ERR_ARG, "--%s is the standard output, where the results go", name);
-    return BP_OK;
+    struct stat of_a, of_b;
+    if (!a || !b || strcmp(a, b) == 0)
+        return a && b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino && !S_ISCHR(of_a.st_mode);
 }
 
+/* What is written must be no other's: the results would be lost in a model, or it in them. */
 static bp_status check_files(job *j)
 {
     const settings *set = j->set;
-    TRY(is_not_stdout(j, "out", set->out));
-    TRY(is_not_stdout(j, "checkpoint", set->checkpoint));
-    TRY(is_not_stdout(j, "log", set->log));
+    const char *colon = strchr(set->data, ':');
+    const struct {
+        const char *name, *path;
+    } files[] = {{"the standard output, where the results go", "/dev/stdout"},
+                 {"what --data reads", colon ? colon + 1 : NULL}, {"--out", set->out},
+                 {"--checkpoint", set->checkpoint}, {"--log", set->log}};
+    for (size_t i = 2; i < sizeof files / sizeof *files; i++)
+        for (size_t k = 0; k < i; k++)
+            if (same_file(files[i].path, files[k].path))
+                return fail(j, BP_ERR_ARG, "%s %.200s is %s%s", files[i].name, files[i].path,
+                            k < 2 ? "" : "the file of ", files[k].name);
     return set->out ? bp_model_save_check(j->model, set->out) : BP_OK;
 }
 
