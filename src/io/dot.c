@@ -2,7 +2,6 @@
  * constant that it reads n7_0. */
 #include "bpcuda/graph.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,35 +12,7 @@
 #include "core/tensor.h"
 #include "core/text.h"
 #include "core/view.h"
-#include "io/file.h"
-
-typedef struct text {
-    bp_context *ctx;
-    char *at;
-    int64_t n, capacity;
-    bool full; /* out of memory: the error is set */
-} text;
-
-__attribute__((format(printf, 2, 3))) static void say(text *t, const char *format, ...)
-{
-    char line[1024];
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    n = n < (int)sizeof line ? n : (int)sizeof line - 1;
-    t->full = t->full || !bpi_grow(t->ctx, (void **)&t->at, &t->capacity, t->n + n + 1, 1);
-    if (t->full)
-        return;
-    memcpy(t->at + t->n, line, (size_t)n + 1);
-    t->n += n;
-}
-
-/* Also where the host's function was left. */
-static void drop(text *t)
-{
-    bpi_host_free(t->ctx, t->at, (size_t)t->capacity);
-}
+#include "io/buffer.h"
 
 /* A name as it stands between quotes: of what a program called it. */
 typedef struct label {
@@ -71,34 +42,35 @@ static label value_text(bp_dtype dtype, const bp_shape *shape)
     return l;
 }
 
-static void say_leaf(text *t, int32_t i, const bpi_node *node)
+static void say_leaf(bpi_buffer *t, int32_t i, const bpi_node *node)
 {
     if (!node->store) {
-        say(t, "  n%d [label=\"x\", shape=ellipse, fillcolor=\"#cfe2f3\"];\n", (int)i);
+        bpi_say(t, "  n%d [label=\"x\", shape=ellipse, fillcolor=\"#cfe2f3\"];\n", (int)i);
         return;
     }
     const bpi_segment *s = &node->store->segment[node->segment];
-    say(t, "  n%d [label=\"%s\\n%s\", shape=ellipse, fillcolor=\"#d9ead3\"];\n", (int)i,
+    bpi_say(t, "  n%d [label=\"%s\\n%s\", shape=ellipse, fillcolor=\"#d9ead3\"];\n", (int)i,
         label_of(s->name).s, value_text(node->store->dtype, &s->shape).s);
 }
 
-static void say_op(text *t, int32_t i, const bpi_node *node)
+static void say_op(bpi_buffer *t, int32_t i, const bpi_node *node)
 {
-    say(t, "  n%d [label=\"%s\"];\n", (int)i, label_of(node->op->def.name).s);
+    bpi_say(t, "  n%d [label=\"%s\"];\n", (int)i, label_of(node->op->def.name).s);
     for (int k = 0; k < node->op->def.n_in; k++) {
         label value = value_text(node->in_dtype[k], &node->in_shape[k]);
         const bpi_place *from = &node->in[k];
         const bpi_node *made = from->serial ? bpi_node_at(t->ctx, from->node) : NULL;
         if (made && made->store) { /* which says its shape itself */
-            say(t, "  n%d -> n%d;\n", (int)from->node, (int)i);
+            bpi_say(t, "  n%d -> n%d;\n", (int)from->node, (int)i);
         } else if (made) {
-            say(t, "  n%d -> n%d [label=\"%s", (int)from->node, (int)i, value.s);
+            bpi_say(t, "  n%d -> n%d [label=\"%s", (int)from->node, (int)i, value.s);
             if (made->op && made->op->def.n_out > 1)
-                say(t, " of output %d", (int)from->out);
-            say(t, "\"];\n");
+                bpi_say(t, " of output %d", (int)from->out);
+            bpi_say(t, "\"];\n");
         } else {
-            say(t, "  n%d_%d [label=\"%s\", shape=plaintext, style=\"\", fontcolor=\"#777777\"];\n"
-                   "  n%d_%d -> n%d [color=\"#aaaaaa\"];\n", (int)i, k, value.s, (int)i, k, (int)i);
+            bpi_say(t, "  n%d_%d [label=\"%s\", shape=plaintext, style=\"\", "
+                       "fontcolor=\"#777777\"];\n  n%d_%d -> n%d [color=\"#aaaaaa\"];\n",
+                    (int)i, k, value.s, (int)i, k, (int)i);
         }
     }
 }
@@ -116,7 +88,7 @@ static void mark(bp_context *ctx, int32_t last)
     }
 }
 
-static bp_status draw(bp_context *ctx, const char *who, bp_tensor *y, text *t)
+static bp_status draw(bp_context *ctx, const char *who, bp_tensor *y, bpi_buffer *t)
 {
     if (ctx->pending != BP_OK)
         return ctx->pending;
@@ -126,32 +98,32 @@ static bp_status draw(bp_context *ctx, const char *who, bp_tensor *y, text *t)
     int32_t last = bpi_at(y)->place.node;
     const bp_view *v = bpi_view_of(y);
     mark(ctx, last);
-    say(t, "digraph {\n  node [shape=box, style=\"rounded,filled\", fillcolor=\"#fff2cc\", "
-           "fontname=\"sans-serif\", fontsize=11];\n"
-           "  edge [fontname=\"sans-serif\", fontsize=9, arrowsize=0.7];\n");
+    bpi_say(t, "digraph {\n  node [shape=box, style=\"rounded,filled\", fillcolor=\"#fff2cc\", "
+               "fontname=\"sans-serif\", fontsize=11];\n"
+               "  edge [fontname=\"sans-serif\", fontsize=9, arrowsize=0.7];\n");
     uint64_t id = bpi_node_at(ctx, last)->needed;
     for (int32_t n = 0; n <= last; n++) {
         const bpi_node *node = bpi_node_at(ctx, n);
         if (node->needed == id)
             (node->op ? say_op : say_leaf)(t, n, node);
     }
-    say(t, "  y [label=\"%s\", shape=ellipse, fillcolor=white, style=\"filled,bold\"];\n"
-           "  n%d -> y [style=bold];\n}\n", value_text(v->dtype, &v->shape).s, (int)last);
-    return t->full ? BP_ERR_NOMEM : BP_OK;
+    bpi_say(t, "  y [label=\"%s\", shape=ellipse, fillcolor=white, style=\"filled,bold\"];\n"
+               "  n%d -> y [style=bold];\n}\n", value_text(v->dtype, &v->shape).s, (int)last);
+    return t->status;
 }
 
 static bp_status write_dot(bp_context *ctx, bp_tensor *y, const char *path)
 {
-    __attribute__((cleanup(drop))) text t = {.ctx = ctx};
+    __attribute__((cleanup(bpi_buffer_free))) bpi_buffer t = {.ctx = ctx};
     BPI_TRY(bpi_given(ctx, y, "graph_write_dot: y"));
     BPI_TRY(bpi_given(ctx, path, "graph_write_dot: path"));
     BPI_TRY(draw(ctx, "graph_write_dot", y, &t));
-    return bpi_file_write(ctx, path, t.at, (size_t)t.n, 1);
+    return bpi_buffer_end(&t, path);
 }
 
 static bp_status give_dot(bp_context *ctx, bp_tensor *y, bp_text_fn take, void *user)
 {
-    __attribute__((cleanup(drop))) text t = {.ctx = ctx};
+    __attribute__((cleanup(bpi_buffer_free))) bpi_buffer t = {.ctx = ctx};
     BPI_TRY(bpi_given(ctx, y, "graph_dot: y"));
     if (!take)
         return bpi_fail(ctx, BP_ERR_ARG, "graph_dot: take is NULL");
