@@ -131,9 +131,10 @@ static bp_status read_unzipped(bpi_file *f, unsigned char *to, size_t n, size_t 
     *got = n - z->avail_out;
     return BP_OK;
 }
-static uint32_t crc_of(uint32_t crc, const void *bytes, size_t n)
+
+uint32_t bpi_crc32(uint32_t crc, const void *bytes, size_t n)
 {
-    return (uint32_t)crc32(crc, bytes, (unsigned)n);
+    return (uint32_t)crc32_z(crc, bytes, n);
 }
 #else
 static bp_status begin_unzip(bpi_file *f, bool raw)
@@ -148,10 +149,20 @@ static void end_unzip(bpi_file *f)
     (void)f;
 }
 
-static uint32_t crc_of(uint32_t crc, const void *bytes, size_t n)
+/* The remainder by the polynomial 0xEDB88320, bits from the lowest on, four at a time. */
+uint32_t bpi_crc32(uint32_t crc, const void *bytes, size_t n)
 {
-    (void)bytes, (void)n;
-    return crc;
+    static const uint32_t of[16] = {
+        0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
+        0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C,
+        0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C};
+    crc = ~crc;
+    for (const unsigned char *p = bytes, *end = p + n; p < end; p++) {
+        crc ^= *p;
+        crc = crc >> 4 ^ of[crc & 15];
+        crc = crc >> 4 ^ of[crc & 15];
+    }
+    return ~crc;
 }
 
 #define read_unzipped read_plain
@@ -206,7 +217,7 @@ bp_status bpi_file_part(bpi_file *f, uint64_t offset, uint64_t bytes, bool defla
 
 bp_status bpi_file_checked(const bpi_file *f, uint32_t crc)
 {
-    return f->crc == crc || !BPI_HAVE_ZLIB
+    return f->crc == crc
                ? BP_OK : bpi_fail(f->ctx, BP_ERR_FORMAT, "%s: is damaged: its checksum is %08x, "
                                   "not %08x", f->path, (unsigned)f->crc, (unsigned)crc);
 }
@@ -232,7 +243,7 @@ bp_status bpi_file_take(bpi_file *f, void *to, size_t n, size_t *got)
 {
     BPI_TRY((f->gzip ? read_unzipped : read_plain)(f, to, n, got));
     if (f->is_part)
-        f->crc = crc_of(f->crc, to, *got);
+        f->crc = bpi_crc32(f->crc, to, *got);
     return BP_OK;
 }
 

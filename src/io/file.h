@@ -27,7 +27,7 @@ typedef struct bpi_file {
     size_t n_ahead;
     uint64_t left;  /* bytes to be read: of a part of a file */
     bool is_part;
-    uint32_t crc;   /* of what was taken of a part, where there is zlib */
+    uint32_t crc;   /* of what was taken of a part */
     bpi_gzip *gzip; /* NULL: what is read is what the file holds */
 } bpi_file;
 
@@ -51,10 +51,12 @@ bool bpi_file_may_hold(const bpi_file *file, uint64_t bytes);
 /* Reads on at `offset`, `bytes` of what is there, or what their deflated stream holds. The file is
  * a plain one that was opened without `unzip`. */
 bp_status bpi_file_part(bpi_file *file, uint64_t offset, uint64_t bytes, bool deflated);
-/* Whether what was taken of the part has this CRC-32, which is not known without zlib. */
+/* Whether what was taken of the part has this CRC-32. */
 bp_status bpi_file_checked(const bpi_file *file, uint32_t crc);
 /* The size of a plain file; 0 of others. */
 uint64_t bpi_file_size(const bpi_file *file);
+/* The CRC-32 of gzip and ZIP of some bytes, behind others whose it is; 0: there are none. */
+uint32_t bpi_crc32(uint32_t crc, const void *bytes, size_t n);
 void bpi_bytes_free(bp_context *ctx, bpi_bytes *bytes);
 
 /* --- writing (output.c) --------------------------------------------------------------------- */
