@@ -8,6 +8,7 @@
 #include "context.h"
 #include "data.h"
 #include "derive.h"
+#include "export.h"
 #include "graph.h"
 #include "layers.h"
 #include "model.h"

@@ -1,36 +1,44 @@
-/* Stores in files: safetensors, a tensor for each parameter, under its name and in its shape. A
- * load looks at everything it wants, and makes all of it on the host, before it writes. */
+/* Stores in files: safetensors, a tensor for each parameter, in its shape and under its name, or
+ * one that the caller gives for each. A load looks at everything it wants, and makes all of it on
+ * the host, before it writes. */
 #include <math.h>
 #include <string.h>
 
 #include "core/context.h"
 #include "core/params.h"
+#include "io/params_file.h"
 #include "io/safetensors.h"
 
 /* --- saving ----------------------------------------------------------------------------------- */
 
-static bp_status save(bp_params *p, const char *path)
+bp_status bpi_params_save_as(bp_params *p, const char *path, const char *const *as,
+                             const char *who)
 {
     bp_context *ctx = p->ctx;
-    BPI_TRY(bpi_given(ctx, path, "params_save: path"));
     if (ctx->pending != BP_OK)
         return ctx->pending;
-    BPI_TRY(bpi_not_recording(ctx, "params_save"));
+    BPI_TRY(bpi_not_recording(ctx, who));
     BPI_TRY(bpi_params_materialize(p));
     size_t bytes = (size_t)p->n * sizeof(char *);
     const char **name = bpi_host_alloc(ctx, bytes);
     bp_tensor **tensor = bpi_host_alloc(ctx, bytes);
     for (int64_t i = 0; name && tensor && i < p->n; i++) {
-        name[i] = p->segment[i].name;
+        name[i] = as ? as[i] : p->segment[i].name;
         tensor[i] = p->segment[i].value;
     }
     bp_status st =
         name && tensor
             ? bpi_safetensors_write(ctx, path, name, tensor, (int32_t)p->n, NULL, 0, 1)
-            : bpi_fail(ctx, BP_ERR_NOMEM, "params_save: out of memory");
+            : bpi_fail(ctx, BP_ERR_NOMEM, "%s: out of memory", who);
     bpi_host_free(ctx, tensor, bytes);
     bpi_host_free(ctx, name, bytes);
     return st;
+}
+
+static bp_status save(bp_params *p, const char *path)
+{
+    BPI_TRY(bpi_given(p->ctx, path, "params_save: path"));
+    return bpi_params_save_as(p, path, NULL, "params_save");
 }
 
 bp_status bp_params_save(bp_params *p, const char *path)
@@ -44,6 +52,8 @@ bp_status bp_params_save(bp_params *p, const char *path)
 typedef struct reading {
     bp_params *params;
     const char *path, *pattern; /* pattern NULL: all, and nothing else */
+    const char *const *as;      /* the names in the file; NULL: the store's */
+    const char *who;
     bpi_safetensors file;
     void *flat; /* the values as they will be */
     size_t bytes;
@@ -54,24 +64,31 @@ static bool wanted(const reading *r, const bpi_segment *s)
     return !r->pattern || bpi_name_matches(r->pattern, s->name);
 }
 
+/* The name of a parameter in the file. */
+static const char *name_of(const reading *r, const bpi_segment *s)
+{
+    return r->as ? r->as[s - r->params->segment] : s->name;
+}
+
 static bp_status entry_of(const reading *r, const bpi_segment *s, const bpi_entry **entry)
 {
     bp_context *ctx = r->params->ctx;
-    const bpi_entry *e = *entry = bpi_safetensors_find(&r->file, s->name);
+    const char *name = name_of(r, s);
+    const bpi_entry *e = *entry = bpi_safetensors_find(&r->file, name);
     if (!e && r->file.n == 0)
         return bpi_fail(ctx, BP_ERR_FORMAT, "%s: %s %s is not there: the file holds no tensor",
-                        r->path, s->name, bpi_shape_str(&s->shape).s);
+                        r->path, name, bpi_shape_str(&s->shape).s);
     if (!e)
         return bpi_fail(ctx, BP_ERR_FORMAT,
-                        "%s: %s %s is not there: of %lld tensors the first is %s", r->path, s->name,
+                        "%s: %s %s is not there: of %lld tensors the first is %s", r->path, name,
                         bpi_shape_str(&s->shape).s, (long long)r->file.n, r->file.entry[0].name);
     if (!bpi_same_shape(&e->shape, &s->shape))
         return bpi_fail(ctx, BP_ERR_SHAPE, "%s: %s is %s in the file and %s in the store", r->path,
-                        s->name, bpi_shape_str(&e->shape).s, bpi_shape_str(&s->shape).s);
+                        name, bpi_shape_str(&e->shape).s, bpi_shape_str(&s->shape).s);
     if (!bpi_entry_is_real(e))
         return bpi_fail(ctx, BP_ERR_DTYPE,
                         "%s: %s is %s in the file: F16, BF16, F32 or F64 is wanted", r->path,
-                        s->name, e->type);
+                        name, e->type);
     return BP_OK;
 }
 
@@ -84,7 +101,7 @@ static bp_status take(const reading *r, const bpi_segment *s)
         double x = bpi_entry_number(&r->file, e, i);
         if (!isfinite(dtype == BP_F32 ? (double)(float)x : x))
             return bpi_fail(r->params->ctx, BP_ERR_FORMAT, "%s: %s %s holds %g at element %lld%s%s",
-                            r->path, s->name, bpi_shape_str(&e->shape).s, x, (long long)i,
+                            r->path, e->name, bpi_shape_str(&e->shape).s, x, (long long)i,
                             isfinite(x) ? ", which is too large for " : "",
                             isfinite(x) ? bp_dtype_name(dtype) : "");
         bpi_segment_put(s, r->flat, i, x);
@@ -97,10 +114,14 @@ static bp_status nothing_else(const reading *r)
 {
     for (int64_t i = 0; i < r->file.n; i++) {
         const bpi_entry *e = &r->file.entry[i];
-        if (bp_param_index(r->params, e->name) < 0)
+        int64_t k = 0;
+        while (k < r->params->n && strcmp(name_of(r, &r->params->segment[k]), e->name))
+            k++;
+        if (k == r->params->n)
             return bpi_fail(r->params->ctx, BP_ERR_FORMAT,
-                            "%s: holds %s %s %s, which the store does not; a pattern passes it "
-                            "over", r->path, e->name, e->type, bpi_shape_str(&e->shape).s);
+                            "%s: holds %s %s %s, which the store does not%s", r->path, e->name,
+                            e->type, bpi_shape_str(&e->shape).s,
+                            r->as ? "" : "; a pattern passes it over");
     }
     return BP_OK;
 }
@@ -111,7 +132,7 @@ static bp_status take_all(reading *r)
     r->bytes = (size_t)p->count * bp_dtype_bytes(p->dtype);
     r->flat = bpi_host_alloc(p->ctx, r->bytes);
     if (!r->flat)
-        return bpi_fail(p->ctx, BP_ERR_NOMEM, "params_load: out of memory");
+        return bpi_fail(p->ctx, BP_ERR_NOMEM, "%s: out of memory", r->who);
     for (int64_t i = 0; i < p->n; i++)
         if (wanted(r, &p->segment[i]))
             BPI_TRY(take(r, &p->segment[i]));
@@ -130,31 +151,42 @@ static bp_status write(const reading *r)
         bpi_storage *storage = bpi_at(s->value)->storage;
         BPI_TRY(bpi_upload(p->ctx, storage->data, (char *)r->flat + (size_t)s->offset * size,
                            (size_t)s->count * size));
-        bpi_storage_written(storage, "params_load");
+        bpi_storage_written(storage, r->who);
     }
     return BP_OK;
 }
 
-static bp_status load(bp_params *p, const char *path, const char *pattern)
+static bp_status load_as(reading *r)
 {
+    bp_params *p = r->params;
     bp_context *ctx = p->ctx;
-    BPI_TRY(bpi_given(ctx, path, "params_load: path"));
     if (ctx->pending != BP_OK)
         return ctx->pending;
-    BPI_TRY(bpi_not_recording(ctx, "params_load"));
-    if (pattern)
-        BPI_TRY(bpi_params_matched(p, pattern, "params_load"));
-    reading r = {.params = p, .path = path, .pattern = pattern};
-    bp_status st = bpi_safetensors_read(ctx, path, &r.file);
+    BPI_TRY(bpi_not_recording(ctx, r->who));
+    if (r->pattern)
+        BPI_TRY(bpi_params_matched(p, r->pattern, r->who));
+    bp_status st = bpi_safetensors_read(ctx, r->path, &r->file);
     if (st == BP_OK)
         st = bpi_params_materialize(p);
     if (st == BP_OK)
-        st = take_all(&r);
+        st = take_all(r);
     if (st == BP_OK)
-        st = write(&r);
-    bpi_safetensors_free(ctx, &r.file);
-    bpi_host_free(ctx, r.flat, r.bytes);
+        st = write(r);
+    bpi_safetensors_free(ctx, &r->file);
+    bpi_host_free(ctx, r->flat, r->bytes);
     return st;
+}
+
+bp_status bpi_params_load_as(bp_params *p, const char *path, const char *const *as,
+                             const char *who)
+{
+    return load_as(&(reading){.params = p, .path = path, .as = as, .who = who});
+}
+
+static bp_status load(bp_params *p, const char *path, const char *pattern)
+{
+    BPI_TRY(bpi_given(p->ctx, path, "params_load: path"));
+    return load_as(&(reading){.params = p, .path = path, .pattern = pattern, .who = "params_load"});
 }
 
 bp_status bp_params_load(bp_params *p, const char *path, const char *pattern)

@@ -23,6 +23,8 @@ typedef struct bpi_activation {
     bp_tensor *(*with)(bp_tensor *, double);
     double number; /* where the text has none */
     bool rectifies; /* He's weights before it */
+    const char *onnx, *c; /* the same for other programs: words of export_onnx.c; C of x and p, the
+                           * number */
 } bpi_activation;
 
 typedef struct bpi_layer {

@@ -1,0 +1,414 @@
+/* What is written for other programs. C sources are compiled and asked what the model says; files
+ * of PyTorch's load, arrays are read back; what cannot be said is refused, and leaves no file.
+ * onnxruntime, NumPy and PyTorch read such files in tests/python/export.py. */
+#include <dlfcn.h>
+
+#include "folder.h"
+
+#define CLAIM(name) Test(export, name, .init = enter, .fini = leave)
+
+enum { ROWS = 7, INPUTS = 5 };
+
+/* A model whose parameters are all drawn, gains and biases too. */
+static bp_model *model_in(bp_context *c, const char *layers, bp_task task, int64_t outputs)
+{
+    bp_model *m;
+    cr_assert_eq(bp_model_create_as(c, INPUTS, layers, task, outputs, &m), BP_OK, "%s",
+                 bp_error_text(c));
+    for (int32_t i = 0; i < bp_param_count(bp_model_params(m)); i++) {
+        bp_tensor *t = bp_param_at(bp_model_params(m), i);
+        bp_tensor *drawn = tensor_in(c, BP_F32, bp_shape_of(t), NULL, (uint64_t)i);
+        cr_assert_eq(bp_copy_into(t, drawn), BP_OK);
+        bp_free(drawn);
+    }
+    return m;
+}
+
+/* Columns that are ordinary, far from 0, constant, and in units that f32 hardly has. */
+static void samples(float *x)
+{
+    static const double shift[INPUTS] = {0, 1e6, 7, 0, -1e36};
+    static const double scale[INPUTS] = {1, 1, 0, 1e-41, 1e36};
+    for (int i = 0; i < ROWS * INPUTS; i++)
+        x[i] = (float)(shift[i % INPUTS] + scale[i % INPUTS] * (2 * op_random(9, i) - 1));
+}
+
+/* Sets both normalisers, from such samples and from targets far from 0, and strange names. */
+static void normalize(bp_model *m, const float *x)
+{
+    static const char *const names[] = {"a \"b\"\\?\?/", "", "\xc3\xa9, 50 %\n"};
+    int64_t outputs = bp_model_outputs(m);
+    bp_task task = bp_model_task(m);
+    bp_data *data;
+    float y[ROWS * 3];
+    unsigned char flags[ROWS * 3];
+    for (int64_t i = 0; i < ROWS * outputs; i++) {
+        flags[i] = i % 2;
+        y[i] = (float)(1000 + 10 * op_random(8, i));
+    }
+    OK(bp_data_table(ctx, ROWS, &data));
+    OK(bp_data_add(data, "x", BP_F32, BP_SHAPE(INPUTS), x));
+    if (task == BP_TASK_CLASSES)
+        OK(bp_data_add_classes(data, (const int32_t[ROWS]){0, 1, 2, 0, 1, 2, 0}, 3, names));
+    else
+        OK(bp_data_add(data, "y", task == BP_TASK_LABELS ? BP_U8 : BP_F32, BP_SHAPE(outputs),
+                       task == BP_TASK_LABELS ? (void *)flags : y));
+    OK(bp_model_normalize_as(m, data, BP_NORMALIZE_COLUMN));
+    bp_data_free(data);
+}
+
+/* All C files of the folder, compiled without a warning, as a library. */
+static void *compiled(void)
+{
+    char file[128], command[512];
+    snprintf(command, sizeof command, BPI_CC " -std=c99 -O1 -Wall -Wextra -Wpedantic -Werror "
+             "-shared -fPIC %s/*.c -o %s/all.so -lm", folder, folder);
+    cr_assert_eq(system(command), 0, "%s", command);
+    snprintf(file, sizeof file, "%s/all.so", folder);
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    cr_assert(library, "%s", dlerror());
+    return library;
+}
+
+/* --- C source --------------------------------------------------------------------------------- */
+
+static const char *const texts[] = {
+    "", "8 relu 6 leaky_relu", "7 leaky_relu=-0.3 5 elu 3 elu=0.5", "9 gelu gelu_tanh",
+    "9 silu mish",
+    "6 tanh scaled_tanh scaled_tanh=0.1", "4 sigmoid hard_sigmoid 4 log_sigmoid", "5 softplus sin",
+    "layernorm rmsnorm layernorm=1e-3 rmsnorm=0.1 dropout=0.5", "residual( )",
+    "residual( layernorm 40 gelu dropout=0.5 5 )",
+    "residual( 5 residual( residual( 5 ) relu ) relu )"};
+enum { TEXTS = sizeof texts / sizeof *texts, MODELS = 2 * TEXTS };
+
+/* Model `i` of all: every text with normalisers and without, of two tasks. */
+static bp_model *model_of(int i, const float *x)
+{
+    bp_model *m = model_in(ctx, texts[i / 2], BP_TASK_CLASSES + (i / 2 + i % 2) % 3, 3);
+    if (i % 2)
+        normalize(m, x);
+    return m;
+}
+
+typedef void predict_fn(const float *, float *);
+
+static void agrees(void *library, int i, float *x)
+{
+    char name[48];
+    float p[ROWS * 3], y[3];
+    bp_model *m = model_of(i, x);
+    snprintf(name, sizeof name, "m%d_predict", i);
+    predict_fn *predict;
+    *(void **)&predict = dlsym(library, name);
+    snprintf(name, sizeof name, "m%d_class_names", i);
+    const char *const *names = dlsym(library, name);
+    cr_assert(predict, "%s", dlerror());
+    cr_assert_eq(names != NULL, bp_model_task(m) == BP_TASK_CLASSES && i % 2);
+    for (int32_t c = 0; names && c < 3; c++) {
+        const char *is = bp_model_class_name(m, c);
+        cr_assert_str_eq(names[c], is ? is : "");
+    }
+    OK(bp_model_predict(m, x, ROWS, p));
+    for (int r = 0; r < ROWS; r++) {
+        predict(x + r * INPUTS, y);
+        for (int j = 0; j < 3; j++)
+            cr_assert(fabsf(y[j] - p[3 * r + j]) <= 2e-6f * (1 + fabsf(p[3 * r + j])),
+                      "\"%s\", model %d, row %d: %.9g, not %.9g", texts[i / 2], i, r,
+                      (double)y[j], (double)p[3 * r + j]);
+    }
+    bp_model_free(m);
+}
+
+CLAIM(c_source_compiles_without_a_warning_and_says_what_the_model_says)
+{
+    float x[ROWS * INPUTS], plain[ROWS * INPUTS];
+    char file[128], command[512];
+    samples(x);
+    for (int i = 0; i < ROWS * INPUTS; i++)
+        plain[i] = (float)(4 * op_random(7, i) - 2);
+    for (int i = 0; i < MODELS; i++) {
+        char name[16];
+        bp_model *m = model_of(i, x);
+        snprintf(name, sizeof name, "m%d", i);
+        snprintf(file, sizeof file, "%s/%s.c", folder, name);
+        OK(bp_model_export_c(m, name, file));
+        bp_model_free(m);
+    }
+    void *library = compiled();
+    snprintf(command, sizeof command, BPI_CXX " -std=c++17 -Wall -Wextra -Wpedantic -Werror "
+             "-fsyntax-only -x c++ %s/*.c", folder);
+    cr_assert(!*BPI_CXX || system(command) == 0, "%s", command);
+    for (int i = 0; i < MODELS; i++)
+        agrees(library, i, i % 2 ? x : plain);
+    dlclose(library);
+}
+
+CLAIM(c_source_has_the_bits_of_the_weights)
+{
+    static const float w[INPUTS] = {0x1.fffffep127f, -0x1p-149f, 0x1.2344p-130f, 0.1f, -3.14159f};
+    char file[128];
+    bp_model *m;
+    OK(bp_model_create_as(ctx, INPUTS, "", BP_TASK_REGRESSION, 1, &m));
+    OK(bp_write(bp_param_at(bp_model_params(m), 0), w, sizeof w));
+    snprintf(file, sizeof file, "%s/net.c", folder);
+    OK(bp_model_export_c(m, "net", file));
+    void *library = compiled();
+    predict_fn *predict;
+    *(void **)&predict = dlsym(library, "net_predict");
+    cr_assert(predict, "%s", dlerror());
+    for (int j = 0; j < INPUTS; j++) {
+        float x[INPUTS] = {0}, y;
+        x[j] = 1;
+        predict(x, &y);
+        cr_assert_eq(y, w[j], "%a, not %a", (double)y, (double)w[j]);
+    }
+    dlclose(library);
+    bp_model_free(m);
+}
+
+/* --- PyTorch's names -------------------------------------------------------------------------- */
+
+#define SEQUENTIAL BPI_GOLDEN_DIR "/sequential.safetensors"
+static const char sequential[] = "4 relu dropout=0.5 residual( layernorm 4 gelu ) rmsnorm";
+
+static size_t bytes_of(const char *name, unsigned char *all, size_t room)
+{
+    FILE *f = fopen(name, "rb");
+    cr_assert(f, "%s", name);
+    size_t n = fread(all, 1, room, f);
+    fclose(f);
+    return n;
+}
+
+CLAIM(a_sequential_of_pytorch_loads_gives_its_outputs_and_is_written_under_its_names)
+{
+    bp_model *m, *again;
+    bp_params *told, *named;
+    float x[15], y[10], p[10], q[10];
+    OK(bp_params_create(ctx, BP_F32, &told));
+    bp_tensor *of_x = bp_param(told, "x", BP_SHAPE(5, 3), BP_INIT_ZERO);
+    bp_tensor *of_y = bp_param(told, "y", BP_SHAPE(5, 2), BP_INIT_ZERO);
+    OK(bp_params_load(told, BPI_GOLDEN_DIR "/sequential_told.safetensors", NULL));
+    OK(bp_read(of_x, x, sizeof x));
+    OK(bp_read(of_y, y, sizeof y));
+    OK(bp_model_create_as(ctx, 3, sequential, BP_TASK_REGRESSION, 2, &m));
+    OK(bp_model_create_as(ctx, 3, sequential, BP_TASK_REGRESSION, 2, &again));
+    OK(bp_model_load_torch(m, SEQUENTIAL));
+    OK(bp_model_predict(m, x, 5, p));
+    for (int i = 0; i < 10; i++)
+        cr_assert_float_eq(p[i], y[i], 1e-6);
+    OK(bp_model_save_torch(m, path));
+    OK(bp_model_load_torch(again, path));
+    OK(bp_model_predict(again, x, 5, q));
+    cr_assert_arr_eq(q, p, sizeof p);
+    OK(bp_params_create(ctx, BP_F32, &named));
+    cr_assert(bp_param(named, "3.body.1.weight", BP_SHAPE(4, 4), BP_INIT_ZERO));
+    cr_assert(bp_param(named, "4.weight", BP_SHAPE(4), BP_INIT_ZERO));
+    OK(bp_params_load(named, path, "*"));
+    same(bp_param_at(named, 0), bp_param_at(bp_model_params(m), 4), 0);
+    same(bp_param_at(named, 1), bp_param_at(bp_model_params(m), 6), 0);
+    bp_params_free(told), bp_params_free(named);
+    bp_model_free(m), bp_model_free(again);
+}
+
+CLAIM(a_file_of_another_net_is_told_by_pytorchs_names_and_changes_nothing)
+{
+    static const struct {
+        const char *layers;
+        bp_status status;
+        const char *text;
+    } wrong[] = {
+        {"4 relu residual( layernorm 4 gelu ) rmsnorm", BP_ERR_FORMAT,
+         ": 2.body.0.weight [4] is not there: of 9 tensors the first is "},
+        {"4 relu dropout=0.5 residual( layernorm 9 4 ) rmsnorm", BP_ERR_SHAPE,
+         ": 3.body.1.weight is [4,4] in the file and [9,4] in the store"},
+        {"4 relu dropout=0.5 residual( rmsnorm 4 gelu ) rmsnorm", BP_ERR_FORMAT,
+         ": holds 3.body.0.bias F32 [4], which the store does not"}};
+    for (int i = 0; i < 3; i++) {
+        bp_model *m;
+        float x[3] = {1, 2, 3}, before[2], after[2];
+        OK(bp_model_create_as(ctx, 3, wrong[i].layers, BP_TASK_REGRESSION, 2, &m));
+        OK(bp_model_predict(m, x, 1, before));
+        cr_assert_eq(bp_model_load_torch(m, SEQUENTIAL), wrong[i].status);
+        cr_assert(strstr(bp_error_text(ctx), wrong[i].text), "%s", bp_error_text(ctx));
+        OK(bp_model_predict(m, x, 1, after));
+        cr_assert_arr_eq(after, before, sizeof after);
+        cr_assert_eq(bp_model_load_torch(m, path), BP_ERR_IO);
+        bp_model_free(m);
+    }
+}
+
+/* --- arrays ----------------------------------------------------------------------------------- */
+
+CLAIM(arrays_are_read_back_by_the_bit)
+{
+    bp_tensor *t = tensor_in(ctx, BP_F32, BP_SHAPE(3, 2, 2), NULL, 1);
+    bp_params *p;
+    bp_data *data;
+    OK(bp_npy_save(t, path));
+    OK(bp_data_npy(ctx, path, NULL, &data));
+    same(bp_data_samples(data), t, 0);
+    bp_data_free(data);
+    begin();
+    bp_tensor *turned = bp_transpose(t, 0, 2); /* a view: what is written is packed */
+    OK(bp_npy_save(turned, path));
+    OK(bp_data_npy(ctx, path, NULL, &data));
+    same(bp_data_samples(data), turned, 0);
+    end();
+    bp_data_free(data);
+    OK(bp_params_create(ctx, BP_F32, &p));
+    bp_tensor *w = bp_param(p, "x", BP_SHAPE(4, 33), BP_INIT_HE);
+    bp_tensor *b = bp_param(p, "\xc3\xa9", BP_SHAPE(4), BP_INIT_HE_NORMAL);
+    OK(bp_params_save_npz(p, path));
+    OK(bp_data_npz(ctx, path, &data)); /* which looks at the checksums too */
+    cr_assert_eq(bp_data_columns(data), 2);
+    same(bp_data_column(data, "x"), w, 0);
+    same(bp_data_column(data, "\xc3\xa9"), b, 0);
+    bp_data_free(data);
+    bp_params_free(p);
+    bp_free(t);
+}
+
+/* --- what all of them hold to ----------------------------------------------------------------- */
+
+static bp_status write_as(int way, bp_model *m, const char *to)
+{
+    switch (way) {
+    case 0: return bp_model_export_onnx(m, to);
+    case 1: return bp_model_export_c(m, "net", to);
+    case 2: return bp_model_save_torch(m, to);
+    case 3: return bp_params_save_npz(bp_model_params(m), to);
+    default: return bp_npy_save(bp_param_at(bp_model_params(m), 0), to);
+    }
+}
+enum { WAYS = 5 };
+static const char everything[] = "5 elu=2 dropout=0.5 residual( layernorm 5 gelu rmsnorm )";
+
+CLAIM(equal_models_give_equal_bytes_and_a_failure_leaves_what_was_there)
+{
+    static unsigned char first[1 << 16], second[1 << 16];
+    float x[ROWS * INPUTS];
+    samples(x);
+    bp_model *m = model_in(ctx, everything, BP_TASK_CLASSES, 3);
+    bp_model *same_one = model_in(ctx, everything, BP_TASK_CLASSES, 3);
+    normalize(m, x), normalize(same_one, x);
+    for (int way = 0; way < WAYS; way++) {
+        OK(write_as(way, m, path));
+        size_t n = bytes_of(path, first, sizeof first);
+        OK(write_as(way, same_one, path));
+        cr_assert(n > 100 && bytes_of(path, second, sizeof second) == n);
+        cr_assert_arr_eq(first, second, n);
+        cr_assert_eq(write_as(way, m, "/nowhere/x"), BP_ERR_IO);
+        cr_assert(strstr(bp_error_text(ctx), "/nowhere/x"));
+        cr_assert_eq(write_as(way, m, folder), BP_ERR_IO);
+        OK(write_as(way, m, "/dev/null"));
+    }
+    bp_model_free(m), bp_model_free(same_one);
+}
+
+static bp_tensor *as_it_is(bp_model *m, bp_tensor *x, int32_t training, void *user)
+{
+    (void)m, (void)training, (void)user;
+    return x;
+}
+
+CLAIM(what_cannot_be_said_is_refused_and_leaves_no_file)
+{
+    static const char *const of_own[] = {"model_export_onnx", "model_export_c", "model_save_torch"};
+    static const char *const bad[] = {"", "7up", "_x", "a b", "caf\xc3\xa9", "a.b",
+        "a123456789012345678901234567890123456789012345678901234567890123"};
+    char text[160];
+    bp_model *m;
+    bp_params *p;
+    OK(bp_model_own(ctx, 3, BP_TASK_REGRESSION, 3, as_it_is, NULL, &m));
+    for (int way = 0; way < 3; way++) {
+        cr_assert_eq(write_as(way, m, path), BP_ERR_UNSUPPORTED);
+        snprintf(text, sizeof text, "%s: the forward pass of this model is a program's own "
+                 "function: a model of a text of layers is wanted", of_own[way]);
+        TEXT(text);
+    }
+    cr_assert_eq(bp_model_load_torch(m, SEQUENTIAL), BP_ERR_UNSUPPORTED);
+    bp_model_free(m);
+    m = model_in(ctx, "3", BP_TASK_CLASSES, 2);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_eq(bp_model_export_c(m, bad[i], path), BP_ERR_ARG, "%s", bad[i]);
+    OK(bp_write(bp_param_at(bp_model_params(m), 1), (float[]){0, NAN, 0}, 3 * sizeof(float)));
+    for (int way = 0; way < 2; way++) {
+        cr_assert_eq(write_as(way, m, path), BP_ERR_NONFINITE);
+        cr_assert(strstr(bp_error_text(ctx), "layer1.bias"), "%s", bp_error_text(ctx));
+    }
+    bp_model_free(m);
+    OK(bp_model_create(ctx, 4, "200000", 2, &m));
+    cr_assert_eq(bp_model_export_c(m, "net", path), BP_ERR_UNSUPPORTED);
+    TEXT("model_export_c: what lies between the layers takes 1600000 bytes of stack; at most "
+         "1048576 are wanted");
+    bp_model_free(m);
+    OK(bp_model_create(ctx, 16384, "40000", 2, &m)); /* 2.6 GB that nobody has drawn */
+    cr_assert_eq(bp_model_export_onnx(m, path), BP_ERR_UNSUPPORTED);
+    cr_assert(strstr(bp_error_text(ctx), ": weights of 2622"), "%s", bp_error_text(ctx));
+    bp_model_free(m);
+    OK(bp_params_create(ctx, BP_F32, &p));
+    cr_assert(bp_param(p, "large", BP_SHAPE(1 << 15, 1 << 15), BP_INIT_ZERO));
+    cr_assert_eq(bp_params_save_npz(p, path), BP_ERR_UNSUPPORTED);
+    bp_params_free(p);
+    OK(bp_params_create(ctx, BP_F32, &p));
+    cr_assert(bp_param(p, "caf\xe9", BP_SHAPE(1), BP_INIT_ZERO));
+    cr_assert_eq(bp_params_save_npz(p, path), BP_ERR_ARG);
+    bp_params_free(p);
+    cr_assert_neq(access(path, F_OK), 0);
+}
+
+typedef struct recording {
+    bp_model *model;
+    int way;
+} recording;
+
+static bp_status write_step(bp_context *c, void *user)
+{
+    recording *r = user;
+    (void)c;
+    return write_as(r->way, r->model, path);
+}
+
+CLAIM(a_plan_writes_no_files)
+{
+    bp_plan *plan;
+    recording r = {model_in(ctx, everything, BP_TASK_CLASSES, 3), 0};
+    for (; r.way < WAYS; r.way++)
+        cr_assert_eq(bp_plan_record(ctx, write_step, &r, &plan), BP_ERR_STATE, "%d", r.way);
+    cr_assert_neq(access(path, F_OK), 0);
+    bp_model_free(r.model);
+}
+
+/* Each allocation fails once; the same call then does it, and all is given back. */
+CLAIM(a_writer_that_gets_no_memory_can_be_asked_again)
+{
+    static unsigned char first[1 << 16], second[1 << 16];
+    for (int way = 0; way < WAYS; way++) {
+        int failures = 0;
+        size_t n = 0;
+        for (int64_t nth = 1;; nth++) {
+            guard g = {0};
+            bp_hooks hooks = guard_hooks(&g);
+            bp_context *c;
+            cr_assert_eq(bp_open_with(test_device(), &hooks, &c), BP_OK);
+            bp_model *m = model_in(c, everything, BP_TASK_REGRESSION, 3);
+            g.fail_at = g.calls + nth;
+            bp_status st = write_as(way, m, path);
+            bool none = g.calls < g.fail_at;
+            g.fail_at = 0;
+            cr_assert(st == (none ? BP_OK : BP_ERR_NOMEM), "%d: %s", way, bp_error_text(c));
+            failures += st != BP_OK;
+            cr_assert_eq(write_as(way, m, path), BP_OK, "%d: %s", way, bp_error_text(c));
+            size_t now = bytes_of(path, second, sizeof second);
+            cr_assert(!n || (now == n && !memcmp(first, second, n)));
+            memcpy(first, second, n = now);
+            bp_model_free(m);
+            bp_close(c);
+            cr_assert(g.live == 0 && !g.broken, "%d", way);
+            if (none)
+                break;
+        }
+        cr_assert(failures > 0);
+    }
+}
