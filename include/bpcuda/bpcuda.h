@@ -9,6 +9,7 @@
 #include "data.h"
 #include "derive.h"
 #include "export.h"
+#include "dlpack.h"
 #include "graph.h"
 #include "layers.h"
 #include "model.h"

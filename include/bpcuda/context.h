@@ -53,9 +53,9 @@ typedef struct bp_hooks {
 BP_API bp_status bp_open(const char *device, bp_context **ctx) BP_USE;
 BP_API bp_status bp_open_with(const char *device, const bp_hooks *hooks, bp_context **ctx) BP_USE;
 
-/* Frees the context and every tensor in it, and ends its scopes. Stores, optimisers, plans, data
+/* Ends the context's scopes, and frees it and every tensor in it. Stores, optimisers, plans, data
  * sets, models and trainers that are still there may only be freed after it; the context, its
- * device and its tensors then go with the last of them. Called while another thread is inside, or
+ * device and what they hold then go with the last of them. Called while another thread is inside, or
  * by a function that a call on the context has called, it takes effect when that call, or that
  * thread's scope, ends. NULL is fine. */
 BP_API void bp_close(bp_context *ctx);

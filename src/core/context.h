@@ -21,6 +21,7 @@ struct bp_context {
     uintptr_t first_callback; /* where the frame of the outermost is */
     _Atomic(bpi_late *) late;
     bpi_late closing;
+    bpi_late *behind; /* what the call at work has let go */
     /* Why nothing may be called: a function of the host's that must not call is at work, or was
      * left in a way that lets nothing go on. NULL: it may. */
     const char *shut;
@@ -65,6 +66,7 @@ struct bp_context {
     int32_t orphans; /* of them: freed, nobody names them, but the tape may */
     const bp_op *add; /* sums the gradients of a walk */
     void (*unwind)(bp_context *ctx, int32_t depth); /* ends the scopes above so many */
+    void (*empty)(bp_context *ctx); /* ends all scopes and the program's tensors */
     bp_op *registered;
     int64_t n_registered;
     bpi_recording *recording;

@@ -128,14 +128,24 @@ void bpi_kill(bp_tensor *t)
     ctx->free_slot = slot;
 }
 
-void bpi_handles_free(bp_context *ctx)
+static void end_handles(bp_context *ctx, int least_owner)
 {
     for (int64_t c = 0; c < ctx->n_slot_chunks; c++)
         for (int i = 0; i < BPI_SLOT_CHUNK; i++) {
             bpi_tensor *slot = slot_of(ctx->slot_chunk[c], i);
-            if (slot->owner != BPI_OWNER_NONE)
-                bpi_storage_release(ctx, slot->storage);
+            if (slot->owner >= least_owner)
+                bpi_kill(bpi_handle_of(slot));
         }
+}
+
+void bpi_handles_end(bp_context *ctx)
+{
+    end_handles(ctx, BPI_OWNER_USER);
+}
+
+void bpi_handles_free(bp_context *ctx)
+{
+    end_handles(ctx, BPI_OWNER_LIBRARY);
     for (int64_t c = 0; c < ctx->n_slot_chunks; c++)
         bpi_host_free(ctx, ctx->slot_chunk[c], CHUNK_BYTES);
     bpi_host_free(ctx, ctx->slot_chunk, (size_t)ctx->slot_chunk_capacity * sizeof(void *));

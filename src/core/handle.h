@@ -75,7 +75,8 @@ bp_tensor *bpi_clone(bp_tensor *t); /* owner LIBRARY: whoever clones kills */
 void bpi_kill(bp_tensor *t);        /* NULL and a stale one are fine */
 void bpi_give_to_scope(bp_tensor *t);
 void bpi_take_from_scope(bp_tensor *t); /* the caller sets the owner */
-void bpi_handles_free(bp_context *ctx); /* at bp_close */
+void bpi_handles_end(bp_context *ctx);  /* those of the program, at bp_close */
+void bpi_handles_free(bp_context *ctx); /* when the context goes */
 void bpi_lend(bp_tensor *t); /* its owner, the user, is an object from now on: bpi_kill ends it */
 /* Fresh memory for a view whose dtype, shape and strides are set; for a packed one; for a packed
  * one filled from the host (NULL: zeros), which is NULL on failure. */

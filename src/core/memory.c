@@ -225,6 +225,10 @@ void bpi_storage_release(bp_context *ctx, bpi_storage *s)
         bpi_host_free(ctx, s, sizeof *s);
         return;
     }
+    if (s->let_go) {
+        s->let_go(ctx, s);
+        return;
+    }
     ctx->stats.bytes -= (int64_t)s->bytes;
     s->next = ctx->free_storage[s->in_plan][s->size_class];
     ctx->free_storage[s->in_plan][s->size_class] = s;

@@ -18,7 +18,10 @@ typedef struct bpi_storage {
     int32_t size_class;
     int32_t part_number;
     bool in_plan;       /* from the arena of plans */
+    bool read_only;     /* memory of others, who say so */
     struct bpi_storage *whole; /* of a part: what it refers to; else NULL */
+    /* Of memory that is not ours: ends it, when nothing refers to it any more. */
+    void (*let_go)(bp_context *ctx, struct bpi_storage *s);
     struct bpi_storage *next; /* in the free list of its class */
 } bpi_storage;
 

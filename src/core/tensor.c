@@ -101,6 +101,10 @@ bp_context *bp_context_of(const bp_tensor *t)
 static bp_status writable(const bp_tensor *t, const char *who)
 {
     const bp_view *v = bpi_view_of(t);
+    if (bpi_at(t)->storage->read_only)
+        return bpi_fail(bpi_at(t)->ctx, BP_ERR_ARG,
+                        "%s: the target %s is memory of others, for reading only", who,
+                        bpi_shape_str(&v->shape).s);
     if (!bpi_repeats(v))
         return BP_OK;
     return bpi_fail(bpi_at(t)->ctx, BP_ERR_ARG,
@@ -108,7 +112,7 @@ static bp_status writable(const bp_tensor *t, const char *who)
                     bpi_shape_str(&v->shape).s);
 }
 
-static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, bool gaps,
+static bp_status transfer_check(bp_tensor *t, const char *who, bool writes,
                                 const void *host, size_t bytes)
 {
     bp_context *ctx = bpi_at(t)->ctx;
@@ -117,7 +121,7 @@ static bp_status transfer_check(bp_tensor *t, const char *who, bool writes, bool
         return ctx->pending;
     BPI_TRY(bpi_usable(ctx, t, who, "the tensor"));
     BPI_TRY(bpi_not_recording(ctx, who));
-    if (writes && gaps)
+    if (writes)
         BPI_TRY(writable(t, who));
     size_t want = (size_t)bpi_count(&v->shape) * bp_dtype_bytes(v->dtype);
     if (bytes != want)
@@ -151,7 +155,7 @@ static bp_status transfer_packed(bp_tensor *t, void *dst, const void *src, size_
 static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
 {
     bool gaps = !bpi_is_packed(bpi_view_of(t));
-    BPI_TRY(transfer_check(t, "write", true, gaps, src, bytes));
+    BPI_TRY(transfer_check(t, "write", true, src, bytes));
     if (gaps)
         BPI_TRY(transfer_packed(t, NULL, src, bytes));
     else if (bytes)
@@ -163,7 +167,7 @@ static bp_status write_tensor(bp_tensor *t, const void *src, size_t bytes)
 static bp_status read_tensor(bp_tensor *t, void *dst, size_t bytes)
 {
     bool gaps = !bpi_is_packed(bpi_view_of(t));
-    BPI_TRY(transfer_check(t, "read", false, gaps, dst, bytes));
+    BPI_TRY(transfer_check(t, "read", false, dst, bytes));
     if (gaps)
         BPI_TRY(transfer_packed(t, dst, NULL, bytes));
     else if (bytes)
@@ -188,8 +192,7 @@ static bool entangled(const bp_tensor *a, const bp_tensor *b)
 {
     const bp_view *v = bpi_view_of(a), *w = bpi_view_of(b);
     const char *from = bpi_view_low(v), *other = bpi_view_low(w);
-    if (bpi_at(a)->storage != bpi_at(b)->storage || from + bpi_view_span(v) <= other ||
-        other + bpi_view_span(w) <= from)
+    if (from + bpi_view_span(v) <= other || other + bpi_view_span(w) <= from)
         return false;
     return v->data != w->data || !bpi_same_shape(&v->shape, &w->shape) ||
            memcmp(v->stride, w->stride, sizeof *v->stride * (size_t)v->shape.ndim) != 0;

@@ -85,6 +85,15 @@ bp_status bpi_enter(bp_context *ctx)
     return enter(ctx, false);
 }
 
+static void free_behind(bp_context *ctx)
+{
+    while (ctx->behind) {
+        bpi_late *late = ctx->behind;
+        ctx->behind = late->next;
+        late->free(late);
+    }
+}
+
 /* Frees what is in the list; true where the context went with it. A context that was closed while
  * there are objects of it goes when the last of them has gone: bpi_leave puts it into the list. */
 static bool free_late(bp_context *ctx)
@@ -105,8 +114,11 @@ static bool free_late(bp_context *ctx)
             late->free(late);
         late = next;
     }
+    if (closes) {
+        ctx->empty(ctx);
+        free_behind(ctx);
+    }
     if (closes && ctx->objects > 0) {
-        ctx->unwind(ctx, 0);
         ctx->closes = false;
         ctx->closed = true;
         return false;
@@ -134,6 +146,8 @@ void bpi_leave(bp_context *ctx)
         ctx->calls--;
         return;
     }
+    if (ctx->behind && !ctx->shut)
+        free_behind(ctx);
     uintptr_t self = this_thread();
     bool goes = is_outermost(ctx);
     if (goes && ctx->closed && ctx->objects == 0) {
@@ -161,6 +175,13 @@ void bpi_free_at_end(bp_context *ctx, bpi_late *late, void (*give_back)(bpi_late
 {
     push(ctx, late, give_back);
     atomic_fetch_or(&ctx->owner, LATE);
+}
+
+void bpi_free_behind(bp_context *ctx, bpi_late *late, void (*give_back)(bpi_late *))
+{
+    late->free = give_back;
+    late->next = ctx->behind;
+    ctx->behind = late;
 }
 
 bool bpi_enter_to_close(bp_context *ctx)

@@ -55,8 +55,10 @@ bool bpi_enter_to_free(bp_context *ctx, bpi_late *late, void (*free)(bpi_late *)
 bool bpi_enter_quietly(bp_context *ctx);
 bool bpi_enter_to_close(bp_context *ctx);
 void bpi_leave_to_others(bp_context *ctx, bpi_late *late, void (*free)(bpi_late *));
-/* Calls free(late) when the turn of this thread, which is inside, ends. */
+/* Calls free(late) when the turn of this thread, which is inside, ends; or already when the public
+ * call that it is in does: there the host may be called. */
 void bpi_free_at_end(bp_context *ctx, bpi_late *late, void (*free)(bpi_late *));
+void bpi_free_behind(bp_context *ctx, bpi_late *late, void (*free)(bpi_late *));
 
 /* Around a call of the host's function. The thread is in the host's floating-point state there,
  * unless `keeps` ours: kernels. Where the function is left by an exception, the calls and scopes

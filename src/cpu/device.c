@@ -199,6 +199,7 @@ bp_status bpi_cpu_open(const char *level, const bp_hooks *hooks, bpi_device **de
     d->hooks = h;
     d->level = found->text;
     d->base.calls = &calls;
+    d->base.dl_type = BPI_DL_CPU;
     d->base.f32 = d->f32;
     d->base.f64 = d->f64;
     found->fill_f32(d->f32);

@@ -34,6 +34,12 @@ static bp_status cuda_lent(bp_exec *ex)
     return bpi_cuda_launched(ex, cudaGetLastError(), "of the program's own");
 }
 
+static bp_status cuda_settle(bpi_device *device)
+{
+    BPI_CUDA_TRY((bpi_cuda *)device, cudaDeviceSynchronize());
+    return BP_OK;
+}
+
 static void cuda_close(bpi_device *device)
 {
     bpi_cuda *d = (bpi_cuda *)device;
@@ -62,7 +68,7 @@ static const bpi_device_calls calls = {
     .download = bpi_cuda_download, .set_threads = cuda_set_threads,
     .lend = cuda_lend, .lent = cuda_lent, .set_precision = bpi_lt_set_precision, .count = cuda_count, .close = cuda_close,
     .capture = bpi_cuda_capture, .captured = bpi_cuda_captured, .launch = bpi_cuda_launch,
-    .drop = bpi_cuda_drop, .turn = bpi_cuda_turn};
+    .drop = bpi_cuda_drop, .turn = bpi_cuda_turn, .settle = cuda_settle};
 
 /* Whether the device is there, in words a user can act on. */
 static bp_status find_device(int32_t number, char *why)
@@ -142,6 +148,8 @@ bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hook
     if (!d)
         return st == BP_OK ? BP_ERR_NOMEM : st;
     d->base.calls = &calls;
+    d->base.dl_type = strcmp(BPI_CUDA_KIND, "cuda") ? BPI_DL_EXTENSION : BPI_DL_CUDA;
+    d->base.dl_number = number;
     d->number = number;
     fill_tables(d);
     bpi_cuda_turn(&d->base, BPI_COMES);

@@ -120,10 +120,16 @@ typedef struct bpi_device_calls {
     bp_status (*launch)(bpi_device *, bpi_graph *graph);
     void (*drop)(bpi_device *, bpi_graph *graph);
     void (*turn)(bpi_device *, int32_t turn); /* BPI_COMES, BPI_STAYS, BPI_LEAVES */
+    /* Waits for all that anybody has given the device. NULL where nothing needs that. */
+    bp_status (*settle)(bpi_device *);
 } bpi_device_calls;
+
+/* Whose memory it is, in DLPack's numbers; EXTENSION: nobody's but ours. */
+enum { BPI_DL_CPU = 1, BPI_DL_CUDA = 2, BPI_DL_EXTENSION = 12 };
 
 struct bpi_device {
     const bpi_device_calls *calls;
+    int32_t dl_type, dl_number;
     const bpi_op_kernels *f32, *f64; /* [BPI_OP_COUNT] */
     char name[128];                  /* "cpu: x86-64-v3, 2 threads" */
     char why[160];                   /* the reason of the last BP_ERR_DEVICE; "": none yet */

@@ -72,6 +72,13 @@ static bp_status take_hooks(bp_hooks *ours, const bp_hooks *hooks, char *why)
     return st;
 }
 
+/* What bp_close() does first, and alone where there are objects still. */
+static void empty(bp_context *ctx)
+{
+    bpi_scopes_unwind(ctx, 0);
+    bpi_handles_end(ctx);
+}
+
 static bp_status open_with(const char *device, const bp_hooks *hooks, bp_context **out)
 {
     char why[160] = "";
@@ -84,6 +91,7 @@ static bp_status open_with(const char *device, const bp_hooks *hooks, bp_context
     ctx->hooks = given;
     ctx->stats = boot.stats;
     ctx->unwind = bpi_scopes_unwind;
+    ctx->empty = empty;
     *out = ctx;
     if (st != BP_OK)
         return bpi_fail(ctx, st, "open: %s", why);
@@ -120,7 +128,6 @@ bp_status bp_open(const char *device, bp_context **ctx)
 
 static void close_context(bp_context *ctx)
 {
-    bpi_scopes_unwind(ctx, 0);
     bpi_tape_free(ctx);
     while (ctx->registered) {
         bp_op *op = ctx->registered;

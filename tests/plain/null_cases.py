@@ -38,6 +38,8 @@ RECIPES = {
     "bp_loss_fn": "no_loss", "bp_rows_fn": "no_rows", "bp_trainer_fn": "no_callback",
     "bp_checkpoint *": "w->checkpoint", "bp_checkpoint **": "&w->new_checkpoint",
     "bp_trainer_save_every.steps": "0", "bp_trainer_schedule.text": '"cosine=0"', "bp_trainer_optimizer.opt": "w->model_opt",
+    "struct DLManagedTensorVersioned *": "w->dl", "struct DLManagedTensorVersioned **": "&w->new_dl",
+    "struct DLManagedTensor *": "w->old_dl", "struct DLManagedTensor **": "&w->new_old_dl",
     "bp_op *": "w->op", "bp_op **": "&w->new_op", "const bp_op_def *": "&w->def",
     "bp_exec *": "NULL", "const bp_exec *": "NULL", "const bp_hooks *": "&w->hooks", "bp_step_fn": "nothing", "bp_function": "first", "bp_text_fn": "no_text",
     "bp_block_fn": "no_block", "bp_stats *": "&w->stats", "bp_progress *": "&w->progress",

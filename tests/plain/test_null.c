@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "core/dlpack.h"
 #include "readers.h"
 #include "train/train.h"
 
@@ -28,6 +29,8 @@ typedef struct world {
     bp_trainer *trainer, *new_trainer;
     bp_batch batch;
     bp_checkpoint *checkpoint, *new_checkpoint;
+    struct DLManagedTensorVersioned *dl, *new_dl;
+    struct DLManagedTensor *old_dl, *new_old_dl;
     bp_op *op, *new_op;
     bp_op_def def;
     bp_hooks hooks;
@@ -143,6 +146,8 @@ static bool make(world *w, const guard *g)
                          .params_bytes = 8, .infer = infer, .forward = no_kernel};
     return bp_open_with("cpu", &w->hooks, &w->ctx) == BP_OK && bp_set_threads(w->ctx, 1) == BP_OK &&
            (w->t = bp_tensor_create(w->ctx, BP_F32, BP_SHAPE(2, 3))) &&
+           bp_dlpack_export(w->t, &w->dl) == BP_OK &&
+           bp_dlpack_export_legacy(w->t, &w->old_dl) == BP_OK &&
            bp_params_create(w->ctx, BP_F32, &w->params) == BP_OK &&
            bp_param(w->params, "w", BP_SHAPE(2, 3), BP_INIT_ONE) &&
            bp_adam_create(w->params, 0.1, &w->opt) == BP_OK &&
@@ -176,6 +181,8 @@ static bool works(world *w)
 
 static void end(world *w)
 {
+    w->dl->deleter(w->dl);
+    w->old_dl->deleter(w->old_dl);
     bp_trainer_free(w->new_trainer);
     bp_trainer_free(w->trainer);
     bp_checkpoint_free(w->new_checkpoint);

@@ -138,6 +138,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
     });
 }
 
+cudaError_t cudaDeviceSynchronize(void)
+{
+    return api("cudaDeviceSynchronize", WORK, [] {
+        if (cudaError_t error = refuse_while_capturing())
+            return error;
+        drain_device(current_device);
+        return devices[current_device].sticky;
+    });
+}
+
 cudaError_t cudaFuncSetAttribute(const void *func, enum cudaFuncAttribute attr, int value)
 {
     return api("cudaFuncSetAttribute", WORK, [=] {
