@@ -1,10 +1,5 @@
-/* bpcuda export, plot, bench. */
+/* bpcuda plot, bench. */
 #include "job.h"
-
-bp_status command_export(job *j)
-{
-    return fail(j, BP_ERR_UNSUPPORTED, "export: not yet");
-}
 
 bp_status command_plot(job *j)
 {
