@@ -32,9 +32,9 @@ bp_status open_context(job *j)
     return bp_seed(j->ctx, (uint64_t)j->set->train[BP_TRAIN_SEED]);
 }
 
-bp_status load_model(job *j)
+bp_status load_model(job *j, const char *path)
 {
-    return bp_model_load(j->ctx, j->set->operand[0], &j->model);
+    return bp_model_load(j->ctx, path, &j->model);
 }
 
 static bp_status run(job *j)

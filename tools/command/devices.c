@@ -1,8 +1,6 @@
-/* bpcuda devices, bpcuda check: what there is to compute on, and what will go wrong. */
+/* bpcuda devices: what there is to compute on. */
 #include <stdio.h>
-#include <string.h>
 
-#include "check/case_run.h"
 #include "job.h"
 #include "json.h"
 
@@ -43,23 +41,4 @@ bp_status command_devices(job *j)
         printf("\n");
     }
     return BP_OK;
-}
-
-/* The table goes to stdout; what differs is in it. */
-static bp_status check_a_device(job *j)
-{
-    const char *data = j->set->data;
-    const char *mnist = !strncmp(data, "mnist:", 6) ? data + 6 : NULL;
-    TRY(bp_open(j->set->device, &j->ctx));
-    if (check_device(j->set->device, mnist))
-        return BP_OK;
-    return fail(j, BP_ERR_DEVICE, "check: %.40s does not agree with the CPU", j->set->device);
-}
-
-bp_status command_check(job *j)
-{
-    const char *what = j->set->operand[0];
-    if (!strcmp(what, "device"))
-        return check_a_device(j);
-    return fail(j, BP_ERR_ARG, "check wants what to check: device, data or model");
 }

@@ -37,7 +37,7 @@ bp_status command_export(job *j)
         if (!strcmp(out, j->set->operand[0]))
             return fail(j, BP_ERR_ARG, "--out %.200s is the model: another name is wanted", out);
         TRY(open_context(j));
-        TRY(load_model(j));
+        TRY(load_model(j, j->set->operand[0]));
         TRY(kinds[i].write(j->model, out));
         talk(j, "saved %s\n", out);
         return BP_OK;

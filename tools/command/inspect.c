@@ -206,7 +206,7 @@ bp_status command_inspect(job *j)
         return fail(j, BP_ERR_ARG, "inspect wants a model, or --data");
     TRY(open_context(j));
     if (j->set->operands)
-        TRY(load_model(j));
+        TRY(load_model(j, j->set->operand[0]));
     if (j->set->data)
         TRY(load_data(j, WHOLE));
     if (to)

@@ -30,8 +30,7 @@ void talk(const job *j, const char *format, ...) __attribute__((format(printf, 2
 
 /* Opens --device, with --threads and --seed. */
 bp_status open_context(job *j);
-/* Loads the model, which is the first operand. */
-bp_status load_model(job *j);
+bp_status load_model(job *j, const char *path);
 
 /* source.c: --data. LEARN makes j->train, ->test (NULL with --split 0) and ->valid; the others make
  * j->test: TEST of the rows that test, by the model's targets; ROWS of all rows, whose targets are

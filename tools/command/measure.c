@@ -43,7 +43,7 @@ bp_status command_eval(job *j)
     bp_metrics m;
     json to = {stdout, false};
     TRY(open_context(j));
-    TRY(load_model(j));
+    TRY(load_model(j, j->set->operand[0]));
     TRY(load_data(j, TEST));
     TRY(measure(j, j->test, &m));
     if (!j->set->json) {
@@ -135,7 +135,7 @@ bp_status command_predict(job *j)
         return fail(j, BP_ERR_ARG, "predict wants --data: csv:FILE, npy:FILE, - for a CSV on standard "
                     "input, ...");
     TRY(open_context(j));
-    TRY(load_model(j));
+    TRY(load_model(j, j->set->operand[0]));
     TRY(load_data(j, ROWS));
     int64_t inputs = bp_model_inputs(j->model), cols = bp_data_cols(j->test);
     if (cols != inputs)
