@@ -65,10 +65,10 @@ CLAIM(columns_that_tell_nothing)
         for (int j = 0; j < COLS; j++)
             all.x[i][j] = 1;
     }
-    finds(&constant, "note constant-column --data");
+    finds(&constant, "note constant-column --skip");
     mentions(&constant, "column 3: one value in all 320 rows");
-    finds(&rising, "note rising-column --data");
-    finds(&copied, "note copied-column --data");
+    finds(&rising, "note rising-column --skip");
+    finds(&copied, "note copied-column --skip");
     mentions(&copied, "column 4 is column 1");
     look_at(&all, NULL);
     cr_assert_str_eq(all.found.list[0].code, "constant-column");
@@ -113,8 +113,8 @@ CLAIM(the_target_among_the_samples)
         numbers.x[i][5] = 0.001f * numbers.y[i];
     }
     numbers.real = true;
-    finds(&classes, "warning told-target --data");
-    finds(&numbers, "warning told-target --data");
+    finds(&classes, "warning told-target --skip");
+    finds(&numbers, "warning told-target --skip");
 }
 
 CLAIM(fewer_rows_than_columns)
@@ -208,7 +208,7 @@ CLAIM(targets_that_are_no_numbers_to_learn)
     look_at(&constant, NULL);
     cr_assert_str_eq(constant.found.list[0].code, "constant-target");
     finds(&integers, "note integer-target --task");
-    finds(&far, "warning far-target --loss");
+    finds(&far, "warning far-target --data");
 }
 
 /* --- rows that are there several times ------------------------------------------------------- */

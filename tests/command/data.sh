@@ -103,4 +103,11 @@ run 0 inspect --data csv:in/two.csv && grep -q 'class x' out && grep -qE '^  a  
 claim "inspect shows data"
 run 0 inspect --data csv:in/real.csv --json && grep -q '"name": "z"\|"name": "y"' out
 claim "targets too"
+run 0 check data && run 0 check model --epochs 3
+claim "the doctor says nothing of the digits"
+awk 'BEGIN { print "a,told,z"; for (i = 0; i < 90; i++) { z = i * i % 37 + i / 8; print i % 11 "," 3 * z + 1 "," z } }' > in/told.csv
+run 1 check data --data csv:in/told.csv && grep -q 'told-target  *--skip  *column "told" is the target' out
+claim "the doctor names the column, and the option that mends it"
+run 1 check model --data csv:in/real.csv --lr 10 --optimizer sgd --json && grep -q '"option": "--lr"' out && [ "$(wc -l < out)" -eq 1 ]
+claim "check model --json is one object"
 finish

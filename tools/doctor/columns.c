@@ -99,14 +99,17 @@ static bool are_pixels(const table *t)
 }
 
 typedef struct name {
-    char text[40];
+    char text[64];
 } name;
 
 /* A column, or a target, as a sentence calls it. */
 static name name_of(const table *t, int64_t at)
 {
     name n;
-    if (at >= 0)
+    const char *its = bp_data_feature_name(t->c->train, at);
+    if (its)
+        snprintf(n.text, sizeof n.text, "column \"%.40s\"", its);
+    else if (at >= 0)
         snprintf(n.text, sizeof n.text, "column %lld", (long long)at);
     else if (t->n == t->samples + 1)
         snprintf(n.text, sizeof n.text, "the target");
@@ -128,7 +131,7 @@ static void constant_columns(const table *t, findings *to)
                    "all %lld rows are the same: there is nothing to learn from",
                    (long long)t->rows);
     else if (list.n && !t->pixels)
-        doctor_add(to, DOCTOR_NOTE, "constant-column", "--data",
+        doctor_add(to, DOCTOR_NOTE, "constant-column", "--skip",
                    "%s: one value in all %lld rows, which tells nothing", doctor_names(&list),
                    (long long)t->rows);
 }
@@ -140,7 +143,7 @@ static void rising_columns(const table *t, findings *to)
         if (t->column[j].rising)
             doctor_name(&list, "%s", name_of(t, j).text);
     if (list.n)
-        doctor_add(to, DOCTOR_NOTE, "rising-column", "--data",
+        doctor_add(to, DOCTOR_NOTE, "rising-column", "--skip",
                    "%s: above the row before in all %lld rows; a row's number or its time says "
                    "nothing about new rows", doctor_names(&list), (long long)t->rows);
 }
@@ -215,11 +218,11 @@ static void copied_columns(table *t, findings *to)
                 break; /* three copies are two pairs */
         }
     if (told.n)
-        doctor_add(to, DOCTOR_WARNING, "told-target", "--data",
+        doctor_add(to, DOCTOR_WARNING, "told-target", "--skip",
                    "%s, but for a factor and an offset, which new rows will not tell",
                    doctor_names(&told));
     if (same.n)
-        doctor_add(to, DOCTOR_NOTE, "copied-column", "--data",
+        doctor_add(to, DOCTOR_NOTE, "copied-column", "--skip",
                    "%s, but for a factor and an offset: one is enough", doctor_names(&same));
 }
 
@@ -275,10 +278,9 @@ static void far_of(const table *t, const quartiles *q, bool targets, findings *t
     }
     if (list.n)
         doctor_add(to, DOCTOR_WARNING, targets ? "far-target" : "far-value",
-                   targets ? "--loss" : "--data",
-                   "%s: from %.4g to %.4g, where the middle half lies between %.4g and %.4g; %s",
+                   "--data", "%s: from %.4g to %.4g, where the middle half lies between %.4g and %.4g; %s",
                    doctor_names(&list), min, max, from, until,
-                   targets ? "the far ones rule the squared error: use huber, or mend them"
+                   targets ? "the far ones rule the squared error: mend them"
                            : "is that a mark for a missing value? The others become nearly equal");
 }
 

@@ -17,7 +17,7 @@ void doctor_add(findings *to, doctor_severity severity, const char *code, const 
 /* A list for a sentence: "column 3, column 7 and 12 more". Begins as {0}. */
 typedef struct names {
     int64_t n;
-    char text[160];
+    char text[256];
 } names;
 void doctor_name(names *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *doctor_names(names *list); /* when all are in */
