@@ -14,11 +14,12 @@
 extern "C" {
 #endif
 
-typedef struct bp_checkpoint bp_checkpoint;
+typedef struct bp_checkpoint bp_checkpoint; /* a list of what a run needs */
 
 /* An empty list. */
 BP_API bp_status bp_checkpoint_create(bp_context *ctx, bp_checkpoint **checkpoint) BP_USE;
-BP_API void bp_checkpoint_free(bp_checkpoint *checkpoint); /* NULL is fine */
+
+BP_API void bp_checkpoint_free(bp_checkpoint *checkpoint); /* frees the list; NULL is fine */
 
 /* Adds to the list. Names are unique in it, and are how a file is matched: letters, digits, '.',
  * '_', '-', '/'. What is added must outlive the checkpoint, or its last save or load. Of a store,

@@ -15,6 +15,7 @@
 #include <type_traits>
 #endif
 
+/* What the library exports; what a caller must look at. */
 #if defined(__GNUC__)
 #define BP_API __attribute__((visibility("default")))
 #define BP_USE __attribute__((warn_unused_result))
@@ -23,6 +24,7 @@
 #define BP_USE
 #endif
 
+/* The version of these headers; bp_version() is the library's. */
 #define BP_VERSION_MAJOR 0
 #define BP_VERSION_MINOR 1
 #define BP_VERSION_PATCH 0
@@ -31,9 +33,10 @@
 extern "C" {
 #endif
 
+/* How a call ended. */
 typedef int32_t bp_status;
 enum {
-    BP_OK = 0,
+    BP_OK = 0,              /* it did what it says */
     BP_ERR_NOMEM = 1,       /* the allocator returned NULL */
     BP_ERR_ARG = 2,         /* a NULL, a stale handle, a value out of its stated range */
     BP_ERR_SHAPE = 3,       /* shapes do not fit together */
@@ -49,6 +52,7 @@ enum {
     BP_ERR_NONFINITE = 13   /* a number is NaN or infinite, or a step would make it so: optim.h */
 };
 
+/* The type of the elements of a tensor: IEEE 754 of 4 and of 8 bytes, bytes, integers of 4. */
 typedef int32_t bp_dtype;
 enum { BP_F32 = 1, BP_F64 = 2, BP_U8 = 3, BP_I32 = 4 };
 
@@ -56,14 +60,17 @@ enum { BP_MAX_DIMS = 8, BP_MAX_IO = 4 }; /* sizes of a shape; inputs or outputs 
 
 /* Sizes, outermost first. A scalar has ndim 0. */
 typedef struct bp_shape {
-    int32_t ndim;
-    int64_t dim[BP_MAX_DIMS];
+    int32_t ndim;             /* 0 to 8 */
+    int64_t dim[BP_MAX_DIMS]; /* the first ndim of them, 0 or more each */
 } bp_shape;
 
 /* BP_SHAPE(64, 32) is the shape [64, 32]; BP_SCALAR the shape []. Sizes are of any integer type. */
 #define BP_SHAPE_COUNT_(a, b, c, d, e, f, g, h, n, ...) n
 #define BP_SHAPE_COUNT(...) BP_SHAPE_COUNT_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
-#ifdef __cplusplus
+#ifndef __cplusplus
+#define BP_SHAPE(...) ((bp_shape){BP_SHAPE_COUNT(__VA_ARGS__), {__VA_ARGS__}})
+#define BP_SCALAR ((bp_shape){0, {0}})
+#else
 #define BP_SHAPE(...) (bp_make_shape(__VA_ARGS__))
 #define BP_SCALAR (bp_shape{0, {0}})
 extern "C++" {
@@ -80,9 +87,6 @@ template <typename... Sizes> constexpr bp_shape bp_make_shape(Sizes... sizes)
     return bp_shape{static_cast<int32_t>(sizeof...(Sizes)), {bp_make_size(sizes)...}};
 }
 }
-#else
-#define BP_SHAPE(...) ((bp_shape){BP_SHAPE_COUNT(__VA_ARGS__), {__VA_ARGS__}})
-#define BP_SCALAR ((bp_shape){0, {0}})
 #endif
 
 typedef struct bp_context bp_context; /* a device, its memory, tape, random stream and error */

@@ -26,6 +26,7 @@
 extern "C" {
 #endif
 
+/* The body of a parallel_for hook. */
 typedef void (*bp_block_fn_hook)(void *arg, int64_t block);
 
 /* Services a host may provide instead of ours. A NULL member means ours. */
@@ -33,7 +34,7 @@ typedef struct bp_hooks {
     size_t struct_bytes; /* sizeof(bp_hooks) */
     void *user;          /* handed to every hook */
     void *(*alloc)(void *user, size_t bytes); /* aligned to 64 bytes; NULL when there is none */
-    void (*free)(void *user, void *p, size_t bytes);
+    void (*free)(void *user, void *p, size_t bytes); /* what alloc gave, and its size */
     void (*log)(void *user, const char *line); /* ours is silent */
     /* Runs body(arg, i) for 0 <= i < blocks, in any order, and returns when all are done. A thread
      * that runs one needs 128 KiB of stack. */

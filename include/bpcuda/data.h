@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_data bp_data;
+typedef struct bp_data bp_data; /* rows of named columns */
 
 /* What "y" is: nothing, a class a row, k real numbers a row, or k labels of 0 and 1 a row. */
 typedef int32_t bp_targets;
@@ -155,14 +155,14 @@ BP_API bp_status bp_data_fold(const bp_data *data, int32_t folds, int32_t fold, 
 BP_API bp_status bp_data_rows_at(const bp_data *data, const int32_t *rows, int64_t n,
                                  bp_data **part) BP_USE;
 
-BP_API void bp_data_free(bp_data *data); /* NULL is fine */
+BP_API void bp_data_free(bp_data *data); /* frees the set; NULL is fine */
 
 /* --- looking at one ------------------------------------------------------------------------- */
 
-BP_API int64_t bp_data_rows(const bp_data *data);
+BP_API int64_t bp_data_rows(const bp_data *data);    /* how many there are */
 BP_API int64_t bp_data_cols(const bp_data *data);    /* elements of a row of "x" */
-BP_API int32_t bp_data_classes(const bp_data *data); /* 0 where "y" is no classes */
-BP_API bp_targets bp_data_targets(const bp_data *data);
+BP_API int32_t bp_data_classes(const bp_data *data); /* how many; 0 where "y" is no classes */
+BP_API bp_targets bp_data_targets(const bp_data *data); /* what "y" is */
 BP_API int64_t bp_data_outputs(const bp_data *data); /* the classes, or k */
 BP_API const char *bp_data_class_name(const bp_data *data, int32_t c); /* NULL: it has none */
 /* Of element i of a row of "x": of a CSV file with a header, the column's. NULL: it has none. */

@@ -62,7 +62,7 @@ BP_API bp_status bp_hvp_of(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, b
 typedef struct bp_gradcheck_report {
     size_t struct_bytes; /* sizeof(bp_gradcheck_report), set by the caller */
     int64_t checked;     /* elements, or directions */
-    int64_t wrong, kinks;
+    int64_t wrong, kinks; /* of them */
     int32_t input;       /* of the worst that is no kink: x[input]; -1: a direction */
     int64_t index;       /* its element, row-major; the direction's number */
     double analytic, numeric; /* what the gradient says there, and what differences say */

@@ -65,8 +65,8 @@ BP_API bp_tensor *bp_sqrt(bp_tensor *x);       /* NaN below 0, rounded once; dx 
 BP_API bp_tensor *bp_rsqrt(bp_tensor *x);      /* 1 / sqrt(x), Inf at 0; dx = -dy y^3 / 2 */
 BP_API bp_tensor *bp_reciprocal(bp_tensor *x); /* 1 / x, rounded once; dx = -dy y^2 */
 BP_API bp_tensor *bp_square(bp_tensor *x);     /* x^2, rounded once; dx = 2 dy x */
-BP_API bp_tensor *bp_sin(bp_tensor *x);        /* dx = dy cos x */
-BP_API bp_tensor *bp_cos(bp_tensor *x);        /* dx = -dy sin x */
+BP_API bp_tensor *bp_sin(bp_tensor *x);        /* sin x; dx = dy cos x */
+BP_API bp_tensor *bp_cos(bp_tensor *x);        /* cos x; dx = -dy sin x */
 BP_API bp_tensor *bp_abs(bp_tensor *x);        /* |x|; dx = dy sign(x), 0 at NaN */
 BP_API bp_tensor *bp_sign(bp_tensor *x);       /* -1, 0 or 1; no gradient */
 BP_API bp_tensor *bp_logical_not(bp_tensor *x); /* 1 where x is 0, else 0, of NaN too; no gradient */

@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_layers bp_layers;
+typedef struct bp_layers bp_layers; /* a chain of layers */
 
 /* Declares the layers' parameters in `params`, each name behind `prefix` ("actor." makes
  * actor.layer1.weight; "" is fine). The store may hold others, and must outlive the layers.
@@ -38,14 +38,15 @@ typedef struct bp_layers bp_layers;
  * group both widths. A call that fails has declared nothing. */
 BP_API bp_status bp_layers_create(bp_params *params, const char *prefix, int64_t inputs,
                                   const char *text, bp_layers **layers) BP_USE;
-BP_API void bp_layers_free(bp_layers *layers); /* its parameters stay; NULL is fine */
+
+BP_API void bp_layers_free(bp_layers *layers); /* their parameters stay; NULL is fine */
 
 /* The chain of ops on x [N, inputs], of the store's dtype -> [N, outputs]. An op: NULL on failure,
  * of the innermost scope, recorded where gradients are wanted, to x too. `training` switches
  * dropout on. Of what lies between, only what the gradient reads stays in memory. */
 BP_API bp_tensor *bp_layers_forward(bp_layers *layers, bp_tensor *x, int32_t training);
 
-BP_API int64_t bp_layers_outputs(const bp_layers *layers);
+BP_API int64_t bp_layers_outputs(const bp_layers *layers); /* the width of the last one */
 
 #ifdef __cplusplus
 }

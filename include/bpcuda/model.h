@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_model bp_model;
+typedef struct bp_model bp_model; /* a net, a task, normalisers */
 
 /* --- making one ------------------------------------------------------------------------------ */
 
@@ -44,7 +44,7 @@ typedef bp_tensor *(*bp_forward_fn)(bp_model *model, bp_tensor *x, int32_t train
 BP_API bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int64_t outputs,
                               bp_forward_fn forward, void *user, bp_model **model) BP_USE;
 
-BP_API void bp_model_free(bp_model *model); /* NULL is fine */
+BP_API void bp_model_free(bp_model *model); /* its store too; NULL is fine */
 
 /* How a normaliser is set from a data set. COLUMN: each column minus its mean, over its standard
  * deviation, which suits tables; a column times a power of two changes no bit of a prediction.
@@ -117,7 +117,7 @@ typedef struct bp_metrics {
     double top;      /* share of rows whose class is among the `top` largest logits, the first of
                       * equals before the others */
     double mse, mae, r2; /* of regression: mean squared and absolute errors, in own units */
-    double auc;
+    double auc; /* of two classes, of labels */
 } bp_metrics;
 /* Waits. *metrics is as large as struct_bytes, and has zeros on failure and where the library knows
  * less. For C and C++ the second form says the size, and 5 for `top`. BP_ERR_NONFINITE names the
@@ -135,11 +135,11 @@ BP_API bp_status bp_model_confusion(bp_model *model, bp_data *data, int64_t *cou
 /* --- looking at one -------------------------------------------------------------------------- */
 
 BP_API bp_params *bp_model_params(bp_model *model); /* belongs to the model */
-BP_API bp_context *bp_model_context(bp_model *model);
-BP_API int64_t bp_model_inputs(const bp_model *model);
-BP_API int64_t bp_model_outputs(const bp_model *model);
-BP_API bp_task bp_model_task(const bp_model *model);
-BP_API int32_t bp_model_classes(const bp_model *model);    /* 0: another task */
+BP_API bp_context *bp_model_context(bp_model *model); /* the one it was made in */
+BP_API int64_t bp_model_inputs(const bp_model *model);   /* elements of a sample */
+BP_API int64_t bp_model_outputs(const bp_model *model); /* the classes, numbers or labels */
+BP_API bp_task bp_model_task(const bp_model *model); /* what the outputs mean */
+BP_API int32_t bp_model_classes(const bp_model *model);    /* how many; 0: another task */
 BP_API const char *bp_model_layers(const bp_model *model); /* NULL: the forward pass is yours */
 BP_API const char *bp_model_class_name(const bp_model *model, int32_t c); /* NULL: it has none */
 
@@ -209,7 +209,7 @@ BP_API bp_status bp_snapshot_take(bp_model *model, bp_snapshot **snapshot) BP_US
 /* One more reference, which is freed by itself: take it where the one you read cannot be freed
  * meanwhile (under the lock of a pointer that is exchanged, say). NULL for NULL. */
 BP_API bp_snapshot *bp_snapshot_share(bp_snapshot *snapshot);
-BP_API void bp_snapshot_free(bp_snapshot *snapshot); /* a reference; NULL is fine */
+BP_API void bp_snapshot_free(bp_snapshot *snapshot); /* ends a reference; NULL is fine */
 
 /* Puts it into a model, in any context, with the same task, inputs, outputs, layers and parameters;
  * else BP_ERR_FORMAT says what differs, and nothing has changed. Bits are kept, NaN too. */

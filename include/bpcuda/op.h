@@ -15,14 +15,14 @@ extern "C" {
 #endif
 
 typedef struct bp_exec bp_exec; /* what a kernel runs with: threads, workspace, faults */
-typedef struct bp_op bp_op;
+typedef struct bp_op bp_op; /* an op of yours, of one context */
 
 /* A strided window on device memory; strides count elements. `data` is NULL iff it has none. */
 typedef struct bp_view {
-    void *data;
-    bp_dtype dtype;
-    bp_shape shape;
-    int64_t stride[BP_MAX_DIMS];
+    void *data;     /* its first element */
+    bp_dtype dtype; /* of the elements */
+    bp_shape shape; /* the sizes */
+    int64_t stride[BP_MAX_DIMS]; /* between neighbours along each axis, in elements */
 } bp_view;
 
 /* A kernel reads `in`, writes every element of `out`, keeps no pointer. It is host code; the dtypes
@@ -57,17 +57,18 @@ BP_API void *bp_cuda_stream(const bp_exec *ex);
  * the rule did not make, and bp_backward, are BP_ERR_STATE. Other ops in a rule are recorded only
  * under BP_CREATE_GRAPH. Scopes that a rule begins it must end. */
 typedef struct bp_grad_call {
-    bp_context *ctx;
-    const void *params;
-    int32_t n_in, n_out;
+    bp_context *ctx;            /* the walk's */
+    const void *params;         /* those of the call */
+    int32_t n_in, n_out;        /* those of the op */
     bp_tensor *in[BP_MAX_IO];   /* inputs named in saves_in, else NULL */
     bp_tensor *out[BP_MAX_IO];  /* outputs named in saves_out, else NULL */
     bp_tensor *dout[BP_MAX_IO]; /* gradients of the outputs; NULL where nothing arrived */
-    bp_shape in_shape[BP_MAX_IO];
-    int32_t need[BP_MAX_IO];
-    bp_tensor *dx[BP_MAX_IO]; /* result */
+    bp_shape in_shape[BP_MAX_IO]; /* shapes of all inputs */
+    int32_t need[BP_MAX_IO];    /* whether input i wants a gradient */
+    bp_tensor *dx[BP_MAX_IO];   /* result */
 } bp_grad_call;
 
+/* What an op is. Members that are 0 or NULL are not there; more may follow, at the end. */
 typedef struct bp_op_def {
     size_t struct_bytes; /* sizeof(bp_op_def) */
     const char *name;    /* copied; not empty */

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_optimizer bp_optimizer;
+typedef struct bp_optimizer bp_optimizer; /* rules, moments and rate of a store */
 
 /* Each weight w and its gradient g, at step t = 1, 2, ... with the rate lr; moments begin at 0:
  *
@@ -50,6 +50,9 @@ enum {
     BP_LION = 7
 };
 
+/* An optimiser of all parameters of a store, which it closes (params.h), at step 0, with the
+ * numbers above where none are given: lr > 0, momentum in [0, 1) (BP_ERR_ARG). Yours to free. Not
+ * while a plan is recorded. */
 BP_API bp_status bp_optimizer_create(bp_params *params, bp_optimizer_kind kind, double lr,
                                      bp_optimizer **opt) BP_USE;
 BP_API bp_status bp_adam_create(bp_params *params, double lr, bp_optimizer **opt) BP_USE;
@@ -60,7 +63,8 @@ BP_API bp_status bp_sgd_create(bp_params *params, double lr, double momentum,
 BP_API const char *bp_optimizer_name(bp_optimizer_kind kind);
 BP_API bp_optimizer_kind bp_optimizer_kind_of(const bp_optimizer *opt);
 
-/* Before the store or after it. Plans with its steps then refuse to be replayed. NULL is fine. */
+/* Frees it, before the store or after it. Plans with its steps then refuse to be replayed. NULL is
+ * fine. */
 BP_API void bp_optimizer_free(bp_optimizer *opt);
 
 /* Numbers an optimiser takes; each has a range, which it must also keep to in the store's dtype:
@@ -80,8 +84,8 @@ enum {
     BP_OPT_CLIP_NORM = 11,   /* scales all gradients by min(1, c / norm); 0: off, as at the start */
     BP_OPT_ALPHA = 12        /* RMSProp, [0, 1) */
 };
-/* Weights are parameters of rank 2 and more: biases and gains take no L1, L2 or decay. A plan was
- * recorded with all but BP_OPT_LR: its replay names one that is another now. */
+/* Sets one. Weights are parameters of rank 2 and more: biases and gains take no L1, L2 or decay. A
+ * plan was recorded with all but BP_OPT_LR: its replay names one that is another now. */
 BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
                                   double value) BP_USE;
 
@@ -89,7 +93,7 @@ BP_API bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option,
  * optimiser, whatever their rank: L1, L2, weight decay as above, and lr times `rate`. */
 typedef struct bp_group {
     double rate; /* > 0 */
-    double l1, l2, weight_decay;
+    double l1, l2, weight_decay; /* 0 or more */
 } bp_group;
 
 /* Of groups that a parameter was in, the last one counts. BP_ERR_ARG where nothing matches, or a
@@ -117,8 +121,8 @@ BP_API bp_tensor *bp_optimizer_norm(bp_optimizer *opt);
 /* Steps done so far: waits for the device. */
 BP_API bp_status bp_optimizer_steps(bp_optimizer *opt, int64_t *steps) BP_USE;
 
-/* BP_ERR_STATE where the last backward failed or the store was freed. A step that fails for memory
- * has counted nothing. */
+/* A step, as above. BP_ERR_STATE where the last backward failed or the store was freed. A step that
+ * fails for memory has counted nothing. */
 BP_API bp_status bp_optimizer_step(bp_optimizer *opt) BP_USE;
 
 /* average += rate (x - average), rate in [0, 1], where the optimiser's last step was taken; nothing

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_params bp_params;
+typedef struct bp_params bp_params; /* named parameters and their gradients */
 
 /* Initial values, drawn on the host at the store's first use from (seed of the context, number of
  * the store among those drawn since bp_seed, index of the parameter): the same bits on every device
@@ -39,9 +39,11 @@ enum {
     BP_INIT_ORTHOGONAL = 8
 };
 
+/* An empty store of f32 or f64. */
 BP_API bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **params) BP_USE;
-/* Its tensors become stale. Optimisers, plans and graphs that name it may be freed later: a step, a
- * replay, bp_backward then say that it was freed (BP_ERR_STATE). NULL is fine. */
+
+/* Frees it; its tensors become stale. Optimisers, plans and graphs that name it may be freed later:
+ * a step, a replay, bp_backward then say that it was freed (BP_ERR_STATE). NULL is fine. */
 BP_API void bp_params_free(bp_params *params);
 
 /* Declares a parameter; the handle belongs to the store. Names are unique. Dense weights are

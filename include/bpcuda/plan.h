@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_plan bp_plan;
+typedef struct bp_plan bp_plan; /* a recorded step */
 
 /* Records step() and runs it once: what is there afterwards is what bp_run(ctx, 0, step, user)
  * would leave. The plan is yours to free. On failure *plan is NULL, and unless a kernel or the
@@ -30,7 +30,7 @@ BP_API bp_status bp_plan_record(bp_context *ctx, bp_step_fn step, void *user,
  * optimiser was freed; the last backward failed. */
 BP_API bp_status bp_plan_replay(bp_plan *plan, int64_t times) BP_USE;
 
-BP_API void bp_plan_free(bp_plan *plan); /* NULL is fine */
+BP_API void bp_plan_free(bp_plan *plan); /* frees it; NULL is fine */
 
 /* Kernels in one replay; 0 for NULL. */
 BP_API int64_t bp_plan_kernels(const bp_plan *plan);

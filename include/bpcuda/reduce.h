@@ -1,4 +1,8 @@
-/* Reductions over axes, sums along one, and order. Common to all ops: ops.h. */
+/* Reductions over axes, sums along one, and order. Common to all ops: ops.h.
+ *
+ * A reduction is of all elements, []; bp_<name>_axes: over a set of axes, kept as size 1 if `keep`. x
+ * is f32 or f64, which is accumulated in f64 in an order that follows from shape and strides. Of u8
+ * and i32, sum, max and min are i32, held at its ends, without a gradient. */
 #ifndef BPCUDA_REDUCE_H
 #define BPCUDA_REDUCE_H
 
@@ -8,9 +12,7 @@
 extern "C" {
 #endif
 
-/* A reduction of all elements, []; bp_<name>_axes: over a set of axes, kept as size 1 if `keep`. x
- * is f32 or f64, which is accumulated in f64 in an order that follows from shape and strides. Of u8
- * and i32, sum, max and min are i32, held at its ends, without a gradient. */
+/* A set of axes: BP_AXIS(0) | BP_AXIS(2). */
 #define BP_AXIS(i) (1u << (i))
 
 /* The sum, 0 over no elements; dx = dy. The sum of squares; dx = 2 x dy. */

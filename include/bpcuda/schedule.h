@@ -36,7 +36,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_schedule bp_schedule;
+typedef struct bp_schedule bp_schedule; /* factors of a rate, step by step */
 
 /* A schedule of this text, up to 32 words with white space between; BP_ERR_FORMAT says which word
  * is wrong, and what is wanted there. */
@@ -49,7 +49,7 @@ typedef double (*bp_factor_fn)(void *user, double epoch, double epochs);
 BP_API bp_status bp_schedule_own(bp_context *ctx, bp_factor_fn factor, void *user,
                                  bp_schedule **schedule) BP_USE;
 
-BP_API void bp_schedule_free(bp_schedule *schedule); /* NULL is fine */
+BP_API void bp_schedule_free(bp_schedule *schedule); /* frees it; NULL is fine */
 
 /* factor[0 .. n) of the steps first, first + 1, ... of a run of `all` steps, an epoch being
  * epoch_steps of them; steps count from 0, and may lie behind the run's end. The same numbers

@@ -46,7 +46,7 @@ BP_API bp_status bp_read_all(bp_context *ctx, bp_tensor *const *t, int32_t n, do
 BP_API bp_status bp_copy_into(bp_tensor *dst, bp_tensor *src) BP_USE;
 BP_API bp_status bp_add_into(bp_tensor *acc, bp_tensor *x) BP_USE;
 
-/* 0 sizes, dtype 0 and NULL for NULL or a stale handle. */
+/* Of a tensor; 0 sizes, dtype 0 and NULL for NULL or a stale handle. */
 BP_API bp_shape bp_shape_of(const bp_tensor *t);
 BP_API bp_dtype bp_dtype_of(const bp_tensor *t);
 BP_API bp_context *bp_context_of(const bp_tensor *t);

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-typedef struct bp_trainer bp_trainer;
+typedef struct bp_trainer bp_trainer; /* a run: data, loss, optimiser, counters */
 
 /* --- the loss of a batch ------------------------------------------------------------------ */
 
@@ -47,7 +47,8 @@ BP_API bp_status bp_trainer_create(bp_model *model, bp_data *data, bp_trainer **
 /* Trains the parameters of a store on a loss of your own; user may be NULL. */
 BP_API bp_status bp_trainer_create_with(bp_params *params, bp_data *data, bp_loss_fn loss,
                                         void *user, bp_trainer **trainer) BP_USE;
-BP_API void bp_trainer_free(bp_trainer *trainer); /* NULL is fine */
+
+BP_API void bp_trainer_free(bp_trainer *trainer); /* model and data stay; NULL is fine */
 
 /* --- options ------------------------------------------------------------------------------ */
 
@@ -83,8 +84,8 @@ enum {
 typedef int32_t bp_rows;
 enum { BP_ROWS_SHUFFLED = 0, BP_ROWS_IN_ORDER = 1, BP_ROWS_WEIGHTED = 2, BP_ROWS_BALANCED = 3 };
 
-/* Before the first run (else BP_ERR_STATE) but for EPOCHS, LR and PATIENCE; a value out of range is
- * BP_ERR_ARG, with the range. */
+/* Sets one. Before the first run (else BP_ERR_STATE) but for EPOCHS, LR and PATIENCE; a value out
+ * of range is BP_ERR_ARG, with the range. */
 BP_API bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, double value) BP_USE;
 
 /* The rate over the run, a text (schedule.h); "cosine=0.01" at first. Or a schedule of yours, which
@@ -113,6 +114,7 @@ BP_API bp_status bp_trainer_best(bp_trainer *trainer) BP_USE;
 
 /* --- running ------------------------------------------------------------------------------ */
 
+/* Where a run is; more members may follow, at the end. */
 typedef struct bp_progress {
     int64_t epoch;       /* epochs finished */
     int64_t steps;       /* steps done */
@@ -145,8 +147,8 @@ BP_API bp_status bp_trainer_on_epoch(bp_trainer *trainer, bp_trainer_fn fn, void
 BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,
                                 int32_t *done) BP_USE;
 
-/* From any thread: the run returns after its current step; without a run, the next one at once.
- * NULL is fine. */
+/* Asks the run to end, from any thread, and from a signal handler: it returns after its current
+ * step; without a run, the next one at once. NULL is fine. */
 BP_API void bp_trainer_stop(bp_trainer *trainer);
 
 /* Where the loop is; waits for nothing. All 0 for NULL. For C and C++ the second form says the
