@@ -16,7 +16,10 @@
  * further out. (Out of a kernel, longjmp also leaves the thread in the library's floating-point
  * state.) What a kernel had written when it was left is written. Where the alloc hook is left so,
  * the context can only be closed (BP_ERR_STATE); NULL is its way to say no. The body of a
- * bp_parallel_for() must return. Hooks call nothing of their context. */
+ * bp_parallel_for() must return. Hooks call nothing of their context.
+ *
+ * After fork() the child may go on with a context of a CPU that no other thread was inside; it
+ * starts threads of its own. No context of a GPU survives a fork. */
 #ifndef BPCUDA_CONTEXT_H
 #define BPCUDA_CONTEXT_H
 

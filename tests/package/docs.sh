@@ -1,12 +1,13 @@
 #!/bin/sh
-# docs.sh SOURCE BUILD WORK CXX CC...: the code that the pages show. Each block of README.md and docs/
-# that is marked c is compiled as it stands, with the umbrella header before it where it includes
-# nothing; one with a main is linked and run as well. A block marked c++ is a kernel file, compiled
+# docs.sh SOURCE BUILD WORK CXX CC...: the code that the pages show. Each block of README.md, docs/ and
+# docs/guide/ that is marked c is compiled as it stands, with the umbrella header before it where it
+# includes nothing; one with a main is linked and run as well, where data/ is the repository's. A block marked c++ is a kernel file, compiled
 # as the simulated device's are. One whose first line says "not compiled" is left alone.
 source=$1 build=$2 work=$3 cxx=$4 failed=0 compiled=0 ran=0 left=0
 shift 4
 rm -rf "$work"
 mkdir -p "$work"
+ln -s "$source/data" "$work/data"
 cd "$source" || exit 2
 awk -v work="$work" '
     FNR == 1 {page = FILENAME; gsub(/[^a-zA-Z0-9]/, "_", page); out = ""}
@@ -14,7 +15,7 @@ awk -v work="$work" '
     /^```c$/ {out = work "/" page FNR ".c"}
     /^```c[+][+]$/ {out = work "/" page FNR ".cu"}
     /^```c/ && out {printf "#line %d \"%s\"\n", FNR + 1, FILENAME > out; next}
-    out {print > out}' README.md docs/*.md
+    out {print > out}' README.md docs/*.md docs/guide/*.md
 fail() {
     failed=$((failed + 1))
     echo "FAILED $1"
@@ -34,8 +35,8 @@ for block in "$work"/*.c "$work"/*.cu; do
             -Itests/sim/include -Ikernels -Isrc -Iinclude -c "$block" -o "$block.o" || fail "$block"
     elif grep -qE '^int main\(' "$block"; then
         ran=$((ran + 1))
-        "$@" -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude "$block" -o "$block.exe" \
-            -L"$build" -lbpcuda -Wl,-rpath,"$build" && (cd "$work" && "$block.exe") || fail "$block"
+        "$@" -std=c11 -D_DEFAULT_SOURCE -pthread -Wall -Wextra -Wpedantic -Werror -Iinclude "$block" \
+            -o "$block.exe" -L"$build" -lbpcuda -lm -Wl,-rpath,"$build" && (cd "$work" && "$block.exe") || fail "$block"
     else
         "$@" -std=gnu17 -Wall -Wextra -Werror -Wno-unused-function -DBPI_F64=0 -DBPI_LEVEL=generic \
             -DBPI_VECTOR_BYTES=16 -Isrc -Iinclude -c "$block" -o "$block.o" || fail "$block"
