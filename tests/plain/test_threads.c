@@ -1,12 +1,13 @@
 /* Contexts and threads: several contexts train at once, each in a thread of its own, with the bits
- * of one that trains alone; a context that one thread is in answers BP_ERR_BUSY to others. For the
- * thread sanitizer above all. */
+ * of one that trains alone; a context that one thread is in answers BP_ERR_BUSY to others; memory
+ * that contexts share is let go by any thread. For the thread sanitizer above all. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 
 #include "check.h"
+#include "core/dlpack.h"
 #include "net.h"
 #include "readers.h"
 
@@ -129,9 +130,74 @@ static void one_context(void)
     bp_close(s.ctx);
 }
 
+/* --- memory that two contexts share ---------------------------------------------------------- */
+
+enum { SHARED = 200 };
+
+typedef struct lent {
+    bp_context *ctx[2]; /* each has what the other one lent */
+    struct DLManagedTensorVersioned *out[SHARED];
+    bp_tensor *in[SHARED];
+    int bad;
+} lent;
+
+static void lend(lent *l)
+{
+    for (int i = 0; i < SHARED; i++) {
+        struct DLManagedTensorVersioned *m;
+        bp_tensor *t = bp_tensor_create(l->ctx[i % 2], BP_F32, BP_SHAPE(10));
+        l->bad += !t || bp_dlpack_export(t, &l->out[i]) != BP_OK ||
+                  bp_dlpack_export(t, &m) != BP_OK ||
+                  bp_dlpack_import(l->ctx[!(i % 2)], m, &l->in[i]) != BP_OK;
+        bp_free(t);
+    }
+}
+
+static void *let_go(void *user)
+{
+    lent *l = user;
+    for (int i = 0; i < SHARED; i++) {
+        l->out[i]->deleter(l->out[i]);
+        bp_free(l->in[i]);
+    }
+    return NULL;
+}
+
+static void shared_memory(void)
+{
+    lent l = {.bad = 0};
+    pthread_t thread;
+    bp_stats before[2], after[2];
+    for (int i = 0; i < 2; i++) {
+        l.bad += bp_open(test_device(), &l.ctx[i]) != BP_OK;
+        bp_get_stats(l.ctx[i], &before[i]);
+    }
+    lend(&l);
+    check(l.bad == 0, "two contexts lend one another memory");
+    if (pthread_create(&thread, NULL, let_go, &l) != 0)
+        exit(2);
+    for (int i = 0; i < SHARED; i++) /* busy or not */
+        bp_free(bp_tensor_create(l.ctx[i % 2], BP_F32, BP_SHAPE(10)));
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 4; i++) /* what one lets go late may be the other's */
+        bp_get_stats(l.ctx[i % 2], &after[i % 2]);
+    check(after[0].bytes == before[0].bytes && after[1].bytes == before[1].bytes,
+          "another thread lets all of it go");
+    lend(&l);
+    if (pthread_create(&thread, NULL, let_go, &l) != 0)
+        exit(2);
+    pthread_join(thread, NULL);
+    lend(&l);
+    bp_close(l.ctx[0]);
+    bp_close(l.ctx[1]);
+    for (int i = 0; i < SHARED; i++) /* by then the imports have gone, and both are waited for */
+        l.out[i]->deleter(l.out[i]);
+}
+
 int main(void)
 {
     several_contexts();
     one_context();
+    shared_memory();
     return check_end();
 }
