@@ -29,6 +29,9 @@ libs=$(flags --static --libs | sed "s|-L[^ ]*|-L$work/archive|")
 # shellcheck disable=SC2046,SC2086
 quietly "$cc" "$source/outside.c" -o "$work/static" $(flags --cflags) $libs
 "$work/static"
+if command -v python3 > /dev/null; then # the module finds the library it was installed with
+    PYTHONPATH="$prefix/share/bpcuda" python3 -B -c 'import bpcuda; print(bpcuda.Context("cpu").device)'
+fi
 [ "$(flags --modversion)" = "$("$prefix/bin/bpcuda" --version | sed 's/bpcuda //')" ]
 if grep -rlE "$build|$work/first" "$lib/cmake" "$lib/pkgconfig" "$prefix/include"; then
     echo "FAILED: an installed file names the build directory, or where the tree was first"
