@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+static bp_tensor *one_more, *left; /* what functions of the host find, and leave */
+
 #define CLAIM(name) Test(dlpack_life, name, .init = open_both, .fini = close_both)
 
 CLAIM(what_went_out_outlives_the_tensor_and_the_context)
@@ -69,6 +71,25 @@ CLAIM(it_is_given_back_with_the_last_that_reads_it)
     end();
 }
 
+static void use_again(void)
+{
+    left = tensor_in(other, BP_F64, BP_SHAPE(3), (double[]){7, 7, 7}, 0);
+    cr_assert_eq(bp_sync(other), BP_OK);
+}
+
+CLAIM(what_reads_it_has_ended_when_it_is_given_back)
+{
+    foreign f;
+    bp_tensor *t = taken(&f, 3), *x = TENSOR(BP_SHAPE(3), 0, 0, 0);
+    const void *memory = bpi_view_of(t)->data;
+    f.then = use_again;
+    OK(bp_copy_into(x, t));
+    bp_free(t);
+    cr_assert_eq(bpi_view_of(left)->data, memory);
+    cr_assert_eq(at(x, 2), 2);
+    bp_free(left);
+}
+
 CLAIM(closing_gives_back_what_the_program_had)
 {
     foreign f[2];
@@ -102,8 +123,6 @@ CLAIM(contexts_that_share_in_a_ring_go_when_they_are_closed)
     bp_close(c[1]);
     cr_assert(g.live == 0 && !g.broken);
 }
-
-static bp_tensor *one_more, *left;
 
 static void uses_the_context(void)
 {
@@ -203,7 +222,7 @@ CLAIM(a_stale_handle_does_not_go_out)
     TEXT("dlpack_export: the tensor is a stale handle: its scope has ended, or it was freed");
 }
 
-/* --- threads ------------------------------------------------------------------------------------ */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void *delete_all(void *user)
 {
