@@ -4,7 +4,7 @@
  *
  * On the CPU the rows are C1 to C6; on another device G1 and G2, with the host's time for a replay
  * that nobody waits for (G6). --quick cuts the sizes for a simulated device. --dump writes what
- * other programs need for the same steps, a row after a row, f32: x, labels, each w and b, and the
+ * others need for the same steps, a row after a row, f32: x, labels, each w and b, and the
  * loss that came out. The floor of a row is its operations over the product rate of this run (the
  * best of a few) plus Adam's bytes (28 a parameter) over its copy rate (read + write); data that
  * fit a cache can pass below it. Medians of rounds, with least and most; the losses after 50 equal
@@ -19,7 +19,7 @@
 
 enum { ROUNDS = 9, EQUAL_STEPS = 50, QUEUED = 200 };
 
-static const config cpu_configs[] = {
+static const step_config cpu_configs[] = {
     {"C1 2-16-2 b8", 2, {2, 16, 2}, 8, 0, 0},
     {"C2 10-45-45-10 b128", 3, {10, 45, 45, 10}, 128, 0, 0},
     {"C3 784-128-10 b32", 2, {784, 128, 10}, 32, 0, 0},
@@ -29,21 +29,47 @@ static const config cpu_configs[] = {
     {"C6 784-2048-2048-10 b512", 3, {784, 2048, 2048, 10}, 512, 0, 0},
 };
 
-static const config device_configs[] = {
+static const step_config device_configs[] = {
     {"G1 784-512-10 b128", 2, {784, 512, 10}, 128, 0, 0},
     {"G1 784-512-10 b128 TF32", 2, {784, 512, 10}, 128, 0, 1},
     {"G2 4 x 4096 b8192 TF32", 4, {4096, 4096, 4096, 4096, 4096}, 8192, 0, 1},
 };
 
-static const config quick_configs[] = {
+static const step_config quick_configs[] = {
     {"G1 784-512-10 b128", 2, {24, 16, 10}, 8, 0, 0},
     {"G1 784-512-10 b128 TF32", 2, {24, 16, 10}, 8, 0, 1},
     {"G2 4 x 4096 b8192 TF32", 4, {32, 32, 32, 32, 32}, 16, 0, 1},
 };
 
 static double peak_flops[2], copy_bytes; /* a second; [1] of TF32 */
-static int quick;
+static const char *device = "cpu";
+static int threads = 2, quick;
 static FILE *json, *dump;
+
+static int on_cpu(void)
+{
+    return !strncmp(device, "cpu", 3);
+}
+
+static void check(bp_status st, bp_context *ctx)
+{
+    if (st == BP_OK)
+        return;
+    fprintf(stderr, "bench_step: %s\n", bp_error_text(ctx));
+    exit(1);
+}
+
+static bp_context *opened(int tf32)
+{
+    bp_context *ctx;
+    bp_status st = bp_open(device, &ctx);
+    check(st, ctx);
+    if (on_cpu())
+        check(bp_set_threads(ctx, threads), ctx);
+    if (tf32)
+        check(bp_set_precision(ctx, BP_PRECISION_TF32), ctx);
+    return ctx;
+}
 
 static int cpu_rows(void)
 {
@@ -51,43 +77,25 @@ static int cpu_rows(void)
 }
 
 /* Queues steps; `finish` waits for them. */
-static void run(problem *p, int64_t times)
+static void run(step_net *p, int64_t times)
 {
-    if (p->plan) {
-        check(bp_plan_replay(p->plan, times), p->ctx);
-        return;
-    }
-    for (int64_t i = 0; i < times; i++)
-        check(bp_run(p->ctx, 0, step, p), p->ctx);
+    check(step_net_run(p, times), p->ctx);
 }
 
-static void finish(problem *p)
+static void finish(step_net *p)
 {
     check(bp_sync(p->ctx), p->ctx);
 }
 
 /* Median, least and most seconds of a step. */
-static void measure(problem *p, double out[3])
+static void measure(step_net *p, double out[3])
 {
-    double t = seconds(), round[ROUNDS];
-    run(p, 1);
-    finish(p);
-    int64_t times = (int64_t)((quick ? 0 : 0.1) / (seconds() - t)) + 1;
-    for (int r = 0; r < ROUNDS; r++) {
-        t = seconds();
-        run(p, times);
-        finish(p);
-        round[r] = (seconds() - t) / (double)times;
-    }
-    qsort(round, ROUNDS, sizeof *round, ascending);
-    out[0] = round[ROUNDS / 2];
-    out[1] = round[0];
-    out[2] = round[ROUNDS - 1];
+    check(step_net_time(p, quick ? 0 : 0.1, out), p->ctx);
 }
 
 /* The host's seconds for a replay of one step that it does not wait for: the median of rounds of at
  * most 200, fewer where that many take long. *waits counts those that the library made. */
-static double host_seconds(problem *p, double step_seconds, int64_t *waits)
+static double host_seconds(step_net *p, double step_seconds, int64_t *waits)
 {
     double round[ROUNDS];
     int64_t calls = (int64_t)(0.2 / step_seconds) + 1;
@@ -142,8 +150,8 @@ static void measure_products(int tf32)
     for (int64_t n = most / 4; n <= most; n *= 2) {
         bp_tensor *m[2] = {bp_tensor_create(ctx, BP_F32, BP_SHAPE(n, n + 16)),
                            bp_tensor_create(ctx, BP_F32, BP_SHAPE(n + 16, n))};
-        fill(ctx, m[0], 0);
-        fill(ctx, m[1], 0);
+        check(step_net_fill(m[0], 0), ctx);
+        check(step_net_fill(m[1], 0), ctx);
         double rate = 2.0 * (double)(n * n * (n + 16)) / best_of(ctx, product, m);
         peak_flops[tf32] = rate > peak_flops[tf32] ? rate : peak_flops[tf32];
     }
@@ -160,20 +168,8 @@ static void measure_copy(void)
     bp_close(ctx);
 }
 
-/* Forward, weight gradient, and an input gradient for all layers but the first. */
-static double floor_seconds(const config *c)
-{
-    double products = 0, params = 0;
-    for (int i = 0; i < c->layers; i++) {
-        double w = (double)(c->size[i] * c->size[i + 1]);
-        products += w * (double)c->batch * (i ? 3 : 2);
-        params += w + (double)c->size[i + 1];
-    }
-    return 2 * products / peak_flops[c->tf32] + 28 * params / copy_bytes;
-}
-
 /* What only a device that is not the CPU has to say of a row. */
-static void device_columns(problem *p, double step_seconds, double loss, const bp_stats *before)
+static void device_columns(step_net *p, double step_seconds, double loss, const bp_stats *before)
 {
     bp_stats now;
     int64_t waits;
@@ -188,9 +184,9 @@ static void device_columns(problem *p, double step_seconds, double loss, const b
                 host * 1e6, nodes, (long long)waits, allocations, (long long)now.peak_bytes, loss);
 }
 
-static void report(const config *c, const double eager[3], const double plan[3])
+static void report(const step_config *c, const double eager[3], const double plan[3])
 {
-    double floor = floor_seconds(c);
+    double floor = step_net_floor(c, peak_flops[c->tf32], copy_bytes);
     printf("%-36s eager %9.2f us  replay %9.2f (%.2f - %.2f)  floor %9.2f  %.2f x floor\n", c->name,
            eager[0] * 1e6, plan[0] * 1e6, plan[1] * 1e6, plan[2] * 1e6, floor * 1e6,
            plan[0] / floor);
@@ -202,16 +198,29 @@ static void report(const config *c, const double eager[3], const double plan[3])
                 plan[0] / floor);
 }
 
-/* 1 if the row is void. */
-static int row(const config *c)
+static void set_up(step_net *p, const step_config *c)
 {
-    problem p;
+    bp_context *ctx = opened(c->tf32);
+    check(step_net_create(p, ctx, c), ctx);
+}
+
+static void tear_down(step_net *p)
+{
+    bp_context *ctx = p->ctx;
+    step_net_free(p);
+    bp_close(ctx);
+}
+
+/* 1 if the row is void. */
+static int row(const step_config *c)
+{
+    step_net p;
     float loss[2];
     double eager[3], plan[3];
     bp_stats before;
     set_up(&p, c);
     if (dump)
-        dump_start(&p, dump);
+        check(step_net_write(&p, dump), p.ctx);
     run(&p, EQUAL_STEPS);
     check(bp_read(p.loss, &loss[0], sizeof *loss), p.ctx);
     measure(&p, eager);
@@ -219,7 +228,7 @@ static int row(const config *c)
     if (dump)
         fwrite(&loss[0], sizeof *loss, 1, dump);
     set_up(&p, c);
-    check(bp_plan_record(p.ctx, step, &p, &p.plan), p.ctx);
+    check(bp_plan_record(p.ctx, step_net_step, &p, &p.plan), p.ctx);
     bp_get_stats(p.ctx, &before);
     run(&p, EQUAL_STEPS - 1);
     check(bp_read(p.loss, &loss[1], sizeof *loss), p.ctx);
@@ -270,7 +279,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_step: %s is not an option, or lacks its value\n", wrong);
         return 2;
     }
-    const config *configs = cpu_rows() ? cpu_configs : quick ? quick_configs : device_configs;
+    const step_config *configs = cpu_rows() ? cpu_configs : quick ? quick_configs : device_configs;
     size_t count = cpu_rows() ? sizeof cpu_configs / sizeof *cpu_configs
                               : sizeof device_configs / sizeof *device_configs;
     bp_context *ctx = opened(0);

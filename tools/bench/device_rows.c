@@ -1,5 +1,5 @@
-/* The rows of bench_device, and what they are made of: random tensors and parameters, and a call. A
- * row of an op is its forward pass or both; every one of them is in the table at the end. */
+/* The rows of device_rows.h, and what they are made of: random tensors and parameters, and a call.
+ * A row of an op is its forward pass or both; every one of them is in a table at the end. */
 #include "device_rows.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@ enum {
     QUICK_COUNT = 16384, /* elements, or the width where that is more */
     QUICK_DIVISOR = 128
 };
-enum { DY = 1, BIAS = 2, LABELS = 4, TARGET = 8, TF32 = 16 }; /* what a row needs beside x */
+enum { DY = 1, BIAS = 2, LABELS = 4, TARGET = 8 }; /* what a row needs beside x */
 
 /* --- random tensors -------------------------------------------------------------------------- */
 
@@ -86,7 +86,7 @@ static void make_product(problem *p)
 {
     p->side = shrunk(p->row->size[0]);
     p->count = (double)(p->side * p->side);
-    if (p->row->needs & TF32)
+    if (p->row->needs & ROW_TF32)
         p->made = bp_set_precision(p->ctx, BP_PRECISION_TF32);
     for (int i = 0; i < BUFFERS; i++)
         p->x[i] = make_random(p, BP_F32, BP_SHAPE(p->side, p->side), 0);
@@ -225,39 +225,67 @@ static bp_tensor *gather(problem *p, int i)
     return bp_gather_normalized(p->table, p->x[i % BUFFERS], p->shift, p->scale, BP_F32);
 }
 
-#define LOG_SOFTMAX(width)                                                                         \
-    {"G4 log-softmax " #width, make_op, forward, NULL, log_softmax, 0, 8,                          \
-     {(64 << 20) / width, width, 0}, 0},                                                           \
-    {"G4 log-softmax " #width " forward+backward", make_op, both_ways, NULL, log_softmax, DY, 20,  \
-     {(64 << 20) / width, width, 0}, 0}
+static bp_tensor *softmax(problem *p, int i)
+{
+    return bp_softmax(p->x[i], 1);
+}
 
-const row device_rows[] = {
-    {"copy 256 MB", make_op, copy, NULL, NULL, TARGET, 8, {8192, 8192, 0}, 0},
-    {"product 4096", make_product, forward, NULL, product, 0, 12, {4096, 0, 0}, 0},
-    {"product 8192", make_product, forward, NULL, product, 0, 12, {8192, 0, 0}, 0},
-    {"product 4096 TF32", make_product, forward, NULL, product, TF32, 12, {4096, 0, 0}, 0},
-    {"product 8192 TF32", make_product, forward, NULL, product, TF32, 12, {8192, 0, 0}, 0},
-    {"node, 1 of a plan", make_nodes, forward, NULL, node, 0, 8, {1, 0, 0}, 0},
-    {"node, 10 of a plan", make_nodes, forward, NULL, node, 0, 8, {10, 0, 0}, 0},
-    {"node, 100 of a plan", make_nodes, forward, NULL, node, 0, 8, {100, 0, 0}, 0},
-    {"G3 Adam 512 M", make_adam, adam, no_adam, NULL, 0, 28, {32768, 0, 16384}, 1},
-    {"G3 Adam 11 M in 160", make_adam, adam, no_adam, NULL, 0, 28, {370, 370, 370}, 80},
-    {"G3 Adam 0.4 M in 4", make_adam, adam, no_adam, NULL, 0, 28, {784, 512, 10}, 2},
-    {"G4 cross-entropy 8192x50304 forward+backward", make_op, loss_both_ways, NULL, NULL, LABELS, 8,
-     {8192, 50304, 0}, 0},
-    LOG_SOFTMAX(256),
-    LOG_SOFTMAX(1024),
-    LOG_SOFTMAX(4096),
-    LOG_SOFTMAX(16384),
-    LOG_SOFTMAX(65536),
-    LOG_SOFTMAX(131072),
-    {"G5 ReLU", make_op, forward, NULL, relu, 0, 8, {8192, 8192, 0}, 0},
-    {"G5 ReLU forward+backward", make_op, both_ways, NULL, relu, DY, 20, {8192, 8192, 0}, 0},
-    {"G5 bias", make_op, forward, NULL, add_bias, BIAS, 8, {8192, 8192, 0}, 0},
-    {"G5 bias forward+backward", make_op, both_ways, NULL, add_bias, BIAS | DY, 12,
-     {8192, 8192, 0}, 0},
-    {"G5 dropout", make_op, forward, NULL, dropout, 0, 8, {8192, 8192, 0}, 0},
-    {"G5 dropout forward+backward", make_op, both_ways, NULL, dropout, DY, 16, {8192, 8192, 0}, 0},
-    {"G7 gather-normalise 128x784", make_gather, forward, NULL, gather, 0, 5, {128, 784, 60000}, 0},
+#define BOTH(name, op, needs, forward_bytes, bytes, rows, cols)                            \
+    {name, make_op, forward, NULL, op, (needs) & ~DY, forward_bytes, {rows, cols, 0}, 0},  \
+    {name " forward+backward", make_op, both_ways, NULL, op, needs, bytes, {rows, cols, 0}, 0}
+#define G4(width) \
+    BOTH("G4 log-softmax " #width, log_softmax, DY, 8, 20, (64 << 20) / width, width)
+#define COPY(name, rows, cols) \
+    {name, make_op, copy, NULL, NULL, TARGET, 8, {rows, cols, 0}, 0}
+#define PRODUCT(name, side, needs) \
+    {name, make_product, forward, NULL, product, needs, 12, {side, 0, 0}, 0}
+#define NODES(count) \
+    {"node, " #count " of a plan", make_nodes, forward, NULL, node, 0, 8, {count, 0, 0}, 0}
+#define ADAM(name, first, middle, last, layers) \
+    {name, make_adam, adam, no_adam, NULL, 0, 28, {first, middle, last}, layers}
+#define CROSS_ENTROPY(name, rows, cols) \
+    {name, make_op, loss_both_ways, NULL, NULL, LABELS, 8, {rows, cols, 0}, 0}
+#define GATHER(name) \
+    {name, make_gather, forward, NULL, gather, 0, 5, {128, 784, 60000}, 0}
+
+static const row gpu_rows[] = {
+    COPY("copy 256 MB", 8192, 8192),
+    PRODUCT("product 4096", 4096, 0),
+    PRODUCT("product 8192", 8192, 0),
+    PRODUCT("product 4096 TF32", 4096, ROW_TF32),
+    PRODUCT("product 8192 TF32", 8192, ROW_TF32),
+    NODES(1), NODES(10), NODES(100),
+    ADAM("G3 Adam 512 M", 32768, 0, 16384, 1),
+    ADAM("G3 Adam 11 M in 160", 370, 370, 370, 80),
+    ADAM("G3 Adam 0.4 M in 4", 784, 512, 10, 2),
+    CROSS_ENTROPY("G4 cross-entropy 8192x50304 forward+backward", 8192, 50304),
+    G4(256), G4(1024), G4(4096), G4(16384), G4(65536), G4(131072),
+    BOTH("G5 ReLU", relu, DY, 8, 20, 8192, 8192),
+    BOTH("G5 bias", add_bias, BIAS | DY, 8, 12, 8192, 8192),
+    BOTH("G5 dropout", dropout, DY, 8, 16, 8192, 8192),
+    GATHER("G7 gather-normalise 128x784"),
+    {0},
 };
-const int device_row_count = sizeof device_rows / sizeof *device_rows;
+
+static const row cpu_rows[] = {
+    COPY("copy 64 MB", 4096, 4096),
+    PRODUCT("product 512", 512, 0),
+    PRODUCT("product 2048", 2048, 0),
+    NODES(1), NODES(10), NODES(100),
+    ADAM("Adam 10 M", 4096, 0, 2560, 1),
+    ADAM("Adam 0.4 M in 4", 784, 512, 10, 2),
+    CROSS_ENTROPY("cross-entropy 4096x1000 forward+backward", 4096, 1000),
+    BOTH("softmax 4096x1000", softmax, DY, 8, 20, 4096, 1000),
+    BOTH("log-softmax 4096x1000", log_softmax, DY, 8, 20, 4096, 1000),
+    BOTH("log-softmax 512x50257", log_softmax, DY, 8, 20, 512, 50257),
+    BOTH("ReLU 16 M", relu, DY, 8, 20, 4096, 4096),
+    BOTH("bias 16 M", add_bias, BIAS | DY, 8, 12, 4096, 4096),
+    BOTH("dropout 16 M", dropout, DY, 8, 16, 4096, 4096),
+    GATHER("gather-normalise 128x784"),
+    {0},
+};
+
+const row *device_rows(bp_context *ctx)
+{
+    return strncmp(bp_device_text(ctx), "cpu", 3) ? gpu_rows : cpu_rows;
+}
