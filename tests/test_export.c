@@ -1,5 +1,5 @@
 /* What is written for other programs. C sources are compiled and asked what the model says; files
- * of PyTorch's load, arrays are read back; what cannot be said is refused, and leaves no file.
+ * of PyTorch's load; what cannot be said is refused, and leaves no file. Arrays: test_arrays.c;
  * onnxruntime, NumPy and PyTorch read such files in tests/python/export.py. */
 #include <dlfcn.h>
 
@@ -236,37 +236,6 @@ CLAIM(a_file_of_another_net_is_told_by_pytorchs_names_and_changes_nothing)
         cr_assert_eq(bp_model_load_torch(m, path), BP_ERR_IO);
         bp_model_free(m);
     }
-}
-
-/* --- arrays ----------------------------------------------------------------------------------- */
-
-CLAIM(arrays_are_read_back_by_the_bit)
-{
-    bp_tensor *t = tensor_in(ctx, BP_F32, BP_SHAPE(3, 2, 2), NULL, 1);
-    bp_params *p;
-    bp_data *data;
-    OK(bp_npy_save(t, path));
-    OK(bp_data_npy(ctx, path, NULL, &data));
-    same(bp_data_samples(data), t, 0);
-    bp_data_free(data);
-    begin();
-    bp_tensor *turned = bp_transpose(t, 0, 2); /* a view: what is written is packed */
-    OK(bp_npy_save(turned, path));
-    OK(bp_data_npy(ctx, path, NULL, &data));
-    same(bp_data_samples(data), turned, 0);
-    end();
-    bp_data_free(data);
-    OK(bp_params_create(ctx, BP_F32, &p));
-    bp_tensor *w = bp_param(p, "x", BP_SHAPE(4, 33), BP_INIT_HE);
-    bp_tensor *b = bp_param(p, "\xc3\xa9", BP_SHAPE(4), BP_INIT_HE_NORMAL);
-    OK(bp_params_save_npz(p, path));
-    OK(bp_data_npz(ctx, path, &data)); /* which looks at the checksums too */
-    cr_assert_eq(bp_data_columns(data), 2);
-    same(bp_data_column(data, "x"), w, 0);
-    same(bp_data_column(data, "\xc3\xa9"), b, 0);
-    bp_data_free(data);
-    bp_params_free(p);
-    bp_free(t);
 }
 
 /* --- what all of them hold to ----------------------------------------------------------------- */

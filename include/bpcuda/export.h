@@ -75,6 +75,12 @@ BP_API bp_status bp_npy_save(bp_tensor *t, const char *path) BP_USE;
  * is not UTF-8; BP_ERR_UNSUPPORTED where the file would have 4 GiB or more. */
 BP_API bp_status bp_params_save_npz(bp_params *params, const char *path) BP_USE;
 
+/* Reads parameters from an NPZ file, numpy.savez() or savez_compressed() of arrays under the
+ * parameters' names, '<f4' or '<f8': as bp_params_load() reads a safetensors file, with its errors.
+ * With pattern NULL the file holds all parameters of the store and nothing else. */
+BP_API bp_status bp_params_load_npz(bp_params *params, const char *path,
+                                    const char *pattern) BP_USE;
+
 #ifdef __cplusplus
 }
 #endif

@@ -100,11 +100,12 @@ BP_API bp_status bp_params_average(bp_params *dst, bp_params *src, double tau) B
  * give equal bytes. Waits. BP_ERR_ARG where a name is not UTF-8, or "__metadata__". */
 BP_API bp_status bp_params_save(bp_params *params, const char *path) BP_USE;
 
-/* Reads parameters from a safetensors file, anybody's: the names and the [out, in] of what
- * safetensors.torch.save_file() writes of a state_dict are those of bp_linear(), bp_lstm_cell() and
- * bp_gru_cell(). With pattern NULL the file holds all parameters of the store and nothing else;
- * with one (as in bp_params_freeze()) those that match, and anything else, which is passed over.
- * F16, BF16, F32 and F64 become the store's dtype, rounded to the nearest where that is narrower.
+/* Reads parameters from a safetensors file, anybody's (NPZ files: export.h): the names and the
+ * [out, in] of what safetensors.torch.save_file() writes of a state_dict are those of bp_linear(),
+ * bp_lstm_cell() and bp_gru_cell(). With pattern NULL the file holds all parameters of the store
+ * and nothing else; with one (as in bp_params_freeze()) those that match, and anything else, which
+ * is passed over. F16, BF16, F32 and F64 become the store's dtype, rounded to the nearest where
+ * that is narrower.
  *
  * All is looked at before anything is written. Errors name the file, the tensor, what was found and
  * what is wanted: BP_ERR_FORMAT where the file is damaged, a parameter is not there, or a number is

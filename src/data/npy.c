@@ -19,8 +19,11 @@ static const struct {
     const char *name;
     bp_dtype dtype;
     size_t bytes;
-} types[TYPES] = {[F4] = {"<f4", BP_F32, 4}, [F8] = {"<f8", BP_F32, 8}, [U1] = {"|u1", BP_U8, 1},
-                  [B1] = {"|b1", BP_U8, 1},  [I4] = {"<i4", BP_I32, 4}, [I8] = {"<i8", BP_I32, 8}};
+    const char *tensor; /* as safetensors name it */
+} types[TYPES] = {
+    [F4] = {"<f4", BP_F32, 4, "F32"}, [F8] = {"<f8", BP_F32, 8, "F64"},
+    [U1] = {"|u1", BP_U8, 1, "U8"},   [B1] = {"|b1", BP_U8, 1, "BOOL"},
+    [I4] = {"<i4", BP_I32, 4, "I32"}, [I8] = {"<i8", BP_I32, 8, "I64"}};
 
 typedef struct npy {
     bpi_file *file;
@@ -91,8 +94,6 @@ static bp_status read_shape(npy *a, const char *at)
         at += strspn(at, " ");
         at += *at == ',';
     }
-    if (a->shape.ndim == 0 || a->shape.dim[0] == 0)
-        return bad(a, a->shape.ndim ? "has no rows" : "is a number, not an array of rows");
     return BP_OK;
 }
 
@@ -212,31 +213,62 @@ static bp_status add_classes(npy *a, bp_data *d)
     return st;
 }
 
+/* The bytes of the array, where the file may hold so many; else the error. */
+static bp_status bytes_of(npy *a, uint64_t *bytes)
+{
+    uint64_t n = types[a->type].bytes;
+    bool fits = true;
+    for (int32_t i = 0; i < a->shape.ndim; i++)
+        fits &= !__builtin_mul_overflow(n, (uint64_t)a->shape.dim[i], &n);
+    *bytes = n;
+    return fits && bpi_file_may_hold(a->file, n)
+               ? BP_OK : bad(a, "ends before its header, or its shape, says");
+}
+
+static bp_status at_end(npy *a)
+{
+    unsigned char more;
+    size_t got;
+    BPI_TRY(bpi_file_take(a->file, &more, 1, &got));
+    return got ? bad(a, "goes on behind what its shape says") : BP_OK;
+}
+
 bp_status bpi_npy_add(bpi_file *file, const char *who, const char *name, bp_data **d)
 {
     npy a = {.file = file, .ctx = file->ctx, .who = who, .name = name};
+    uint64_t bytes;
     BPI_TRY(read_header(&a));
-    bool integers = a.type == U1 || a.type == I4 || a.type == I8;
-    uint64_t rows = (uint64_t)a.shape.dim[0], room = UINT64_MAX / types[a.type].bytes / 2;
-    for (int32_t i = 1; i < a.shape.ndim; i++)
-        rows = a.shape.dim[i] && rows < room / (uint64_t)a.shape.dim[i]
-                   ? rows * (uint64_t)a.shape.dim[i] : room;
-    if (!bpi_file_may_hold(file, rows * types[a.type].bytes))
-        return bad(&a, "ends before its header, or its shape, says");
+    if (a.shape.ndim == 0 || a.shape.dim[0] == 0)
+        return bad(&a, a.shape.ndim ? "has no rows" : "is a number, not an array of rows");
+    BPI_TRY(bytes_of(&a, &bytes));
     if (!*d)
         BPI_TRY(bpi_data_new(a.ctx, who, a.shape.dim[0], d));
     if (a.shape.dim[0] != (*d)->capacity)
         return bpi_fail(a.ctx, BP_ERR_SHAPE, "%s: %lld rows; %lld are wanted, as \"%s\" has",
                         file->path, (long long)a.shape.dim[0], (long long)(*d)->capacity,
                         bp_data_column_name(*d, 0));
+    bool integers = a.type == U1 || a.type == I4 || a.type == I8;
     if (!strcmp(name, "y") && integers && a.shape.ndim == 1)
         BPI_TRY(add_classes(&a, *d));
     else
         BPI_TRY(add_numbers(&a, *d));
-    unsigned char more;
-    size_t got;
-    BPI_TRY(bpi_file_take(file, &more, 1, &got));
-    return got ? bad(&a, "goes on behind what its shape says") : BP_OK;
+    return at_end(&a);
+}
+
+bp_status bpi_npy_entry(bpi_file *file, const char *who, const char *name, bpi_safetensors *f)
+{
+    npy a = {.file = file, .ctx = file->ctx, .who = who, .name = name};
+    uint64_t bytes, begin = f->n ? f->entry[f->n - 1].end : 0;
+    BPI_TRY(read_header(&a));
+    BPI_TRY(bytes_of(&a, &bytes));
+    if (!bpi_grow(a.ctx, (void **)&f->data.at, &f->data.capacity, (int64_t)(begin + bytes), 1) ||
+        !bpi_grow(a.ctx, (void **)&f->entry, &f->entry_capacity, f->n + 1, sizeof *f->entry))
+        return BP_ERR_NOMEM;
+    BPI_TRY(take(&a, f->data.at + begin, bytes));
+    f->entry[f->n++] = (bpi_entry){.name = name, .type = types[a.type].tensor, .shape = a.shape,
+                                   .dtype = a.type == F8 ? BP_F64 : types[a.type].dtype,
+                                   .begin = begin, .end = begin + bytes};
+    return at_end(&a);
 }
 
 /* --- two files --------------------------------------------------------------------------- */

@@ -1,11 +1,22 @@
-/* NPZ files: a ZIP archive of NPY files, stored or deflated, each of which becomes a column of the
- * name it has there. The archive is read by its directory, at its end (PKWARE: "APPNOTE", 4.3). */
+/* NPZ files: a ZIP archive of NPY files, stored or deflated, each of which becomes a column of a
+ * set, or a parameter of a store, of the name it has there. The archive is read by its directory,
+ * at its end (PKWARE: "APPNOTE", 4.3). */
 #include <stdio.h>
 #include <string.h>
 
+#include "bpcuda/export.h"
+#include "core/params.h"
 #include "data/npy.h"
+#include "io/params_file.h"
 
-enum { END = 22, ENTRY = 46, LOCAL = 30, COMMENT_MAX = 65535, PATH_BYTES = 4096 };
+enum {
+    END = 22,
+    ENTRY = 46,
+    LOCAL = 30,
+    COMMENT_MAX = 65535,
+    NAME_MAX_BYTES = 256,
+    PATH_BYTES = 4096
+};
 
 typedef struct npz {
     bp_context *ctx;
@@ -13,6 +24,9 @@ typedef struct npz {
     bpi_file file;
     bpi_bytes tail, directory, local;
     uint64_t size;
+    uint32_t entries, bytes, at; /* arrays to come; of the directory; where it goes on */
+    uint32_t crc;                /* of the array at which the file stands, */
+    char array[PATH_BYTES];      /* and how errors name it */
 } npz;
 
 static uint32_t u16(const unsigned char *p)
@@ -41,8 +55,7 @@ static bp_status read_at(npz *z, uint64_t offset, uint64_t n, bpi_bytes *to)
     return got == n ? BP_OK : bad(z, "became shorter while it was read");
 }
 
-/* Entries of the directory, which z->directory holds then, in *bytes bytes. */
-static bp_status read_directory(npz *z, uint32_t *entries, uint32_t *bytes)
+static bp_status read_directory(npz *z)
 {
     uint64_t n = z->size < END + COMMENT_MAX ? z->size : END + COMMENT_MAX, at = n;
     BPI_TRY(read_at(z, z->size - n, n, &z->tail));
@@ -53,74 +66,90 @@ static bp_status read_directory(npz *z, uint32_t *entries, uint32_t *bytes)
             e = z->tail.at + at - END;
     if (!e)
         return bad(z, "is no NPZ file: there is no directory at its end");
-    *entries = u16(e + 10);
-    *bytes = u32(e + 12);
-    if (*entries == 0xFFFF || *bytes == UINT32_MAX || u32(e + 16) == UINT32_MAX)
+    z->entries = u16(e + 10);
+    z->bytes = u32(e + 12);
+    if (z->entries == 0xFFFF || z->bytes == UINT32_MAX || u32(e + 16) == UINT32_MAX)
         return bpi_fail(z->ctx, BP_ERR_UNSUPPORTED, "%s: is a ZIP64 archive, as those of 4 GiB or "
                         "more are: save its arrays as NPY files", z->path);
-    if (*entries == 0)
+    if (z->entries == 0)
         return bad(z, "holds no array");
-    return read_at(z, u32(e + 16), *bytes, &z->directory);
+    return read_at(z, u32(e + 16), z->bytes, &z->directory);
 }
 
-/* The array of an entry, whose name has `bytes` bytes. */
-static bp_status add_entry(npz *z, const unsigned char *e, uint32_t bytes, bp_data **d)
+/* The file stands at the array of an entry, whose name has `bytes` bytes: it loses its ".npy" where
+ * it lies, in the directory. */
+static bp_status open_entry(npz *z, unsigned char *e, uint32_t bytes, const char **name)
 {
-    char name[256], path[PATH_BYTES];
     uint32_t method = u16(e + 10), packed = u32(e + 20);
-    if (bytes >= sizeof name || bytes <= 4 || memcmp(e + ENTRY + bytes - 4, ".npy", 4) ||
-        memchr(e + ENTRY, 0, bytes))
+    char *text = (char *)e + ENTRY;
+    if (bytes >= NAME_MAX_BYTES || bytes <= 4 || memcmp(text + bytes - 4, ".npy", 4) ||
+        memchr(text, 0, bytes))
         return bpi_fail(z->ctx, BP_ERR_FORMAT, "%s: holds \"%.*s\", which is no .npy array",
-                        z->path, (int)(bytes < 80 ? bytes : 80), (const char *)e + ENTRY);
-    snprintf(name, sizeof name, "%.*s", (int)bytes - 4, (const char *)e + ENTRY);
-    snprintf(path, sizeof path, "%s: %s.npy", z->path, name);
+                        z->path, (int)(bytes < 80 ? bytes : 80), text);
+    text[bytes - 4] = '\0';
+    *name = text;
+    snprintf(z->array, sizeof z->array, "%s: %s.npy", z->path, text);
     if ((method != 0 && method != 8) || u16(e + 8) & 1 || packed == UINT32_MAX)
         return bpi_fail(z->ctx, BP_ERR_UNSUPPORTED, "%s: is neither stored nor deflated, or is "
-                        "encrypted, or has 4 GiB or more", path);
+                        "encrypted, or has 4 GiB or more", z->array);
     BPI_TRY(read_at(z, u32(e + 42), LOCAL, &z->local));
     const unsigned char *local = z->local.at;
     uint64_t begin = (uint64_t)u32(e + 42) + LOCAL + u16(local + 26) + u16(local + 28);
     if (u32(local) != 0x04034b50u || begin > z->size || packed > z->size - begin)
         return bpi_fail(z->ctx, BP_ERR_FORMAT, "%s: the archive is damaged: it is not where the "
-                        "directory says", path);
-    BPI_TRY(bpi_file_part(&z->file, begin, packed, method == 8));
-    z->file.path = path;
-    bp_status st = bpi_npy_add(&z->file, "data_npz", name, d);
-    if (st == BP_OK)
-        st = bpi_file_checked(&z->file, u32(e + 16));
-    z->file.path = z->path;
-    return st;
+                        "directory says", z->array);
+    z->crc = u32(e + 16);
+    z->file.path = z->array;
+    return bpi_file_part(&z->file, begin, packed, method == 8);
 }
 
-static bp_status read_entries(npz *z, bp_data **d)
+/* The next array, which is to be read; *name is NULL behind the last. */
+static bp_status next(npz *z, const char **name)
 {
-    uint32_t entries = 0, all = 0, at = 0;
-    z->size = bpi_file_size(&z->file);
-    BPI_TRY(read_directory(z, &entries, &all));
-    for (uint32_t i = 0; i < entries; i++) {
-        const unsigned char *e = all - at < ENTRY ? NULL : z->directory.at + at;
-        if (!e || u32(e) != 0x02014b50u || all - at - ENTRY < u16(e + 28))
-            return bad(z, "its directory is damaged");
-        BPI_TRY(add_entry(z, e, u16(e + 28), d));
-        uint32_t bytes = ENTRY + u16(e + 28) + u16(e + 30) + u16(e + 32);
-        at += bytes < all - at ? bytes : all - at;
-    }
-    return BP_OK;
+    z->file.path = z->path;
+    *name = NULL;
+    if (z->entries-- == 0)
+        return BP_OK;
+    unsigned char *e = z->bytes - z->at < ENTRY ? NULL : z->directory.at + z->at;
+    if (!e || u32(e) != 0x02014b50u || z->bytes - z->at - ENTRY < u16(e + 28))
+        return bad(z, "its directory is damaged");
+    uint32_t bytes = ENTRY + u16(e + 28) + u16(e + 30) + u16(e + 32);
+    z->at += bytes < z->bytes - z->at ? bytes : z->bytes - z->at;
+    return open_entry(z, e, u16(e + 28), name);
 }
+
+static bp_status open_archive(bp_context *ctx, const char *path, npz *z)
+{
+    *z = (npz){.ctx = ctx, .path = path};
+    BPI_TRY(bpi_file_open(ctx, path, false, &z->file));
+    z->size = bpi_file_size(&z->file);
+    return read_directory(z);
+}
+
+static void close_archive(npz *z)
+{
+    bpi_file_close(&z->file);
+    bpi_bytes_free(z->ctx, &z->tail);
+    bpi_bytes_free(z->ctx, &z->directory);
+    bpi_bytes_free(z->ctx, &z->local);
+}
+
+/* --- a set ------------------------------------------------------------------------------------ */
 
 static bp_status load(bp_context *ctx, const char *path, bp_data **data)
 {
     BPI_TRY(bpi_given(ctx, path, "data_npz: path"));
     BPI_TRY(bpi_given(ctx, data, "data_npz: data"));
-    npz z = {.ctx = ctx, .path = path};
+    npz z;
     bp_data *d = NULL;
-    bp_status st = bpi_file_open(ctx, path, false, &z.file);
-    if (st == BP_OK)
-        st = read_entries(&z, &d);
-    bpi_file_close(&z.file);
-    bpi_bytes_free(ctx, &z.tail);
-    bpi_bytes_free(ctx, &z.directory);
-    bpi_bytes_free(ctx, &z.local);
+    const char *name;
+    bp_status st = open_archive(ctx, path, &z);
+    while (st == BP_OK && (st = next(&z, &name)) == BP_OK && name) {
+        st = bpi_npy_add(&z.file, "data_npz", name, &d);
+        if (st == BP_OK)
+            st = bpi_file_checked(&z.file, z.crc);
+    }
+    close_archive(&z);
     if (st == BP_OK)
         *data = d;
     else
@@ -133,4 +162,44 @@ bp_status bp_data_npz(bp_context *ctx, const char *path, bp_data **data)
     if (data)
         *data = NULL;
     BPI_INSIDE(ctx, load(ctx, path, data));
+}
+
+/* --- a store ---------------------------------------------------------------------------------- */
+
+/* The arrays that are wanted, as the tensors of a file. */
+static bp_status read_arrays(npz *z, const char *pattern, bpi_safetensors *f)
+{
+    const char *name;
+    for (;;) {
+        BPI_TRY(next(z, &name));
+        if (!name)
+            return BP_OK;
+        if (bpi_safetensors_find(f, name))
+            return bpi_fail(z->ctx, BP_ERR_FORMAT, "%s: is there twice", z->array);
+        if (pattern && !bpi_name_matches(pattern, name))
+            continue;
+        BPI_TRY(bpi_npy_entry(&z->file, "params_load_npz", name, f));
+        BPI_TRY(bpi_file_checked(&z->file, z->crc));
+    }
+}
+
+static bp_status load_params(bp_params *p, const char *path, const char *pattern)
+{
+    BPI_TRY(bpi_given(p->ctx, path, "params_load_npz: path"));
+    npz z;
+    bpi_safetensors f = {0};
+    bp_status st = open_archive(p->ctx, path, &z);
+    if (st == BP_OK)
+        st = read_arrays(&z, pattern, &f);
+    if (st == BP_OK)
+        st = bpi_params_load_from(p, &f, path, pattern, "params_load_npz");
+    bpi_safetensors_free(p->ctx, &f);
+    close_archive(&z);
+    return st;
+}
+
+bp_status bp_params_load_npz(bp_params *p, const char *path, const char *pattern)
+{
+    BPI_LEADS(p, "params_load_npz: params");
+    BPI_INSIDE(p->ctx, load_params(p, path, pattern));
 }

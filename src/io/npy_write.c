@@ -57,8 +57,8 @@ typedef struct archive {
 
 static void put_number(bpi_buffer *b, uint64_t x, int bytes)
 {
-    for (int i = 0; i < bytes; i++)
-        bpi_put(b, &(char){(char)(x >> 8 * i)}, 1);
+    for (int i = 0; i < bytes; i++, x >>= 8)
+        bpi_put(b, &(unsigned char){(unsigned char)x}, 1);
 }
 
 /* What both the entry itself and its copy in the directory say. */

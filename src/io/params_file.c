@@ -156,24 +156,42 @@ static bp_status write(const reading *r)
     return BP_OK;
 }
 
-static bp_status load_as(reading *r)
+static bp_status may_load(const reading *r)
 {
-    bp_params *p = r->params;
-    bp_context *ctx = p->ctx;
+    bp_context *ctx = r->params->ctx;
     if (ctx->pending != BP_OK)
         return ctx->pending;
     BPI_TRY(bpi_not_recording(ctx, r->who));
-    if (r->pattern)
-        BPI_TRY(bpi_params_matched(p, r->pattern, r->who));
-    bp_status st = bpi_safetensors_read(ctx, r->path, &r->file);
-    if (st == BP_OK)
-        st = bpi_params_materialize(p);
-    if (st == BP_OK)
-        st = take_all(r);
+    return r->pattern ? bpi_params_matched(r->params, r->pattern, r->who) : BP_OK;
+}
+
+/* From r->file, which was read. */
+static bp_status fill(reading *r)
+{
+    bp_params *p = r->params;
+    BPI_TRY(bpi_params_materialize(p));
+    bp_status st = take_all(r);
     if (st == BP_OK)
         st = write(r);
-    bpi_safetensors_free(ctx, &r->file);
-    bpi_host_free(ctx, r->flat, r->bytes);
+    bpi_host_free(p->ctx, r->flat, r->bytes);
+    return st;
+}
+
+bp_status bpi_params_load_from(bp_params *p, const bpi_safetensors *file, const char *path,
+                               const char *pattern, const char *who)
+{
+    reading r = {.params = p, .file = *file, .path = path, .pattern = pattern, .who = who};
+    BPI_TRY(may_load(&r));
+    return fill(&r);
+}
+
+static bp_status load_as(reading *r)
+{
+    BPI_TRY(may_load(r));
+    bp_status st = bpi_safetensors_read(r->params->ctx, r->path, &r->file);
+    if (st == BP_OK)
+        st = fill(r);
+    bpi_safetensors_free(r->params->ctx, &r->file);
     return st;
 }
 

@@ -1,5 +1,6 @@
 /* NPY and NPZ files. An input is a byte that says which, and a file. What is read is checked as in
- * any set: finite numbers, classes in range. */
+ * any set: finite numbers, classes in range. An NPZ file goes into a store too, which has finite
+ * numbers then, or those that it had. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -26,6 +27,20 @@ static void must_be_good(bp_data *d)
     }
 }
 
+static void into_a_store(bp_context *ctx, const char *file)
+{
+    bp_params *p;
+    float x[4];
+    FUZZ_MUST(bp_params_create(ctx, BP_F32, &p) == BP_OK);
+    bp_tensor *t = bp_param_constant(p, "weight", BP_SHAPE(4), 0.5);
+    bp_status st = bp_params_load_npz(p, file, "*");
+    FUZZ_MUST(st != BP_ERR_IO && st != BP_ERR_STATE && st != BP_ERR_ARG);
+    FUZZ_MUST(t && bp_read(t, x, sizeof x) == BP_OK);
+    for (int i = 0; i < 4; i++)
+        FUZZ_MUST(st == BP_OK ? isfinite(x[i]) : x[i] == 0.5f);
+    bp_params_free(p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -40,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (set)
         must_be_good(set);
     bp_data_free(set);
+    if (data[0] & 1)
+        into_a_store(ctx, file);
     fuzz_close(ctx);
     return 0;
 }

@@ -139,6 +139,12 @@ def numpy_files(path, rng):
             a = lib.read(lib.bp_param_at(store, i))
             assert got[name].dtype == dtype and (got[name] == a).all(), name
             assert got[name].shape == want[name], name
+        new = {name: got[name] + 1 for name in want}
+        for save in (np.savez, np.savez_compressed):
+            save(path + ".npz", **new)
+            lib.bp_params_load_npz(store, (path + ".npz").encode(), None)
+            for i, name in enumerate(want):
+                assert (lib.read(lib.bp_param_at(store, i)) == new[name]).all(), name
         lib.bp_params_free(store)
     print("NPY and NPZ: by the bit")
 
