@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The bytes of the character of UTF-8 at s that prints; 0: there is none. Refused are forms longer
- * than needed, surrogates, and the control characters, up to U+009F. */
-static size_t character(const unsigned char *s)
+/* Refused are forms longer than needed, surrogates, and the control characters, up to U+009F. */
+size_t bpi_character(const char *text)
 {
+    const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80)
         return s[0] >= 0x20 && s[0] < 0x7F;
     size_t n = s[0] < 0xC2 || s[0] > 0xF4 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
@@ -26,7 +26,7 @@ static size_t character(const unsigned char *s)
 /* What is shown of the character at s; how many bytes that was of. */
 static size_t shown(const char *s, char out[8])
 {
-    size_t n = character((const unsigned char *)s);
+    size_t n = bpi_character(s);
     memcpy(out, s, n);
     out[n] = '\0';
     if (n == 0)

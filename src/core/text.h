@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+/* The bytes of the character of UTF-8 at s that prints; 0: there is none. */
+size_t bpi_character(const char *s);
+
 /* Fills to[bytes], bytes >= 32, with `from` for people to read: a byte that does not print, or is
  * not of UTF-8, becomes \xNN, and of what is too long the middle becomes " ... ". */
 void bpi_printable(char *to, size_t bytes, const char *from);

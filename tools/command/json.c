@@ -4,33 +4,21 @@
 #include <math.h>
 #include <string.h>
 
-/* The bytes of the character at p; 0 where it is no UTF-8. */
-static size_t character(const unsigned char *p)
-{
-    size_t n = *p < 0x80 ? 1 : *p >= 0xC2 && *p < 0xE0 ? 2 : (*p & 0xF0) == 0xE0 ? 3
-               : *p >= 0xF0 && *p < 0xF5 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    bool wrong = (n == 3 && ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F))) ||
-                 (n == 4 && ((p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F)));
-    return wrong ? 0 : n;
-}
+#include "core/text.h"
 
 static void quoted(FILE *to, const char *text)
 {
     fputc('"', to);
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        size_t n = character(p);
-        if (*p == '"' || *p == '\\')
-            fprintf(to, "\\%c", *p);
-        else if (*p < 0x20)
-            fprintf(to, "\\u%04x", *p);
+    for (size_t n; *text; text += n ? n : 1) {
+        n = bpi_character(text);
+        if (*text == '"' || *text == '\\')
+            fprintf(to, "\\%c", *text);
+        else if ((unsigned char)*text < 0x20)
+            fprintf(to, "\\u%04x", (unsigned)*text);
         else if (n == 0)
             fputc('?', to);
         else
-            fwrite(p, 1, n, to);
-        p += n ? n : 1;
+            fwrite(text, 1, n, to);
     }
     fputc('"', to);
 }
@@ -67,11 +55,12 @@ void json_text(json *j, const char *name, const char *text)
 
 void json_number(json *j, const char *name, double x)
 {
+    bool whole = x == floor(x) && fabs(x) <= 0x1p53; /* a seed has all its digits */
     member(j, name);
     if (!isfinite(x))
         fputs("null", j->to);
     else
-        fprintf(j->to, x == floor(x) && fabs(x) < 1e15 ? "%.0f" : "%.9g", x);
+        fprintf(j->to, whole ? "%.0f" : fabs(x) >= 1e6 && fabs(x) < 1e15 ? "%.3f" : "%.9g", x);
 }
 
 void json_bool(json *j, const char *name, bool x)

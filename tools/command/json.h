@@ -13,8 +13,9 @@ typedef struct json {
 /* `name` is NULL for an element of an array, and for the outermost object. */
 void json_open(json *j, const char *name, char bracket); /* '{' or '[' */
 void json_close(json *j, char bracket);                  /* '}' or ']' */
-void json_text(json *j, const char *name, const char *text); /* bytes that are no UTF-8 become '?' */
-void json_number(json *j, const char *name, double x);   /* null where it is not finite */
+void json_text(json *j, const char *name, const char *text); /* what does not print becomes '?' */
+/* With nine digits, or to the thousandth where it is large, as a time is; null where not finite. */
+void json_number(json *j, const char *name, double x);
 void json_bool(json *j, const char *name, bool x);
 
 #endif
