@@ -74,7 +74,9 @@ class Watch:
         self.start, self.busy, self.mine = time.monotonic(), busy(), self.used()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
+        if error:
+            return
         took, other = time.monotonic() - self.start, busy() - self.busy - self.used() + self.mine
         self.disturbed = other > 0.05 * took * CPUS + 2 * TICK
 
@@ -98,7 +100,7 @@ class Contender:
             return answer
         self.process.wait()
         self.said.seek(0)
-        return "no answer, it has ended: %s" % self.said.read().strip()[-300:]
+        return "no it has ended: %s" % self.said.read().strip()[-300:]
 
     def number(self, *words):
         answer = self.ask(*words)
@@ -152,10 +154,13 @@ class Comparison:
                 "KANN": [bench / "bench_kann", *threads],
                 "KANN + BLAS": [bench / "bench_kann_blas", *threads],
                 "FANN": [bench / "bench_fann", *threads]}[name]
-        self.running = {name: Contender(name, c) for name, c in self.commands.items()}
+        self.running, self.meters = {}, {}
+
+    def begin(self):
+        self.running |= {name: Contender(name, c) for name, c in self.commands.items()}
         self.meters = {"copy": Contender("copy", self.commands["bpcuda"]),
                        "product": Contender("product", self.commands["bpcuda"])}
-        if "PyTorch" in peers:
+        if "PyTorch" in self.commands:
             self.meters["PyTorch's product"] = Contender("product", self.commands["PyTorch"])
         for name, meter in self.meters.items():
             work = ("copy", COPIED) if name == "copy" else ("product", SIDE)
@@ -177,45 +182,61 @@ class Comparison:
                 if not (self.options.quick and any(n.startswith(s) for s in row.slow))}
 
     def opened(self, row, result):
-        """The contenders that do this row, with the work open; the equal steps are behind them."""
+        """The contenders that do this row, with the work open; the equal steps are behind them, and
+        ours comes first."""
         start = self.folder / "start"
         start.touch()
-        ready, ours = {}, None
+        ready = {}
         for name, contender in self.asked(row).items():
             answer = contender.ask("open", start if row.learns else "-", row.equal_work())
-            if answer != "ok":
+            if answer == "ok" and row.learns:
+                answer = self.learned(name, contender, result["loss"])
+            if answer == "ok" and row.equal_work() != row.work:
+                answer = contender.ask("open", start, row.work)
+            if answer == "ok":
+                ready[name] = contender
+            else:
                 result["without"][name] = answer.removeprefix("no ")
-                continue
-            if row.learns:
-                loss = contender.number("loss", EQUAL_STEPS)
-                ours = loss if name == "bpcuda" else ours
-                result["loss"][name] = loss
-                if not abs(loss - ours) <= 1e-3 * abs(ours) + 1e-5:
-                    result["without"][name] = "void: its loss is %.6g, ours %.6g" % (loss, ours)
-                    continue
-                if row.equal_work() != row.work:
-                    contender.ask("open", start, row.work)
-            ready[name] = contender
         return ready
+
+    @staticmethod
+    def learned(name, contender, losses):
+        """Takes the equal steps: "ok", or why they do not count."""
+        try:
+            losses[name] = loss = contender.number("loss", EQUAL_STEPS)
+        except RuntimeError as error:
+            return str(error)
+        ours = losses["bpcuda"]
+        return ("ok" if abs(loss - ours) <= 1e-3 * abs(ours) + 1e-5
+                else "void: its loss is %.6g, ours %.6g" % (loss, ours))
+
+    def drop(self, name, ready, samples, without, error):
+        """A peer that has ended must not cost the other rows; ours must."""
+        if name in ("bpcuda", "copy", "product"):
+            raise error
+        without[name] = str(error)
+        ready.pop(name, None)
+        self.meters.pop(name, None)
+        samples.pop(name)
 
     def worked(self, row):
         result = {"unit": "s", "without": {}, "loss": {}}
         ready = self.opened(row, result)
         if "bpcuda" not in ready:
-            raise RuntimeError("%s: %s" % (row.label, result["without"]))
+            raise RuntimeError("%s: %s" % (row.label, result["without"].get("bpcuda")))
         meters = self.meters if row.floor(1, 1) else {}
         samples = {name: [] for name in [*ready, *meters]}
-
-        def good(name):
-            return sum(not disturbed for _, disturbed in samples[name])
         for _ in range(self.rounds * TRIES):
-            lacking = [n for n in ready if good(n) < self.rounds]
+            lacking = [n for n in ready
+                       if sum(not disturbed for _, disturbed in samples[n]) < self.rounds]
             if not lacking:
                 break
-            for name in lacking:
-                samples[name].append(ready[name].time(self.seconds))
-            for name, meter in meters.items():
-                samples[name].append(meter.time(self.seconds / 4))
+            for name in [*lacking, *meters]:
+                try:
+                    samples[name].append(ready[name].time(self.seconds) if name in ready
+                                         else meters[name].time(self.seconds / 4))
+                except RuntimeError as error:
+                    self.drop(name, ready, samples, result["without"], error)
         for contender in ready.values():  # large works make room
             contender.ask("open", "-", "nothing")
         taken, result["disturbed"] = spreads(samples)
@@ -312,6 +333,8 @@ def main():
     for program in (options.build / "bench/bench_ours", options.build / "bpcuda"):
         if not program.exists():
             parser.error("%s is not there: build bench_ours and bpcuda_command first" % program)
+    if options.threads < 1:
+        parser.error("--threads: %d is not a number of threads" % options.threads)
     for path in filter(None, (options.json, options.svg)):
         if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
             parser.error("%s cannot be written" % path)
@@ -320,10 +343,13 @@ def main():
     results = []
     comparison = Comparison(options, peers)
     try:
+        comparison.begin()
         print(compare_show.heading(about))
         for row in rows:
             results.append(comparison.row(row))
             print(compare_show.line(results[-1]), flush=True)
+    except RuntimeError as error:
+        sys.exit("compare: %s" % error)
     finally:
         comparison.end()
     if options.json:

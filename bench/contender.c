@@ -29,7 +29,7 @@ static void read_sizes(work *w)
         w->size[n++] = strtoll(at, &at, 10);
         at += *at == '-';
     }
-    w->layers = n - 1;
+    w->layers = *at ? 0 : n - 1; /* more than there is room for is none */
 }
 
 static const char *begin(session *s, const contender *(*find)(const char *kind))

@@ -193,15 +193,20 @@ class Adam:
     def __init__(self, file, count):
         w = torch.zeros(int(count) // 1000, 1000, requires_grad=True)
         adam = torch.optim.Adam([w], lr=1e-12, fused=True)
-        w.grad = torch.rand_like(w)
+        w.grad, self.gradient = torch.zeros_like(w), torch.rand_like(w)
 
         def one():
             adam.step()
             adam.zero_grad(set_to_none=False)
-        self.one = one
+        self.one, self.w = one, w
 
     def run(self, calls):
-        return timed(self.one, calls)
+        """The gradient is put there outside of the time, as ours is."""
+        sum = 0
+        for _ in range(calls):
+            self.w.grad.copy_(self.gradient)
+            sum += timed(self.one, 1)
+        return sum
 
 
 class One:
@@ -228,12 +233,6 @@ class Product:
 KINDS = {"step": Step, "online": lambda *a: Online(*a, True), "op": Op, "adam": Adam, "one": One,
          "predict": lambda *a: Online(*a, False), "product": Product}
 NOT_COMPILED = ("adam", "one", "product")
-
-
-def opened(file, kind, *words):
-    if kind not in KINDS or (options.mode == "compile" and kind in NOT_COMPILED):
-        raise ValueError("does not do this kind of work")
-    return KINDS[kind](file, *words)
 
 
 def choose_threads(work):
@@ -264,10 +263,13 @@ def serve():
         word, *rest = line.split()
         try:
             if word == "open":
+                file, kind, *words = rest
                 work = calls = wanted = None
                 torch.set_num_threads(options.threads)
-                work = opened(*rest)
-                answer = "ok"
+                if kind not in KINDS or (options.mode == "compile" and kind in NOT_COMPILED):
+                    answer = "no does not do this kind of work"
+                else:
+                    work, answer = KINDS[kind](file, *words), "ok"
             elif word == "loss":
                 answer = "%.9g" % work.loss(int(rest[0]))
             else:

@@ -46,6 +46,20 @@ claim "compare.py writes its rows, and says who is missing"
 compare --rows C1,C77
 [ $? -eq 2 ] && grep -q "C77 is none of C1" err
 claim "compare.py names a group that it does not have"
+cat > peer << 'E'
+#!/bin/sh
+# Says that it is there, gets one loss wrong, and ends.
+[ "$1" = -c ] && echo 9.9 && exit
+while read -r word _; do
+    case $word in open) echo ok ;; loss) echo 77 ;; *) echo "enough of this" >&2 && exit 3 ;; esac
+done
+E
+chmod +x peer
+"$python" "$source/bench/compare.py" --build "$build" --torch-python ./peer --quick --rows C1,C9 \
+    --json compare.json > out 2> err
+[ $? -eq 1 ] && grep -q 'PyTorch: void: its loss is 77, ours' out &&
+    grep -q 'PyTorch: .*enough of this' out && [ "$(wc -l < compare.json)" -eq 8 ]
+claim "a peer whose loss is another is void, and one that ends costs no other row"
 compare --json missing/file
 [ $? -eq 2 ] && grep -q "missing/file cannot be written" err
 claim "compare.py says at once that it cannot write"

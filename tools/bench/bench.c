@@ -198,6 +198,10 @@ static bp_status heading(bench *b, double bytes, double start)
 bp_status bench_run(const bench_settings *set, FILE *out, char *text, size_t room)
 {
     bench b = {.set = set, .out = out, .text = text, .room = room};
+    if (!strncmp(set->device, "sim", 3)) {
+        snprintf(text, room, "bench: %.40s is simulated: it has no speed of its own", set->device);
+        return BP_ERR_UNSUPPORTED;
+    }
     double bytes, start;
     bp_status st = memory_of_training(&b, &bytes);
     if (st == BP_OK)
