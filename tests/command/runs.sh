@@ -29,6 +29,39 @@ claim "a run that was killed goes on to the same bytes"
 run 0 train --data digits --layers "32 relu dropout=0.1" --epochs 40 --seed 5 --val 0.1 --json --out part --checkpoint cut.ckpt --resume &&
     cmp -s part whole
 claim "one that was at its end stays there"
+run 0 train --data digits --epochs 3 --val 0.1 --log log.jsonl --tensorboard board --quiet && [ "$(wc -l < log.jsonl)" -eq 5 ] &&
+    [ "$(value epoch log.jsonl | sed -n 4p)" = 3 ] && grep -q '^{"run": {"version": ' log.jsonl && grep -q '^{"result": {"test_accuracy": ' log.jsonl &&
+    [ "$(ls board | wc -l)" -eq 1 ]
+claim "a log has what run it is, a line an epoch and the result; event files are in their folder"
+run 0 plot log.jsonl --ascii && grep -q 'accuracy' out && grep -q 'best validation' out
+claim "it is drawn in the terminal"
+run 1 train --data digits --epochs 3 --log nowhere/x && quiet out && grep -q 'nowhere/x' err
+claim "a log that cannot be written is told"
+run 1 train --data digits --epochs 3 --tensorboard log.jsonl && quiet out && grep -q 'log.jsonl' err
+claim "and so is a folder that is none"
+run 0 plot whole --data digits --ascii && grep -q 'a row is a class' out
+claim "a confusion table is text"
+run 1 plot whole --data digits && grep -q -- '--out' err
+claim "plot says what it wants"
+run 1 plot whole --data digits --kind regions -o r.svg && [ ! -e r.svg ]
+claim "regions are of two inputs"
+if command -v gnuplot > /dev/null; then
+    for args in "log.jsonl" "whole --data digits" "whole --kind filters"; do
+        # shellcheck disable=SC2086
+        run 0 plot $args -o picture.svg && grep -q '<svg' picture.svg && run 0 plot $args -o picture.png && [ -s picture.png ]
+        claim "plot $args"
+    done
+    run 1 plot log.jsonl -o picture.gif && grep -q 'picture.gif' err && [ ! -e picture.gif ]
+    claim "other pictures are not known"
+fi
+for kind in onnx c safetensors npz; do
+    run 0 export whole -o "m.$kind" && [ -s "m.$kind" ]
+    claim "export writes $kind"
+done
+run 1 export whole -o m.txt && grep -q 'm.txt' err && [ ! -e m.txt ]
+claim "other exports are not known"
+run 1 export whole -o whole && run 0 eval whole
+claim "an export does not take the model's place"
 run 1 train --data digits --layers "16 relu" --epochs 40 --seed 5 --val 0.1 --checkpoint cut.ckpt --resume && [ "$(wc -l < err)" -eq 1 ]
 claim "another run's checkpoint is refused"
 run 0 train --data digits --epochs 3 --quiet && quiet err

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bar.h"
+#include "diary.h"
 #include "job.h"
 #include "json.h"
 
@@ -125,33 +126,44 @@ static bp_status run(job *j, bp_progress *p)
 
 /* --- its end --------------------------------------------------------------------------------- */
 
-static bp_status print_result(job *j, const bp_progress *p, const bp_metrics *m, bool stopped)
+static double samples_per_second(const job *j, const bp_progress *p)
 {
     double epochs = p->epoch_steps ? (double)p->steps / (double)p->epoch_steps : 0;
-    double rate = epochs * (double)bp_data_rows(j->train) / (p->seconds > 0 ? p->seconds : 1e-9);
-    json to = {stdout, false};
-    if (!j->set->json) {
-        print_metrics(j, m, "test", NULL);
-        printf(", %lld epochs in %.2f s, %.0f samples/s%s\n", (long long)p->epoch, p->seconds, rate,
-               stopped ? ", stopped" : "");
-        return BP_OK;
-    }
-    json_open(&to, NULL, '{');
-    print_metrics(j, m, "test_", &to);
+    return epochs * (double)bp_data_rows(j->train) / (p->seconds > 0 ? p->seconds : 1e-9);
+}
+
+/* The members of the result, on stdout and in the log. */
+static void describe_result(const job *j, const bp_progress *p, const bp_metrics *m, bool stopped,
+                            json *to)
+{
+    print_metrics(j, m, "test_", to);
     if (j->valid && p->best_epoch) {
-        json_number(&to, "valid_loss", p->best_loss);
-        json_number(&to, "best_epoch", (double)p->best_epoch);
+        json_number(to, "valid_loss", p->best_loss);
+        json_number(to, "best_epoch", (double)p->best_epoch);
     }
-    json_number(&to, "epochs", (double)p->epoch);
-    json_number(&to, "seconds", p->seconds);
-    json_number(&to, "samples_per_second", rate);
-    json_text(&to, "device", bp_device_text(j->ctx));
-    json_number(&to, "seed", j->set->train[BP_TRAIN_SEED]);
+    json_number(to, "epochs", (double)p->epoch);
+    json_number(to, "seconds", p->seconds);
+    json_number(to, "samples_per_second", samples_per_second(j, p));
+    json_text(to, "device", bp_device_text(j->ctx));
+    json_number(to, "seed", j->set->train[BP_TRAIN_SEED]);
     if (stopped)
-        json_bool(&to, "stopped", true);
-    json_close(&to, '}');
+        json_bool(to, "stopped", true);
+}
+
+static void print_result(const job *j, const bp_progress *p, const bp_metrics *m, bool stopped)
+{
+    json to = {stdout, false};
+    if (j->set->json) {
+        json_open(&to, NULL, '{');
+        describe_result(j, p, m, stopped, &to);
+        json_close(&to, '}');
+    } else {
+        print_metrics(j, m, "test", NULL);
+        printf(", %lld epochs in %.2f s, %.0f samples/s%s", (long long)p->epoch, p->seconds,
+               samples_per_second(j, p), stopped ? ", stopped" : "");
+    }
     printf("\n");
-    return BP_OK;
+    fflush(stdout);
 }
 
 static void tell_what_next(const job *j, bool stopped)
@@ -175,7 +187,7 @@ static void tell_what_next(const job *j, bool stopped)
     }
 }
 
-static bp_status finish(job *j, bool stopped, const bp_progress *p)
+static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
 {
     bp_metrics m;
     if (stopped && j->set->checkpoint)
@@ -185,22 +197,21 @@ static bp_status finish(job *j, bool stopped, const bp_progress *p)
     if (j->set->out)
         TRY(bp_model_save(j->model, j->set->out));
     TRY(measure(j, j->test ? j->test : j->train, &m));
-    TRY(print_result(j, p, &m, stopped));
-    fflush(stdout);
+    if (d->log.file) {
+        describe_result(j, p, &m, stopped, run_log_begin(&d->log, "result"));
+        if (!run_log_end(&d->log, j->text))
+            return BP_ERR_IO;
+    }
+    print_result(j, p, &m, stopped);
     tell_what_next(j, stopped);
     j->exit = stopped ? 130 : 0;
     return BP_OK;
 }
 
-bp_status command_train(job *j)
+static bp_status run_and_finish(job *j, diary *d)
 {
     bp_progress p;
-    TRY(open_context(j));
-    TRY(load_data(j, LEARN));
-    TRY(create_model(j));
-    TRY(check_files(j));
-    TRY(create_trainer(j));
-    TRY(prepare_checkpoint(j));
+    TRY(diary_open(d));
     talk(j, "%s: %lld rows to train, %lld to validate, %lld to test%s\n",
          bp_task_name(bp_model_task(j->model)), (long long)bp_data_rows(j->train),
          (long long)bp_data_rows(j->valid), (long long)bp_data_rows(j->test),
@@ -211,5 +222,18 @@ bp_status command_train(job *j)
                     bp_error_text(j->ctx));
     if (st != BP_OK && st != BP_ERR_STOPPED)
         return st;
-    return finish(j, st == BP_ERR_STOPPED, &p);
+    return finish(j, d, st == BP_ERR_STOPPED, &p);
+}
+
+bp_status command_train(job *j)
+{
+    diary d = {.j = j};
+    TRY(open_context(j));
+    TRY(load_data(j, LEARN));
+    TRY(create_model(j));
+    TRY(check_files(j));
+    TRY(create_trainer(j));
+    TRY(prepare_checkpoint(j));
+    bp_status st = run_and_finish(j, &d);
+    return diary_close(&d) || st != BP_OK ? st : BP_ERR_IO;
 }

@@ -1,0 +1,69 @@
+/* A run as it is written down. */
+#include "diary.h"
+
+static void describe_run(const job *j, json *to)
+{
+    const settings *set = j->set;
+    char word[32];
+    double parameters = 0;
+    bp_params *params = bp_model_params(j->model);
+    for (int32_t i = 0; i < bp_param_count(params); i++)
+        parameters += (double)bp_shape_count(bp_shape_of(bp_param_at(params, i)));
+    json_text(to, "version", bp_version());
+    json_number(to, "time", run_clock());
+    json_text(to, "device", bp_device_text(j->ctx));
+    json_text(to, "data", set->data);
+    json_text(to, "task", bp_task_name(bp_model_task(j->model)));
+    json_text(to, "layers", set->layers);
+    json_number(to, "parameters", parameters);
+    json_number(to, "train_rows", (double)bp_data_rows(j->train));
+    json_number(to, "valid_rows", (double)bp_data_rows(j->valid));
+    json_number(to, "test_rows", (double)bp_data_rows(j->test));
+    json_text(to, "schedule", set->schedule);
+    for (int i = 1; i < TRAIN_OPTIONS; i++)
+        if (options[i].words)
+            json_text(to, options[i].name, option_word(&options[i], set->train[i], word));
+        else
+            json_number(to, options[i].name, set->train[i]);
+}
+
+/* Behind each epoch. */
+static bp_status write_epoch(bp_trainer *trainer, const bp_progress *p, void *user)
+{
+    diary *d = user;
+    job *j = d->j;
+    double rows = (double)((p->epoch - d->epoch) * bp_data_rows(j->train)), now = run_clock();
+    run_point point = run_point_of(p, bp_model_task(j->model) != BP_TASK_REGRESSION, j->valid,
+                                   rows / (now - d->time));
+    (void)trainer;
+    d->epoch = p->epoch;
+    d->time = now;
+    bool good = !d->log.file || run_log_point(&d->log, &point, j->text);
+    good = good && (!d->events.file || events_point(&d->events, &point, j->text));
+    return good ? BP_OK : BP_ERR_IO;
+}
+
+bp_status diary_open(diary *d)
+{
+    job *j = d->j;
+    const settings *set = j->set;
+    bp_progress p;
+    bp_trainer_progress(j->trainer, &p);
+    d->epoch = p.epoch;
+    d->time = run_clock();
+    if (set->log && !run_log_open(&d->log, set->log, set->resume, j->text))
+        return BP_ERR_IO;
+    if (set->tensorboard && !events_open(&d->events, set->tensorboard, j->text))
+        return BP_ERR_IO;
+    if (set->log)
+        describe_run(j, run_log_begin(&d->log, "run"));
+    if (set->log && !run_log_end(&d->log, j->text))
+        return BP_ERR_IO;
+    return set->log || set->tensorboard ? bp_trainer_on_epoch(j->trainer, write_epoch, d) : BP_OK;
+}
+
+bool diary_close(diary *d)
+{
+    bool log = run_log_close(&d->log, d->j->text);
+    return events_close(&d->events, d->j->text) && log;
+}
