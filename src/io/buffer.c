@@ -29,13 +29,18 @@ void bpi_say(bpi_buffer *b, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    size_t n = (size_t)vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    char *to = bpi_buffer_room(b, n + 1);
-    if (to) {
-        vsnprintf(to, n + 1, format, args);
-        b->n--; /* its 0 is no part of it */
+    size_t room = (size_t)(b->capacity - b->n);
+    size_t n = (size_t)vsnprintf(room ? b->at + b->n : NULL, room, format, args);
+    if (n < room && b->status == BP_OK) {
+        b->n += (int64_t)n;
+    } else {
+        char *to = bpi_buffer_room(b, n + 1);
+        if (to) {
+            vsnprintf(to, n + 1, format, again);
+            b->n--; /* its 0 is no part of it */
+        }
     }
+    va_end(again);
     va_end(args);
 }
 

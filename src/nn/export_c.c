@@ -20,14 +20,15 @@ typedef struct source {
 
 /* --- constants -------------------------------------------------------------------------------- */
 
-/* A number whose mantissa has `bits` bits, as 0x18p-3. */
-static void put_number(bpi_buffer *b, double x, int bits, const char *suffix)
+/* A number whose mantissa has `bits` bits, as 0x18p-3, between two texts. */
+static void put_number(bpi_buffer *b, const char *before, double x, int bits, const char *behind)
 {
     int e;
     uint64_t m = (uint64_t)ldexp(frexp(fabs(x), &e), bits);
     for (e -= bits; m && m % 2 == 0; m /= 2)
         e++;
-    bpi_say(b, "%s0x%llxp%d%s", signbit(x) ? "-" : "", (unsigned long long)m, m ? e : 0, suffix);
+    bpi_say(b, "%s%s0x%llxp%d%s", before, signbit(x) ? "-" : "", (unsigned long long)m, m ? e : 0,
+            behind);
 }
 
 /* n numbers between braces: those of f, or of d. */
@@ -35,10 +36,13 @@ static void put_list(bpi_buffer *b, const float *f, const double *d, int64_t n)
 {
     bpi_say(b, "{");
     for (int64_t i = 0; i < n; i++) {
-        bpi_say(b, i % PER_LINE ? " " : "\n    ");
-        put_number(b, f ? (double)f[i] : d[i], f ? 24 : 53, f ? "f" : "");
-        bpi_say(b, i + 1 < n ? "," : "\n};\n");
+        const char *before = i % PER_LINE ? " " : "\n    ";
+        if (f)
+            put_number(b, before, (double)f[i], 24, i + 1 < n ? "f," : "f");
+        else
+            put_number(b, before, d[i], 53, i + 1 < n ? "," : "");
     }
+    bpi_say(b, "\n};\n");
 }
 
 /* layer1.weight is NAME_layer1_weight. */
@@ -214,8 +218,7 @@ static void put_dense(source *s, const bpi_layer *at)
 /* The number of a layer, and in a comment as people write it. */
 static void put_setting(source *s, double x, int bits, const char *suffix)
 {
-    bpi_say(&s->b, ", ");
-    put_number(&s->b, x, bits, suffix);
+    put_number(&s->b, ", ", x, bits, suffix);
     bpi_say(&s->b, " /* %g */", x);
 }
 
