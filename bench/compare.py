@@ -318,11 +318,12 @@ class Comparison:
 
 def main():
     parser = argparse.ArgumentParser(description="bpcuda beside its peers, in turn")
-    parser.add_argument("--build", type=Path, default=ROOT / "build/release")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/release",
+                        help="a build folder with bpcuda and bench_ours")
     parser.add_argument("--torch-python", default=sys.executable, help="one that has PyTorch")
     parser.add_argument("--rows", default="", help="groups, with commas: C1 to C11, ops")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU [2]")
+    parser.add_argument("--quick", action="store_true", help="a minute's version")
     parser.add_argument("--json", type=Path, help="writes JSON lines here")
     parser.add_argument("--svg", type=Path, help="draws the ratios here (gnuplot)")
     options = parser.parse_args()
