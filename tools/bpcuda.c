@@ -1,6 +1,7 @@
 /* The command. Results go to stdout, talk and errors to stderr; the exit status is 0, 1 for a
  * failure, 2 for a command line that is wrong, 130 for a run that was stopped. tools/command/ has
  * the command line and a file a command; src/train/options.def the options of training. */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
     if (status != COMMAND_RUN)
         return status;
     job j = {.set = &set};
+    signal(SIGXFSZ, SIG_IGN); /* a limit of files is an error like a full disk */
     bp_status st = run(&j);
     if ((fflush(stdout) != 0 || ferror(stdout)) && st == BP_OK)
         st = fail(&j, BP_ERR_IO, "stdout: cannot be written");
