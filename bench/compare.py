@@ -264,18 +264,31 @@ class Comparison:
         return self.folder
 
     def timed(self, command):
-        """Seconds of a process, its most memory, and whether something else ran."""
+        """Seconds of a process, and whether something else ran."""
         with Watch() as watch:
             start = time.perf_counter()
             process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             said = process.stderr.read()
-            _, status, usage = os.wait4(process.pid, 0)
+            process.wait()
             took = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise RuntimeError("%s: %s" % (command[0], said.strip()[-200:]))
-        return took, usage.ru_maxrss * 1024, watch.disturbed
+        return took, watch.disturbed
+
+    def memory(self, command):
+        """Most memory of a process. A child begins with what its parent has taken, and shows no less:
+        so its parent is a small process."""
+        small = ("import os, sys\n"
+                 "child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ,\n"
+                 "                       file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])\n"
+                 "_, status, usage = os.wait4(child, 0)\n"
+                 "print(usage.ru_maxrss * 1024 if status == 0 else 0)\n")
+        run = subprocess.run([sys.executable, "-ISc", small, *map(str, command)],
+                             stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if not run.stdout.strip().isdecimal() or int(run.stdout) == 0:
+            raise RuntimeError("%s: %s" % (command[0], run.stderr.strip()[-200:]))
+        return int(run.stdout)
 
     def processes(self, row):
         command, threads = self.options.build / "bpcuda", self.options.threads
@@ -291,8 +304,8 @@ class Comparison:
         samples = {name: [] for name in commands if name in self.commands}
         for _ in range(3 if memory else self.rounds):
             for name in samples:
-                took, most, disturbed = self.timed(commands[name])
-                samples[name].append((most, False) if memory else (took, disturbed))
+                samples[name].append((self.memory(commands[name]), False) if memory
+                                     else self.timed(commands[name]))
         taken, disturbed = spreads(samples)
         return {"unit": "B" if memory else "s", "without": {}, "loss": {}, "by": taken,
                 "disturbed": disturbed}
