@@ -56,7 +56,8 @@ class _Shape(ctypes.Structure):
 
 class _Csv(ctypes.Structure):
     _fields_ = [('struct_bytes', c_size_t), ('header', c_int32), ('separator', c_char),
-                ('label', c_char_p), ('targets', c_int32), ('skip', c_char_p), ('like', c_void_p)]
+                ('label', c_char_p), ('targets', c_int32), ('skip', c_char_p), ('like', c_void_p),
+                ('whole_classes', c_int32)]
 
 
 class Progress(ctypes.Structure):
@@ -203,6 +204,9 @@ class _Object:
         made = c_void_p()
         self._check(function(*arguments, byref(made)))
         return made.value
+
+    def __reduce_ex__(self, _):
+        raise TypeError('%s is the library\'s: it cannot be copied or pickled' % type(self).__name__)
 
     def __enter__(self):
         return self

@@ -16,6 +16,8 @@ CLAIM(a_rate_too_large_or_too_small)
     finds(&steep, "warning large-rate --lr");
     small.c.lr = 1e-6;
     finds(&small, "warning small-rate --lr");
+    small.c.lr = 1e-12; /* farther than a factor of a thousand from any that would do */
+    finds(&small, "warning small-rate --lr");
 }
 
 CLAIM(layers_that_cannot_learn)
@@ -34,7 +36,12 @@ CLAIM(layers_that_cannot_learn)
     mentions(&wide, "widths 6 and then 8 with");
     deep.c.layers = "16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid "
                     "16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid";
-    finds(&deep, "error same-outputs --layers");
+    finds(&deep, "error same-outputs --layers, warning fading-gradient --layers");
+    deep.c.layers = "16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid";
+    finds(&deep, "warning fading-gradient --layers");
+    mentions(&deep, "layer1.weight is");
+    deep.c.layers = "16 tanh 16 relu 16 tanh 16 relu 16 tanh 16 relu";
+    finds(&deep, "");
     saturated.c.layers = "32 residual( 32 tanh )";
     saturated.c.how = BP_NORMALIZE_NONE;
     for (int i = 0; i < ROWS; i++)

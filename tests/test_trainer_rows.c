@@ -228,7 +228,7 @@ CLAIM(what_is_wrong_is_told_and_can_be_tried_again)
             "mean over the batch, is wanted");
     refused(gives_nothing, NULL, BP_ERR_STATE, "trainer_run: the loss function returned NULL");
     refused(notes, with_far_rows, BP_ERR_RANGE, "trainer_run: the function for rows gave row 60 of 60");
-    refused(notes, with_steps, BP_ERR_ARG, "trainer_run: EPOCH_STEPS is 5, but each row comes once: it "
+    refused(notes, with_steps, BP_ERR_ARG, "trainer_run: epoch_steps is 5, but each row comes once: it "
             "is for rows that are drawn");
     refused(notes, weighted_without, BP_ERR_STATE, "trainer_run: weighted rows want a column sampling, "
             "f32, one number a row");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "command/job.h"
+#include "core/text.h"
 
 bp_status fail(job *j, bp_status status, const char *format, ...)
 {
@@ -17,6 +18,15 @@ bp_status fail(job *j, bp_status status, const char *format, ...)
     return status;
 }
 
+void lose(job *j, const char *why)
+{
+    if (j->lost[0])
+        return;
+    snprintf(j->lost, sizeof j->lost, "%s", why);
+    say("%s; the run goes on", why);
+    fputc('\n', stderr);
+}
+
 void talk(const job *j, const char *format, ...)
 {
     va_list args;
@@ -24,6 +34,19 @@ void talk(const job *j, const char *format, ...)
     if (!j->set->quiet)
         vfprintf(stderr, format, args);
     va_end(args);
+}
+
+void class_text(const bp_model *model, int32_t c, char *to, size_t room)
+{
+    const char *name = bp_model_class_name(model, c);
+    snprintf(to, room, name ? "%s" : "%.0s%d", name ? name : "", (int)c);
+}
+
+void put_text(const char *text)
+{
+    char shown[256];
+    bpi_printable(shown, sizeof shown, text);
+    fputs(shown, stdout);
 }
 
 bp_status open_context(job *j)

@@ -62,7 +62,7 @@ enum {
 /* Sets the normaliser, by DEFAULT or as asked. With GLOBAL and COLUMN, columns that do not vary
  * become 0. A new model's is NONE. Of regression it sets that of the targets too, always by COLUMN,
  * where a column that does not vary keeps its scale; a new model's leaves them as they are. The
- * names that the set has for its classes become the model's. */
+ * names that the set has for its classes and for the elements of a sample become the model's. */
 BP_API bp_status bp_model_normalize(bp_model *model, const bp_data *data) BP_USE;
 BP_API bp_status bp_model_normalize_as(bp_model *model, const bp_data *data,
                                        bp_normalize how) BP_USE;
@@ -142,6 +142,8 @@ BP_API bp_task bp_model_task(const bp_model *model); /* what the outputs mean */
 BP_API int32_t bp_model_classes(const bp_model *model);    /* how many; 0: another task */
 BP_API const char *bp_model_layers(const bp_model *model); /* NULL: the forward pass is yours */
 BP_API const char *bp_model_class_name(const bp_model *model, int32_t c); /* NULL: it has none */
+/* Of element i of a sample, as the set had it by which the model was normalised; NULL: none. */
+BP_API const char *bp_model_feature_name(const bp_model *model, int64_t i);
 
 /* --- files ----------------------------------------------------------------------------------- */
 
@@ -155,8 +157,8 @@ BP_API const char *bp_model_class_name(const bp_model *model, int32_t c); /* NUL
  *     layers       the text of layers; or in its place
  *     forward      "own": the forward pass is a program's
  *     normalize    how the normaliser was set: "none", "global", "column", "default": unknown
- *     class_names  where there are some: separated by commas; a byte that is not plain ASCII, '"',
- *                  '\', '%' or ',' is %XX, its value in base 16
+ *     class_names, feature_names  where there are some, of outputs and inputs: separated by commas;
+ *                  a byte that is not plain ASCII, '"', '\', '%' or ',' is %XX, its value in base 16
  *
  * What `path` names is looked at first, behind any symbolic links, which stay. The file is made
  * whole under a name of its own in the same folder (".bpcuda-*.tmp"), synced, and renamed: whoever

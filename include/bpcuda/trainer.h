@@ -174,7 +174,8 @@ BP_API bp_status bp_trainer_save_every(bp_trainer *trainer, int64_t steps, const
 
 /* Goes on where the file was saved: on a trainer that was made in the same way and has not run yet,
  * over the same data (a ring's rows are not in the file). The next run continues it, with the same
- * bits. BP_ERR_FORMAT names the first thing that differs: an option, a shape, the data's size.
+ * bits. BP_ERR_FORMAT names the first thing that differs: an option, a shape, the data's size, the
+ * model's layers, normalisers or names.
  * EPOCHS may differ, and is this trainer's; LR and PATIENCE are the file's. */
 BP_API bp_status bp_trainer_resume(bp_trainer *trainer, const char *path) BP_USE;
 

@@ -2,6 +2,7 @@
  * device when the file is read to its end: a file that has a defect leaves nothing behind. */
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "data/csv.h"
@@ -220,8 +221,8 @@ static bp_status name_features(bpi_csv *r, bp_data *d)
             bytes += strlen(bpi_csv_name(r, i)) + 1;
     if (!bytes)
         return BP_OK;
-    BPI_TRY(bpi_texts_take(r->ctx, "data_csv", bytes, &d->feature_names));
-    char *at = d->feature_names.text;
+    BPI_TRY(bpi_texts_take(r->ctx, "data_csv", bytes, &d->names[BPI_FEATURE_NAMES]));
+    char *at = d->names[BPI_FEATURE_NAMES].text;
     for (int64_t i = 0; i < r->n; i++)
         if (r->kind[i] == BPI_CSV_SAMPLE)
             at = stpcpy(at, bpi_csv_name(r, i)) + 1;
@@ -272,8 +273,8 @@ static bp_status read_file(bpi_csv *r, const char *path, bp_data **out)
     BPI_TRY(bpi_csv_open(r->ctx, path, r->options.separator, &r->text));
     BPI_TRY(bpi_csv_head(r));
     if (like && r->cols != bp_data_cols(like))
-        return bpi_fail(r->ctx, BP_ERR_SHAPE, "data_csv: %s: %lld columns of samples; like has "
-                        "%lld", path, (long long)r->cols, (long long)bp_data_cols(like));
+        return bpi_fail(r->ctx, BP_ERR_SHAPE, "data_csv: %s: %lld columns of samples; %lld "
+                        "are wanted", path, (long long)r->cols, (long long)bp_data_cols(like));
     BPI_TRY(read_rows(r));
     if (r->targets == BP_TARGETS_REAL && !like && !r->options.targets)
         find_whole(r);
@@ -285,7 +286,7 @@ static bp_status take_options(bp_context *ctx, const bp_csv *given, bp_csv *opti
 {
     char why[160];
     bp_status st = given ? bpi_take_struct(options, sizeof *options, given, given->struct_bytes,
-                                           sizeof *options, why)
+                                           offsetof(bp_csv, whole_classes), why)
                          : BP_OK;
     if (st != BP_OK)
         return bpi_fail(ctx, st, "data_csv: %s", why);

@@ -19,7 +19,7 @@ int32_t bp_data_classes(const bp_data *d)
     return d ? d->classes : 0;
 }
 
-static const char *text_at(const bpi_texts *texts, int64_t i, int64_t n)
+const char *bpi_text_at(const bpi_texts *texts, int64_t i, int64_t n)
 {
     const char *text = texts->text;
     if (!text || i < 0 || i >= n)
@@ -31,12 +31,12 @@ static const char *text_at(const bpi_texts *texts, int64_t i, int64_t n)
 
 const char *bp_data_class_name(const bp_data *d, int32_t c)
 {
-    return d ? text_at(&d->class_names, c, d->classes) : NULL;
+    return d ? bpi_text_at(&d->names[BPI_CLASS_NAMES], c, d->classes) : NULL;
 }
 
 const char *bp_data_feature_name(const bp_data *d, int64_t i)
 {
-    return d ? text_at(&d->feature_names, i, bp_data_cols(d)) : NULL;
+    return d ? bpi_text_at(&d->names[BPI_FEATURE_NAMES], i, bp_data_cols(d)) : NULL;
 }
 
 bp_targets bp_data_targets(const bp_data *d)
@@ -91,6 +91,11 @@ bp_tensor *bp_data_samples(bp_data *d)
 bp_tensor *bp_data_labels(bp_data *d)
 {
     return values_of(d, "y");
+}
+
+const bpi_texts *bpi_data_names(const bp_data *d, int which)
+{
+    return &d->names[which];
 }
 
 bp_context *bpi_data_context(const bp_data *d)

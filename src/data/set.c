@@ -43,8 +43,8 @@ void bp_data_free(bp_data *d)
     for (int64_t i = 0; i < d->n_columns; i++)
         free_column(d, &d->column[i]);
     bpi_host_free(ctx, d->column, (size_t)d->column_capacity * sizeof *d->column);
-    bpi_host_free(ctx, d->class_names.text, d->class_names.bytes);
-    bpi_host_free(ctx, d->feature_names.text, d->feature_names.bytes);
+    for (int i = 0; i < BPI_NAMES; i++)
+        bpi_texts_free(ctx, &d->names[i]);
     bpi_object_free(ctx, d, sizeof *d);
     bpi_leave(ctx);
 }
@@ -218,6 +218,12 @@ bp_status bpi_texts_take(bp_context *ctx, const char *who, size_t bytes, bpi_tex
     return BP_OK;
 }
 
+void bpi_texts_free(bp_context *ctx, bpi_texts *texts)
+{
+    bpi_host_free(ctx, texts->text, texts->bytes);
+    *texts = (bpi_texts){0};
+}
+
 /* --- classes ----------------------------------------------------------------------------- */
 
 /* A class is found by its name. */
@@ -247,8 +253,8 @@ static bp_status copy_names(bp_data *d, const char *who, int32_t classes, const 
         bytes += strlen(names[c]) + 1;
     }
     BPI_TRY(differ(d, who, classes, names));
-    BPI_TRY(bpi_texts_take(d->ctx, who, bytes, &d->class_names));
-    char *at = d->class_names.text;
+    BPI_TRY(bpi_texts_take(d->ctx, who, bytes, &d->names[BPI_CLASS_NAMES]));
+    char *at = d->names[BPI_CLASS_NAMES].text;
     for (int32_t c = 0; c < classes; c++)
         at = stpcpy(at, names[c]) + 1;
     return BP_OK;
@@ -267,8 +273,7 @@ bp_status bpi_data_add_classes(bp_data *d, const char *who, const int32_t *label
     if (st == BP_OK) {
         d->classes = classes;
     } else if (!d->classes) {
-        bpi_host_free(d->ctx, d->class_names.text, d->class_names.bytes);
-        d->class_names = (bpi_texts){0};
+        bpi_texts_free(d->ctx, &d->names[BPI_CLASS_NAMES]);
     }
     return st;
 }
@@ -302,9 +307,9 @@ bp_status bpi_data_like(const bp_data *like, const char *who, int64_t rows, bp_d
     BPI_TRY(bpi_data_new(like->ctx, who, rows, &d));
     d->images = like->images;
     d->classes = like->classes;
-    bp_status st = copy_texts(d->ctx, who, &like->class_names, &d->class_names);
-    if (st == BP_OK)
-        st = copy_texts(d->ctx, who, &like->feature_names, &d->feature_names);
+    bp_status st = BP_OK;
+    for (int i = 0; i < BPI_NAMES && st == BP_OK; i++)
+        st = copy_texts(d->ctx, who, &like->names[i], &d->names[i]);
     if (st == BP_OK)
         *data = d;
     else

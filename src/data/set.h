@@ -29,12 +29,6 @@ typedef struct bpi_column {
     char *host;        /* [host_rows, row...] of a set whose rows arrive */
 } bpi_column;
 
-/* Texts, one behind the other, each with its 0; NULL: there are none. */
-typedef struct bpi_texts {
-    char *text;
-    size_t bytes;
-} bpi_texts;
-
 struct bp_data {
     bp_context *ctx;
     bpi_late late;
@@ -43,7 +37,7 @@ struct bp_data {
     bpi_column *column;
     int64_t n_columns, column_capacity;
     int32_t classes;
-    bpi_texts class_names, feature_names; /* of classes; of the elements of a row of "x" */
+    bpi_texts names[BPI_NAMES];
     bool images;
     void *arriving;    /* a ring, a source, or NULL */
     atomic_bool begun; /* rows have arrived: there will be no more columns */
@@ -60,8 +54,6 @@ bp_status bpi_data_add(bp_data *d, const char *who, const char *name, bp_dtype d
                        const void *values);
 bp_status bpi_data_add_classes(bp_data *d, const char *who, const int32_t *labels, int32_t classes,
                                const char *const *names);
-/* Room for texts of so many bytes. */
-bp_status bpi_texts_take(bp_context *ctx, const char *who, size_t bytes, bpi_texts *texts);
 /* A copy of column c, with these values, which are d's from now on. */
 bp_status bpi_data_join(bp_data *d, const char *who, const bpi_column *c, bp_tensor *values);
 bpi_column *bpi_data_find(const bp_data *d, const char *name); /* or NULL */

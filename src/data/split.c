@@ -239,8 +239,9 @@ static bp_status make_sets(choice *c, bp_status (*choose)(choice *), bp_data **f
         if (c->second[i])
             c->row[n + at++] = (int32_t)i;
     if (n == 0 || at == 0)
-        return bpi_fail(c->d->ctx, BP_ERR_ARG, "%s: %g of %lld rows leaves one set empty", c->who,
-                        c->fraction, (long long)c->rows);
+        return bpi_fail(c->d->ctx, BP_ERR_ARG, "%s: %g of %lld rows%s leaves one set empty",
+                        c->who, c->fraction, (long long)c->rows,
+                        bp_data_classes(c->d) ? ", of each class by itself," : "");
     BPI_TRY(subset(c->d, c->who, c->row, n, first));
     bp_status st = subset(c->d, c->who, c->row + n, at, second);
     if (st != BP_OK) {

@@ -315,7 +315,7 @@ static void put_face(source *s, const char *before)
     bpi_say(&s->b, "%senum { %s_inputs = %lld, %s_outputs = %lld };\n", before, s->name,
             (long long)m->inputs, s->name, (long long)m->outputs);
     bpi_say(&s->b, "%svoid %s_predict(const float *x, float *y);\n", before, s->name);
-    if (m->names)
+    if (m->names[BPI_CLASS_NAMES].text)
         bpi_say(&s->b, "%sextern const char *const %s_class_names[%s_outputs];\n", before, s->name,
                 s->name);
 }
@@ -348,7 +348,7 @@ static void put_file(source *s)
     const bp_layers *l = m->layers;
     put_comment(s);
     put_face(s, "");
-    if (m->names)
+    if (m->names[BPI_CLASS_NAMES].text)
         put_class_names(s);
     put_normalizer(s, "normalizer", &m->in);
     for (int32_t i = 0; i < l->n; i++) {

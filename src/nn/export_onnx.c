@@ -312,9 +312,9 @@ static void put_metadata(bpi_buffer *b, const char *key, const char *value, cons
     bpi_pb_text(b, 1, key);
     if (names) {
         int64_t text = bpi_pb_begin(b, 2);
-        char *to = bpi_buffer_room(b, bpi_names_encode(names, NULL));
+        char *to = bpi_buffer_room(b, bpi_names_encode(names, BPI_CLASS_NAMES, NULL));
         if (to)
-            bpi_names_encode(names, to);
+            bpi_names_encode(names, BPI_CLASS_NAMES, to);
         b->n -= to != NULL; /* its 0 */
         bpi_pb_end(b, text);
     } else {
@@ -344,7 +344,7 @@ static bp_status export_onnx(bp_model *m, const char *path)
     bpi_pb_end(&g.b, opset);
     put_metadata(&g.b, "task", bp_task_name(m->task), NULL);
     put_metadata(&g.b, "layers", m->layers->text, NULL);
-    if (m->names)
+    if (m->names[BPI_CLASS_NAMES].text)
         put_metadata(&g.b, "class_names", NULL, m);
     return bpi_buffer_end(&g.b, path);
 }

@@ -115,7 +115,8 @@ void bp_model_free(bp_model *m)
     bp_layers_free(m->layers);
     bp_params_free(m->params);
     bpi_host_free(ctx, m->row, (size_t)m->inputs * sizeof *m->row);
-    bpi_host_free(ctx, m->names, m->names_bytes);
+    for (int i = 0; i < BPI_NAMES; i++)
+        bpi_texts_free(ctx, &m->names[i]);
     bpi_object_free(ctx, m, sizeof *m);
     bpi_leave(ctx);
 }

@@ -11,6 +11,7 @@
 
 enum { VERSION = 2, META_MAX = 9 };
 
+static const char *const names_keys[BPI_NAMES] = {"class_names", "feature_names"};
 static const char *const ours[] = {"normalizer.shift", "normalizer.scale", "targets.shift",
                                    "targets.scale"};
 
@@ -54,8 +55,8 @@ static bp_status tensors_of(bp_model *m, tensors *t)
     return BP_OK;
 }
 
-static bp_status write_file(bp_model *m, const char *path, const char *names, const tensors *t,
-                            bool only_try)
+static bp_status write_file(bp_model *m, const char *path, const bpi_texts *names,
+                            const tensors *t, bool only_try)
 {
     char version[24], inputs[24], outputs[24];
     snprintf(version, sizeof version, "%d", VERSION);
@@ -65,25 +66,32 @@ static bp_status write_file(bp_model *m, const char *path, const char *names, co
     bpi_text_pair meta[META_MAX] = {
         {"format", "bpcuda"}, {"version", version}, {"task", bp_task_name(m->task)},
         {"inputs", inputs}, {"outputs", outputs}, {layers, m->layers ? m->layers->text : "own"},
-        {"normalize", bp_normalize_name(m->how)}, {"class_names", names}};
-    return bpi_safetensors_write(m->ctx, path, t->name, t->tensor, t->n, meta, names ? 8 : 7,
-                                 !only_try);
+        {"normalize", bp_normalize_name(m->how)}};
+    int32_t n = 7;
+    for (int i = 0; i < BPI_NAMES; i++)
+        if (names[i].text)
+            meta[n++] = (bpi_text_pair){names_keys[i], names[i].text};
+    return bpi_safetensors_write(m->ctx, path, t->name, t->tensor, t->n, meta, n, !only_try);
 }
 
 static bp_status save(bp_model *m, const char *path, bool only_try)
 {
     BPI_TRY(bpi_given(m->ctx, path, only_try ? "model_save_check: path" : "model_save: path"));
     tensors t = {0};
-    size_t bytes = m->names ? bpi_names_encode(m, NULL) : 0;
-    char *names = m->names ? bpi_host_alloc(m->ctx, bytes) : NULL;
-    bp_status st = !m->names || names ? tensors_of(m, &t)
-                                      : bpi_fail(m->ctx, BP_ERR_NOMEM, "model_save: out of memory");
-    if (st == BP_OK && names)
-        bpi_names_encode(m, names);
+    bpi_texts names[BPI_NAMES] = {0};
+    bp_status st = tensors_of(m, &t);
+    for (int i = 0; i < BPI_NAMES && st == BP_OK; i++) {
+        if (!m->names[i].text)
+            continue;
+        st = bpi_texts_take(m->ctx, "model_save", bpi_names_encode(m, i, NULL), &names[i]);
+        if (st == BP_OK)
+            bpi_names_encode(m, i, names[i].text);
+    }
     if (st == BP_OK)
         st = write_file(m, path, names, &t, only_try);
     bpi_host_free(m->ctx, t.tensor, t.bytes);
-    bpi_host_free(m->ctx, names, bytes);
+    for (int i = 0; i < BPI_NAMES; i++)
+        bpi_texts_free(m->ctx, &names[i]);
     return st;
 }
 
@@ -151,7 +159,6 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
     *d = (bpi_description){.inputs = count_of(f, "inputs"),
                        .outputs = count_of(f, version == 1 ? "classes" : "outputs"),
                        .layers = bpi_safetensors_meta(f, "layers"),
-                       .names = bpi_safetensors_meta(f, "class_names"),
                        .task = version == 1 ? BP_TASK_CLASSES
                                             : task_named(bpi_safetensors_meta(f, "task"))};
     bool own = version > 1 && same(bpi_safetensors_meta(f, "forward"), "own");
@@ -162,7 +169,9 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
     if (normalize && !bpi_normalize_read(normalize, &d->how))
         return bpi_fail(ctx, BP_ERR_FORMAT,
                         "%s: normalize is \"%.32s\", not none, global or column", path, normalize);
-    if (d->names && d->task != BP_TASK_CLASSES)
+    for (int i = 0; i < BPI_NAMES; i++)
+        d->names[i] = bpi_safetensors_meta(f, names_keys[i]);
+    if (d->names[BPI_CLASS_NAMES] && d->task != BP_TASK_CLASSES)
         return bpi_fail(ctx, BP_ERR_FORMAT, "%s: class_names of a model without classes", path);
     return BP_OK;
 }
@@ -177,8 +186,7 @@ typedef struct loading {
     bpi_description d;
     double *in, *out; /* the normalisers, shifts and then scales */
     size_t in_bytes, out_bytes;
-    char *names;
-    size_t names_bytes;
+    bpi_texts names[BPI_NAMES];
 } loading;
 
 /* True where the file holds just this shape, in f32 or in `dtype`: a normaliser, which is f64, was
@@ -223,15 +231,16 @@ static bp_status read_normalizer(loading *l, const char *const *name, int64_t n,
     return BP_OK;
 }
 
-static bp_status read_names(loading *l)
+static bp_status read_names(loading *l, const bp_model *m, int which)
 {
-    l->names_bytes = strlen(l->d.names) + 1;
-    l->names = bpi_host_alloc(l->ctx, l->names_bytes);
-    if (!l->names)
-        return bpi_fail(l->ctx, BP_ERR_NOMEM, "%s: out of memory", l->path);
-    if (bpi_names_decode(l->d.names, l->names) != l->d.outputs)
-        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: class_names are not %lld names", l->path,
-                        (long long)l->d.outputs);
+    const char *text = l->d.names[which];
+    int64_t n = bpi_names_count(m, which);
+    if (!text)
+        return BP_OK;
+    BPI_TRY(bpi_texts_take(l->ctx, l->path, strlen(text) + 1, &l->names[which]));
+    if (bpi_names_decode(text, l->names[which].text) != n)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %s are not %lld names", l->path,
+                        names_keys[which], (long long)n);
     return BP_OK;
 }
 
@@ -250,7 +259,9 @@ static bp_status check(loading *l, bp_model *m)
     BPI_TRY(read_normalizer(l, ours, m->inputs, &l->in, &l->in_bytes));
     if (regression)
         BPI_TRY(read_normalizer(l, ours + 2, m->outputs, &l->out, &l->out_bytes));
-    return l->d.names ? read_names(l) : BP_OK;
+    for (int i = 0; i < BPI_NAMES; i++)
+        BPI_TRY(read_names(l, m, i));
+    return BP_OK;
 }
 
 static bp_status fill(loading *l, bp_model *m)
@@ -265,8 +276,8 @@ static bp_status fill(loading *l, bp_model *m)
     }
     BPI_TRY(bpi_normalizer_set(&m->in, l->in));
     m->how = l->d.how;
-    bpi_model_take_names(m, l->names, l->names_bytes);
-    l->names = NULL;
+    for (int i = 0; i < BPI_NAMES; i++)
+        bpi_model_take_names(m, i, &l->names[i]);
     return BP_OK;
 }
 
@@ -282,7 +293,8 @@ static void close_file(loading *l)
     bpi_safetensors_free(l->ctx, &l->f);
     bpi_host_free(l->ctx, l->in, l->in_bytes);
     bpi_host_free(l->ctx, l->out, l->out_bytes);
-    bpi_host_free(l->ctx, l->names, l->names_bytes);
+    for (int i = 0; i < BPI_NAMES; i++)
+        bpi_texts_free(l->ctx, &l->names[i]);
 }
 
 /* Makes the model the metadata describe. No memory is taken for a size the tensors do not back. */

@@ -1,50 +1,58 @@
-/* The names of a model's classes: one block of bytes, each name with its 0. In a file they are one
+/* The names of a model's classes and inputs: one block of bytes, each name with its 0. In a file they are one
  * text: separated by commas, with %XX (two digits of base 16) for each byte that is no plain ASCII,
  * a quote, a backslash, '%' or ','. */
 #include <string.h>
 
 #include "nn/nn.h"
 
-void bpi_model_take_names(bp_model *m, char *names, size_t n)
+int64_t bpi_names_count(const bp_model *m, int which)
 {
-    bpi_host_free(m->ctx, m->names, m->names_bytes);
-    m->names = names;
-    m->names_bytes = n;
+    return which == BPI_CLASS_NAMES ? m->outputs : m->inputs;
+}
+
+void bpi_model_take_names(bp_model *m, int which, bpi_texts *names)
+{
+    bpi_texts_free(m->ctx, &m->names[which]);
+    m->names[which] = *names;
+    *names = (bpi_texts){0};
+}
+
+static const char *name_of(const bp_model *m, int which, int64_t i)
+{
+    const char *name = m ? bpi_text_at(&m->names[which], i, bpi_names_count(m, which)) : NULL;
+    return name && *name ? name : NULL;
 }
 
 const char *bp_model_class_name(const bp_model *m, int32_t c)
 {
-    if (!m || !m->names || c < 0 || c >= m->outputs)
-        return NULL;
-    const char *name = m->names;
-    for (; c > 0; c--)
-        name += strlen(name) + 1;
-    return *name ? name : NULL;
+    return name_of(m, BPI_CLASS_NAMES, c);
 }
 
-bp_status bpi_names_of_data(const bp_model *m, const bp_data *data, char **names, size_t *bytes)
+const char *bp_model_feature_name(const bp_model *m, int64_t i)
 {
-    int32_t n = (int32_t)bp_data_outputs(data);
-    *bytes = (size_t)(m->outputs - n);
-    for (int32_t c = 0; c < n; c++)
-        *bytes += strlen(bp_data_class_name(data, c)) + 1;
-    *names = bpi_host_alloc(m->ctx, *bytes);
-    if (!*names)
-        return bpi_fail(m->ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
-    char *at = *names;
-    for (int32_t c = 0; c < n; c++) {
-        strcpy(at, bp_data_class_name(data, c));
-        at += strlen(at) + 1;
-    }
+    return name_of(m, BPI_FEATURE_NAMES, i);
+}
+
+bp_status bpi_names_of_data(const bp_model *m, const bp_data *data, int which, bpi_texts *names)
+{
+    const bpi_texts *from = bpi_data_names(data, which);
+    size_t unknown = which == BPI_CLASS_NAMES ? (size_t)(m->outputs - bp_data_outputs(data)) : 0;
+    *names = (bpi_texts){0};
+    if (!from->text)
+        return BP_OK;
+    BPI_TRY(bpi_texts_take(m->ctx, "model_normalize", from->bytes + unknown, names));
+    memcpy(names->text, from->text, from->bytes);
+    memset(names->text + from->bytes, 0, unknown);
     return BP_OK;
 }
 
-size_t bpi_names_encode(const bp_model *m, char *to)
+size_t bpi_names_encode(const bp_model *m, int which, char *to)
 {
     static const char digit[] = "0123456789ABCDEF";
     size_t n = 0;
-    const char *p = m->names;
-    for (int64_t c = 0; c < m->outputs; c++, p++) {
+    const char *p = m->names[which].text;
+    int64_t all = bpi_names_count(m, which);
+    for (int64_t c = 0; c < all; c++, p++) {
         for (; *p; p++) {
             unsigned char u = (unsigned char)*p;
             bool plain = u >= ' ' && u < 0x7f && u != '%' && u != ',' && u != '"' && u != '\\';
@@ -54,7 +62,7 @@ size_t bpi_names_encode(const bp_model *m, char *to)
             n += plain ? 1 : 3;
         }
         if (to)
-            to[n] = c + 1 < m->outputs ? ',' : '\0';
+            to[n] = c + 1 < all ? ',' : '\0';
         n++;
     }
     return n;
@@ -82,4 +90,27 @@ int64_t bpi_names_decode(const char *text, char *to)
     }
     *to = '\0';
     return n;
+}
+
+static uint64_t hashed(uint64_t hash, const void *data, size_t bytes)
+{
+    const unsigned char *p = data;
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ p[i]) * 0x100000001B3u;
+    return hash;
+}
+
+void bpi_model_digest(const bp_model *m, uint64_t digest[BPI_DIGESTS])
+{
+    const uint64_t begin = 0xCBF29CE484222325u;
+    const char *layers = bp_model_layers(m);
+    digest[BPI_DIGEST_LAYERS] = layers ? hashed(begin, layers, strlen(layers)) : 0;
+    digest[BPI_DIGEST_NORMALIZERS] =
+        hashed(hashed(begin, m->in.host, 2 * (size_t)m->inputs * sizeof(double)), m->out.host,
+               2 * (size_t)m->outputs * sizeof(double));
+    digest[BPI_DIGEST_NAMES] = 0;
+    for (int i = 0; i < BPI_NAMES; i++)
+        if (m->names[i].text)
+            digest[BPI_DIGEST_NAMES] = hashed(digest[BPI_DIGEST_NAMES] ^ begin, m->names[i].text,
+                                              m->names[i].bytes);
 }

@@ -3,6 +3,7 @@
 #ifndef BPI_NN_H
 #define BPI_NN_H
 
+#include "data/data.h"
 #include "nn/layers.h"
 
 /* (x - shift) scale, column by column. */
@@ -24,8 +25,7 @@ struct bp_model {
     bpi_normalizer in, out; /* out: 0 and 1 but for regression */
     bp_normalize how;       /* `in` was set; BP_NORMALIZE_DEFAULT: its file does not say */
     bp_tensor *square;      /* of the units of the targets: 1 / out.scale^2, f64 [outputs] */
-    char *names;            /* of the classes, each with its 0; NULL: they have none */
-    size_t names_bytes;
+    bpi_texts names[BPI_NAMES];
     /* To predict one sample: */
     bp_plan *plan;
     bp_tensor *sample, *answer; /* f32 [1, inputs], [1, outputs] */
@@ -50,13 +50,15 @@ bp_status bpi_model_measures(const bp_model *model, bp_data *data, const char *w
 
 /* --- names.c ----------------------------------------------------------------------------- */
 
-/* `names`, n bytes of host memory, are the model's from now on. */
-void bpi_model_take_names(bp_model *model, char *names, size_t n);
-/* The names a set has for its classes; "" for those of the model that it does not know. */
-bp_status bpi_names_of_data(const bp_model *model, const bp_data *data, char **names,
-                            size_t *bytes);
+/* How many names there are, where there are some: outputs, inputs. */
+int64_t bpi_names_count(const bp_model *model, int which);
+/* The names are the model's from now on; *names is empty. */
+void bpi_model_take_names(bp_model *model, int which, bpi_texts *names);
+/* Those that a set has; "" for classes of the model that it does not know. */
+bp_status bpi_names_of_data(const bp_model *model, const bp_data *data, int which,
+                            bpi_texts *names);
 /* The text of a model's names, into `to`, or with NULL only the bytes it takes, with its 0. */
-size_t bpi_names_encode(const bp_model *model, char *to);
+size_t bpi_names_encode(const bp_model *model, int which, char *to);
 /* Fills to[], of as many bytes as `text` has, with the names; how many, or -1. */
 int64_t bpi_names_decode(const char *text, char *to);
 
@@ -67,11 +69,16 @@ typedef struct bpi_description {
     int64_t inputs, outputs;
     bp_task task;
     const char *layers; /* NULL: the forward pass is a program's own */
-    const char *names;  /* of classes, as a file has them; NULL: none */
+    const char *names[BPI_NAMES]; /* as a file has them; NULL: none */
     bp_normalize how;
 } bpi_description;
 /* BP_OK if the model is such a one, else what differs; `who` is the path, or the call. */
 bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const char *who);
+
+/* What a model is beside its parameters, each part as one number: of its layers, its normalisers,
+ * the names of its classes and inputs (FNV-1a; 0: there are none). */
+enum { BPI_DIGEST_LAYERS, BPI_DIGEST_NORMALIZERS, BPI_DIGEST_NAMES, BPI_DIGESTS };
+void bpi_model_digest(const bp_model *model, uint64_t digest[BPI_DIGESTS]);
 
 /* --- model.c ----------------------------------------------------------------------------- */
 

@@ -244,21 +244,22 @@ static bp_status normalize(bp_model *m, bp_data *data, bp_normalize how)
     BPI_TRY(bpi_model_measures(m, data, "model_normalize"));
     if (how == BP_NORMALIZE_DEFAULT)
         how = bpi_data_images(data) ? BP_NORMALIZE_GLOBAL : BP_NORMALIZE_COLUMN;
-    char *names = NULL;
-    size_t names_bytes = 0, bytes = 2 * (size_t)(m->inputs + m->outputs) * sizeof(double);
-    if (m->task == BP_TASK_CLASSES && bp_data_class_name(data, 0))
-        BPI_TRY(bpi_names_of_data(m, data, &names, &names_bytes));
-    double *room = bpi_host_alloc(ctx, bytes);
-    bp_status st = room ? set(m, data, how, room, room + 2 * m->inputs)
-                        : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
+    bpi_texts names[BPI_NAMES];
+    size_t bytes = 2 * (size_t)(m->inputs + m->outputs) * sizeof(double);
+    BPI_TRY(bpi_names_of_data(m, data, BPI_CLASS_NAMES, &names[BPI_CLASS_NAMES]));
+    bp_status st = bpi_names_of_data(m, data, BPI_FEATURE_NAMES, &names[BPI_FEATURE_NAMES]);
+    double *room = st == BP_OK ? bpi_host_alloc(ctx, bytes) : NULL;
+    if (st == BP_OK)
+        st = room ? set(m, data, how, room, room + 2 * m->inputs)
+                  : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
     bpi_host_free(ctx, room, bytes);
-    if (st == BP_OK) {
+    if (st == BP_OK)
         m->how = how;
-        if (names)
-            bpi_model_take_names(m, names, names_bytes);
-    } else {
-        bpi_host_free(ctx, names, names_bytes);
-    }
+    for (int i = 0; i < BPI_NAMES; i++)
+        if (st == BP_OK && names[i].text)
+            bpi_model_take_names(m, i, &names[i]);
+        else
+            bpi_texts_free(ctx, &names[i]);
     return st;
 }
 

@@ -13,8 +13,9 @@ struct bp_snapshot {
     bpi_freer freer;
     size_t bytes; /* of the block, which begins here; what follows lies in it */
     bpi_description is;
-    char *text, *class_names; /* of the layers; NULL: the model has none */
-    size_t text_bytes, class_bytes;
+    char *text;       /* of the layers; NULL: the model has none */
+    size_t text_bytes;
+    bpi_texts told[BPI_NAMES]; /* of classes, of inputs */
     int32_t n; /* parameters: */
     bp_shape *shape;
     char *names; /* each with its 0 */
@@ -37,7 +38,8 @@ static size_t lay_out(bp_snapshot *s, const bp_model *m, const bp_snapshot *like
     size_t at = (sizeof *s + 63) / 64 * 64;
     bp_snapshot parts = *like;
     parts.text = like->text_bytes ? room(s, &at, like->text_bytes) : NULL;
-    parts.class_names = like->class_bytes ? room(s, &at, like->class_bytes) : NULL;
+    for (int i = 0; i < BPI_NAMES; i++)
+        parts.told[i].text = like->told[i].bytes ? room(s, &at, like->told[i].bytes) : NULL;
     parts.names = room(s, &at, like->names_bytes);
     parts.shape = room(s, &at, (size_t)like->n * sizeof(bp_shape));
     parts.in = room(s, &at, 2 * (size_t)m->inputs * sizeof(double));
@@ -54,8 +56,9 @@ static bp_status fill(bp_snapshot *s, bp_model *m)
     char *name = s->names;
     if (s->text)
         s->is.layers = memcpy(s->text, m->layers->text, s->text_bytes);
-    if (s->class_names)
-        memcpy(s->class_names, m->names, s->class_bytes);
+    for (int i = 0; i < BPI_NAMES; i++)
+        if (s->told[i].text)
+            memcpy(s->told[i].text, m->names[i].text, s->told[i].bytes);
     for (int32_t i = 0; i < s->n; i++) {
         size_t bytes = strlen(bp_param_name(m->params, i)) + 1;
         memcpy(name, bp_param_name(m->params, i), bytes);
@@ -74,8 +77,9 @@ static bp_status take(bp_model *m, bp_snapshot **out)
     BPI_TRY(bpi_params_materialize(m->params));
     bp_snapshot like = {.refs = 1, .freer = bpi_host_freer(ctx), .n = bp_param_count(m->params),
                         .text_bytes = m->layers ? strlen(m->layers->text) + 1 : 0,
-                        .class_bytes = m->names_bytes,
-                        .is = {m->inputs, m->outputs, m->task, NULL, NULL, m->how}};
+                        .is = {m->inputs, m->outputs, m->task, NULL, {NULL}, m->how}};
+    for (int i = 0; i < BPI_NAMES; i++)
+        like.told[i].bytes = m->names[i].bytes;
     for (int32_t i = 0; i < like.n; i++)
         like.names_bytes += strlen(bp_param_name(m->params, i)) + 1;
     size_t bytes = lay_out(NULL, m, &like);
@@ -138,23 +142,28 @@ static bp_status restore(bp_model *m, const bp_snapshot *s)
     BPI_TRY(bpi_model_is(m, &s->is, "model_restore"));
     BPI_TRY(same_params(m, s));
     BPI_TRY(bpi_params_materialize(m->params));
-    char *names = s->class_names ? bpi_host_alloc(m->ctx, s->class_bytes) : NULL;
-    bp_status st = s->class_names && !names
-                       ? bpi_fail(m->ctx, BP_ERR_NOMEM, "model_restore: out of memory")
-                       : bpi_model_set_targets(m, s->out);
+    bpi_texts names[BPI_NAMES] = {0};
+    bp_status st = BP_OK;
+    for (int i = 0; i < BPI_NAMES && st == BP_OK; i++)
+        if (s->told[i].text)
+            st = bpi_texts_take(m->ctx, "model_restore", s->told[i].bytes, &names[i]);
+    if (st == BP_OK)
+        st = bpi_model_set_targets(m, s->out);
     if (st == BP_OK)
         st = bpi_normalizer_set(&m->in, s->in);
     if (st == BP_OK)
         st = bpi_params_write_all(m->params, s->values, "model_restore");
-    if (st != BP_OK) {
-        bpi_host_free(m->ctx, names, s->class_bytes);
-        return st;
+    for (int i = 0; i < BPI_NAMES; i++) {
+        if (names[i].text)
+            memcpy(names[i].text, s->told[i].text, s->told[i].bytes);
+        if (st == BP_OK)
+            bpi_model_take_names(m, i, &names[i]);
+        else
+            bpi_texts_free(m->ctx, &names[i]);
     }
-    if (names)
-        memcpy(names, s->class_names, s->class_bytes);
-    bpi_model_take_names(m, names, names ? s->class_bytes : 0);
-    m->how = s->is.how;
-    return BP_OK;
+    if (st == BP_OK)
+        m->how = s->is.how;
+    return st;
 }
 
 bp_status bp_model_restore(bp_model *m, const bp_snapshot *snapshot)

@@ -26,6 +26,8 @@ bp_status bpi_train_checkpoint_prepare(bp_trainer *t)
     t->now.rows = bpi_train_arrives(t) ? t->cut.batch : t->cut.rows;
     t->now.columns = bp_data_columns(t->train);
     t->now.progress.epoch_steps = t->steps;
+    if (t->model)
+        bpi_model_digest(t->model, t->now.model);
     return BP_OK;
 }
 
@@ -64,14 +66,19 @@ static bp_status fits(void *user, const char *path, const void *bytes)
     if (strncmp(file.schedule, t->now.schedule, sizeof file.schedule) != 0)
         return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: the schedule was \"%.*s\"; it is \"%s\" now",
                         path, (int)sizeof file.schedule - 1, file.schedule, t->now.schedule);
-    if (file.rows == t->now.rows && file.columns == t->now.columns && sane)
-        return BP_OK;
-    if (file.rows == t->now.rows && file.columns == t->now.columns)
-        return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: its counters contradict each other", path);
-    return bpi_fail(t->ctx, BP_ERR_FORMAT,
-                    "%s: the data had %lld rows an epoch and %lld columns; they have %lld and %lld",
-                    path, (long long)file.rows, (long long)file.columns, (long long)t->now.rows,
-                    (long long)t->now.columns);
+    static const char *const part[] = {"layers", "normalisers (or the data that set them)",
+                                       "names of classes and columns"};
+    if (file.rows != t->now.rows || file.columns != t->now.columns)
+        return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: the data had %lld rows an epoch and %lld "
+                        "columns; they have %lld and %lld", path, (long long)file.rows,
+                        (long long)file.columns, (long long)t->now.rows,
+                        (long long)t->now.columns);
+    for (int i = 0; i < BPI_DIGESTS; i++)
+        if (file.model[i] != t->now.model[i])
+            return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: the model's %s were others than now", path,
+                            part[i]);
+    return sane ? BP_OK : bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: its counters contradict each other",
+                                   path);
 }
 
 static bp_status resume(bp_trainer *t, const char *path)

@@ -39,7 +39,7 @@ bp_status bpi_train_cut(bp_trainer *t, bpi_epoch *cut)
     bool free = drawn(t) || t->rows_fn || bpi_train_arrives(t);
     if (steps > 0 && !free)
         return bpi_fail(t->ctx, BP_ERR_ARG,
-                        "trainer_run: EPOCH_STEPS is %lld, but each row comes once: it is for rows "
+                        "trainer_run: epoch_steps is %lld, but each row comes once: it is for rows "
                         "that are drawn", (long long)steps);
     if (bpi_train_arrives(t)) {
         steps = steps ? steps : bpi_source_batches(t->train);

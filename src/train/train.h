@@ -47,6 +47,7 @@ typedef struct bpi_train_state {
     double option[BPI_TRAIN_OPTIONS];
     char schedule[BPI_SCHEDULE_TEXT];
     int64_t rows, columns;        /* of the data */
+    uint64_t model[BPI_DIGESTS];  /* bpi_model_digest; 0 without a model */
     int64_t epoch, step;          /* where the loop is: step in the epoch */
     int64_t bad_epochs;           /* since the best */
     int64_t told;                 /* epochs that the callback for epochs has seen */

@@ -47,7 +47,7 @@ for args in "fly" "train --frobnicate 1" "train --epochs" "train --epochs 0" "tr
 done
 esc=$(printf '\033')
 for args in "$esc" "train --lr $esc" "train --$esc 1" "train --normalize $esc" "train --data $esc" \
-    "train --layers $esc" "train --device $esc" "eval $esc" "train --out /nowhere/$esc"; do
+    "train --layers $esc" "train --device $esc" "eval $esc --data digits" "train --out /nowhere/$esc"; do
     # shellcheck disable=SC2086
     ! "$bpcuda" $args > out 2> err && grep -qF '\x1b' err && ! grep -q "$esc" err
     claim "what a message quotes can be printed: bpcuda $args"
@@ -62,7 +62,7 @@ run 1 train --layers "8 tanhh" --epochs 1 && quiet out && grep -q tanhh err
 claim "an unknown layer is status 1"
 run 1 train --device abacus && quiet out && grep -q abacus err
 claim "an unknown device is status 1"
-run 1 eval missing && quiet out && grep -q missing err
+run 1 eval missing --data digits && quiet out && grep -q missing err
 claim "a missing model is status 1"
 run 1 train --epochs 1 --out /nowhere/model && quiet out && ! grep -q epoch err
 claim "a file that cannot be written is told before the training"
@@ -76,9 +76,9 @@ for args in "--layers 8x" "--data nowhere" "--device abacus"; do
 done
 mkfifo pipe && ln -s behind link
 cat pipe > received &
-run 0 train --epochs 1 --out pipe && wait $! && [ -p pipe ] && run 0 eval received
+run 0 train --epochs 1 --out pipe && wait $! && [ -p pipe ] && run 0 eval received --data digits
 claim "a pipe stays one, and its reader gets the model"
-run 0 train --epochs 1 --out link && [ -L link ] && run 0 eval behind
+run 0 train --epochs 1 --out link && [ -L link ] && run 0 eval behind --data digits
 claim "a link stays one, and the file behind it is written"
 for path in /dev/stdout /proc/self/fd/1 out; do
     run 1 train --epochs 1 --out $path && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
@@ -108,7 +108,7 @@ done
 accuracy=$(sed 's/.*"test_accuracy": \([0-9.]*\),.*/\1/' out)
 awk "BEGIN { exit !($accuracy > 0.9 && $accuracy <= 1) }"
 claim "four epochs reach 90 % ($accuracy)"
-run 0 eval a.safetensors --json && grep -q "\"accuracy\": $accuracy," out
+run 0 eval a.safetensors --data digits --json && grep -q "\"accuracy\": $accuracy," out
 claim "eval of the saved model has the accuracy of the training"
 run 0 train --epochs 4 --seed 3 --threads 1 --out b.safetensors && cmp -s a.safetensors b.safetensors
 claim "the same seed gives the same bytes, whatever the threads"
@@ -118,7 +118,7 @@ run 0 train --epochs 1 --normalize=none --out b.safetensors &&
     grep -aq '"normalize":"none"' b.safetensors && grep -aq '"normalize":"global"' a.safetensors
 claim "--normalize is asked, and kept in the file"
 head -c 300 a.safetensors > cut.safetensors
-run 1 eval cut.safetensors && quiet out
+run 1 eval cut.safetensors --data digits && quiet out
 claim "a cut model is status 1"
 run 0 devices && grep -q '^cpu:generic' out
 claim "devices lists the CPU"

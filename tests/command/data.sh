@@ -47,6 +47,18 @@ run 1 train --data csv:in/real.csv --target none && grep -q 'no targets' err
 claim "data without targets are not trained on"
 run 1 train --data csv:in/two.csv --rows weighted && grep -q 'want a column sampling' err
 claim "weighted rows want their weights"
+for args in "--out ck.1 --checkpoint ck --checkpoint-keep 2" "--log in/../ck.2 --checkpoint ck --checkpoint-keep 3"; do
+    # shellcheck disable=SC2086
+    run 1 train --data csv:in/two.csv $args && grep -q 'where an older checkpoint is kept' err
+    claim "nor what a checkpoint keeps: $args"
+done
+run 1 train --data csv:in/two.csv --out m --checkpoint in/../m && grep -q 'is the file of' err
+claim "two names are one file before it is there"
+for args in "--target 1" "--skip a" "--header yes"; do
+    # shellcheck disable=SC2086
+    run 1 train --data digits $args && grep -q 'is for a CSV' err
+    claim "$args is not ignored"
+done
 cp in/two.csv in/kept.csv
 for args in "--out in/kept.csv" "--log ./in/kept.csv" "--out m --checkpoint m"; do
     # shellcheck disable=SC2086
@@ -81,6 +93,25 @@ claim "a file that holds one class of the model's can be tested"
 printf 'a,b,kind\n1,2,w\n' > in/new.csv
 run 1 eval m --data csv:in/new.csv && grep -q '"w" is none of the 2 classes' err
 claim "a class that the model does not know is told"
+awk -F, '{ print $2 "," $1 "," $3 }' in/two.csv > in/swapped.csv
+run 1 eval m --data csv:in/swapped.csv && grep -q 'column "b" stands where the model has "a"' err
+claim "columns in another order are told"
+run 1 predict m --data csv:in/swapped.csv --target kind && grep -q 'column "b" stands' err
+claim "for predictions too"
+run 1 predict m --data csv:in/two.csv && grep -q -- '--target names' err
+claim "the answers in a file to predict are told by their option"
+{ echo a,b,kind; for i in 1 2 3; do printf '%s,1,"\033[31mred"\n%s,5,"new\nline"\n' $i $i; done; } > in/odd.csv
+train --data csv:in/odd.csv --split 0 --out odd && run 0 predict odd --data csv:in/odd.csv --target kind && [ "$(wc -l < out)" -eq 6 ] &&
+    grep -qF '\x1b[31mred' out && ! grep -q "$(printf '\033')" out
+claim "names that do not print are shown as they can be, a row a line"
+run 0 predict odd --data csv:in/odd.csv --target kind --json && grep -qF 'new\u000aline' out
+claim "and are whole in JSON"
+printf '1,2,0\n3,4,1\n5,6,0\n7,8,1\n1,3,0\n3,5,1\n5,7,0\n7,9,1\n2,2,0\n4,4,1\n' > in/bare2.csv
+train --data csv:in/bare2.csv --header yes --out "in/a b" && grep -qF "next: bpcuda eval 'in/a b' --data csv:in/bare2.csv --header yes --split 0.2" err
+claim "the next line to type is whole, and quoted"
+seq 1 40 | awk 'BEGIN { print "a,id" } { print $1 % 7 "," $1 * 3 }' > in/ids.csv
+run 1 train --data csv:in/ids.csv --task classes && grep -q 'of each class by itself' err && run 1 check data --data csv:in/ids.csv --task classes && quiet err
+claim "a class for each row cannot be cut, but looked at"
 train --data csv:in/first.csv --target kind && train --data csv:in/first.csv --target 0
 claim "the target by name or number"
 train --data csv:in/whole.csv && grep -q '^classes' err
@@ -89,6 +120,8 @@ train --data csv:in/whole.csv --task regression && grep -q '^regression' err && 
 claim "unless it is said that they are numbers"
 train --data csv:in/real.csv --split 0 --out r && at_least "$(value test_r2 out)" 0.9
 claim "numbers are regression"
+[ "$(value tested_on out)" = '"training rows"' ]
+claim "what is tested on its training rows says so"
 run 0 eval r --data csv:in/real.csv --json && grep -qE '^\{"loss": .*"mse": .*"mae": .*"r2": .*"samples": 20, "device": ' out
 claim "whose eval has loss, mse, mae, r2, samples, device"
 run 0 predict r --data csv:in/bare.csv && awk '!/^-?[0-9.e+-]+$/ { exit 1 }' out

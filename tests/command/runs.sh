@@ -16,7 +16,7 @@ for signal in INT TERM; do
         grep -q -- '--resume' err
     claim "SIG$signal ends the step, writes model and checkpoint, says so, and is status 130"
 done
-run 0 eval part
+run 0 eval part --data digits
 claim "what it wrote is a model"
 "$bpcuda" train --data digits --layers "32 relu dropout=0.1" --epochs 40 --seed 5 --val 0.1 --json --out part \
     --checkpoint cut.ckpt --checkpoint-every 10 > out 2> err &
@@ -37,6 +37,16 @@ run 0 plot log.jsonl --ascii && grep -q 'accuracy' out && grep -q 'best validati
 claim "it is drawn in the terminal"
 run 1 train --data digits --epochs 3 --log nowhere/x && quiet out && grep -q 'nowhere/x' err
 claim "a log that cannot be written is told"
+if [ "$(id -u)" = 0 ] && mkdir small && mount -t tmpfs -o size=60k none small 2> /dev/null; then
+    for args in "--log small/log" "--tensorboard small" "--checkpoint small/c --checkpoint-every 500 --checkpoint-keep 50"; do
+        rm -rf small/* kept
+        # shellcheck disable=SC2086
+        run 1 train --data digits --layers 4 --epochs 2000 --out kept --json $args && grep -q 'the run goes on' err &&
+            grep -q 'No space left' err && [ "$(value epochs out)" = 2000 ] && [ -s kept ]
+        claim "a full disk costs what lies there, not the model: $args"
+    done
+    umount small
+fi
 run 1 train --data digits --epochs 3 --tensorboard log.jsonl && quiet out && grep -q 'log.jsonl' err
 claim "and so is a folder that is none"
 run 0 plot whole --data digits --ascii && grep -q 'a row is a class' out
@@ -60,8 +70,18 @@ for kind in onnx c safetensors npz; do
 done
 run 1 export whole -o m.txt && grep -q 'm.txt' err && [ ! -e m.txt ]
 claim "other exports are not known"
-run 1 export whole -o whole && run 0 eval whole
+run 1 export whole -o whole && run 0 eval whole --data digits
 claim "an export does not take the model's place"
+for args in "--layers 32;tanh;dropout=0.1:layers" "--layers 32;relu;dropout=0.2:layers" "--normalize none:normalisers" \
+    "--batch 32:batch" "--l2 0.1:l2" "--val 0.2:rows"; do
+    # shellcheck disable=SC2046
+    (IFS=:; set -- $args; IFS=' '; option=${1%% *}; value=$(echo "${1#* }" | tr ';' ' ')
+     run 1 train --data digits --layers "32 relu dropout=0.1" --epochs 41 --seed 5 --val 0.1 --checkpoint cut.ckpt --resume --out other "$option" "$value" &&
+         grep -q "$2" err && [ ! -e other ])
+    claim "another run's checkpoint is refused: $args"
+done
+run 0 train --data digits --layers "32 relu dropout=0.1" --epochs 3 --seed 5 --val 0.1 --checkpoint cut.ckpt --resume && grep -q 'all --epochs are done' err
+claim "that nothing is left to do is said"
 run 1 train --data digits --layers "16 relu" --epochs 40 --seed 5 --val 0.1 --checkpoint cut.ckpt --resume && [ "$(wc -l < err)" -eq 1 ]
 claim "another run's checkpoint is refused"
 run 0 train --data digits --epochs 3 --quiet && quiet err

@@ -127,6 +127,7 @@ const char *bp_data_class_name(const bp_data *data, int32_t c);
 int32_t bp_data_columns(const bp_data *data);
 const char *bp_data_column_name(const bp_data *data, int32_t i);
 const char *bp_data_feature_name(const bp_data *data, int64_t i);
+const char *bp_model_feature_name(const bp_model *model, int64_t i);
 bp_tensor *bp_data_column(bp_data *data, const char *name);
 bp_tensor *bp_data_samples(bp_data *data);
 bp_tensor *bp_data_labels(bp_data *data);

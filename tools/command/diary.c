@@ -27,6 +27,18 @@ static void describe_run(const job *j, json *to)
             json_number(to, options[i].name, set->train[i]);
 }
 
+/* What failed is told, and closed: nothing more is written there. */
+static void write_failed(diary *d, bool log)
+{
+    char more[FAULT_BYTES];
+    lose(d->j, d->j->text);
+    d->j->text[0] = '\0';
+    if (log)
+        run_log_close(&d->log, more);
+    else
+        events_close(&d->events, more);
+}
+
 /* Behind each epoch. */
 static bp_status write_epoch(bp_trainer *trainer, const bp_progress *p, void *user)
 {
@@ -38,9 +50,11 @@ static bp_status write_epoch(bp_trainer *trainer, const bp_progress *p, void *us
     (void)trainer;
     d->epoch = p->epoch;
     d->time = now;
-    bool good = !d->log.file || run_log_point(&d->log, &point, j->text);
-    good = good && (!d->events.file || events_point(&d->events, &point, j->text));
-    return good ? BP_OK : BP_ERR_IO;
+    if (d->log.file && !run_log_point(&d->log, &point, j->text))
+        write_failed(d, true);
+    if (d->events.file && !events_point(&d->events, &point, j->text))
+        write_failed(d, false);
+    return BP_OK;
 }
 
 bp_status diary_open(diary *d)
@@ -62,8 +76,17 @@ bp_status diary_open(diary *d)
     return set->log || set->tensorboard ? bp_trainer_on_epoch(j->trainer, write_epoch, d) : BP_OK;
 }
 
-bool diary_close(diary *d)
+void diary_line_ends(diary *d)
 {
-    bool log = run_log_close(&d->log, d->j->text);
-    return events_close(&d->events, d->j->text) && log;
+    if (!run_log_end(&d->log, d->j->text))
+        write_failed(d, true);
+}
+
+void diary_close(diary *d)
+{
+    char why[FAULT_BYTES];
+    if (!run_log_close(&d->log, why))
+        lose(d->j, why);
+    if (!events_close(&d->events, why))
+        lose(d->j, why);
 }

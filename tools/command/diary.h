@@ -16,6 +16,8 @@ typedef struct diary {
 /* Opens what the options name, writes what run it is, and listens to the trainer, which has not run
  * a step. */
 bp_status diary_open(diary *d);
-bool diary_close(diary *d); /* false: the job has a sentence */
+/* The line that was begun is written. What cannot be written is told once, and lost (job.h). */
+void diary_line_ends(diary *d);
+void diary_close(diary *d);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "job.h"
 #include "json.h"
 
@@ -18,12 +19,6 @@ static void shape_text(bp_tensor *t, char *to, size_t room)
     snprintf(to + n, room - (size_t)n, "]");
 }
 
-static void class_text(const bp_model *m, int32_t c, char *to, size_t room)
-{
-    const char *name = bp_model_class_name(m, c);
-    snprintf(to, room, name ? "%s" : "%.0s%d", name ? name : "", (int)c);
-}
-
 static void print_model(job *j)
 {
     bp_params *params = bp_model_params(j->model);
@@ -35,7 +30,8 @@ static void print_model(job *j)
            bp_normalize_name(bp_model_normalized(j->model)), bp_model_layers(j->model));
     for (int32_t c = 0; c < bp_model_classes(j->model); c++) {
         class_text(j->model, c, text, sizeof text);
-        printf("%s%s", c ? ", " : "classes ", text);
+        fputs(c ? ", " : "classes ", stdout);
+        put_text(text);
     }
     printf(bp_model_classes(j->model) ? "\n" : "");
     for (int32_t i = 0; i < bp_param_count(params); i++) {
@@ -110,14 +106,15 @@ static bp_status look_at(job *j, bp_data *d, bp_tensor *values, int64_t n, colum
 static void print_columns(const bp_data *d, const char *name, const column *c, int64_t n, json *to)
 {
     enum { SHOWN = 100 };
-    char number[32];
+    char number[32], shown[64];
     for (int64_t i = 0; i < n && (to || i < SHOWN); i++) {
         const char *its = !strcmp(name, "x") ? bp_data_feature_name(d, i) : NULL;
         double deviation = sqrt(c[i].squares / (double)bp_data_rows(d));
         snprintf(number, sizeof number, n > 1 ? "%s[%lld]" : "%s", name, (long long)i);
         if (!to) {
-            printf("  %-24.24s %12.6g %12.6g %12.6g %12.6g\n", its ? its : number, c[i].least,
-                   c[i].mean, c[i].most, deviation);
+            bpi_printable(shown, sizeof shown, its ? its : number);
+            printf("  %-24.24s %12.6g %12.6g %12.6g %12.6g\n", shown, c[i].least, c[i].mean,
+                   c[i].most, deviation);
             continue;
         }
         json_open(to, NULL, '{');
@@ -157,14 +154,15 @@ static bp_status print_classes(job *j, bp_data *d, json *to)
             count[(int64_t)y[i]]++;
     }
     for (int32_t c = 0; st == BP_OK && c < classes; c++) {
-        char number[32];
+        char number[32], shown[64];
         const char *name = bp_data_class_name(d, c);
         snprintf(number, sizeof number, "%d", (int)c);
+        bpi_printable(shown, sizeof shown, name ? name : number);
         if (to)
             json_number(to, name ? name : number, (double)count[c]);
         else
-            printf("  class %-18.18s %12lld rows, %.1f %%\n", name ? name : number,
-                   (long long)count[c], 100 * (double)count[c] / (double)all);
+            printf("  class %-18.18s %12lld rows, %.1f %%\n", shown, (long long)count[c],
+                   100 * (double)count[c] / (double)all);
     }
     free(count);
     free(y);

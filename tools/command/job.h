@@ -18,15 +18,22 @@ typedef struct job {
     bp_data *train, *valid, *test;
     bp_model *model;
     bp_trainer *trainer;
-    int exit;       /* where the command has a status of its own */
+    int exit; /* where the command has a status of its own */
     char text[512]; /* an error of our own; else the context has one */
+    char lost[512]; /* what failed first while the run went on: it ends with this error */
 } job;
 
 /* An error of our own: fills text. */
 bp_status fail(job *j, bp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Keeps such a failure, and says that the run goes on. */
+void lose(job *j, const char *why);
 /* On stderr, unless --quiet. */
 void talk(const job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A class by its name or number, as it is; and a text on stdout as people may read it. */
+void class_text(const bp_model *model, int32_t c, char *to, size_t room);
+void put_text(const char *text);
 
 /* Opens --device, with --threads and --seed. */
 bp_status open_context(job *j);

@@ -115,7 +115,8 @@ typedef struct nearest {
 
 static void compare(nearest *n, const char *word)
 {
-    int d = distance(n->wanted, word);
+    bool begins = strlen(n->wanted) > 3 && !strncmp(n->wanted, word, strlen(n->wanted));
+    int d = begins ? 1 : distance(n->wanted, word);
     if (d < n->distance)
         snprintf(n->word, sizeof n->word, "%s", word);
     n->distance = d < n->distance ? d : n->distance;
@@ -124,7 +125,7 @@ static void compare(nearest *n, const char *word)
 static nearest begin_compare(const char *wanted)
 {
     int third = (int)strlen(wanted) / 3;
-    return (nearest){.wanted = wanted, .distance = third < 2 ? 3 : third + 1};
+    return (nearest){.wanted = wanted, .distance = third < 1 ? 2 : third + 1};
 }
 
 /* Ends the one line of a message about the command line. */
@@ -265,6 +266,9 @@ static int fits(const command *c, const settings *set)
         say("--%s wants --checkpoint FILE", set->resume                           ? "resume"
                                             : set->given[OPTION_checkpoint_every] ? "checkpoint-every"
                                                                                   : "checkpoint-keep");
+    else if (c->bit & (EVAL | PREDICT) && !set->data)
+        say("%s wants --data: csv:FILE, npy:FILE, mnist:DIR, digits, - for a CSV on standard input",
+            c->name);
     else if (set->given[BP_TRAIN_PATIENCE] && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit == TRAIN)
         say("--patience wants --val SHARE, the rows that are waited for");
     else
@@ -291,7 +295,7 @@ static int read_words(const command *c, int argc, char **argv, settings *set)
             set->operand[set->operands++] = word;
         }
     }
-    if (!set->data && c->bit & (TRAIN | EVAL | CHECK))
+    if (!set->data && c->bit & (TRAIN | CHECK))
         set->data = "digits";
     int status = count_operands(c, set);
     return status == COMMAND_RUN ? fits(c, set) : status;

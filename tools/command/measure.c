@@ -68,11 +68,11 @@ static void print_row(const job *j, const float *p, json *to)
     bp_task task = bp_model_task(j->model);
     int64_t n = bp_model_outputs(j->model);
     bool all = task != BP_TASK_CLASSES || j->set->probabilities, labels = task == BP_TASK_LABELS;
-    char number[32];
     int32_t best = 0;
     for (int32_t c = 1; c < n; c++)
         best = p[c] > p[best] ? c : best;
-    const char *name = bp_model_class_name(j->model, best);
+    char name[256];
+    class_text(j->model, best, name, sizeof name);
     if (to && all && n > 1)
         json_open(to, NULL, '[');
     for (int64_t i = 0; all && i < n; i++) {
@@ -84,11 +84,10 @@ static void print_row(const job *j, const float *p, json *to)
     }
     if (to && all && n > 1)
         json_close(to, ']');
-    snprintf(number, sizeof number, "%d", (int)best);
     if (!all && to)
-        json_text(to, NULL, name ? name : number);
+        json_text(to, NULL, name);
     else if (!all)
-        fputs(name ? name : number, stdout);
+        put_text(name);
     if (!to)
         putchar('\n');
 }
@@ -131,9 +130,6 @@ static bp_status predict_json(job *j, float *x, float *p)
 
 bp_status command_predict(job *j)
 {
-    if (!j->set->data)
-        return fail(j, BP_ERR_ARG, "predict wants --data: csv:FILE, npy:FILE, - for a CSV on standard "
-                    "input, ...");
     TRY(open_context(j));
     TRY(load_model(j, j->set->operand[0]));
     TRY(load_data(j, ROWS));

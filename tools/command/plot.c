@@ -15,7 +15,7 @@ static bool is_log(const char *path)
     int first = f ? getc(f) : '{';
     if (f)
         fclose(f);
-    return first == '{';
+    return first == '{' || first == EOF;
 }
 
 static bp_status done(bool good)
@@ -72,7 +72,8 @@ bp_status command_plot(job *j)
     const settings *set = j->set;
     kind what = (kind)set->kind;
     if (!set->out == !set->ascii)
-        return fail(j, BP_ERR_ARG, "plot wants --out FILE.svg or FILE.png, or --ascii");
+        return fail(j, BP_ERR_ARG, "plot wants --out FILE.svg or FILE.png, or --ascii%s",
+                    set->out ? ": one of the two" : "");
     if (what == AUTO && is_log(set->operand[0]))
         what = RUNS;
     TRY(what == RUNS ? draw_runs(j) : draw_model(j, what));

@@ -44,6 +44,20 @@ static bp_status classes_of(job *j, bp_data **like)
     return st;
 }
 
+/* Where both sides know names, a column is the model's by its name too, not by its place alone. */
+static bp_status has_columns_of_model(job *j, const char *path, const bp_data *d)
+{
+    for (int64_t i = 0; i < bp_model_inputs(j->model) && i < bp_data_cols(d); i++) {
+        const char *wanted = bp_model_feature_name(j->model, i);
+        const char *found = bp_data_feature_name(d, i);
+        if (wanted && found && strcmp(wanted, found))
+            return fail(j, BP_ERR_ARG, "%.200s: column \"%.80s\" stands where the model has \"%.80s\": "
+                        "the columns of the training are wanted, in their order (--skip leaves some "
+                        "out)", path, found, wanted);
+    }
+    return BP_OK;
+}
+
 static bp_status read_csv(job *j, const char *path, purpose what_for, bp_data **all)
 {
     static const bp_targets wanted[] = {BP_TARGETS_NONE, BP_TARGETS_CLASSES, BP_TARGETS_REAL};
@@ -65,7 +79,10 @@ static bp_status read_csv(job *j, const char *path, purpose what_for, bp_data **
     }
     bp_status st = bp_data_csv(j->ctx, strcmp(path, "-") ? path : "/dev/stdin", &csv, all);
     bp_data_free(like);
-    return st;
+    if (st == BP_ERR_FORMAT && what_for == ROWS && !set->target)
+        return fail(j, st, "%.400s (--target names a column that holds the answers)",
+                    bp_error_text(j->ctx));
+    return st == BP_OK && j->model && what_for != WHOLE ? has_columns_of_model(j, path, *all) : st;
 }
 
 static bp_status read_npy(job *j, const char *files, bp_data **all)
@@ -132,14 +149,14 @@ static bp_status make_spiral(job *j, const char *text, bp_data **all)
 static bp_status read_all(job *j, purpose what_for, bp_data **all)
 {
     const char *data = j->set->data, *of;
+    if ((of = behind(data, "csv:")) || !strcmp(of = data, "-"))
+        return read_csv(j, of, what_for, all);
     if (!strcmp(data, "digits"))
         return bp_data_digits(j->ctx, all);
     if ((of = behind(data, "spiral:")))
         return make_spiral(j, of, all);
     if ((of = behind(data, "npy:")))
         return read_npy(j, of, all);
-    if ((of = behind(data, "csv:")) || !strcmp(of = data, "-"))
-        return read_csv(j, of, what_for, all);
     return fail(j, BP_ERR_ARG, "--data: \"%.300s\" is none of digits, mnist:DIR, csv:FILE, "
                 "npy:FILE[,FILE], spiral:C,N,NOISE, - (a CSV on standard input)", data);
 }
@@ -152,6 +169,8 @@ static bp_status cut(job *j, const char *option_name, double share, uint64_t see
     if (share == 0)
         return BP_OK;
     bp_status st = bp_data_split(*all, share, seed, &rest, part);
+    if (st != BP_OK && j->set->command == CHECK)
+        return BP_OK; /* what cannot be cut can be looked at */
     if (st != BP_OK)
         return fail(j, st, "--%s: %s", option_name, bp_error_text(j->ctx));
     bp_data_free(*all);
@@ -178,6 +197,11 @@ bp_status load_data(job *j, purpose what_for)
 {
     const char *data = j->set->data;
     const char *folder = behind(data, "mnist:");
+    static const int of_csv[] = {OPTION_target, OPTION_skip, OPTION_header};
+    for (size_t i = 0; i < sizeof of_csv / sizeof *of_csv; i++)
+        if (j->set->given[of_csv[i]] && !behind(data, "csv:") && strcmp(data, "-"))
+            return fail(j, BP_ERR_ARG, "%s is for a CSV; --data is %.200s",
+                        option_shown(&options[of_csv[i]]), data);
     bp_data **all = what_for == LEARN ? &j->train : &j->test;
     if (folder && what_for == LEARN)
         TRY(bp_data_idx_folder(j->ctx, folder, 0, &j->train));

@@ -1,8 +1,10 @@
 /* bpcuda train: reads, trains, tests, saves. All that can be wrong is found before the first step:
  * the options, the data, the files that will be written. */
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,14 +31,31 @@ static bp_status create_model(job *j)
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
 
+/* The file behind a name, which need not be there yet. */
+static void canonical(const char *path, char *to)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (realpath(path, to))
+        return;
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (!realpath(folder, to) || strlen(to) + strlen(path) + 2 > PATH_MAX)
+        *to = '\0';
+    strcat(strcat(to, "/"), slash ? slash + 1 : path);
+}
+
 /* Whether two names are of one file; a device may be many things at once. */
 static bool same_file(const char *a, const char *b)
 {
     struct stat of_a, of_b;
-    if (!a || !b || strcmp(a, b) == 0)
-        return a && b;
-    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-           of_a.st_ino == of_b.st_ino && !S_ISCHR(of_a.st_mode);
+    char path_a[2 * PATH_MAX], path_b[2 * PATH_MAX];
+    if (!a || !b)
+        return false;
+    if (stat(a, &of_a) == 0 && stat(b, &of_b) == 0)
+        return of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino && !S_ISCHR(of_a.st_mode);
+    canonical(a, path_a);
+    canonical(b, path_b);
+    return !strcmp(path_a, path_b);
 }
 
 /* What is written must be no other's: the results would be lost in a model, or it in them. */
@@ -44,16 +63,25 @@ static bp_status check_files(job *j)
 {
     const settings *set = j->set;
     const char *colon = strchr(set->data, ':');
+    char older[PATH_MAX + 8];
     const struct {
         const char *name, *path;
     } files[] = {{"the standard output, where the results go", "/dev/stdout"},
                  {"what --data reads", colon ? colon + 1 : NULL}, {"--out", set->out},
                  {"--checkpoint", set->checkpoint}, {"--log", set->log}};
-    for (size_t i = 2; i < sizeof files / sizeof *files; i++)
-        for (size_t k = 0; k < i; k++)
+    enum { N = sizeof files / sizeof *files };
+    for (int i = 2; i < N; i++)
+        for (int k = 0; k < i; k++)
             if (same_file(files[i].path, files[k].path))
                 return fail(j, BP_ERR_ARG, "%s %.200s is %s%s", files[i].name, files[i].path,
                             k < 2 ? "" : "the file of ", files[k].name);
+    for (int kept = 1; set->checkpoint && kept < set->checkpoint_keep; kept++)
+        for (int i = 1; i < N; i++) {
+            snprintf(older, sizeof older, "%.*s.%d", PATH_MAX - 8, set->checkpoint, kept);
+            if (same_file(files[i].path, older))
+                return fail(j, BP_ERR_ARG, "%s %.200s is where an older checkpoint is kept",
+                            files[i].name, files[i].path);
+        }
     return set->out ? bp_model_save_check(j->model, set->out) : BP_OK;
 }
 
@@ -63,8 +91,12 @@ static bp_status prepare_checkpoint(job *j)
     const settings *set = j->set;
     int32_t done;
     bool there = set->checkpoint && set->resume && access(set->checkpoint, F_OK) == 0;
+    static const bp_train_option asked[] = {BP_TRAIN_LR, BP_TRAIN_PATIENCE}; /* else the file's */
     if (there)
         TRY(bp_trainer_resume(j->trainer, set->checkpoint));
+    for (size_t i = 0; there && i < sizeof asked / sizeof *asked; i++)
+        if (set->given[asked[i]])
+            TRY(bp_trainer_set(j->trainer, asked[i], set->train[asked[i]]));
     if (set->checkpoint)
         TRY(bp_trainer_save_every(j->trainer, (int64_t)set->checkpoint_every, set->checkpoint,
                                   (int32_t)set->checkpoint_keep));
@@ -74,7 +106,8 @@ static bp_status prepare_checkpoint(job *j)
     bp_progress p;
     bp_trainer_progress(j->trainer, &p);
     if (there)
-        talk(j, "goes on from %s, step %lld\n", set->checkpoint, (long long)p.steps);
+        talk(j, "goes on from %s, step %lld%s\n", set->checkpoint, (long long)p.steps,
+             p.epoch >= set->train[BP_TRAIN_EPOCHS] ? ": all --epochs are done" : "");
     return BP_OK;
 }
 
@@ -105,6 +138,9 @@ static void listen_to_signals(bp_trainer *trainer)
     running = trainer;
     sigaction(SIGINT, &stops, NULL);
     sigaction(SIGTERM, &stops, NULL);
+    struct sigaction hangup; /* which nohup lets nobody hear */
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &stops, NULL);
 }
 
 static bp_status run(job *j, bp_progress *p)
@@ -114,7 +150,13 @@ static bp_status run(job *j, bp_progress *p)
     bp_status st = BP_OK;
     listen_to_signals(j->trainer);
     for (int32_t done = 0; !done && st == BP_OK;) {
-        st = bp_trainer_run(j->trainer, b.terminal ? -1 : p->epoch_steps, b.terminal ? 0.1 : -1, &done);
+        st = bp_trainer_run(j->trainer, b.terminal ? -1 : p->epoch_steps,
+                            b.terminal ? 0.1 : -1, &done);
+        if (st == BP_ERR_IO && !j->lost[0]) { /* a checkpoint: the run is worth more */
+            bar_end(&b);
+            lose(j, bp_error_text(j->ctx));
+            st = bp_trainer_save_every(j->trainer, 0, NULL, 1);
+        }
         bp_trainer_progress(j->trainer, p);
         if (st == BP_OK)
             bar_show(&b, p);
@@ -137,6 +179,8 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
                             json *to)
 {
     print_metrics(j, m, "test_", to);
+    if (!j->test)
+        json_text(to, "tested_on", "training rows");
     if (j->valid && p->best_epoch) {
         json_number(to, "valid_loss", p->best_loss);
         json_number(to, "best_epoch", (double)p->best_epoch);
@@ -158,7 +202,7 @@ static void print_result(const job *j, const bp_progress *p, const bp_metrics *m
         describe_result(j, p, m, stopped, &to);
         json_close(&to, '}');
     } else {
-        print_metrics(j, m, "test", NULL);
+        print_metrics(j, m, j->test ? "test" : "training", NULL);
         printf(", %lld epochs in %.2f s, %.0f samples/s%s", (long long)p->epoch, p->seconds,
                samples_per_second(j, p), stopped ? ", stopped" : "");
     }
@@ -166,31 +210,53 @@ static void print_result(const job *j, const bp_progress *p, const bp_metrics *m
     fflush(stdout);
 }
 
+/* A word as a shell reads it. */
+static void say_quoted(const char *before, const char *word)
+{
+    fputs(before, stderr);
+    if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "_-+=:,./@%")]) {
+        fputs(word, stderr);
+        return;
+    }
+    fputc('\'', stderr);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stderr);
+    fputc('\'', stderr);
+}
+
 static void tell_what_next(const job *j, bool stopped)
 {
     const settings *set = j->set;
+    char word[32];
+    if (set->quiet)
+        return;
     if (set->out)
-        talk(j, "saved %s\n", set->out);
-    if (stopped && set->checkpoint)
-        talk(j, "the run is in %s: the same command with --resume goes on\n", set->checkpoint);
-    else if (set->out && strcmp(set->data, "-")) {
-        talk(j, "next: bpcuda eval %s --data %s", set->out, set->data);
-        if (!set->quiet && set->target)
-            fprintf(stderr, " --target %s", set->target);
-        if (!set->quiet && set->skip)
-            fprintf(stderr, " --skip %s", set->skip);
-        if (!set->quiet && strncmp(set->data, "mnist:", 6) && strcmp(set->data, "digits"))
+        fprintf(stderr, "saved %s\n", set->out);
+    if (stopped && set->checkpoint && !j->lost[0]) {
+        fprintf(stderr, "the run is in %s: the same command with --resume goes on\n",
+                set->checkpoint);
+    } else if (set->out && strcmp(set->data, "-")) {
+        say_quoted("next: bpcuda eval ", set->out);
+        say_quoted(" --data ", set->data);
+        if (set->target)
+            say_quoted(" --target ", set->target);
+        if (set->skip)
+            say_quoted(" --skip ", set->skip);
+        if (set->header)
+            say_quoted(" --header ", option_word(&options[OPTION_header], set->header, word));
+        if (strncmp(set->data, "mnist:", 6) && strcmp(set->data, "digits"))
             fprintf(stderr, " --split %.16g", set->split);
-        talk(j, "\n");
+        fputc('\n', stderr);
     } else if (!set->out && !set->json) {
-        talk(j, "the model is not kept: --out FILE saves it\n");
+        fprintf(stderr, "the model is not kept: --out FILE saves it\n");
     }
 }
 
 static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
 {
     bp_metrics m;
-    if (stopped && j->set->checkpoint)
+    if (stopped && j->set->checkpoint && !j->lost[0])
         TRY(bp_trainer_save(j->trainer, j->set->checkpoint, (int32_t)j->set->checkpoint_keep));
     if (j->valid && p->best_epoch)
         TRY(bp_trainer_best(j->trainer));
@@ -199,8 +265,7 @@ static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
     TRY(measure(j, j->test ? j->test : j->train, &m));
     if (d->log.file) {
         describe_result(j, p, &m, stopped, run_log_begin(&d->log, "result"));
-        if (!run_log_end(&d->log, j->text))
-            return BP_ERR_IO;
+        diary_line_ends(d);
     }
     print_result(j, p, &m, stopped);
     tell_what_next(j, stopped);
@@ -208,14 +273,24 @@ static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
     return BP_OK;
 }
 
+/* What was found out is said, with the option that says otherwise. */
+static void tell_what_is_done(const job *j)
+{
+    const settings *set = j->set;
+    bool table = !strncmp(set->data, "csv:", 4) || !strcmp(set->data, "-");
+    talk(j, "%s%s%s%s, --normalize %s: %lld rows to train, %lld to validate, %lld to test%s\n",
+         bp_task_name(bp_model_task(j->model)), !table ? "" : set->target ? " of column \"" : "",
+         !table ? "" : set->target ? set->target : " of the last column",
+         table && set->target ? "\"" : "", bp_normalize_name(bp_model_normalized(j->model)),
+         (long long)bp_data_rows(j->train), (long long)bp_data_rows(j->valid),
+         (long long)bp_data_rows(j->test), j->test ? "" : " (the training rows are)");
+}
+
 static bp_status run_and_finish(job *j, diary *d)
 {
     bp_progress p;
     TRY(diary_open(d));
-    talk(j, "%s: %lld rows to train, %lld to validate, %lld to test%s\n",
-         bp_task_name(bp_model_task(j->model)), (long long)bp_data_rows(j->train),
-         (long long)bp_data_rows(j->valid), (long long)bp_data_rows(j->test),
-         j->test ? "" : " (the training rows are)");
+    tell_what_is_done(j);
     bp_status st = run(j, &p);
     if (st == BP_ERR_NONFINITE)
         return fail(j, st, "%.400s (a smaller --lr, or --clip-norm 1, may help)",
@@ -235,5 +310,6 @@ bp_status command_train(job *j)
     TRY(create_trainer(j));
     TRY(prepare_checkpoint(j));
     bp_status st = run_and_finish(j, &d);
-    return diary_close(&d) || st != BP_OK ? st : BP_ERR_IO;
+    diary_close(&d);
+    return st == BP_OK && j->lost[0] ? fail(j, BP_ERR_IO, "%s", j->lost) : st;
 }

@@ -130,12 +130,13 @@ static bool bends(const bp_model *model)
     return false;
 }
 
-/* The nearest rate at which the rows are learned; 0: at none. */
+/* The nearest rate at which the rows are learned, or what the library has without one; 0: at none. */
 static bp_status other_rate(try *t, double *found)
 {
-    static const double factor[] = {0.1, 10, 0.01, 100, 0.001, 1000};
-    for (size_t i = 0; i < sizeof factor / sizeof *factor; i++) {
-        double lr = t->c->lr * factor[i];
+    static const double factor[] = {0.1, 10, 0.01, 100, 0.001, 1000}, usual = 0.005;
+    enum { N = sizeof factor / sizeof *factor };
+    for (int i = 0; i <= N; i++) {
+        double lr = i < N ? t->c->lr * factor[i] : usual;
         if (lr > 10 || lr < 1e-12)
             continue;
         TRY(train(t, lr));

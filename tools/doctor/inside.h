@@ -34,6 +34,7 @@ bp_status doctor_columns(const doctor_case *c, findings *to);
 bp_status doctor_targets(const doctor_case *c, findings *to);
 bp_status doctor_copies(const doctor_case *c, findings *to);
 bp_status doctor_units(const doctor_case *c, bp_model *model, bp_data *sample, findings *to);
+bp_status doctor_fading(const doctor_case *c, bp_model *model, bp_data *sample, findings *to);
 bp_status doctor_fit(const doctor_case *c, bp_model *model, bp_data *sample, findings *to);
 
 /* Whether f's gradient at x, f64, is that of differences: "the gradient of WHAT". */

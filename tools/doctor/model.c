@@ -231,6 +231,8 @@ static bp_status look_at_values(const doctor_case *c, bp_model *m, bool fresh, b
     if (!bp_model_layers(m))
         return BP_OK;
     TRY(doctor_units(c, m, sample, to));
+    if (fresh) /* a trained one may have small gradients everywhere */
+        TRY(doctor_fading(c, m, sample, to));
     if (to->n == before) /* else it would say the same again */
         TRY(doctor_fit(c, m, sample, to));
     linear_pairs(m, to);
