@@ -38,7 +38,7 @@ _BUFFERS = {'f': 'f32', 'd': 'f64', 'B': 'u8', '?': 'u8', 'i': 'i32'}  # by the 
 _TASKS = {'classes': 1, 'regression': 2, 'labels': 3}
 _NORMALIZE = {'default': 0, 'none': 1, 'global': 2, 'column': 3}
 _OPTIONS = dict(zip('epochs batch lr seed l1 l2 decay_from rows epoch_steps parts patience eager '
-                    'hold_out optimizer clip_norm weight_decay'.split(), itertools.count(1)))
+                    'val optimizer clip_norm weight_decay'.split(), itertools.count(1)))
 _OPTIMIZERS = dict(zip('sgd nesterov adam adamw rmsprop adagrad lion'.split(), itertools.count(1)))
 _ROWS = dict(zip('shuffled in_order weighted balanced'.split(), itertools.count(0)))
 _REAL, _ERR_ARG = 2, 2  # BP_TARGETS_REAL, BP_ERR_ARG
@@ -125,6 +125,21 @@ def _candidates():
             for path in glob.glob(os.path.join(folder, 'libbpcuda.so'))] + ['libbpcuda.so.0']
 
 
+def _checked(kind):
+    """An argument of this C type; an integer that does not fit is an OverflowError: ctypes would
+    take its lowest bits."""
+    if kind not in (c_int32, c_int64, c_uint64):
+        return kind
+
+    class Checked(kind):
+        @classmethod
+        def from_param(cls, value):
+            if isinstance(value, int) and kind(value).value != value:
+                raise OverflowError(f'{value} does not fit into {kind.__name__[2:]}')
+            return kind.from_param(value)
+    return Checked
+
+
 def load(path=None):
     """The library, opened at the first call; `path` is looked at then."""
     global _library
@@ -134,7 +149,8 @@ def load(path=None):
         for result, functions in _PROTOTYPES.items():
             for name, arguments in functions.items():
                 function = getattr(library, name)
-                function.restype, function.argtypes = result, arguments
+                function.restype = result
+                function.argtypes = [_checked(kind) for kind in arguments]
         _library = library
     return _library
 
@@ -452,7 +468,7 @@ class Model(_Object):
 
 class Trainer(_Object):
     """Trains a model. Options are those of bp_trainer_set() by name, such as batch=64, lr=0.005,
-    hold_out=0.1, patience=5, optimizer="adamw"; schedule="warmup=2 cosine=0.01"; validate=data."""
+    val=0.1, patience=5, optimizer="adamw"; schedule="warmup=2 cosine=0.01"; validate=data."""
     _free = 'bp_trainer_free'
 
     def __init__(self, model, data, schedule=None, validate=None, **options):

@@ -81,3 +81,71 @@ CLAIM(samples_have_the_names_of_their_columns_in_parts_too)
     d = load_as("1,2\n3,4\n", (bp_csv){0});
     cr_assert_null(bp_data_feature_name(d, 0));
 }
+
+static void has_names(bp_model *m)
+{
+    cr_assert_str_eq(bp_model_feature_name(m, 0), "age, in years");
+    cr_assert_str_eq(bp_model_feature_name(m, 1), "size");
+    cr_assert_null(bp_model_feature_name(m, 2));
+    cr_assert_null(bp_model_feature_name(m, -1));
+    cr_assert_str_eq(bp_model_class_name(m, 1), "b");
+}
+
+CLAIM(a_model_keeps_the_names_in_its_file_and_in_snapshots)
+{
+    bp_data *d = load_as("\"age, in years\",size,class\n1,2,a\n2,3,b\n", (bp_csv){0});
+    bp_model *m, *loaded, *taken;
+    bp_snapshot *s;
+    OK(bp_model_create(ctx, 2, "4 relu", 2, &m));
+    cr_assert_null(bp_model_feature_name(m, 0));
+    OK(bp_model_normalize(m, d));
+    has_names(m);
+    OK(bp_model_save(m, path));
+    OK(bp_model_load(ctx, path, &loaded));
+    has_names(loaded);
+    OK(bp_snapshot_take(loaded, &s));
+    OK(bp_model_from(ctx, s, &taken));
+    has_names(taken);
+    bp_snapshot_free(s);
+    bp_model_free(taken);
+    bp_model_free(loaded);
+    bp_model_free(m);
+}
+
+CLAIM(a_run_is_not_resumed_with_another_model)
+{
+    static const char *const text = "a,b,y\n1,2,u\n2,3,v\n3,4,u\n4,5,v\n",
+                      *const renamed = "a,c,y\n1,2,u\n2,3,v\n3,4,u\n4,5,v\n";
+    static const struct {
+        const char *text, *layers;
+        bp_normalize how;
+        const char *why;
+    } runs[] = {{text, "4 relu", BP_NORMALIZE_COLUMN, NULL},
+                {text, "4 relu", BP_NORMALIZE_COLUMN, NULL},
+                {text, "4 tanh", BP_NORMALIZE_COLUMN, "the model's layers were others than now"},
+                {text, "4 relu", BP_NORMALIZE_NONE, "the model's normalisers"},
+                {renamed, "4 relu", BP_NORMALIZE_COLUMN, "the model's names of classes and columns"}};
+    char saved[80];
+    int32_t done;
+    snprintf(saved, sizeof saved, "%s.ckpt", path);
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        bp_data *d = load_as(runs[i].text, (bp_csv){0});
+        bp_model *m;
+        bp_trainer *t;
+        OK(bp_model_create(ctx, 2, runs[i].layers, 2, &m));
+        OK(bp_model_normalize_as(m, d, runs[i].how));
+        OK(bp_trainer_create(m, d, &t));
+        if (i == 0) {
+            OK(bp_trainer_run(t, 2, -1, &done));
+            OK(bp_trainer_save(t, saved, 1));
+        } else {
+            cr_assert_eq(bp_trainer_resume(t, saved), runs[i].why ? BP_ERR_FORMAT : BP_OK);
+            cr_assert(!runs[i].why || strstr(bp_error_text(ctx), runs[i].why), "%s",
+                      bp_error_text(ctx));
+        }
+        bp_trainer_free(t);
+        bp_model_free(m);
+        bp_data_free(d);
+    }
+    remove(saved);
+}

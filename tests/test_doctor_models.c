@@ -6,7 +6,7 @@
 
 CLAIM(a_rate_too_large_or_too_small)
 {
-    table large = in_order(), steep = in_order(), small = in_order();
+    table large = in_order(), steep = in_order(), small = in_order(), tiny = in_order();
     large.c.lr = 5;
     large.c.layers = "64 relu 64 relu";
     finds(&large, "warning large-rate --lr");
@@ -16,14 +16,14 @@ CLAIM(a_rate_too_large_or_too_small)
     finds(&steep, "warning large-rate --lr");
     small.c.lr = 1e-6;
     finds(&small, "warning small-rate --lr");
-    small.c.lr = 1e-12; /* farther than a factor of a thousand from any that would do */
-    finds(&small, "warning small-rate --lr");
+    tiny.c.lr = 1e-12; /* farther than a factor of a thousand from any that would do */
+    finds(&tiny, "warning small-rate --lr");
 }
 
 CLAIM(layers_that_cannot_learn)
 {
     table narrow = in_order(), linear = in_order(), wide = in_order();
-    table deep = in_order(), saturated = in_order();
+    table deep = in_order(), fading = in_order(), mixed = in_order(), saturated = in_order();
     narrow.c.layers = "2 relu"; /* for labels that have nothing to do with the samples */
     for (int i = 0; i < ROWS; i++)
         narrow.label[i] = (int32_t)(op_random(99, i) * CLASSES);
@@ -37,11 +37,11 @@ CLAIM(layers_that_cannot_learn)
     deep.c.layers = "16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid "
                     "16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid";
     finds(&deep, "error same-outputs --layers, warning fading-gradient --layers");
-    deep.c.layers = "16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid";
-    finds(&deep, "warning fading-gradient --layers");
-    mentions(&deep, "layer1.weight is");
-    deep.c.layers = "16 tanh 16 relu 16 tanh 16 relu 16 tanh 16 relu";
-    finds(&deep, "");
+    fading.c.layers = "16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid 16 sigmoid";
+    finds(&fading, "warning fading-gradient --layers");
+    mentions(&fading, "layer1.weight is");
+    mixed.c.layers = "16 tanh 16 relu 16 tanh 16 relu 16 tanh 16 relu";
+    finds(&mixed, "");
     saturated.c.layers = "32 residual( 32 tanh )";
     saturated.c.how = BP_NORMALIZE_NONE;
     for (int i = 0; i < ROWS; i++)

@@ -170,7 +170,7 @@ CLAIM(options_are_checked_and_closed_by_the_first_run)
     cr_assert(strstr(bp_error_text(ctx), "trainer_set: batch cannot be 0"), "%s",
               bp_error_text(ctx));
     cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_SEED, -1), BP_ERR_ARG);
-    cr_assert(strstr(bp_error_text(ctx), "from 0 to 9007199254740992 "), "%s", bp_error_text(ctx));
+    cr_assert(strstr(bp_error_text(ctx), "from 0 to 9007199254740991 "), "%s", bp_error_text(ctx));
     cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, 1.5), BP_ERR_ARG);
     cr_assert_eq(bp_trainer_set(j.trainer, BP_TRAIN_LR, NAN), BP_ERR_ARG);
     cr_assert_eq(bp_trainer_set(j.trainer, 99, 1), BP_ERR_ARG);

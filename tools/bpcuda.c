@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     settings set;
     int status = command_line(argc, argv, &set);
     if (status != COMMAND_RUN)
-        return status;
+        return status == 0 && fflush(stdout) != 0 ? 1 : status;
     job j = {.set = &set};
     signal(SIGXFSZ, SIG_IGN); /* a limit of files is an error like a full disk */
     bp_status st = run(&j);

@@ -199,7 +199,11 @@ bool bpi_file_may_hold(const bpi_file *f, uint64_t bytes)
     if (fstat(f->fd, &s) != 0 || !S_ISREG(s.st_mode))
         return true;
     uint64_t all = f->left < (uint64_t)s.st_size ? f->left : (uint64_t)s.st_size;
-    return f->gzip ? bytes / 1032 <= all : bytes <= all;
+#if BPI_HAVE_ZLIB
+    if (f->gzip)
+        return bytes / 1032 <= all + f->gzip->z.avail_in; /* what is read and not yet inflated */
+#endif
+    return bytes <= all;
 }
 
 bp_status bpi_file_part(bpi_file *f, uint64_t offset, uint64_t bytes, bool deflated)

@@ -54,6 +54,19 @@ for args in "--out ck.1 --checkpoint ck --checkpoint-keep 2" "--log in/../ck.2 -
 done
 run 1 train --data csv:in/two.csv --out m --checkpoint in/../m && grep -q 'is the file of' err
 claim "two names are one file before it is there"
+printf '\223NUMPY\001\000\166\000%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }" > in/x.npy
+printf '\000\000\200\077\000\000\000\100' >> in/x.npy
+cp in/x.npy in/y.npy
+for out in x y; do
+    run 1 train --data npy:in/x.npy,in/y.npy --split 0 --epochs 1 --out in/../in/$out.npy && grep -q 'is what --data reads' err && cmp -s in/x.npy in/y.npy
+    claim "what --data reads stays: $out.npy"
+done
+run 0 train --data npy:in/x.npy,in/y.npy --split 0 --epochs 1
+claim "(which it can read)"
+run 1 train --data csv:in/two.csv --out - && grep -q 'standard output' err && [ ! -e - ]
+claim "- is no name of a model"
+run 1 check device cpu && run 1 check device --json && run 1 check model m --layers 3
+claim "words of check that mean nothing are told"
 for args in "--target 1" "--skip a" "--header yes"; do
     # shellcheck disable=SC2086
     run 1 train --data digits $args && grep -q 'is for a CSV' err

@@ -70,6 +70,14 @@ for kind in onnx c safetensors npz; do
 done
 run 1 export whole -o m.txt && grep -q 'm.txt' err && [ ! -e m.txt ]
 claim "other exports are not known"
+cp whole w.safetensors && ln -s w.safetensors l.safetensors
+for path in w.safetensors ./w.safetensors ../command_runs/w.safetensors l.safetensors; do
+    [ -e "$path" ] || continue
+    run 1 export w.safetensors -o $path && cmp -s whole w.safetensors
+    claim "an export does not take the model's place: $path"
+done
+run 1 plot log.jsonl -o log.jsonl && [ "$(wc -l < log.jsonl)" -eq 5 ]
+claim "nor a picture the log's"
 run 1 export whole -o whole && run 0 eval whole --data digits
 claim "an export does not take the model's place"
 for args in "--layers 32;tanh;dropout=0.1:layers" "--layers 32;relu;dropout=0.2:layers" "--normalize none:normalisers" \
@@ -82,6 +90,8 @@ for args in "--layers 32;tanh;dropout=0.1:layers" "--layers 32;relu;dropout=0.2:
 done
 run 0 train --data digits --layers "32 relu dropout=0.1" --epochs 3 --seed 5 --val 0.1 --checkpoint cut.ckpt --resume && grep -q 'all --epochs are done' err
 claim "that nothing is left to do is said"
+run 0 train --data digits --epochs 1 --checkpoint none.ckpt --resume && grep -q 'there is no none.ckpt yet' err
+claim "that there is nothing to go on from is said"
 run 1 train --data digits --layers "16 relu" --epochs 40 --seed 5 --val 0.1 --checkpoint cut.ckpt --resume && [ "$(wc -l < err)" -eq 1 ]
 claim "another run's checkpoint is refused"
 run 0 train --data digits --epochs 3 --quiet && quiet err

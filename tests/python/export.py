@@ -129,7 +129,7 @@ def numpy_files(path, rng):
             assert got.dtype == a.dtype and got.shape == a.shape and (got == a).all(), (dtype, shape)
     for dtype, of in ((np.float32, lib.BP_F32), (np.float64, lib.BP_F64)):
         store = make("bp_params_create", of)
-        want = {"layer1.weight": (3, 17), "a/b": (), "sch\u00f6n": (5,)}
+        want = {"layer1.weight": (300, 17), "a/b": (), "sch\u00f6n": (5,)}
         for name, shape in want.items():
             lib.bp_param(store, name.encode(), shape, lib.BP_INIT_HE)
         lib.bp_params_save_npz(store, path.encode())

@@ -3,8 +3,10 @@
 PyTorch, who holds it and until when, training from arrays, and that the prototypes are those of the
 headers. Exits with 77 where there is no NumPy 2.1; without PyTorch those tests are skipped."""
 import array
+import copy
 import gc
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -291,6 +293,8 @@ class Training(Case):
         self.refused('', bpcuda.Data, self.ctx, [[1], [2]], [-1, 0])
         self.refused('none', data.column, 'none')
         self.assertRaises(OverflowError, bpcuda.Data, self.ctx, [[1]], [1 << 40])
+        self.assertRaises(OverflowError, bpcuda.Model, self.ctx, 1 << 64, '', 2)
+        self.assertRaises(OverflowError, bpcuda.Context, self.device, seed=1 << 64)
         self.assertRaises(ValueError, self.ctx.tensor, [[[[[[[[[1]]]]]]]]])
 
     def test_any_order_of_ends(self):
@@ -308,6 +312,12 @@ class Training(Case):
         self.assertRaises(bpcuda.Error, self.ctx.tensor, [1])
         data.close()
         trainer.close()
+
+    def test_what_is_the_librarys_is_not_copied(self):
+        data = bpcuda.Data(self.ctx, [[1, 2], [3, 4]], [0, 1])
+        for thing in self.ctx, data, data.column('x'), bpcuda.Model(self.ctx, 2, '', 2):
+            for copied in copy.copy, copy.deepcopy, pickle.dumps:
+                self.assertRaises(TypeError, copied, thing)
 
     def test_a_process_may_end_with_everything_there(self):
         script = f'''if True:
@@ -362,6 +372,15 @@ class Headers(unittest.TestCase):
                 self.assertEqual(len(wanted), len(arguments), name)
                 for c, python in zip(wanted, arguments):
                     self.assertTrue(matches(c, python), f'{name}: {c}, {python}')
+
+    def test_structs(self):
+        text = re.sub(r'/\*.*?\*/', '', self.read('include', 'bpcuda', 'data.h')
+                      + self.read('include', 'bpcuda', 'trainer.h'), flags=re.S)
+        for name, python in ('bp_csv', bpcuda._Csv), ('bp_progress', bpcuda.Progress):
+            body = re.search(r'typedef struct %s \{(.*?)\} %s;' % (name, name), text, re.S)[1]
+            members = [m.strip(' *\n') for line in body.split(';') for m in
+                       re.sub(r'^\s*(const )?\w+', '', line).split(',') if m.strip()]
+            self.assertEqual(members, [field[0] for field in python._fields_], name)
 
     def test_options(self):
         numbers = dict(re.findall(r'(BP_\w+) = (\d+)', self.read('include', 'bpcuda', 'trainer.h')

@@ -37,8 +37,13 @@ bp_status command_check(job *j)
 {
     const char *what = j->set->operand[0];
     findings found = {0};
+    if (!strcmp(what, "device") && (j->set->operands == 2 || j->set->json))
+        return fail(j, BP_ERR_ARG, "check device prints a table, of --device: no word more, no --json");
     if (!strcmp(what, "device"))
         return check_a_device(j);
+    if (j->set->operands == 2 && j->set->given[OPTION_layers])
+        return fail(j, BP_ERR_ARG, "check model: --layers is for a new one; %.200s has its own",
+                    j->set->operand[1]);
     bool model = !strcmp(what, "model");
     if (!model && strcmp(what, "data"))
         return fail(j, BP_ERR_ARG, "check: \"%.200s\" is none of device, data, model", what);

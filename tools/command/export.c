@@ -34,8 +34,7 @@ bp_status command_export(job *j)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!dot || strcmp(dot, kinds[i].ending))
             continue;
-        if (!strcmp(out, j->set->operand[0]))
-            return fail(j, BP_ERR_ARG, "--out %.200s is the model: another name is wanted", out);
+        TRY(check_files(j));
         TRY(open_context(j));
         TRY(load_model(j, j->set->operand[0]));
         TRY(kinds[i].write(j->model, out));

@@ -49,6 +49,9 @@ bp_status load_data(job *j, purpose what_for);
 enum { CHUNK = 4096 };
 bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *to);
 
+/* files.c: --out, --checkpoint and --log are files of their own. */
+bp_status check_files(job *j);
+
 /* json.h; measure.c: what the test set says, as members of an object or a line. */
 struct json;
 bp_status measure(job *j, bp_data *data, bp_metrics *m);

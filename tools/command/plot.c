@@ -74,6 +74,7 @@ bp_status command_plot(job *j)
     if (!set->out == !set->ascii)
         return fail(j, BP_ERR_ARG, "plot wants --out FILE.svg or FILE.png, or --ascii%s",
                     set->out ? ": one of the two" : "");
+    TRY(check_files(j));
     if (what == AUTO && is_log(set->operand[0]))
         what = RUNS;
     TRY(what == RUNS ? draw_runs(j) : draw_model(j, what));

@@ -203,6 +203,8 @@ bp_status load_data(job *j, purpose what_for)
             return fail(j, BP_ERR_ARG, "%s is for a CSV; --data is %.200s",
                         option_shown(&options[of_csv[i]]), data);
     bp_data **all = what_for == LEARN ? &j->train : &j->test;
+    if (folder && j->set->given[OPTION_split])
+        return fail(j, BP_ERR_ARG, "--split: %.200s has a test set of its own", data);
     if (folder && what_for == LEARN)
         TRY(bp_data_idx_folder(j->ctx, folder, 0, &j->train));
     if (folder)

@@ -1,12 +1,9 @@
 /* bpcuda train: reads, trains, tests, saves. All that can be wrong is found before the first step:
  * the options, the data, the files that will be written. */
-#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bar.h"
@@ -31,60 +28,6 @@ static bp_status create_model(job *j)
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
 
-/* The file behind a name, which need not be there yet. */
-static void canonical(const char *path, char *to)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (realpath(path, to))
-        return;
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (!realpath(folder, to) || strlen(to) + strlen(path) + 2 > PATH_MAX)
-        *to = '\0';
-    strcat(strcat(to, "/"), slash ? slash + 1 : path);
-}
-
-/* Whether two names are of one file; a device may be many things at once. */
-static bool same_file(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-    char path_a[2 * PATH_MAX], path_b[2 * PATH_MAX];
-    if (!a || !b)
-        return false;
-    if (stat(a, &of_a) == 0 && stat(b, &of_b) == 0)
-        return of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino && !S_ISCHR(of_a.st_mode);
-    canonical(a, path_a);
-    canonical(b, path_b);
-    return !strcmp(path_a, path_b);
-}
-
-/* What is written must be no other's: the results would be lost in a model, or it in them. */
-static bp_status check_files(job *j)
-{
-    const settings *set = j->set;
-    const char *colon = strchr(set->data, ':');
-    char older[PATH_MAX + 8];
-    const struct {
-        const char *name, *path;
-    } files[] = {{"the standard output, where the results go", "/dev/stdout"},
-                 {"what --data reads", colon ? colon + 1 : NULL}, {"--out", set->out},
-                 {"--checkpoint", set->checkpoint}, {"--log", set->log}};
-    enum { N = sizeof files / sizeof *files };
-    for (int i = 2; i < N; i++)
-        for (int k = 0; k < i; k++)
-            if (same_file(files[i].path, files[k].path))
-                return fail(j, BP_ERR_ARG, "%s %.200s is %s%s", files[i].name, files[i].path,
-                            k < 2 ? "" : "the file of ", files[k].name);
-    for (int kept = 1; set->checkpoint && kept < set->checkpoint_keep; kept++)
-        for (int i = 1; i < N; i++) {
-            snprintf(older, sizeof older, "%.*s.%d", PATH_MAX - 8, set->checkpoint, kept);
-            if (same_file(files[i].path, older))
-                return fail(j, BP_ERR_ARG, "%s %.200s is where an older checkpoint is kept",
-                            files[i].name, files[i].path);
-        }
-    return set->out ? bp_model_save_check(j->model, set->out) : BP_OK;
-}
-
 /* A first checkpoint is written at once: where that cannot be, no time is lost. */
 static bp_status prepare_checkpoint(job *j)
 {
@@ -92,8 +35,13 @@ static bp_status prepare_checkpoint(job *j)
     int32_t done;
     bool there = set->checkpoint && set->resume && access(set->checkpoint, F_OK) == 0;
     static const bp_train_option asked[] = {BP_TRAIN_LR, BP_TRAIN_PATIENCE}; /* else the file's */
-    if (there)
-        TRY(bp_trainer_resume(j->trainer, set->checkpoint));
+    if (set->resume && !there)
+        talk(j, "there is no %s yet: the run begins\n", set->checkpoint);
+    bp_status st = there ? bp_trainer_resume(j->trainer, set->checkpoint) : BP_OK;
+    if (st != BP_OK && set->checkpoint_keep > 1)
+        return fail(j, st, "%.400s (older ones are in %.60s.1 and on)", bp_error_text(j->ctx),
+                    set->checkpoint);
+    TRY(st);
     for (size_t i = 0; there && i < sizeof asked / sizeof *asked; i++)
         if (set->given[asked[i]])
             TRY(bp_trainer_set(j->trainer, asked[i], set->train[asked[i]]));
@@ -307,6 +255,8 @@ bp_status command_train(job *j)
     TRY(load_data(j, LEARN));
     TRY(create_model(j));
     TRY(check_files(j));
+    if (j->set->out)
+        TRY(bp_model_save_check(j->model, j->set->out));
     TRY(create_trainer(j));
     TRY(prepare_checkpoint(j));
     bp_status st = run_and_finish(j, &d);
