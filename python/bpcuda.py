@@ -126,8 +126,8 @@ def _candidates():
 
 
 def _checked(kind):
-    """An argument of this C type; an integer that does not fit is an OverflowError: ctypes would
-    take its lowest bits."""
+    """An argument of this C type; an integer that does not fit is a ctypes.ArgumentError: by itself
+    ctypes takes its lowest bits."""
     if kind not in (c_int32, c_int64, c_uint64):
         return kind
 

@@ -103,7 +103,7 @@ static uint64_t hashed(uint64_t hash, const void *data, size_t bytes)
 void bpi_model_digest(const bp_model *m, uint64_t digest[BPI_DIGESTS])
 {
     const uint64_t begin = 0xCBF29CE484222325u;
-    const char *layers = bp_model_layers(m);
+    const char *layers = m->layers ? m->layers->text : NULL;
     digest[BPI_DIGEST_LAYERS] = layers ? hashed(begin, layers, strlen(layers)) : 0;
     digest[BPI_DIGEST_NORMALIZERS] =
         hashed(hashed(begin, m->in.host, 2 * (size_t)m->inputs * sizeof(double)), m->out.host,

@@ -132,7 +132,7 @@ static void constant_columns(const table *t, findings *to)
                    (long long)t->rows);
     else if (list.n && !t->pixels)
         doctor_add(to, DOCTOR_NOTE, "constant-column", "--skip",
-                   "%s: one value (as f32) in all %lld rows, which tells nothing", doctor_names(&list),
+                   "%s: one value in all %lld rows, as f32 has them, which tells nothing", doctor_names(&list),
                    (long long)t->rows);
 }
 
