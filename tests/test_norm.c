@@ -44,7 +44,8 @@ CLAIM(what_does_not_fit_is_named_with_what_was_wanted)
     REFUSES(bp_group_norm(x, 2, f, g, 0), BP_ERR_DTYPE, "group_norm: x is f64, gain is f32");
     REFUSES(bp_group_norm(bp_slice(bp_unsqueeze(x, 2), 2, 0, 0, 1), 2, g, g, 0), BP_ERR_SHAPE,
             "group_norm: x [2,6,0] has nothing in its groups");
-    REFUSES(bp_batch_norm(g, g, g, 0, &m, &v), BP_ERR_SHAPE, "batch_norm: x [6]: [N,C] is wanted");
+    REFUSES(bp_batch_norm(g, g, g, 0, &m, &v), BP_ERR_SHAPE,
+            "batch_norm: x [6]: [N,..,C] is wanted");
     REFUSES(bp_batch_norm(x, four, g, 0, &m, &v), BP_ERR_SHAPE, "x [2,6] and gain [4]");
     REFUSES(bp_batch_norm(x, g, f, 0, &m, &v), BP_ERR_DTYPE, "x is f64 and bias is f32");
     REFUSES(bp_batch_norm(one, g, g, 0, &m, &v), BP_ERR_SHAPE, "at least 2 rows");

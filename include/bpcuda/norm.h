@@ -42,7 +42,8 @@ BP_API bp_tensor *bp_group_norm(bp_tensor *x, int32_t groups, bp_tensor *gain, b
 
 /* y = (x - mean) / sqrt(variance + eps) gain + bias with the mean and the variance of each column
  * of the batch x [N, C], N >= 2; gain and bias [C], one real dtype, eps >= 0 (Ioffe, Szegedy,
- * 2015). For training. *mean and *variance [C] are what running ones are made of, behind the step:
+ * 2015). Of an x with more axes, images [N, H, W, C] say, all but the last count rows. For
+ * training: *mean and *variance [C] are what running ones are made of, behind the step,
  *     bp_average_into(opt, running_mean, mean, 0.1), and the same with the variance
  * which is the one of N - 1, where y has that of N. They have no gradient; those of x, gain and
  * bias are layer_norm's, with columns for rows. */

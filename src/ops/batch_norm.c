@@ -1,27 +1,27 @@
 /* y = (x - mean) / sqrt(variance + eps) gain + bias, by columns of a batch: with its own mean and
- * variance, which are handed out, or with given ones, a composition. Kernels:
- * src/cpu/batch_norm.c. */
+ * variance, which are handed out, or with given ones, a composition. Of an x with more axes all but
+ * the last are the rows of a batch. Kernels: src/cpu/batch_norm.c. */
 #include <math.h>
 
 #include "core/tensor.h"
 #include "ops/rule.h"
 
-/* gain, bias, mean and variance are [C] for an x [N, C]. */
+/* gain, bias, mean and variance are [C] for an x [.., C]. */
 static bp_status check(const bp_view *in, int n, double eps, char *why)
 {
     static const char *const name[] = {"x", "gain", "bias", "mean", "variance"};
     const bp_shape *x = &in[0].shape;
     if (!bpi_is_real(in[0].dtype))
         return bpi_why(why, BP_ERR_DTYPE, "x is %s, not f32 or f64", bp_dtype_name(in[0].dtype));
-    if (x->ndim != 2)
-        return bpi_why(why, BP_ERR_SHAPE, "x %s: [N,C] is wanted", bpi_shape_str(x).s);
+    if (x->ndim < 2)
+        return bpi_why(why, BP_ERR_SHAPE, "x %s: [N,..,C] is wanted", bpi_shape_str(x).s);
     for (int i = 1; i < n; i++) {
         const bp_shape *s = &in[i].shape;
         if (in[i].dtype != in[0].dtype)
             return bpi_why(why, BP_ERR_DTYPE, "x is %s and %s is %s: equal dtypes are wanted",
                            bp_dtype_name(in[0].dtype), name[i], bp_dtype_name(in[i].dtype));
-        if (s->ndim != 1 || s->dim[0] != x->dim[1])
-            return bpi_why(why, BP_ERR_SHAPE, "x %s and %s %s: [N,C] and [C] are wanted",
+        if (s->ndim != 1 || s->dim[0] != x->dim[x->ndim - 1])
+            return bpi_why(why, BP_ERR_SHAPE, "x %s and %s %s: [N,..,C] and [C] are wanted",
                            bpi_shape_str(x).s, name[i], bpi_shape_str(s).s);
     }
     if (!(eps >= 0 && eps < INFINITY))
@@ -75,6 +75,16 @@ const bp_op bpi_op_batch_norm = {
     .compose = compose,
 };
 
+/* x [.., C] as [N, C]. */
+static bp_tensor *as_rows(bp_tensor *x)
+{
+    const bp_shape s = bp_shape_of(x);
+    int64_t rows = 1;
+    for (int i = 0; i < s.ndim - 1; i++)
+        rows *= s.dim[i];
+    return s.ndim <= 2 ? x : bp_reshape(x, BP_SHAPE(rows, s.dim[s.ndim - 1]));
+}
+
 static const char *null_of(const void *mean, const void *variance)
 {
     return !mean ? "mean" : !variance ? "variance" : NULL;
@@ -97,12 +107,15 @@ bp_tensor *bp_batch_norm(bp_tensor *x, bp_tensor *gain, bp_tensor *bias, double 
     if (null)
         return NULL;
     bpi_batch_norm_params p = {eps};
-    bp_tensor *y = bpi_apply(&bpi_op_batch_norm, (bp_tensor *[]){x, gain, bias}, &p, out);
+    bp_tensor *rows = as_rows(x);
+    if (x && !rows)
+        return NULL;
+    bp_tensor *y = bpi_apply(&bpi_op_batch_norm, (bp_tensor *[]){rows, gain, bias}, &p, out);
     if (y) {
         *mean = bp_detach(out[1]);
         *variance = bp_detach(out[2]);
     }
-    return y;
+    return y && rows != x ? bp_reshape(y, bp_shape_of(x)) : y;
 }
 
 bp_tensor *bp_batch_norm_with(bp_tensor *x, bp_tensor *gain, bp_tensor *bias, bp_tensor *mean,

@@ -22,3 +22,14 @@ case("batch_norm", lambda x, g, b: F.batch_norm(x, None, None, g, b, True, eps=1
      real(6, 3, lo=-5, hi=5), real(3), real(3), x=1e-5)
 case("batch_norm_with", lambda x, g, b, m: F.batch_norm(x, m, m * m, g, b, False, eps=0.25),
      real(6, 3, lo=-5, hi=5), real(3), real(3), real(3), x=0.25, constant=(3,))
+
+
+def images(x, *rest):
+    """F.batch_norm of [N, H, W, C]."""
+    return F.batch_norm(x.permute(0, 3, 1, 2), *rest).permute(0, 2, 3, 1)
+
+
+case("batch_norm", lambda x, g, b: images(x, None, None, g, b, True, 0.1, 1e-5),
+     real(2, 4, 3, 3, lo=-5, hi=5), real(3), real(3), x=1e-5)
+case("batch_norm_with", lambda x, g, b, m: images(x, m, m * m, g, b, False, 0.1, 0.25),
+     real(2, 2, 3, 3, lo=-5, hi=5), real(3), real(3), real(3), x=0.25, constant=(3,))
