@@ -15,6 +15,7 @@
 #include "shape.h"
 #include "index.h"
 #include "product.h"
+#include "conv.h"
 #include "norm.h"
 #include "loss.h"
 #include "random.h"

@@ -236,6 +236,32 @@ bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
     return bpi_leave_work(ex, w.blocks, w.dots ? dot_block : multiply_block, &w, sizeof w);
 }
 
+/* --- parts of one, for others ---------------------------------------------------------------- */
+
+void BPI_CPU(gemm_strip)(const bpi_gemm *g, int64_t rows, int64_t j, int64_t steps, const real *a,
+                         const real *b, int64_t b_step)
+{
+    const int64_t count = parts(rows, TILE_ROWS), height = rows / count;
+    const int64_t cols = at_most(g->n - j, TILE_COLS), taller = rows - height * count;
+    const int two = cols > LANES, part = (int)cols - two * LANES;
+    const tile_fn *fn = tiles[two][part < LANES];
+    for (int64_t t = 0, i = 0; t < count; t++) {
+        const int64_t tall = height + (t < taller);
+        fn[tall - 1](g, i, j, part, steps, a + i * g->a_row, b, b_step);
+        i += tall;
+    }
+}
+
+void BPI_CPU(gemm_pack)(real *to, int64_t j, int64_t n, int64_t k, const real *b, int64_t b_row,
+                        int64_t b_col)
+{
+    const int cols = (int)at_most(n - j, TILE_COLS);
+    if (b_col == 1)
+        pack_rows(to, cols, k, b + j, b_row);
+    else
+        pack_columns(to, cols, k, b + j * b_col, b_col);
+}
+
 /* --- many products of one size -------------------------------------------------------------- */
 
 typedef struct many {

@@ -18,6 +18,7 @@ typedef struct BPI_CPU(gemm_args) {
     int64_t b_row, b_col;
     real *c;                       /* C[i,j] = c[i * c_row + j] */
     int64_t c_row;
+    int64_t runs, a_next, b_next;  /* of a strip: below */
     int accumulate;                /* 0 writes C, 1 adds to it */
     const real *bias;              /* [N], or NULL */
     int relu;
@@ -50,5 +51,19 @@ bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g);
 bp_status BPI_CPU(gemm_each)(bp_exec *ex, const bpi_gemm *g, const bpi_loop *batch);
 /* A product by the calling thread alone, for kernels whose blocks hold several. */
 void BPI_CPU(gemm_alone)(const bpi_gemm *g);
+
+/* For kernels that walk over A and B in their own way, a convolution's say.
+ *
+ * strip: the first `rows` rows of C in the panel of columns from j on. K is `runs` runs of `steps`
+ * steps, and from the end of one to the next A moves by a_next elements, B by b_next. A's first
+ * element is a[0], and B's first row of the panel b[0], whose rows are b_step apart. Of g it reads
+ * a_row, a_col, n and what is about C. Not for the bits of a NaN: no dropout, no suspect.
+ * pack: the columns j.. of B [k, n] as a panel, PANEL_COLS wide; room is for panel_rows(k) rows. */
+enum { PANEL_COLS = 2 * LANES };
+static inline int64_t panel_rows(int64_t k) { return parts(k, LANES) * LANES; }
+void BPI_CPU(gemm_strip)(const bpi_gemm *g, int64_t rows, int64_t j, int64_t steps, const real *a,
+                         const real *b, int64_t b_step);
+void BPI_CPU(gemm_pack)(real *to, int64_t j, int64_t n, int64_t k, const real *b, int64_t b_row,
+                        int64_t b_col);
 
 #endif

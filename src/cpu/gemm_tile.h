@@ -16,7 +16,7 @@
 
 enum {
     TILE_ROWS = BPI_VECTOR_BYTES == 64 ? 12 : BPI_VECTOR_BYTES == 32 ? 6 : 4,
-    TILE_COLS = 2 * LANES,
+    TILE_COLS = PANEL_COLS,
     DOT_ROWS = BPI_VECTOR_BYTES == 64 ? 4 : 2,
     DOT_COLS = 4,
     DOT_REST = DOT_ROWS * DOT_COLS > LANES ? DOT_ROWS * DOT_COLS / LANES : 1
@@ -110,8 +110,8 @@ INLINE vec finish(const int rows, const int vecs, const int masked, const bpi_ge
 #undef EACH_VEC
 }
 
-/* The tile of C at (i, j): `steps` steps of K from `a` and `b` on. A pointer to every third row of
- * A is what addressing needs. */
+/* The tile of C at (i, j): `steps` steps of K from `a` and `b` on, and as many in each further run.
+ * A pointer to every third row of A is what addressing needs. */
 INLINE vec multiply(const int rows, const int vecs, const int masked, const bpi_gemm *g, int64_t i,
                     int64_t j, int part, int64_t steps, const real *a, const real *b,
                     int64_t b_step)
@@ -123,19 +123,26 @@ INLINE vec multiply(const int rows, const int vecs, const int masked, const bpi_
         acc[x][0] = acc[x][1] = (vec){0};
     UNROLL for (int x = 0; x < rows; x += 3)
         third[x / 3] = a + x * a_row;
-    for (int64_t p = 0; p < steps; p++) {
-        vec b0 = vecs == 1 && masked ? load_part(b, part) : load(b), b1 = b0;
-        if (vecs == 2)
-            b1 = masked ? load_part(b + LANES, part) : load(b + LANES);
-        UNROLL for (int x = 0; x < rows; x++) {
-            real s = third[x / 3][x % 3 * a_row];
-            acc[x][0] += s * b0;
+    for (int64_t run = g->runs;; run--) {
+        for (int64_t p = 0; p < steps; p++) {
+            vec b0 = vecs == 1 && masked ? load_part(b, part) : load(b), b1 = b0;
             if (vecs == 2)
-                acc[x][1] += s * b1;
+                b1 = masked ? load_part(b + LANES, part) : load(b + LANES);
+            UNROLL for (int x = 0; x < rows; x++) {
+                real s = third[x / 3][x % 3 * a_row];
+                acc[x][0] += s * b0;
+                if (vecs == 2)
+                    acc[x][1] += s * b1;
+            }
+            b += b_step;
+            UNROLL for (int x = 0; x < rows; x += 3)
+                third[x / 3] += a_col;
         }
-        b += b_step;
+        if (run <= 1)
+            break;
+        b += g->b_next;
         UNROLL for (int x = 0; x < rows; x += 3)
-            third[x / 3] += a_col;
+            third[x / 3] += g->a_next;
     }
     return finish(rows, vecs, masked, g, i, j, part, acc);
 }

@@ -8,6 +8,7 @@
 #define BPI_KERNEL_PARAMS_H
 
 #include "bpcuda/common.h"
+#include "bpcuda/conv.h"
 
 /* Elementwise kernels take any strides everywhere, inputs that broadcast to y, and y may be one.
  *
@@ -138,6 +139,29 @@ typedef struct bpi_attention_params {
     double scale;
     int32_t causal, masked;
 } bpi_attention_params;
+
+/* conv2d           forward: x, w, b if `bias` -> y, and ReLU if `relu`.
+ * conv2d_input     forward: y, w -> x. conv2d_filter: y, x -> w. All packed; of the window nothing
+ *                  is 0 but padding.
+ *
+ * max_pool         forward: x -> y, places u8. max_spread: y, places -> x. max_pick: x, places
+ *                  -> y.
+ * avg_pool         forward: x -> y. avg_spread: y -> x.
+ * upsample_bilinear, bilinear_spread forward: x -> y, which has the sizes. All packed. */
+typedef struct bpi_conv_params {
+    bp_window how;
+    int32_t bias, relu;
+    int32_t unused;
+    int64_t size[2]; /* conv2d_input: of x; conv2d_filter: of w; down, across */
+} bpi_conv_params;
+typedef struct bpi_pool_params {
+    bp_window how;
+    int32_t unused;
+    int64_t window[2], size[2]; /* down, across; size: max_spread, avg_spread, of x */
+} bpi_pool_params;
+typedef struct bpi_resize_params {
+    int64_t size[2]; /* of y */
+} bpi_resize_params;
 
 /* gather           forward: table, index -> y; any dtype, index i32 packed. A bad index: a row of
  *                  zeros and bp_fault_range().

@@ -124,6 +124,85 @@ static bp_tensor *gru_by_hand(const graph_value *v, bp_tensor *const *in)
     return bp_add(m, bp_mul(s, bp_sub(k.h, m)));
 }
 
+/* A matrix as an image of one channel, and as a filter over all of it but for the padding. */
+static bp_tensor *conv2d(bp_tensor *const *in)
+{
+    const bp_shape s = bp_shape_of(in[0]), image = BP_SHAPE(1, s.dim[0], s.dim[1], 1);
+    bp_tensor *y = bp_conv2d_unbiased(bp_reshape(in[0], image), bp_reshape(in[1], image),
+                                      (bp_window){.pad = {1, 1, 1, 1}});
+    return bp_reshape(y, BP_SHAPE(3, 3));
+}
+
+static bp_tensor *correlated(const graph_value *v, bp_tensor *const *in)
+{
+    (void)v;
+    const bp_shape s = bp_shape_of(in[0]);
+    bp_tensor *x = bp_pad(bp_pad(in[0], 0, 1, 1, 0), 1, 1, 1, 0), *y[9];
+    for (int i = 0; i < 9; i++) {
+        const int row = i / 3, column = i % 3;
+        bp_tensor *seen = bp_slice(bp_slice(x, 0, row, row + s.dim[0], 1), 1, column,
+                                   column + s.dim[1], 1);
+        y[i] = bp_sum(bp_mul(seen, in[1]));
+    }
+    return bp_reshape(bp_stack(y, 9, 0), BP_SHAPE(3, 3));
+}
+
+/* A matrix [L, C] as a signal; the other one as filters of L taps for each of its channels, or as a
+ * signal too. */
+static bp_tensor *conv2d_input(bp_tensor *const *in)
+{
+    const bp_shape s = bp_shape_of(in[0]);
+    const int64_t length = s.dim[0], width = 2 * length - 1;
+    bp_tensor *w = bp_reshape(bp_transpose(in[1], 0, 1), BP_SHAPE(s.dim[1], 1, length, 1));
+    bp_tensor *y = bp_reshape(in[0], BP_SHAPE(1, 1, length, s.dim[1]));
+    return bp_reshape(bp_conv2d_input(y, w, 1, width, (bp_window){0}), BP_SHAPE(width));
+}
+
+static bp_tensor *conv2d_filter(bp_tensor *const *in)
+{
+    const bp_shape s = bp_shape_of(in[0]), signal = BP_SHAPE(1, 1, s.dim[0], s.dim[1]);
+    bp_tensor *w = bp_conv2d_filter(bp_reshape(in[0], signal), bp_reshape(in[1], signal), 1, 2,
+                                    (bp_window){.pad = {0, 1, 0, 0}});
+    return bp_reshape(bp_sum_axes(w, BP_AXIS(3), 0), BP_SHAPE(s.dim[1], 2));
+}
+
+/* x as images of one row, along axis v->a. */
+static bp_tensor *as_lines(const graph_value *v, bp_tensor *x)
+{
+    const bp_shape s = bp_shape_of(x);
+    bp_shape lines = BP_SHAPE(1, 1, s.dim[v->a], 1);
+    for (int i = 0; i < s.ndim; i++)
+        if (i != v->a)
+            lines.dim[i < v->a ? 0 : 3] *= s.dim[i];
+    return bp_reshape(x, lines);
+}
+
+/* Of each element and the one before it. */
+enum { MAX_POOL, MAX_PICK, MAX_SPREAD, AVG_POOL, AVG_SPREAD };
+static bp_tensor *pooled(const graph_value *v, bp_tensor *x, int what)
+{
+    const bp_window how = {.stride = {1, 1}, .pad = {0, 1, 0, 0}};
+    bp_tensor *lines = as_lines(v, x), *places = NULL, *y = NULL, *square = bp_square(lines);
+    const int64_t size = bp_shape_of(lines).dim[2];
+    if (what <= MAX_SPREAD)
+        y = bp_max_pool(lines, 1, 2, how, &places);
+    switch (what) {
+    case MAX_PICK: y = bp_max_pick(square, places, 1, 2, how); break;
+    case MAX_SPREAD: y = bp_max_spread(square, places, 1, 2, 1, size, how); break;
+    case AVG_POOL: y = bp_avg_pool(lines, 1, 2, how); break;
+    case AVG_SPREAD: y = bp_avg_spread(lines, 1, 2, 1, size, how); break;
+    }
+    return bp_reshape(y, bp_shape_of(x));
+}
+
+static bp_tensor *resized(const graph_value *v, bp_tensor *x,
+                          bp_tensor *(*resize)(bp_tensor *, int64_t, int64_t), int64_t size)
+{
+    bp_shape s = bp_shape_of(x);
+    s.dim[v->a] = size;
+    return bp_reshape(resize(as_lines(v, x), 1, size), s);
+}
+
 /* What an op of the lists takes: values it is tested with, or such as it is defined for. */
 #define FIRST_TWO(lo, hi, ...) lo, hi
 #define ALL_FOUR(lo, hi, lo_b, hi_b, ...) lo, hi, lo_b, hi_b

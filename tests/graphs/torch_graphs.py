@@ -102,6 +102,42 @@ def weighted_nll(logp, i, w, smoothing):
     return ((1 - smoothing) * picked + smoothing * spread) / w[i].sum()
 
 
+def along(f):
+    """f(x) of each element and others along the axis, which is the last one."""
+    return lambda o, x: f(x.movedim(o.a, -1)).movedim(-1, o.a)
+
+
+def behind(x):
+    """What comes to each place from the one before it, 0 at the first."""
+    return F.pad(x[..., :-1], (1, 0))
+
+
+def max_spread(x):
+    """x^2 where x is larger than its neighbour before it, else added there."""
+    square, back = x * x, F.pad((x[..., :-1] > x[..., 1:]).to(x.dtype), (1, 0))
+    return square * (1 - back) + F.pad((square * back)[..., 1:], (0, 1))
+
+
+def pick(x, y):
+    return torch.cat([y[..., :1], torch.where(x[..., :-1] > x[..., 1:], y[..., :-1], y[..., 1:])],
+                     -1)
+
+
+def shares(x):
+    """Each element over the number of those in its window: itself, and the one before it."""
+    return torch.cat([x[..., :1], x[..., 1:] / 2], -1)
+
+
+def resized(x, size):
+    return F.interpolate(x.reshape(1, -1, x.shape[-1]), size, mode="linear").reshape(
+        *x.shape[:-1], size)
+
+
+def filters(y, x):
+    seen = F.pad(x.sum(1), (1, 0))
+    return torch.stack([y.T @ seen[:-1], y.T @ seen[1:]], 1)
+
+
 def cell(x, h, gates):
     """The arguments of a cell whose weights are made of x and h."""
     w = torch.tanh(x.T @ h).tile((gates, 1))
@@ -149,6 +185,16 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "attention_weights": lambda o, x: weights(x, o.a),
     "linear": lambda o, x, w, b: F.linear(x, w, b),
     "linear_relu": lambda o, x, w, b: F.relu(F.linear(x, w, b)) * o.mask,
+    "conv2d": lambda o, x, w: F.conv2d(x[None, None], w[None, None], padding=1)[0, 0],
+    "conv2d_input": lambda o, y, w: F.conv_transpose1d(y.T[None], w.T[:, None])[0, 0],
+    "conv2d_filter": lambda o, y, x: filters(y, x),
+    "max_pool": along(lambda x: pick(x, x)),
+    "max_pick": along(lambda x: pick(x, x * x)),
+    "max_spread": along(max_spread),
+    "avg_pool": along(lambda x: shares(x + behind(x))),
+    "avg_spread": along(lambda x: shares(x) + F.pad(shares(x)[..., 1:], (0, 1))),
+    "upsample": along(lambda x: resized(x, 3)),
+    "upsample_back": along(lambda x: x @ resized(torch.eye(2), x.shape[-1]).T),
     "gather": lambda o, x, i: x[i],
     "gather_normalized": lambda o, x, i, m, s: (x[i] - m) * s,
     "scatter_rows": lambda o, x, i: scatter(x, i, o.a),

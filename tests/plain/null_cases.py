@@ -51,6 +51,7 @@ RECIPES = {
     "bp_shape": "BP_SHAPE(2, 3)", "bp_dtype": "BP_F32", "bp_init": "BP_INIT_ONE", "bp_init_fn": "no_values",
     "bp_precision": "BP_PRECISION_F32", "bp_reduction": "BP_MEAN", "bp_normalize": "BP_NORMALIZE_NONE", "bp_status": "BP_OK", "int32_t": "1", "int64_t": "1",
     "uint32_t": "0", "uint64_t": "0", "size_t": "4", "double": "0.5",
+    "bp_window": "(bp_window){{1, 1}, {1, 1}, {0, 0, 0, 0}, 1}",
     "const bp_group *": "&w->group", "bp_optimizer_group.pattern": '"*"', "bp_optimizer_group_of.pattern": '"*"',
     "bp_optimizer_group_of.struct_bytes": "sizeof w->group", "bp_optimizer_option": "BP_OPT_LR", "bp_optimizer_kind": "BP_LION", "bp_train_option": "BP_TRAIN_LR",
     "bp_stats_of.struct_bytes": "sizeof w->stats",
@@ -59,7 +60,7 @@ RECIPES = {
     "bp_write.bytes": "24",
 }
 CLOSING = {"bp_close", "bp_free"}
-IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "norm.h", "loss.h", "random.h", "recurrent.h",
+IN_SCOPE = {"elementwise.h", "reduce.h", "shape.h", "index.h", "product.h", "conv.h", "norm.h", "loss.h", "random.h", "recurrent.h",
             "autograd.h", "derive.h", "graph.h"}
 IN_SCOPE_TOO = {"bp_layers_forward", "bp_model_forward", "bp_model_loss", "bp_model_loss_weighted",
                 "bp_model_logits", "bp_op_apply"}

@@ -1,4 +1,4 @@
-/* How each op is called, and the values it is called with. The table itself: op_cases.c. */
+/* How each op is called. The table itself, and the values: op_cases.c. */
 #include <math.h>
 #include <string.h>
 
@@ -121,6 +121,60 @@ static bp_tensor *masked_weights(const op_case *c, bp_tensor *const *in)
     /* + 1 where nothing is left, so that 0 / 1 is 0 */
     bp_tensor *none = bp_exp(bp_scale(left, -1e30));
     return bp_div(kept, bp_add(left, none));
+}
+
+/* How the row's window walks; groups: those of a convolution. */
+static bp_window window_of(const op_case *c)
+{
+    const bool conv = !strncmp(c->builder, "conv", 4);
+    bp_window how = {.groups = conv ? (int32_t)c->a : 0};
+    for (int i = 0; i < 2 && c->shape.ndim == 8; i++) {
+        how.stride[i] = (int32_t)c->shape.dim[i];
+        how.dilation[i] = (int32_t)c->shape.dim[2 + i];
+        how.pad[i] = (int32_t)c->shape.dim[4 + i];
+        how.pad[2 + i] = (int32_t)c->shape.dim[6 + i];
+    }
+    return how;
+}
+
+/* The pixels of x that tap i of a window finds, along an axis; x is padded already. */
+static bp_tensor *tapped(const bp_window *how, bp_tensor *x, int axis, int64_t i, int64_t taps)
+{
+    const int64_t step = how->stride[axis] ? how->stride[axis] : 1;
+    const int64_t apart = how->dilation[axis] ? how->dilation[axis] : 1;
+    const int64_t end = bp_shape_of(x).dim[1 + axis] - (taps - 1 - i) * apart;
+    return bp_slice(x, 1 + axis, i * apart, end, step);
+}
+
+/* A convolution tap by tap, each a product of all pixels with the filters' weights there. */
+static bp_tensor *convolved(const op_case *c, bp_tensor *const *in)
+{
+    const bp_window how = window_of(c);
+    const int64_t groups = how.groups ? how.groups : 1;
+    const bp_shape s = bp_shape_of(in[1]);
+    const int64_t og = s.dim[0] / groups, cg = s.dim[3];
+    bp_tensor *x = bp_pad(in[0], 1, how.pad[0], how.pad[2], 0), *y = NULL;
+    x = bp_pad(x, 2, how.pad[1], how.pad[3], 0);
+    for (int64_t r = 0; r < s.dim[1]; r++)
+        for (int64_t k = 0; k < s.dim[2]; k++) {
+            bp_tensor *at = tapped(&how, tapped(&how, x, 0, r, s.dim[1]), 1, k, s.dim[2]);
+            bp_tensor *w = bp_slice(bp_slice(in[1], 1, r, r + 1, 1), 2, k, k + 1, 1), *part = NULL;
+            w = bp_squeeze(w, BP_AXIS(1) | BP_AXIS(2));
+            for (int64_t g = 0; g < groups; g++) {
+                bp_tensor *of = bp_transpose(bp_slice(w, 0, g * og, (g + 1) * og, 1), 0, 1);
+                bp_tensor *one = bp_matmul(bp_slice(at, 3, g * cg, (g + 1) * cg, 1), of);
+                part = part ? bp_concat((bp_tensor *[]){part, one}, 2, 3) : one;
+            }
+            y = y ? bp_add(y, part) : part;
+        }
+    return y;
+}
+
+static int build_max_pool(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
+{
+    (void)real;
+    out[0] = bp_max_pool(in[0], (int64_t)c->x, (int64_t)c->y, window_of(c), &out[1]);
+    return out[0] && out[1] ? 2 : 0;
 }
 
 static bp_tensor *normalized(bp_dtype real, bp_tensor *const *in)
@@ -301,46 +355,17 @@ op_build op_builder(const char *name)
     return NULL;
 }
 
+bool op_runs(const bp_context *ctx, const char *builder)
+{
+    bool gpu = strncmp(bp_device_text(ctx), "cpu", 3) != 0, lacking = false;
+    for (int i = 0; i < op_cases_n; i++)
+        lacking |= op_cases[i].flags & CASE_CPU && !strcmp(op_cases[i].builder, builder);
+    return !(gpu && lacking);
+}
+
 const char *const op_names[] = {
 #define BPI_OP(name) #name,
 #define BPI_VIEW(name) #name,
 #define BPI_PLAIN(name)
 #include "door/ops.def"
     NULL};
-
-/* splitmix64 (Steele, Lea, Flood, 2014). */
-double op_random(uint64_t seed, int64_t i)
-{
-    uint64_t z = (seed + 1) * 0xD1342543DE82EF95u + ((uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
-}
-
-double op_value(const op_case *c, int input, int64_t i, bool specials)
-{
-    const op_input *in = &c->in[input];
-    uint64_t seed = (uint64_t)input;
-    for (const char *s = c->name; *s; s++)
-        seed = seed * 31 + (unsigned char)*s;
-    double v = in->lo + (in->hi - in->lo) * op_random(seed, i);
-    if (in->dtype == BP_I32 || in->dtype == BP_U8)
-        return floor(v);
-    if (specials && op_random(seed + 1, i) < 0.25) {
-        static const double special[] = {NAN, INFINITY, -INFINITY, 0.0, -0.0, 1e-40f};
-        return special[(int)(op_random(seed + 2, i) * (c->flags & CASE_TINY ? 6 : 5))];
-    }
-    if (fabs(v) < 0.02 && in->lo < in->hi && in->hi >= 0.02) /* away from the kink of ReLU and kin */
-        v += v < 0 && in->lo < -0.04 ? -0.02 : 0.02;
-    return (float)v;
-}
-
-bp_tensor *op_seen(const op_case *c, int input, bp_tensor *t)
-{
-    bp_shape s = c->in[input].shape;
-    switch (c->in[input].layout) {
-    case SWAPPED: return bp_transpose(t, s.ndim - 2, s.ndim - 1);
-    case REPEATED: s.dim[0] = 5; return bp_expand(t, s);
-    default: return t;
-    }
-}

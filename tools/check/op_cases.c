@@ -1,6 +1,7 @@
-/* The rows, a file of cases/ for each header of ops. REAL(layout, lo, hi, sizes...),
- * INDEX(count-of-values, sizes...), BYTES(sizes...).
+/* The rows, a file of cases/ for each header of ops, and their values. REAL(layout, lo, hi,
+ * sizes...), INDEX(count-of-values, sizes...), BYTES(sizes...).
  * Tolerances are in units of epsilon: f32 against f64 has one rounding more than nothing. */
+#include <math.h>
 #include <string.h>
 
 #include "op_cases.h"
@@ -28,6 +29,10 @@
 #define SHARES(c) TOL(14, (c) < 1000 ? 16 : 1, "|x - max| up to 16 rounds, 2 ulp exp; terms cancel")
 #define NORM_SUM(n) TOL(8, 2 * (n), "n rows of |dy z| up to 4 are summed")
 #define NORM TOL(8, 16, "half of the variance's roundings, 5 more; terms cancel")
+/* A window's steps down and across, dilation, padding at top, left, bottom, right. */
+#define WINDOW(...) .shape = {8, {__VA_ARGS__}}
+#define PADDED(n) WINDOW(1, 1, 1, 1, n, n, n, n)
+#define IMAGES(n, h, w, c) REAL(AS_IS, -1, 1, n, h, w, c)
 #define PAIR(lo, hi) REAL(AS_IS, lo, hi, 31, 7), REAL(AS_IS, lo, hi, 31, 7)
 #define LOSS(n) TOL(12, 8 + (n) / 16, "up to 4 functions of 2 to 4 ulp; n terms are added in f64")
 #define CELL(k) TOL(16, 8 + 4 * (k), "gates of k terms up to 2 and 4, functions of 4 ulp; terms cancel")
@@ -40,6 +45,7 @@ static const op_case table[] = {
 #include "cases/shape.inc"
 #include "cases/index.inc"
 #include "cases/product.inc"
+#include "cases/conv.inc"
 #include "cases/norm.inc"
 #include "cases/loss.inc"
 #include "cases/random.inc"
@@ -57,4 +63,41 @@ bool op_cases_only(const char *op)
         n++;
     op_cases_n = n;
     return n > 0;
+}
+
+/* splitmix64 (Steele, Lea, Flood, 2014). */
+double op_random(uint64_t seed, int64_t i)
+{
+    uint64_t z = (seed + 1) * 0xD1342543DE82EF95u + ((uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
+}
+
+double op_value(const op_case *c, int input, int64_t i, bool specials)
+{
+    const op_input *in = &c->in[input];
+    uint64_t seed = (uint64_t)input;
+    for (const char *s = c->name; *s; s++)
+        seed = seed * 31 + (unsigned char)*s;
+    double v = in->lo + (in->hi - in->lo) * op_random(seed, i);
+    if (in->dtype == BP_I32 || in->dtype == BP_U8)
+        return floor(v);
+    if (specials && op_random(seed + 1, i) < 0.25) {
+        static const double special[] = {NAN, INFINITY, -INFINITY, 0.0, -0.0, 1e-40f};
+        return special[(int)(op_random(seed + 2, i) * (c->flags & CASE_TINY ? 6 : 5))];
+    }
+    if (fabs(v) < 0.02 && in->lo < in->hi && in->hi >= 0.02) /* away from the kink of ReLU and kin */
+        v += v < 0 && in->lo < -0.04 ? -0.02 : 0.02;
+    return (float)v;
+}
+
+bp_tensor *op_seen(const op_case *c, int input, bp_tensor *t)
+{
+    bp_shape s = c->in[input].shape;
+    switch (c->in[input].layout) {
+    case SWAPPED: return bp_transpose(t, s.ndim - 2, s.ndim - 1);
+    case REPEATED: s.dim[0] = 5; return bp_expand(t, s);
+    default: return t;
+    }
 }
