@@ -56,6 +56,10 @@ bpcuda_planted(stale_sum attention attention.c cpu/attention.c
     "s->sum[j] *= (double)shrunk[j]" "(void)0" fused)
 bpcuda_planted(late_diagonal attention attention.c cpu/attention.c
     "j < at->k + p - at->q; j++" "j < at->k + p - at->q - 1; j++" gradients golden)
+bpcuda_planted(lost_taps conv2d conv2d.c cpu/conv2d.c
+    "m.accumulate = r > 0" "m.accumulate = 0" fused golden)
+bpcuda_planted(one_place max_pool pooling.c cpu/pooling.c
+    "same(k, number(tap + s))" "same(k, number(tap))" gradients golden)
 # A formula that every device shares, wrong on all of them alike.
 bpcuda_planted(wrong_value softplus unary.c door/unary.def
     "y = softplus_of(x)" "y = softplus_of(2 * x) / 2" gradients golden)

@@ -8,20 +8,22 @@
  *
  * A strip is STEP columns, a chunk some rows of one, which stay in cache. First each chunk has its
  * sums taken, forward those of distances from its own mean; then the chunks of a strip are added
- * up, in order; then each is written. With one chunk a block does all of it. Floor: x read twice, y
+ * up, in order; then each is written. With one chunk a block does all of it. Of few columns several
+ * rows are seen as one, so that no lanes are empty: `fold` times the columns, each of which is some
+ * rows of one. Floor: x read twice, y
  * written; backward dy and x read twice, dx written. The rule: src/ops/batch_norm.c. */
 #include "cpu/moments.h"
 #include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
-enum { CHUNK = 8192 }; /* elements */
+enum { CHUNK = 32768 }; /* elements */
 
 typedef struct column_stats {
     real mean, low, scale; /* z = ((x - mean) - low) scale */
 } column_stats;
 
-/* Of a column in a chunk: its mean, in two parts, and the squares of distances from it; backward the
- * sums of dy and dy z. */
+/* Of a column in a chunk: its mean, in two parts, and the squares of distances from it; backward
+ * the sums of dy and dy z. */
 typedef struct part {
     double a, b, squares;
 } part;
@@ -33,10 +35,13 @@ typedef struct job {
     real *mean, *variance;    /* [C] */
     real *dgain, *dbias;      /* [C], or NULL */
     double eps;
+    int64_t n, c, fold;       /* of x, dy and y rows are n / fold, with c fold elements */
     int64_t rows, chunks, strips;
-    part *parts;              /* [chunks][C], in the workspace; then [C] of what follows */
-    column_stats *found;      /* forward: stats, also where nobody keeps them */
-    real *means;              /* backward: [2][C], of dy and dy z */
+    /* in the workspace; columns with what they are folded to */
+    part *parts;              /* [chunks][fold C], then [fold C] of what follows: */
+    column_stats *found;      /* stats */
+    real *folded;             /* [2], gain and bias */
+    real *means;              /* [2], of dy and dy z */
 } job;
 
 /* Rows and columns of block i. */
@@ -44,33 +49,71 @@ typedef struct piece {
     int64_t row, end, first, left;
 } piece;
 
+static double rows_of(const job *w, int64_t chunk)
+{
+    return (double)at_most(w->x.n - chunk * w->rows, w->rows);
+}
+
 static piece piece_of(const job *w, int64_t chunk, int64_t strip)
 {
     const int64_t row = chunk * w->rows, first = strip * STEP;
     return (piece){row, at_most(row + w->rows, w->x.n), first, at_most(w->x.size - first, STEP)};
 }
 
-static int64_t chunk_rows(const bp_view *x)
+/* How x [n, c] is cut, and where what becomes of it is. Rows that lie behind each other, in x and
+ * in dy, can be folded; y and dx are packed. */
+static void cut(job *w, const bp_view *x, const bp_view *dy, void *workspace)
 {
-    return at_least(CHUNK / at_least(at_most(x->shape.dim[1], STEP), 1), 16);
+    w->n = x->shape.dim[0];
+    w->c = x->shape.dim[1];
+    w->fold = 1;
+    const int packed = x->stride[0] == w->c && dy->stride[0] == w->c && w->c > 0;
+    while (packed && 2 * w->fold * w->c <= STEP && w->n % (2 * w->fold) == 0)
+        w->fold *= 2;
+    const int64_t size = w->c * w->fold;
+    w->rows = at_least(CHUNK / at_least(at_most(size, STEP), 1), 16);
+    w->chunks = parts(w->n / w->fold, w->rows);
+    w->strips = parts(size, STEP);
+    w->parts = workspace;
+    w->found = (column_stats *)(w->parts + w->chunks * size);
+    w->folded = (real *)(w->found + size);
+    w->means = w->folded + 2 * size;
 }
 
-static size_t workspace_bytes(const bp_view *in, const void *params)
+static size_t room_for(const bp_view *x, const bp_view *dy)
+{
+    job w;
+    cut(&w, x, dy, NULL);
+    return (size_t)(w.c * w.fold) * ((size_t)w.chunks * sizeof(part) + sizeof(column_stats) +
+                                     4 * sizeof(real));
+}
+
+static size_t forward_bytes(const bp_view *in, const void *params)
 {
     (void)params;
-    const bp_view *x = &in[0]; /* backward: dy, which is alike */
-    const size_t chunks = (size_t)parts(x->shape.dim[0], chunk_rows(x));
-    return (size_t)x->shape.dim[1] * (chunks * sizeof(part) + sizeof(column_stats));
+    return room_for(&in[0], &in[0]);
 }
 
-static void cut(job *w, const bp_view *x, void *workspace)
+static size_t backward_bytes(const bp_view *in, const void *params)
 {
-    w->rows = chunk_rows(x);
-    w->chunks = parts(w->x.n, w->rows);
-    w->strips = parts(w->x.size, STEP);
-    w->parts = workspace;
-    w->found = (column_stats *)(w->parts + w->chunks * w->x.size);
-    w->means = (real *)w->found;
+    (void)params;
+    return room_for(&in[1], &in[0]);
+}
+
+static bpi_rows fold_rows(bpi_rows r, int64_t fold)
+{
+    r.n /= fold;
+    r.size *= fold;
+    r.pitch *= fold;
+    return r;
+}
+
+/* c numbers, as often as columns are folded. */
+static const real *fold_numbers(const job *w, const real *from, real *to)
+{
+    for (int64_t i = 0; i < w->c * w->fold; i++)
+        to[i] = from[i % w->c];
+    return to;
 }
 
 /* What the columns of a strip have, as vectors. */
@@ -128,39 +171,40 @@ static void moments(const job *w, int64_t chunk, int64_t s)
     }
 }
 
-/* A chunk's mean, as the distance from that of the first: equal ones are the mean. */
-static double apart_of(const job *w, int64_t chunk, int64_t column)
+/* Of a column, its mean in a chunk, as the distance from that in the first: equal ones are the
+ * mean. */
+static double apart_of(const job *w, const part *first, int64_t k)
 {
-    const part *p = &w->parts[chunk * w->x.size + column];
-    return (p->a - w->parts[column].a) + p->b;
+    const part *p = first + k / w->fold * w->x.size + k % w->fold * w->c;
+    return (p->a - first->a) + p->b;
 }
 
 /* Chunks whose means are apart have the squares of that as well. */
 static void join(const job *w, int64_t s)
 {
-    const piece at = piece_of(w, 0, s);
-    const double n = (double)w->x.n;
-    for (int64_t j = at.first; j < at.first + at.left; j++) {
+    const double n = (double)w->n;
+    for (int64_t j = s * STEP; j < at_most((s + 1) * STEP, w->c); j++) {
+        const part *p = w->parts + j;
         double apart = 0, squares = 0;
         column_stats t;
-        for (int64_t k = 0; k < w->chunks; k++) {
-            const piece of = piece_of(w, k, s);
-            apart += apart_of(w, k, j) * ((double)(of.end - of.row) / n);
-        }
-        for (int64_t k = 0; k < w->chunks; k++) {
-            const piece of = piece_of(w, k, s);
-            const double d = apart_of(w, k, j) - apart;
-            squares += w->parts[k * w->x.size + j].squares + (double)(of.end - of.row) * d * d;
+        for (int64_t k = 0; k < w->chunks * w->fold; k++)
+            apart += apart_of(w, p, k) * (rows_of(w, k / w->fold) / n);
+        for (int64_t k = 0; k < w->chunks * w->fold; k++) {
+            const double d = apart_of(w, p, k) - apart;
+            squares += p[k / w->fold * w->x.size + k % w->fold * w->c].squares +
+                       rows_of(w, k / w->fold) * d * d;
         }
         double variance = squares < 0 ? 0 : squares / n; /* not below 0 by rounding */
-        t.mean = (real)(w->parts[j].a + apart);
-        t.low = (real)((w->parts[j].a - (double)t.mean) + apart);
+        t.mean = (real)(p->a + apart);
+        t.low = (real)((p->a - (double)t.mean) + apart);
         if (!(variance < (double)INFINITY))
-            variance = BPI_CPU(wide_moments)(w->x.data + j, w->x.n, w->x.pitch, 1, &t.mean, &t.low);
+            variance = BPI_CPU(wide_moments)(w->x.data + j, w->n, w->x.pitch / w->fold, 1, &t.mean,
+                                             &t.low);
         t.scale = (real)(1 / sqrt(variance + w->eps));
         w->mean[j] = (real)((double)t.mean + (double)t.low);
         w->variance[j] = (real)(variance * n / (n - 1));
-        w->found[j] = t;
+        for (int64_t f = 0; f < w->fold; f++)
+            w->found[f * w->c + j] = t;
         if (w->stats)
             w->stats[j] = t;
     }
@@ -215,10 +259,13 @@ static void in_turn(bp_exec *ex, job *w, const bp_block_fn *body)
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
-    job w = {.x = bpi_rows_of(in, 1), .y = bpi_rows_of(out, 1), .gain = in[1].data,
-             .bias = in[2].data, .mean = out[1].data, .variance = out[2].data,
-             .stats = out[3].data, .eps = ((const bpi_batch_norm_params *)params)->eps};
-    cut(&w, in, ex->workspace);
+    job w = {.mean = out[1].data, .variance = out[2].data, .stats = out[3].data,
+             .eps = ((const bpi_batch_norm_params *)params)->eps};
+    cut(&w, &in[0], &in[0], ex->workspace);
+    w.x = fold_rows(bpi_rows_of(in, 1), w.fold);
+    w.y = fold_rows(bpi_rows_of(out, 1), w.fold);
+    w.gain = fold_numbers(&w, in[1].data, w.folded);
+    w.bias = fold_numbers(&w, in[2].data, w.folded + w.x.size);
     if (w.chunks == 1)
         bp_parallel_for(ex, w.strips, forward_block, &w);
     else
@@ -240,7 +287,7 @@ static void products(const job *w, int64_t chunk, int64_t s)
     const int64_t left = at.left;
     const real *x = w->x.data + at.row * w->x.pitch + at.first;
     const real *dy = w->dy.data + at.row * w->dy.pitch + at.first;
-    const strip t = strip_of(w->stats + at.first, left);
+    const strip t = strip_of(w->found + at.first, left);
     const vec zero = splat(0);
     double total[2][STEP] = {{0}};
     COLUMN_SUMS(2, total, at.end - at.row,
@@ -255,15 +302,17 @@ static void products(const job *w, int64_t chunk, int64_t s)
 
 static void add(const job *w, int64_t s)
 {
-    const piece at = piece_of(w, 0, s);
-    for (int64_t j = at.first; j < at.first + at.left; j++) {
+    for (int64_t j = s * STEP; j < at_most((s + 1) * STEP, w->c); j++) {
         part sum = {0, 0, 0};
-        for (int64_t k = 0; k < w->chunks; k++) {
-            sum.a += w->parts[k * w->x.size + j].a;
-            sum.b += w->parts[k * w->x.size + j].b;
+        for (int64_t k = 0; k < w->chunks * w->fold; k++) {
+            const part *p = &w->parts[k / w->fold * w->x.size + k % w->fold * w->c + j];
+            sum.a += p->a;
+            sum.b += p->b;
         }
-        w->means[j] = (real)(sum.a / (double)w->x.n);
-        w->means[w->x.size + j] = (real)(sum.b / (double)w->x.n);
+        for (int64_t f = 0; f < w->fold; f++) {
+            w->means[f * w->c + j] = (real)(sum.a / (double)w->n);
+            w->means[w->x.size + f * w->c + j] = (real)(sum.b / (double)w->n);
+        }
         if (w->dbias)
             w->dbias[j] = (real)sum.a;
         if (w->dgain)
@@ -275,7 +324,7 @@ static void spread(const job *w, int64_t chunk, int64_t s)
 {
     const piece at = piece_of(w, chunk, s);
     const int64_t first = at.first, left = at.left;
-    const strip t = strip_of(w->stats + first, left);
+    const strip t = strip_of(w->found + first, left);
     const vec zero = splat(0);
     vec mean[GROUP], product[GROUP], gain[GROUP];
     EACH_VEC {
@@ -305,11 +354,16 @@ static void backward_block(void *arg, int64_t s)
 static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
-    job w = {.dy = bpi_rows_of(&in[0], 1), .x = bpi_rows_of(&in[1], 1), .gain = in[2].data,
-             .stats = in[3].data, .dgain = out[1].data, .dbias = out[2].data};
+    const column_stats *stats = in[3].data;
+    job w = {.dgain = out[1].data, .dbias = out[2].data};
+    cut(&w, &in[1], &in[0], ex->workspace);
+    w.dy = fold_rows(bpi_rows_of(&in[0], 1), w.fold);
+    w.x = fold_rows(bpi_rows_of(&in[1], 1), w.fold);
     if (out[0].data)
-        w.y = bpi_rows_of(&out[0], 1);
-    cut(&w, in, ex->workspace);
+        w.y = fold_rows(bpi_rows_of(&out[0], 1), w.fold);
+    w.gain = fold_numbers(&w, in[2].data, w.folded);
+    for (int64_t i = 0; i < w.x.size; i++)
+        w.found[i] = stats[i % w.c];
     if (w.chunks == 1)
         bp_parallel_for(ex, w.strips, backward_block, &w);
     else
@@ -319,6 +373,6 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
 
 BPI_CPU_OP(batch_norm) = {
     .slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS, .aux_bytes = aux_bytes,
-                              .workspace_bytes = workspace_bytes},
+                              .workspace_bytes = forward_bytes},
              [BPI_BACKWARD] = {.fn = backward, .layout = BPI_ROWS,
-                               .workspace_bytes = workspace_bytes}}};
+                               .workspace_bytes = backward_bytes}}};
