@@ -10,8 +10,8 @@
  * sums taken, forward those of distances from its own mean; then the chunks of a strip are added
  * up, in order; then each is written. With one chunk a block does all of it. Of few columns several
  * rows are seen as one, so that no lanes are empty: `fold` times the columns, each of which is some
- * rows of one. Floor: x read twice, y
- * written; backward dy and x read twice, dx written. The rule: src/ops/batch_norm.c. */
+ * rows of one. Floor: x read twice, y written; backward dy and x read twice, dx written. The rule:
+ * src/ops/batch_norm.c. */
 #include "cpu/moments.h"
 #include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
@@ -60,9 +60,9 @@ static piece piece_of(const job *w, int64_t chunk, int64_t strip)
     return (piece){row, at_most(row + w->rows, w->x.n), first, at_most(w->x.size - first, STEP)};
 }
 
-/* How x [n, c] is cut, and where what becomes of it is. Rows that lie behind each other, in x and
- * in dy, can be folded; y and dx are packed. */
-static void cut(job *w, const bp_view *x, const bp_view *dy, void *workspace)
+/* How x [n, c] is cut. Rows that lie behind each other, in x and in dy, can be folded; y and dx are
+ * packed. */
+static void cut(job *w, const bp_view *x, const bp_view *dy)
 {
     w->n = x->shape.dim[0];
     w->c = x->shape.dim[1];
@@ -74,6 +74,12 @@ static void cut(job *w, const bp_view *x, const bp_view *dy, void *workspace)
     w->rows = at_least(CHUNK / at_least(at_most(size, STEP), 1), 16);
     w->chunks = parts(w->n / w->fold, w->rows);
     w->strips = parts(size, STEP);
+}
+
+/* Whose parts of the workspace are whose. */
+static void settle(job *w, void *workspace)
+{
+    const int64_t size = w->c * w->fold;
     w->parts = workspace;
     w->found = (column_stats *)(w->parts + w->chunks * size);
     w->folded = (real *)(w->found + size);
@@ -83,7 +89,7 @@ static void cut(job *w, const bp_view *x, const bp_view *dy, void *workspace)
 static size_t room_for(const bp_view *x, const bp_view *dy)
 {
     job w;
-    cut(&w, x, dy, NULL);
+    cut(&w, x, dy);
     return (size_t)(w.c * w.fold) * ((size_t)w.chunks * sizeof(part) + sizeof(column_stats) +
                                      4 * sizeof(real));
 }
@@ -261,7 +267,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
 {
     job w = {.mean = out[1].data, .variance = out[2].data, .stats = out[3].data,
              .eps = ((const bpi_batch_norm_params *)params)->eps};
-    cut(&w, &in[0], &in[0], ex->workspace);
+    cut(&w, &in[0], &in[0]);
+    settle(&w, ex->workspace);
     w.x = fold_rows(bpi_rows_of(in, 1), w.fold);
     w.y = fold_rows(bpi_rows_of(out, 1), w.fold);
     w.gain = fold_numbers(&w, in[1].data, w.folded);
@@ -356,7 +363,8 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     (void)params;
     const column_stats *stats = in[3].data;
     job w = {.dgain = out[1].data, .dbias = out[2].data};
-    cut(&w, &in[1], &in[0], ex->workspace);
+    cut(&w, &in[1], &in[0]);
+    settle(&w, ex->workspace);
     w.dy = fold_rows(bpi_rows_of(&in[0], 1), w.fold);
     w.x = fold_rows(bpi_rows_of(&in[1], 1), w.fold);
     if (out[0].data)

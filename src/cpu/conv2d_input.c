@@ -65,7 +65,10 @@ static void add_run(real *x, const real *from, int64_t n)
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
         store(x + i, load(x + i) + load(from + i));
-    if (i < n)
+    if (n < LANES / 2) /* the next run begins in this one, and a part of a vector comes late */
+        for (; i < n; i++)
+            x[i] += from[i];
+    else if (i < n)
         store_part(x + i, load_part(x + i, (int)(n - i)) + load_part(from + i, (int)(n - i)),
                    (int)(n - i));
 }
