@@ -301,6 +301,27 @@ bp_status bp_model_restore(bp_model *model, const bp_snapshot *snapshot);
 bp_status bp_model_from(bp_context *ctx, const bp_snapshot *snapshot, bp_model **model);
 bp_tensor *bp_softmax(bp_tensor *x, int32_t axis);
 bp_tensor *bp_log_softmax(bp_tensor *x, int32_t axis);
+bp_tensor *bp_conv2d(bp_tensor *x, bp_tensor *w, bp_tensor *b, bp_window how);
+bp_tensor *bp_conv2d_unbiased(bp_tensor *x, bp_tensor *w, bp_window how);
+bp_tensor *bp_conv2d_relu(bp_tensor *x, bp_tensor *w, bp_tensor *b, bp_window how);
+bp_tensor *bp_conv2d_input(bp_tensor *y, bp_tensor *w, int64_t height, int64_t width, bp_window
+    how);
+bp_tensor *bp_conv2d_filter(bp_tensor *y, bp_tensor *x, int64_t height, int64_t width, bp_window
+    how);
+bp_tensor *bp_max_pool(bp_tensor *x, int64_t height, int64_t width, bp_window how, bp_tensor
+    **places);
+bp_tensor *bp_max_spread(bp_tensor *y, bp_tensor *places, int64_t height, int64_t width, int64_t
+    rows, int64_t columns, bp_window how);
+bp_tensor *bp_max_pick(bp_tensor *x, bp_tensor *places, int64_t height, int64_t width, bp_window
+    how);
+bp_tensor *bp_avg_pool(bp_tensor *x, int64_t height, int64_t width, bp_window how);
+bp_tensor *bp_avg_spread(bp_tensor *y, int64_t height, int64_t width, int64_t rows, int64_t columns,
+    bp_window how);
+bp_tensor *bp_global_max_pool(bp_tensor *x);
+bp_tensor *bp_global_avg_pool(bp_tensor *x);
+bp_tensor *bp_upsample_nearest(bp_tensor *x, int64_t down, int64_t across);
+bp_tensor *bp_upsample_bilinear(bp_tensor *x, int64_t height, int64_t width);
+bp_tensor *bp_bilinear_spread(bp_tensor *y, int64_t height, int64_t width);
 bp_tensor *bp_layer_norm(bp_tensor *x, bp_tensor *gain, bp_tensor *bias, double eps);
 bp_tensor *bp_rms_norm(bp_tensor *x, bp_tensor *gain, double eps);
 bp_tensor *bp_standardize(bp_tensor *x, int32_t axes, double eps);
@@ -573,6 +594,11 @@ IS(BP_ROWS_BALANCED, 3);
 AT(bp_shape, ndim, 0);
 AT(bp_shape, dim, 8);
 SIZE(bp_shape, 72);
+AT(bp_window, stride, 0);
+AT(bp_window, dilation, 8);
+AT(bp_window, pad, 16);
+AT(bp_window, groups, 32);
+SIZE(bp_window, 36);
 AT(bp_hooks, struct_bytes, 0);
 AT(bp_hooks, user, 8);
 AT(bp_hooks, alloc, 16);
