@@ -76,8 +76,9 @@ template <typename T> __device__ static inline T shared_out(const Resize<T> &j, 
     return y;
 }
 
+/* Room for two blocks: left to itself ptxas keeps to 64 registers, and f64 takes a few more. */
 template <typename T, bool BACK>
-static __global__ void __launch_bounds__(RESIZE_THREADS) resize_kernel(const Resize<T> j)
+static __global__ void __launch_bounds__(RESIZE_THREADS, 2) resize_kernel(const Resize<T> j)
 {
     const int64_t first = (int64_t)blockIdx.x * (RESIZE_THREADS * RESIZE_EACH) + threadIdx.x;
     for (int k = 0; k < RESIZE_EACH; k++) {

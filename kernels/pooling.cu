@@ -94,7 +94,7 @@ __device__ static inline T spread(const Pool<T> &w, int64_t e)
 }
 
 template <typename T, int WAY>
-static __global__ void __launch_bounds__(POOL_THREADS) pool_kernel(const Pool<T> w)
+static __global__ void __launch_bounds__(POOL_THREADS, 2) pool_kernel(const Pool<T> w)
 {
     const int64_t first = (int64_t)blockIdx.x * (POOL_THREADS * POOL_EACH) + threadIdx.x;
     for (int k = 0; k < POOL_EACH; k++)
@@ -103,7 +103,7 @@ static __global__ void __launch_bounds__(POOL_THREADS) pool_kernel(const Pool<T>
 }
 
 template <typename T, bool BY_PLACE>
-static __global__ void __launch_bounds__(POOL_THREADS) spread_kernel(const Pool<T> w)
+static __global__ void __launch_bounds__(POOL_THREADS, 2) spread_kernel(const Pool<T> w)
 {
     const int64_t first = (int64_t)blockIdx.x * (POOL_THREADS * POOL_EACH) + threadIdx.x;
     for (int k = 0; k < POOL_EACH; k++)

@@ -2,9 +2,10 @@
  *
  * A function that can fail returns a bp_status that must be used; an op returns a tensor or NULL.
  * NULL is an error that names the argument (BP_ERR_ARG; from an op, NULL) unless the header says
- * what it means; it is where the word NULL stands. bp_shape and bp_view never change; a struct that
- * may grow comes with its size, and a program and a library of different versions understand one
- * another: what only one of them knows must be zero (BP_ERR_UNSUPPORTED) or reads as zero.
+ * what it means; it is where the word NULL stands. bp_shape, bp_view and bp_window never change; a
+ * struct that may grow comes with its size, and a program and a library of different versions
+ * understand one another: what only one of them knows must be zero (BP_ERR_UNSUPPORTED) or reads as
+ * zero.
  * Sizes and counts are int64_t, bytes are size_t. Enum values are fixed for ever. */
 #ifndef BPCUDA_COMMON_H
 #define BPCUDA_COMMON_H

@@ -19,9 +19,10 @@ extern "C" {
  * pad[0] of x, r = 0 .. R - 1, and columns likewise, and there are as many p as end inside the
  * padded image: P = (H + pad[0] + pad[2] - dilation[0] (R - 1) - 1) / stride[0] + 1. */
 typedef struct bp_window {
-    int32_t stride[2], dilation[2]; /* down, across; 0 in a dilation is 1 */
-    int32_t pad[4];                 /* top, left, bottom, right (ONNX's order) */
-    int32_t groups;                 /* 0 is 1; a pool has none */
+    int32_t stride[2];   /* from pixel to pixel of y, down and across; 0 is 1, or a pool's window */
+    int32_t dilation[2]; /* from tap to tap of a window, down and across; 0 is 1 */
+    int32_t pad[4];      /* rows and columns of nothing at top, left, bottom, right (ONNX's order) */
+    int32_t groups;      /* of channels and filters; 0 is 1; a pool has none */
 } bp_window;
 
 /* --- convolution ------------------------------------------------------------------------------ */

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FIXED = ("bp_shape", "bp_view") # the others may grow at the end
+FIXED = ("bp_shape", "bp_view", "bp_window") # the others may grow at the end
 
 
 def plain(path):
