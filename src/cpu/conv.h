@@ -88,9 +88,9 @@ static inline void conv_inside(int64_t offset, int64_t step, int64_t size, int64
  * where there is no image. */
 void BPI_CPU(conv_bring)(real *to, const real *image, const bpi_conv *g, int64_t y0, int64_t rows);
 
-/* y = x over w, b and relu as asked (NULL, 0), by filters that conv_pack put in order: flipped, and
- * with the channels of x for filters, where `flipped`. workspace: that many elements, panels
- * first. */
+/* y = x over w, + b unless that is NULL, and ReLU if asked. Where `flipped`, w [C][R S][O] is that
+ * of a convolution the other way, from y's images to x's: taps are taken from the last one back.
+ * workspace: correlation_room() elements. */
 typedef struct bpi_correlation {
     bpi_conv g;
     const real *x, *w, *b;
@@ -100,8 +100,8 @@ typedef struct bpi_correlation {
 int64_t BPI_CPU(correlation_room)(const bpi_conv *g);
 bp_status BPI_CPU(correlate)(bp_exec *ex, bpi_correlation *job);
 
-/* Depthwise, lanes on channels; w [R S][C]. rows: of y, whose first window begins at x, rows of x
- * are `pitch` apart. filter: adds to dw [R S][C] what an image has. */
+/* Depthwise, lanes along channels; w is [R S][C]. rows: so many of y, whose first window begins at
+ * x; rows of x are `pitch` apart. filter: adds to dw [R S][C] what an image has. */
 void BPI_CPU(depthwise_rows)(const bpi_conv *g, const real *x, int64_t pitch, const real *w,
                              const real *b, int relu, real *y, int64_t rows);
 void BPI_CPU(depthwise_filter)(const bpi_conv *g, const real *x, const real *y, real *dw);
