@@ -99,10 +99,12 @@ static void check(int form, int64_t m, int64_t n, int64_t k, int what)
         bias[n - 1] = (real)NAN;
         gate[0] = 0;
     }
-    bpi_gemm g = {m, n, k, a, ta ? 1 : a_pitch, ta ? a_pitch : 1, b, tb ? 1 : b_pitch,
-                  tb ? b_pitch : 1, c, c_pitch, what & ACCUMULATE, what & BIAS ? bias : NULL,
-                  what & RELU, what & GATE ? gate : NULL, c_pitch,
-                  what & DROPOUT ? &dropout : NULL, (real)(65536.0 / 49152), NULL};
+    bpi_gemm g = {.m = m, .n = n, .k = k, .a = a, .a_row = ta ? 1 : a_pitch,
+                  .a_col = ta ? a_pitch : 1, .b = b, .b_row = tb ? 1 : b_pitch,
+                  .b_col = tb ? b_pitch : 1, .c = c, .c_row = c_pitch,
+                  .accumulate = what & ACCUMULATE, .bias = what & BIAS ? bias : NULL,
+                  .relu = what & RELU, .gate = what & GATE ? gate : NULL, .gate_row = c_pitch,
+                  .dropout = what & DROPOUT ? &dropout : NULL, .scale = (real)(65536.0 / 49152)};
     static const int threads[] = {1, 2, 3, 4, 8};
     int runs = (double)m * (double)n * (double)k > 1e5 ? 5 : 1;
     const char *bad = NULL;
