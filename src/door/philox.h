@@ -26,7 +26,8 @@ enum {
     BPI_PURPOSE_DRAW = 5,     /* uniform, normal, bernoulli */
     BPI_PURPOSE_DRAW_LOW = 6, /* what f64 has beyond 32 bits */
     BPI_PURPOSE_PERMUTATION = 7,
-    BPI_PURPOSE_ROWS = 8 /* of an epoch, with replacement */
+    BPI_PURPOSE_ROWS = 8,  /* of an epoch, with replacement */
+    BPI_PURPOSE_SEARCH = 9 /* candidates; the site is the candidate, the step the generation */
 };
 
 /* One position of a random stream: everything of the counter but the block. */

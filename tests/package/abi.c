@@ -51,6 +51,10 @@ typedef int32_t bp_train_option;
 typedef int32_t bp_rows;
 typedef bp_status (*bp_rows_fn)(void *user, int64_t epoch, int32_t *rows, int64_t n);
 typedef bp_status (*bp_trainer_fn)(bp_trainer *trainer, const bp_progress *progress, void *user);
+typedef int32_t bp_stop;
+typedef double (*bp_cost_fn)(void *user, const double *x, int64_t n);
+typedef bp_tensor *(*bp_objective_fn)(bp_context *ctx, void *user);
+typedef bp_status (*bp_found_fn)(bp_context *ctx, const bp_found *now, void *user);
 
 /* --- functions -------------------------------------------------------------------------------- */
 
@@ -496,6 +500,19 @@ bp_checkpoint *bp_trainer_checkpoint(bp_trainer *trainer);
 bp_status bp_trainer_save(bp_trainer *trainer, const char *path, int32_t keep);
 bp_status bp_trainer_save_every(bp_trainer *trainer, int64_t steps, const char *path, int32_t keep);
 bp_status bp_trainer_resume(bp_trainer *trainer, const char *path);
+bp_status bp_cma_es(bp_params *params, bp_objective_fn loss, void *user, const bp_evolve_options
+    *options, bp_found *result);
+bp_status bp_cma_es_host(bp_context *ctx, bp_cost_fn cost, void *user, double *x, int64_t n, const
+    bp_evolve_options *options, bp_found *result);
+bp_status bp_es(bp_params *params, bp_objective_fn loss, void *user, const bp_evolve_options
+    *options, bp_found *result);
+bp_status bp_es_host(bp_context *ctx, bp_cost_fn cost, void *user, double *x, int64_t n, const
+    bp_evolve_options *options, bp_found *result);
+const char *bp_stop_text(bp_stop stop);
+bp_status bp_lbfgs(bp_params *params, bp_objective_fn loss, void *user, const bp_minimize_options
+    *options, bp_found *result);
+bp_status bp_levenberg_marquardt(bp_params *params, bp_objective_fn residuals, void *user, const
+    bp_minimize_options *options, bp_found *result);
 
 /* --- values ----------------------------------------------------------------------------------- */
 
@@ -588,6 +605,13 @@ IS(BP_ROWS_SHUFFLED, 0);
 IS(BP_ROWS_IN_ORDER, 1);
 IS(BP_ROWS_WEIGHTED, 2);
 IS(BP_ROWS_BALANCED, 3);
+IS(BP_STOP_NONE, 0);
+IS(BP_STOP_GRADIENT, 1);
+IS(BP_STOP_VALUE, 2);
+IS(BP_STOP_STEP, 3);
+IS(BP_STOP_TARGET, 4);
+IS(BP_STOP_LIMIT, 5);
+IS(BP_STOP_PRECISION, 6);
 
 /* --- places ----------------------------------------------------------------------------------- */
 
@@ -677,3 +701,34 @@ AT(bp_progress, valid_accuracy, 56);
 AT(bp_progress, best_loss, 64);
 AT(bp_progress, best_epoch, 72);
 AT(bp_progress, rate, 80);
+AT(bp_evolve_options, struct_bytes, 0);
+AT(bp_evolve_options, deviation, 8);
+AT(bp_evolve_options, population, 16);
+AT(bp_evolve_options, evaluations, 24);
+AT(bp_evolve_options, seed, 32);
+AT(bp_evolve_options, target, 40);
+AT(bp_evolve_options, has_target, 48);
+AT(bp_evolve_options, restarts, 52);
+AT(bp_evolve_options, value, 56);
+AT(bp_evolve_options, step, 64);
+AT(bp_evolve_options, each, 72);
+AT(bp_evolve_options, user, 80);
+AT(bp_found, struct_bytes, 0);
+AT(bp_found, iterations, 8);
+AT(bp_found, evaluations, 16);
+AT(bp_found, value, 24);
+AT(bp_found, gradient, 32);
+AT(bp_found, step, 40);
+AT(bp_found, damping, 48);
+AT(bp_found, population, 56);
+AT(bp_found, restarts, 64);
+AT(bp_found, stop, 68);
+AT(bp_minimize_options, struct_bytes, 0);
+AT(bp_minimize_options, iterations, 8);
+AT(bp_minimize_options, gradient, 16);
+AT(bp_minimize_options, value, 24);
+AT(bp_minimize_options, step, 32);
+AT(bp_minimize_options, history, 40);
+AT(bp_minimize_options, damping, 48);
+AT(bp_minimize_options, each, 56);
+AT(bp_minimize_options, user, 64);

@@ -44,6 +44,8 @@ RECIPES = {
     "bp_exec *": "NULL", "const bp_exec *": "NULL", "const bp_hooks *": "&w->hooks", "bp_step_fn": "nothing", "bp_function": "first", "bp_text_fn": "no_text",
     "bp_block_fn": "no_block", "bp_stats *": "&w->stats", "bp_progress *": "&w->progress",
     "bp_gradcheck_report *": "&w->report",
+    "bp_objective_fn": "no_objective", "bp_cost_fn": "no_cost", "const bp_minimize_options *": "&w->minimize",
+    "const bp_evolve_options *": "&w->evolve", "bp_found *": "&w->found",
     "const char *": '"4"', "bp_open.device": '"cpu"', "bp_open_with.device": '"cpu"',
     "const void *": "w->room", "void *": "w->room", "const float *": "w->f", "float *": "w->f",
     "const int32_t *": "w->i", "int32_t *": "w->i", "int64_t *": "&w->n", "double *": "&w->d",

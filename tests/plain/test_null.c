@@ -39,6 +39,9 @@ typedef struct world {
     bp_metrics metrics;
     bp_snapshot *snapshot, *new_snapshot;
     bp_gradcheck_report report;
+    bp_minimize_options minimize;
+    bp_evolve_options evolve;
+    bp_found found;
     char room[64];
     float f[64];
     int32_t i[64];
@@ -68,6 +71,18 @@ static bp_tensor *no_forward(bp_model *model, bp_tensor *x, int32_t training, vo
 {
     (void)model, (void)training, (void)user;
     return x;
+}
+
+static bp_tensor *no_objective(bp_context *ctx, void *user)
+{
+    (void)ctx, (void)user;
+    return NULL;
+}
+
+static double no_cost(void *user, const double *x, int64_t n)
+{
+    (void)user, (void)x, (void)n;
+    return 1;
 }
 
 static void no_text(void *user, const char *text, size_t n)
@@ -142,6 +157,9 @@ static bool make(world *w, const guard *g)
     w->names[0] = w->names[1] = "class";
     w->columns[0] = w->f;
     w->csv.struct_bytes = sizeof w->csv;
+    w->minimize.struct_bytes = sizeof w->minimize;
+    w->evolve.struct_bytes = sizeof w->evolve;
+    w->found.struct_bytes = sizeof w->found;
     w->def = (bp_op_def){.struct_bytes = sizeof w->def, .name = "two", .n_in = 1, .n_out = 2,
                          .params_bytes = 8, .infer = infer, .forward = no_kernel};
     return bp_open_with("cpu", &w->hooks, &w->ctx) == BP_OK && bp_set_threads(w->ctx, 1) == BP_OK &&

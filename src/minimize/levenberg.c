@@ -1,0 +1,280 @@
+/* Levenberg-Marquardt: J^T J and J^T r are made by ops, in the scope in which the residuals were;
+ * steps and damping are arithmetic on the host. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "autograd/apply.h"
+#include "core/context.h"
+#include "core/params.h"
+#include "core/tensor.h"
+#include "minimize/minimize.h"
+
+enum { PARTS_MAX = 64 };
+
+typedef struct levenberg {
+    bpi_problem *p;
+    int64_t n, most, m;       /* m: residuals; -1: not known yet */
+    double damping, factor;   /* factor: by which it grows next */
+    double *x, *g, *a;        /* the place, J^T r, J^T J [n,n] */
+    double *l, *scale;        /* a + damping D and its factor; D */
+    double *step, *next;
+} levenberg;
+
+/* --- residuals and their Jacobian ------------------------------------------------------------ */
+
+/* The residuals as one row [m], and half the sum of their squares. */
+static bp_status residuals(levenberg *l, bp_tensor **r)
+{
+    bpi_problem *p = l->p;
+    bp_tensor *y;
+    BPI_TRY(bpi_problem_call(p, &y));
+    int64_t m = bp_shape_count(bp_shape_of(y));
+    if (m < 1 || (l->m >= 0 && l->m != m))
+        return bpi_fail(p->ctx, BP_ERR_SHAPE, "%s: the function gives %lld residuals; %s is wanted",
+                        p->who, (long long)m, m < 1 ? "one at least" : "the number of before");
+    l->m = m;
+    *r = bp_reshape(y, BP_SHAPE(m));
+    bp_tensor *half = bp_scale(bp_sum(bp_square(*r)), 0.5);
+    return half ? bp_read_f64(half, &p->value, 1) : p->ctx->pending;
+}
+
+/* Rows for residuals: a walk each. */
+static bp_status by_rows(levenberg *l, bp_tensor *r, bp_tensor **jt)
+{
+    bpi_problem *p = l->p;
+    bp_tensor *part[PARTS_MAX];
+    BPI_TRY(bp_jacobian_of(p->ctx, r, p->part, p->parts, 0, part));
+    for (int32_t k = 0; k < p->parts; k++)
+        part[k] = bp_reshape(part[k], BP_SHAPE(l->m, bp_shape_count(bp_shape_of(p->part[k]))));
+    *jt = bp_transpose(bp_concat(part, p->parts, 1), 0, 1);
+    return p->ctx->pending;
+}
+
+/* Columns, for parameters: J^T w is linear in w, and a walk back over each of its elements gives a
+ * column, whatever w is. */
+static bp_status by_columns(levenberg *l, bp_tensor *r, bp_tensor **jt)
+{
+    bpi_problem *p = l->p;
+    bp_tensor *g[PARTS_MAX], *part[PARTS_MAX], *w = bp_require_grad(r);
+    if (!w)
+        return p->ctx->pending;
+    BPI_TRY(bp_grad(p->ctx, r, w, p->part, p->parts, BP_CREATE_GRAPH, g));
+    for (int32_t k = 0; k < p->parts; k++) {
+        bp_shape shape = BP_SHAPE(bp_shape_count(bp_shape_of(p->part[k])), l->m);
+        if (!bpi_asks_grad(p->ctx, g[k])) { /* r does not depend on it */
+            part[k] = bpi_zeros(p->ctx, bp_dtype_of(r), shape);
+            continue;
+        }
+        BPI_TRY(bp_jacobian_of(p->ctx, g[k], &w, 1, BP_KEEP_GRAPH, &part[k]));
+        part[k] = bp_reshape(part[k], shape);
+    }
+    *jt = bp_concat(part, p->parts, 0);
+    return p->ctx->pending;
+}
+
+static bp_status linearise(levenberg *l)
+{
+    bpi_problem *p = l->p;
+    bp_context *ctx = p->ctx;
+    bp_tensor *r, *jt = NULL;
+    BPI_TRY(residuals(l, &r));
+    if (!isfinite(p->value))
+        return bpi_not_finite(ctx, p->who, "at the start", p->value);
+    BPI_TRY(l->m <= l->n ? by_rows(l, r, &jt) : by_columns(l, r, &jt));
+    bp_tensor *a = bp_matmul(jt, bp_transpose(jt, 0, 1));
+    bp_tensor *g = bp_matmul(jt, bp_reshape(r, BP_SHAPE(l->m, 1)));
+    if (!a || !g)
+        return ctx->pending;
+    BPI_TRY(bp_read_f64(a, l->a, l->n * l->n));
+    BPI_TRY(bp_read_f64(g, l->g, l->n));
+    for (int64_t i = 0; i < l->n; i++)
+        if (!isfinite(l->g[i]) || !isfinite(l->a[i * l->n + i]))
+            return bpi_fail(ctx, BP_ERR_NONFINITE, "%s: the Jacobian is not finite in parameter "
+                            "number %lld", p->who, (long long)i);
+    return BP_OK;
+}
+
+static bp_status linearise_step(bp_context *ctx, void *user)
+{
+    levenberg *l = user;
+    (void)ctx;
+    return l->p->st = linearise(l);
+}
+
+/* Recorded too: the function may take derivatives itself. */
+static bp_status value_step(bp_context *ctx, void *user)
+{
+    levenberg *l = user;
+    bp_tensor *r;
+    (void)ctx;
+    return l->p->st = residuals(l, &r);
+}
+
+static bp_status at(levenberg *l, const double *x, bp_step_fn step)
+{
+    bpi_problem *p = l->p;
+    p->now.evaluations++;
+    BPI_TRY(bpi_problem_write(p, x));
+    bp_status st = bp_run(p->ctx, 0, step, l);
+    return st != BP_OK ? st : p->st;
+}
+
+/* --- steps ----------------------------------------------------------------------------------- */
+
+/* The largest |cosine| of r and a column of J. */
+static double cosine(const levenberg *l)
+{
+    double most = 0, r = sqrt(2 * l->p->value);
+    for (int64_t i = 0; i < l->n; i++) {
+        double column = sqrt(l->a[i * l->n + i]) * r;
+        most = column > 0 && fabs(l->g[i]) / column > most ? fabs(l->g[i]) / column : most;
+    }
+    return most;
+}
+
+/* step, and next = x + step; false where rounding has made the matrix singular. */
+static bool solve(levenberg *l)
+{
+    int64_t n = l->n;
+    memcpy(l->l, l->a, (size_t)(n * n) * sizeof *l->l);
+    for (int64_t i = 0; i < n; i++) {
+        l->l[i * n + i] += l->damping * l->scale[i];
+        l->step[i] = -l->g[i];
+    }
+    if (!bpi_cholesky(l->l, l->l, n))
+        return false;
+    bpi_cholesky_solve(l->l, l->step, n);
+    for (int64_t i = 0; i < n; i++)
+        l->next[i] = l->x[i] + l->step[i];
+    return true;
+}
+
+/* The length of x in units of D. */
+static double length(const levenberg *l, const double *x)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < l->n; i++)
+        sum += l->scale[i] * x[i] * x[i];
+    return sqrt(sum);
+}
+
+/* The last step is so short that values do not tell whether it is one down; the model does. */
+static void take_last(levenberg *l)
+{
+    bp_found *now = &l->p->now;
+    double level = 16 * (l->p->params->dtype == BP_F32 ? FLT_EPSILON : DBL_EPSILON) * now->value;
+    if (l->p->value <= now->value + level) {
+        now->value = l->p->value;
+        memcpy(l->x, l->next, (size_t)l->n * sizeof *l->x);
+    }
+}
+
+/* From a place that has been linearised to a lower one, or to a reason to stop. */
+static bp_status descend(levenberg *l)
+{
+    bpi_problem *p = l->p;
+    bp_found *now = &p->now;
+    bool finite = false;
+    for (;;) {
+        bool solved = solve(l);
+        double moved = length(l, l->step), all = length(l, l->x);
+        double gain = 0.5 * (l->damping * moved * moved - bpi_dot(l->step, l->g, l->n));
+        if (solved && (moved <= p->tolerance[2] * all || moved == 0))
+            now->stop = BP_STOP_STEP;
+        else if (solved && gain <= p->tolerance[1] * now->value)
+            now->stop = BP_STOP_VALUE;
+        else if (!(l->damping < 1e100))
+            now->stop = BP_STOP_PRECISION;
+        double ratio = -1;
+        if (solved) {
+            BPI_TRY(at(l, l->next, value_step));
+            finite |= isfinite(p->value);
+            ratio = (now->value - p->value) / gain;
+        }
+        if (now->stop == BP_STOP_VALUE || now->stop == BP_STOP_STEP)
+            take_last(l);
+        if (now->stop != BP_STOP_NONE)
+            break;
+        if (ratio > 0) {
+            double cube = 2 * ratio - 1;
+            l->damping *= fmax(1.0 / 3, 1 - cube * cube * cube);
+            l->damping = fmax(l->damping, 1e-30);
+            l->factor = 2;
+            now->value = p->value;
+            now->step = sqrt(bpi_dot(l->step, l->step, l->n));
+            memcpy(l->x, l->next, (size_t)l->n * sizeof *l->x);
+            return BP_OK;
+        }
+        l->damping *= l->factor;
+        l->factor *= 2;
+    }
+    return finite || isfinite(p->value) ? BP_OK
+         : bpi_not_finite(p->ctx, p->who, "at every step that was tried", p->value);
+}
+
+static bp_status iterate(void *state)
+{
+    levenberg *l = state;
+    bp_found *now = &l->p->now;
+    BPI_TRY(descend(l));
+    if (now->stop != BP_STOP_NONE)
+        return BP_OK;
+    now->iterations++;
+    BPI_TRY(at(l, l->x, linearise_step));
+    for (int64_t i = 0; i < l->n; i++)
+        l->scale[i] = fmax(l->scale[i], l->a[i * (l->n + 1)]);
+    now->gradient = cosine(l);
+    now->damping = l->damping;
+    now->stop = now->gradient <= l->p->tolerance[0] ? BP_STOP_GRADIENT
+              : now->iterations >= l->most          ? BP_STOP_LIMIT
+                                                    : BP_STOP_NONE;
+    return bpi_tell(l->p);
+}
+
+static bp_status begin(void *state)
+{
+    levenberg *l = state;
+    bpi_problem *p = l->p;
+    BPI_TRY(at(l, l->x, linearise_step));
+    p->now.value = p->value;
+    p->now.gradient = cosine(l);
+    p->now.damping = l->damping;
+    for (int64_t i = 0; i < l->n; i++) {
+        double square = l->a[i * (l->n + 1)];
+        l->scale[i] = square > 0 ? square : DBL_MIN;
+    }
+    if (p->now.gradient <= p->tolerance[0] || p->now.gradient == 0)
+        p->now.stop = BP_STOP_GRADIENT;
+    return BP_OK;
+}
+
+static bp_status minimise(bpi_problem *p, const bp_minimize_options *o)
+{
+    levenberg l = {.p = p, .n = p->n, .m = -1, .most = o->iterations,
+                   .damping = o->damping == 0 ? 1e-3 : o->damping, .factor = 2};
+    if (!(l.damping > 0 && l.damping < 1e30))
+        return bpi_fail(p->ctx, BP_ERR_ARG, "%s: the damping is %g; a number above 0 is wanted",
+                        p->who, l.damping);
+    if (p->parts > PARTS_MAX)
+        return bpi_fail(p->ctx, BP_ERR_ARG, "%s: %d parameters are not frozen; at most %d may be",
+                        p->who, (int)p->parts, PARTS_MAX);
+    BPI_ROOM(room);
+    double n = (double)l.n;
+    BPI_TRY(bpi_room_take(&room, p->ctx, p->who, 8 * (2 * n * n + 5 * n)));
+    double **vector[] = {&l.x, &l.g, &l.scale, &l.step, &l.next};
+    for (int i = 0; i < 5; i++)
+        *vector[i] = bpi_room_part(&room, l.n);
+    l.a = bpi_room_part(&room, l.n * l.n);
+    l.l = bpi_room_part(&room, l.n * l.n);
+    return bpi_descend(p, l.x, begin, iterate, &l);
+}
+
+bp_status bp_levenberg_marquardt(bp_params *params, bp_objective_fn f, void *user,
+                                 const bp_minimize_options *options, bp_found *result)
+{
+    static const double usual[] = {1e-12, 1e-15, 1e-12};
+    BPI_LEADS(params, "levenberg_marquardt: params");
+    return bpi_minimise("levenberg_marquardt", minimise, usual, params, f, "residuals", user,
+                        options, result);
+}
