@@ -145,3 +145,37 @@ CLAIM(levenberg_marquardt_reaches_the_closed_form)
 {
     reaches_the_closed_form(bp_levenberg_marquardt, line_residuals);
 }
+
+CLAIM(frozen_parameters_stay)
+{
+    regression r;
+    regress(&r);
+    OK(bp_param_freeze(r.store, 0, 1));
+    OK(bp_lbfgs(r.store, line_loss, &r, NULL, NULL));
+    for (int k = 0; k < COLS; k++)
+        cr_expect_eq(at(r.w, k), 0);
+    cr_expect_float_eq(at(r.bias, 0), r.exact[COLS], 1e-6); /* columns have the mean 0 */
+    OK(bp_param_freeze(r.store, 1, 1));
+    cr_assert_eq(bp_lbfgs(r.store, line_loss, &r, NULL, NULL), BP_ERR_ARG);
+    TEXT("lbfgs: the store has no parameter that is not frozen");
+    bp_params_free(r.store);
+}
+
+CLAIM(threads_do_not_change_a_bit)
+{
+    regression r;
+    double first[2][COLS], w[COLS], zero[COLS] = {0};
+    regress(&r);
+    for (int threads = 1; threads <= 4; threads++) {
+        OK(bp_set_threads(ctx, threads));
+        for (int kind = 0; kind < 2; kind++) {
+            OK(bp_write(r.w, zero, sizeof zero));
+            OK(bp_write(r.bias, zero, sizeof *zero));
+            OK(kind ? bp_lbfgs(r.store, line_loss, &r, NULL, NULL)
+                    : bp_levenberg_marquardt(r.store, line_residuals, &r, NULL, NULL));
+            OK(bp_read_f64(r.w, threads == 1 ? first[kind] : w, COLS));
+            cr_expect(threads == 1 || memcmp(w, first[kind], sizeof w) == 0);
+        }
+    }
+    bp_params_free(r.store);
+}

@@ -90,20 +90,6 @@ CLAIM(fewer_residuals_than_parameters_have_an_answer)
     bp_params_free(v.store);
 }
 
-CLAIM(frozen_parameters_stay)
-{
-    regression r;
-    regress(&r);
-    OK(bp_param_freeze(r.store, 0, 1));
-    OK(bp_lbfgs(r.store, line_loss, &r, NULL, NULL));
-    is_at(r.w, 0, 0);
-    cr_expect_float_eq(at(r.bias, 0), r.exact[COLS], 1e-6); /* columns have the mean 0 */
-    OK(bp_param_freeze(r.store, 1, 1));
-    cr_assert_eq(bp_lbfgs(r.store, line_loss, &r, NULL, NULL), BP_ERR_ARG);
-    TEXT("lbfgs: the store has no parameter that is not frozen");
-    bp_params_free(r.store);
-}
-
 CLAIM(f32_ends_where_its_digits_do)
 {
     world v = make(BP_F32, 4, (const double[4]){0});
@@ -270,23 +256,4 @@ CLAIM(a_store_that_a_callback_frees_is_told)
         bp_minimize_options o = {.struct_bytes = sizeof o, .each = frees_its_store, .user = &v};
         cr_assert_eq(all[kind](v.store, kind ? valley : valley_loss, &v, &o, NULL), BP_ERR_ARG);
     }
-}
-
-CLAIM(threads_do_not_change_a_bit)
-{
-    regression r;
-    double first[2][COLS], w[COLS], zero[COLS] = {0};
-    regress(&r);
-    for (int threads = 1; threads <= 4; threads++) {
-        OK(bp_set_threads(ctx, threads));
-        for (int kind = 0; kind < 2; kind++) {
-            OK(bp_write(r.w, zero, sizeof zero));
-            OK(bp_write(r.bias, zero, sizeof *zero));
-            OK(kind ? bp_lbfgs(r.store, line_loss, &r, NULL, NULL)
-                    : bp_levenberg_marquardt(r.store, line_residuals, &r, NULL, NULL));
-            OK(bp_read_f64(r.w, threads == 1 ? first[kind] : w, COLS));
-            cr_expect(threads == 1 || memcmp(w, first[kind], sizeof w) == 0);
-        }
-    }
-    bp_params_free(r.store);
 }
