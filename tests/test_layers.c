@@ -188,7 +188,7 @@ CLAIM(a_wrong_word_is_named_with_its_place_and_what_is_wanted)
         TEXT(wrong[i][1]);
     }
     static const char *const unknown[] = {"8 relux", "8 residual", "(8)", "8 ( 8 )", "0", "-3",
-                                          "8x", "16777217", "dropouts=.1", "=", "residual 8 (",
+                                          "8y", "16777217", "dropouts=.1", "=", "residual 8 (",
                                           "a_word_that_is_longer_than_any_word_of_a_layer"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         cr_assert_eq(bp_layers_create(p, "", 3, unknown[i], &l), BP_ERR_FORMAT, "%s", unknown[i]);

@@ -1,7 +1,7 @@
 /* Layers: a chain of them from a text, whose parameters are declared in a store of yours.
  *
  *     text       = { word } ;                      white space of any kind separates words
- *     word       = width | activation | norm | dropout | residual ;
+ *     word       = width | image | convolution | pool | activation | norm | dropout | residual ;
  *     width      = digit { digit } ;               a dense layer, 1 to 16777216
  *     activation = "relu" | "tanh" | "sigmoid" | "log_sigmoid" | "softplus" | "hard_sigmoid"
  *                | "silu" | "mish" | "gelu" | "gelu_tanh" | "sin"
@@ -10,7 +10,13 @@
  *                | "scaled_tanh" [ "=" number ] ;  a, 0 without
  *     norm       = ( "layernorm" | "rmsnorm" ) [ "=" number ] ;    eps >= 0, 1e-5 without
  *     dropout    = "dropout=" number ;             the share that drops, 0 <= P < 1
- *     residual   = "residual" "(" text ")" ;       y = x + text(x), of one width; 16 deep at most
+ *     residual   = "residual" "(" text ")" ;       y = x + text(x), of one shape; 16 deep at most
+ *     image      = size "x" size "x" size ;        first: the inputs are height, width, channels
+ *     convolution = "conv" size "x" size "=" size { "," setting } ;   rows, columns, filters
+ *     setting    = ( "pad" | "stride" | "dilation" | "groups" ) "=" size ;
+ *     pool       = ( "pool" | "avgpool" ) "=" size [ "x" size ] [ ",stride=" size ]
+ *                | "globalpool" ;                  the mean of each channel, a row of numbers
+ *     size       = a number of 1 to 9 digits, 1 or more; 0 too as a pad
  *     number     = [ "-" ] digits with or without a point [ ( "e" | "E" ) [ "+" | "-" ] digits ] ;
  *
  * Activations are the ops of elementwise.h. At most 255 words, each ")" among them, and 4095 bytes
@@ -19,8 +25,16 @@
  * [64,64], layer2.bias [64], layer3.weight [10,64], layer3.bias [10]: dense layers and norms are
  * counted each by themselves, from 1, through all groups; rmsnorm has no bias. Initial weights
  * (params.h) are He where relu, leaky_relu, elu, gelu, gelu_tanh, silu or mish comes next (dropout
- * between them or not), else LeCun; gains are 1, biases 0. A dense layer with relu, and perhaps
- * dropout behind it, is one op. Looking at layers that are NULL gives 0. */
+ * or a pool between them or not), else LeCun; gains are 1, biases 0. A dense layer with relu, and
+ * perhaps dropout behind it, is one op, and so is a convolution with relu. Looking at layers that
+ * are NULL gives 0.
+ *
+ * Of images, "28x28x1 conv3x3=32 relu pool=2 128 relu" on 784 inputs, a row being the pixels one by
+ * one with their channels: layer1.weight [32,3,3,1] (filters, rows, columns, channels over groups;
+ * convolutions are counted with dense layers), layer2.weight [128,6272]. A dense layer takes such
+ * rows too, and an image at the end goes out as one. Without a pad there is as much of it around an
+ * image as keeps its size at stride 1, the odd pixel right and below. A pool has none, and walks in
+ * steps of its window. Norms are over the channels of each pixel. */
 #ifndef BPCUDA_LAYERS_H
 #define BPCUDA_LAYERS_H
 

@@ -10,12 +10,17 @@ enum { PREFIX_MAX = 256 };
 
 /* --- making one -------------------------------------------------------------------------- */
 
+static bool is_pool(const bpi_layer *at)
+{
+    return at->kind == BPI_MAX_POOL || at->kind == BPI_AVG_POOL;
+}
+
 /* He before a rectifier, LeCun otherwise. */
 static bp_init init_of(const bp_layers *l, int32_t i)
 {
     do
         i++;
-    while (i < l->n && l->layer[i].kind == BPI_DROPOUT);
+    while (i < l->n && (l->layer[i].kind == BPI_DROPOUT || is_pool(&l->layer[i])));
     bool rectified = i < l->n && l->layer[i].kind == BPI_ACTIVATION &&
                      l->layer[i].activation->rectifies;
     return rectified ? BP_INIT_HE : BP_INIT_LECUN;
@@ -37,10 +42,13 @@ static bp_tensor *declare(const declaring *d, const char *kind, int number, cons
 
 static bp_status declare_layer(declaring *d, const bp_layers *l, int32_t i, bpi_layer *to)
 {
-    bp_shape row = BP_SHAPE(to->width);
-    if (to->kind == BPI_DENSE) {
+    bp_shape row = BP_SHAPE(to->to.channels ? to->to.channels : to->width);
+    if (to->kind == BPI_DENSE || to->kind == BPI_CONV) {
+        bp_shape weight = BP_SHAPE(row.dim[0], to->window[0], to->window[1],
+                                   to->from.channels / (to->how.groups ? to->how.groups : 1));
         d->dense++;
-        to->weight = declare(d, "layer", d->dense, "weight", BP_SHAPE(to->width, to->in),
+        to->weight = declare(d, "layer", d->dense, "weight",
+                             to->kind == BPI_CONV ? weight : BP_SHAPE(to->width, to->in),
                              init_of(l, i));
         to->bias = declare(d, "layer", d->dense, "bias", row, BP_INIT_ZERO);
         return to->weight && to->bias ? BP_OK : BP_ERR_NOMEM;
@@ -139,6 +147,11 @@ int64_t bp_layers_outputs(const bp_layers *l)
 
 static bp_tensor *chain(const bp_layers *l, int32_t *i, bp_tensor *x, bool owned, bool training);
 
+static bp_tensor *as_rows(bp_tensor *x, int64_t n)
+{
+    return bp_reshape(x, BP_SHAPE(bp_shape_of(x).dim[0], n));
+}
+
 static bool is_relu(const bp_layers *l, int32_t i)
 {
     const bpi_layer *at = &l->layer[i];
@@ -155,13 +168,49 @@ static bp_tensor *dense(const bp_layers *l, int32_t *i, bp_tensor *x, bool train
     return bp_linear_relu(x, at->weight, at->bias, drops && training ? at[2].number : 0);
 }
 
+/* A dense layer of images takes their rows of numbers. */
+static bp_tensor *flattened(const bp_layers *l, int32_t *i, bp_tensor *x, bool training)
+{
+    if (!l->layer[*i].from.channels)
+        return dense(l, i, x, training);
+    bp_tensor *row = as_rows(x, l->layer[*i].in), *y = dense(l, i, row, training);
+    bp_free(row);
+    return y;
+}
+
+static bp_tensor *convolved(const bp_layers *l, int32_t *i, bp_tensor *x)
+{
+    const bpi_layer *at = &l->layer[*i];
+    if (!is_relu(l, *i + 1))
+        return bp_conv2d(x, at->weight, at->bias, at->how);
+    ++*i;
+    return bp_conv2d_relu(x, at->weight, at->bias, at->how);
+}
+
+/* The inputs, rows or images already, as images. */
+static bp_tensor *as_images(const bpi_image *to, bp_tensor *x)
+{
+    int64_t rows = bp_shape_of(x).dim[0];
+    return bp_reshape(x, BP_SHAPE(rows, to->height, to->width, to->channels));
+}
+
 /* y of layer *i; *i moves to the last that it has taken along. What changes nothing gives x. */
 static bp_tensor *layer(const bp_layers *l, int32_t *i, bp_tensor *x, bool training)
 {
     const bpi_layer *at = &l->layer[*i];
     switch (at->kind) {
     case BPI_DENSE:
-        return dense(l, i, x, training);
+        return flattened(l, i, x, training);
+    case BPI_IMAGE:
+        return as_images(&at->to, x);
+    case BPI_CONV:
+        return convolved(l, i, x);
+    case BPI_MAX_POOL:
+        return bp_max_pool(x, at->window[0], at->window[1], at->how, NULL);
+    case BPI_AVG_POOL:
+        return bp_avg_pool(x, at->window[0], at->window[1], at->how);
+    case BPI_GLOBAL_POOL:
+        return bp_global_avg_pool(x);
     case BPI_ACTIVATION:
         return at->activation->plain ? at->activation->plain(x)
                                      : at->activation->with(x, at->number);
@@ -194,10 +243,21 @@ static bp_tensor *chain(const bp_layers *l, int32_t *i, bp_tensor *x, bool owned
     return x;
 }
 
-bp_tensor *bpi_layers_consume(const bp_layers *l, bp_tensor *x, bool training)
+/* An image at the end goes out as a row of numbers. */
+static bp_tensor *whole(const bp_layers *l, bp_tensor *x, bool owned, bool training)
 {
     int32_t i = 0;
-    return chain(l, &i, x, true, training);
+    bp_tensor *y = chain(l, &i, x, owned, training);
+    if (l->n == 0 || !l->layer[l->n - 1].to.channels)
+        return y;
+    bp_tensor *row = as_rows(y, l->outputs);
+    bp_free(y);
+    return row;
+}
+
+bp_tensor *bpi_layers_consume(const bp_layers *l, bp_tensor *x, bool training)
+{
+    return whole(l, x, true, training);
 }
 
 bp_tensor *bp_layers_forward(bp_layers *l, bp_tensor *x, int32_t training)
@@ -206,8 +266,7 @@ bp_tensor *bp_layers_forward(bp_layers *l, bp_tensor *x, int32_t training)
         bpi_tell_thread(BP_ERR_ARG, "layers_forward: layers is NULL");
     if (!l || bpi_enter(l->ctx) != BP_OK)
         return NULL;
-    int32_t i = 0;
-    bp_tensor *y = chain(l, &i, x, false, training != 0);
+    bp_tensor *y = whole(l, x, false, training != 0);
     if (y == x) /* nothing was to be done: a handle of its own all the same */
         y = bp_reshape(x, bp_shape_of(x));
     bpi_leave(l->ctx);

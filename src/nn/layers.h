@@ -6,12 +6,17 @@
 #include "core/error.h"
 #include "core/memory.h"
 
-/* A residual group is all up to its BPI_END. */
+/* A residual group is all up to its BPI_END. Those with weights come first. */
 typedef enum bpi_layer_kind {
     BPI_DENSE,
     BPI_ACTIVATION,
     BPI_LAYERNORM,
     BPI_RMSNORM,
+    BPI_IMAGE, /* the inputs are one */
+    BPI_CONV,
+    BPI_MAX_POOL,
+    BPI_AVG_POOL,
+    BPI_GLOBAL_POOL,
     BPI_DROPOUT,
     BPI_RESIDUAL,
     BPI_END
@@ -27,13 +32,21 @@ typedef struct bpi_activation {
                            * number */
 } bpi_activation;
 
+typedef struct bpi_image {
+    int64_t height, width, channels; /* 0: no image, but a row of numbers */
+} bpi_image;
+
 typedef struct bpi_layer {
     bpi_layer_kind kind;
-    int64_t in, width; /* columns before and behind it */
+    int64_t in, width; /* numbers before and behind it, */
+    bpi_image from, to; /* which may be images */
+    int32_t window[2];  /* of a convolution or a pool: down, across, */
+    bp_window how;      /* and how it walks */
     double number;     /* of dropout, a norm, an activation */
     const bpi_activation *activation;
     int32_t end;             /* of a residual group: where its BPI_END stands */
-    bp_tensor *weight, *bias; /* of a dense layer; of a norm its gain and bias; the store's */
+    bp_tensor *weight, *bias; /* of a dense layer or a convolution; of a norm its gain and bias; the
+                               * store's */
 } bpi_layer;
 
 enum { BPI_LAYERS_MAX = 256, BPI_LAYERS_TEXT_MAX = 4096, BPI_WIDTH_MAX = 1 << 24 };
@@ -46,6 +59,13 @@ struct bp_layers {
     bpi_layer layer[BPI_LAYERS_MAX];
     char text[BPI_LAYERS_TEXT_MAX]; /* the words, with one space between them */
 };
+
+/* layers_image.c. Whether a word is one of images: HxWxC, a convolution, a pool. */
+bool bpi_is_image_word(const char *word);
+/* Such a word, as a layer whose `in` and `from` are set: all else of it but its parameters. Else
+ * what is wrong, as what follows "layers: word 5 "pool=2"". */
+enum { BPI_IMAGE_WHY = 160 };
+bp_status bpi_image_layer(const char *word, bool first, bpi_layer *layer, char *why);
 
 /* Fills layers of n = 0 whose inputs are set from a text; `last`, if not 0, is the width of one
  * more dense layer. BP_ERR_FORMAT names the bad word. */

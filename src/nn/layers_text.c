@@ -43,7 +43,8 @@ typedef struct reader {
     bp_layers *to;
     const char *at;
     char word[WORD_MAX]; /* the one that is read; cut where it is longer */
-    int64_t width;       /* columns behind the last layer */
+    int64_t width;       /* columns behind the last layer, */
+    bpi_image image;     /* where they are an image */
     size_t length;       /* of the text that is kept */
     int32_t depth, open[DEPTH_MAX]; /* groups that are open */
 } reader;
@@ -75,12 +76,13 @@ static bp_status wanted(const reader *r, const char *what)
 
 static bp_status unknown(const reader *r)
 {
-    char what[320];
+    char what[400];
     int n = snprintf(what, sizeof what, "a width from 1 to %d", BPI_WIDTH_MAX);
     for (int i = 0; i < N_ACTIVATIONS; i++)
         n += snprintf(what + n, sizeof what - (size_t)n, ", %s", activations[i].name);
     snprintf(what + n, sizeof what - (size_t)n,
-             ", layernorm, rmsnorm, dropout=P or residual( ... )");
+             ", layernorm, rmsnorm, HxWxC, convRxS=O, pool=K, avgpool=K, globalpool, dropout=P or "
+             "residual( ... )");
     return wanted(r, what);
 }
 
@@ -109,13 +111,25 @@ static bp_status norm(reader *r, bpi_layer_kind kind, const char *value, bpi_lay
     return BP_OK;
 }
 
+static bp_status image(reader *r, bpi_layer *layer)
+{
+    char why[BPI_IMAGE_WHY];
+    bp_status st = bpi_image_layer(r->word, r->to->n == 0, layer, why);
+    return st == BP_OK ? st
+                       : bpi_fail(r->to->ctx, BP_ERR_FORMAT, "layers: word %d \"%s\": %s",
+                                  (int)r->to->n + 1, r->word, why);
+}
+
 /* A word that is neither "residual(" nor ")". */
 static bp_status one(reader *r, bpi_layer *layer)
 {
     char *end;
     const char *word = r->word, *value;
+    if (bpi_is_image_word(word))
+        return image(r, layer);
     if (*word >= '0' && *word <= '9') {
-        *layer = (bpi_layer){.kind = BPI_DENSE, .width = strtoll(word, &end, 10)};
+        layer->width = strtoll(word, &end, 10); /* BPI_DENSE */
+        layer->to = (bpi_image){0};
         return *end || layer->width < 1 || layer->width > BPI_WIDTH_MAX ? unknown(r) : BP_OK;
     }
     for (int i = 0; i < N_ACTIVATIONS; i++)
@@ -149,8 +163,16 @@ static bp_status group(reader *r, bpi_layer *layer)
     int32_t begin = r->open[--r->depth];
     to->layer[begin].end = to->n;
     layer->kind = BPI_END;
-    if (to->layer[begin].in == r->width)
+    const bpi_image *a = &to->layer[begin].from, *b = &r->image;
+    if (to->layer[begin].in == r->width && !memcmp(a, b, sizeof *a))
         return BP_OK;
+    if (a->channels || b->channels)
+        return bpi_fail(to->ctx, BP_ERR_FORMAT,
+                        "layers: the residual( of word %d has %lldx%lldx%lld before it and "
+                        "%lldx%lldx%lld at its end, word %d: they are added, and must be alike",
+                        (int)begin + 1, (long long)a->height, (long long)a->width,
+                        (long long)a->channels, (long long)b->height, (long long)b->width,
+                        (long long)b->channels, (int)to->n + 1);
     return bpi_fail(to->ctx, BP_ERR_FORMAT,
                     "layers: the residual( of word %d has %lld columns before it and %lld at its "
                     "end, word %d: they are added, and must be as many", (int)begin + 1,
@@ -190,13 +212,11 @@ static bp_status word(reader *r)
                         BPI_LAYERS_MAX - 1);
     if (kept < n)
         return unknown(r);
-    *layer = (bpi_layer){0};
+    *layer = (bpi_layer){.in = r->width, .width = r->width, .from = r->image, .to = r->image};
     BPI_TRY(opens || *at == ')' ? group(r, layer) : one(r, layer));
     BPI_TRY(keep(r));
-    layer->in = r->width;
-    if (layer->kind == BPI_DENSE)
-        r->width = layer->width;
-    layer->width = r->width;
+    r->width = layer->width;
+    r->image = layer->to;
     r->to->n++;
     return BP_OK;
 }
@@ -210,7 +230,7 @@ bp_status bpi_layers_parse(bp_layers *to, const char *text, int64_t last)
         return bpi_fail(to->ctx, BP_ERR_FORMAT, "layers: the residual( of word %d has no \")\"",
                         (int)r.open[r.depth - 1] + 1);
     if (last)
-        to->layer[to->n++] = (bpi_layer){.kind = BPI_DENSE, .in = r.width, .width = last};
+        to->layer[to->n++] = (bpi_layer){.in = r.width, .width = last, .from = r.image};
     to->outputs = last ? last : r.width;
     return BP_OK;
 }

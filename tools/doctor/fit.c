@@ -125,7 +125,8 @@ static bool bends(const bp_model *model)
     const char *p = bp_model_layers(model);
     for (; *p; p += strcspn(p, " "), p += strspn(p, " "))
         if (!isdigit((unsigned char)*p) && *p != ')' && strncmp(p, "dropout", 7) &&
-            strncmp(p, "residual(", 9))
+            strncmp(p, "residual(", 9) && strncmp(p, "conv", 4) && strncmp(p, "avgpool", 7) &&
+            strncmp(p, "globalpool", 10))
             return true;
     return false;
 }

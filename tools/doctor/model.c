@@ -75,6 +75,13 @@ static bp_status parameters(const doctor_case *c, bp_model *m, findings *to)
 
 /* --- the text of layers ---------------------------------------------------------------------- */
 
+/* Digits alone: "28x28x1" is none. */
+static bool is_width(const char *word)
+{
+    size_t n = strspn(word, "0123456789");
+    return n > 0 && (word[n] == ' ' || !word[n]);
+}
+
 /* Of two dense layers in a row the first is only worth its width where that is the smallest of the
  * three: then it is a bottleneck. */
 static void linear_pairs(bp_model *m, findings *to)
@@ -84,7 +91,7 @@ static void linear_pairs(bp_model *m, findings *to)
     names list = {0};
     for (;;) {
         p += strspn(p, " ");
-        if (*p && !isdigit((unsigned char)*p)) {
+        if (*p && !is_width(p)) {
             if (strncmp(p, "dropout", 7) != 0) {
                 in = width ? width : in;
                 width = 0;
@@ -210,7 +217,7 @@ bp_status doctor_gradient(bp_context *ctx, bp_function f, void *user, bp_tensor 
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
-/* Numbers of a row in the layer that has the most. */
+/* Numbers of a row in the layer that has the most, of a convolution with its usual padding. */
 static int64_t widest(const bp_model *m)
 {
     int64_t most = bp_model_inputs(m), last = bp_model_outputs(m);
@@ -218,6 +225,8 @@ static int64_t widest(const bp_model *m)
     most = most > last ? most : last;
     for (; p && *p; p += strcspn(p, " "), p += strspn(p, " ")) {
         int64_t width = strtoll(p, NULL, 10); /* 0 where the word is no width */
+        if (!strncmp(p, "conv", 4))
+            width = bp_model_inputs(m) * strtoll(strchr(p, '=') + 1, NULL, 10);
         most = width > most ? width : most;
     }
     return most;

@@ -1,0 +1,248 @@
+/* Layers of images: what the words mean, held against the ops they stand for; the sizes that
+ * follow; what a wrong word says; gradients of a chain, and its bits whatever the threads. */
+#include "suite.h"
+
+#define CLAIM(name) Test(images, name, .init = setup, .fini = teardown)
+#define NEEDS_CONVOLUTION              \
+    do {                               \
+        if (!op_runs(ctx, "conv2d"))   \
+            return;                    \
+    } while (0)
+
+static bp_layers *layers_of(bp_params *p, int64_t inputs, const char *text)
+{
+    bp_layers *l;
+    OK(bp_layers_create(p, "", inputs, text, &l));
+    return l;
+}
+
+static bp_params *store(bp_dtype dtype)
+{
+    bp_params *p;
+    OK(bp_params_create(ctx, dtype, &p));
+    return p;
+}
+
+/* All parameters drawn, gains and biases too. */
+static void fill(bp_params *p)
+{
+    for (int32_t i = 0; i < bp_param_count(p); i++) {
+        bp_tensor *t = bp_param_at(p, i);
+        bp_tensor *v = tensor_in(ctx, bp_dtype_of(t), bp_shape_of(t), NULL, (uint64_t)i + 9);
+        OK(bp_copy_into(t, v));
+        bp_free(v);
+    }
+}
+
+static void is_param(bp_params *p, int32_t i, const char *name, bp_shape shape)
+{
+    bp_shape is = bp_shape_of(bp_param_at(p, i));
+    cr_assert_str_eq(bp_param_name(p, i), name);
+    cr_assert_eq(is.ndim, shape.ndim);
+    for (int k = 0; k < is.ndim; k++)
+        cr_assert_eq(is.dim[k], shape.dim[k], "%s, size %d: %d", name, k, (int)is.dim[k]);
+}
+
+CLAIM(a_chain_is_the_ops_of_its_words)
+{
+    NEEDS_CONVOLUTION;
+    bp_params *p = store(BP_F64);
+    bp_layers *l = layers_of(p, 7 * 6 * 2, "7x6x2 conv3x2=4 relu pool=2 residual( layernorm "
+                             "conv1x1=4,groups=2 tanh ) "
+                             "conv2x2=6,pad=1,stride=2,dilation=2,groups=2 avgpool=1x2,stride=1 "
+                             "5 relu");
+    cr_assert_eq(bp_layers_outputs(l), 5);
+    cr_assert_eq(bp_param_count(p), 10);
+    is_param(p, 0, "layer1.weight", BP_SHAPE(4, 3, 2, 2));
+    is_param(p, 1, "layer1.bias", BP_SHAPE(4));
+    is_param(p, 2, "norm1.gain", BP_SHAPE(4));
+    is_param(p, 4, "layer2.weight", BP_SHAPE(4, 1, 1, 2));
+    is_param(p, 6, "layer3.weight", BP_SHAPE(6, 2, 2, 2));
+    is_param(p, 8, "layer4.weight", BP_SHAPE(5, 2 * 1 * 6));
+    fill(p);
+    bp_tensor *w[10], *x = random_tensor(BP_SHAPE(3, 84), 3);
+    for (int32_t i = 0; i < 10; i++)
+        w[i] = bp_param_at(p, i);
+    begin();
+    bp_tensor *h = bp_reshape(x, BP_SHAPE(3, 7, 6, 2));
+    h = bp_relu(bp_conv2d(h, w[0], w[1], (bp_window){.pad = {1, 0, 1, 1}}));
+    h = bp_max_pool(h, 2, 2, (bp_window){0}, NULL);
+    bp_tensor *r = bp_layer_norm(h, w[2], w[3], 1e-5);
+    h = bp_add(h, bp_tanh(bp_conv2d(r, w[4], w[5], (bp_window){.groups = 2})));
+    h = bp_conv2d(h, w[6], w[7], (bp_window){{2, 2}, {2, 2}, {1, 1, 1, 1}, 2});
+    h = bp_avg_pool(h, 1, 2, (bp_window){.stride = {1, 1}});
+    cr_assert_eq(bp_shape_of(h).dim[1], 2);
+    cr_assert_eq(bp_shape_of(h).dim[2], 1);
+    h = bp_relu(bp_linear(bp_reshape(h, BP_SHAPE(3, 12)), w[8], w[9]));
+    same(bp_layers_forward(l, x, 1), h, 0);
+    same(bp_layers_forward(l, bp_reshape(x, BP_SHAPE(3, 7, 6, 2)), 1), h, 0); /* images already */
+    end();
+    bp_layers_free(l);
+    bp_free(x);
+    bp_params_free(p);
+}
+
+CLAIM(same_padding_keeps_the_size_and_a_stride_divides_it)
+{
+    static const struct {
+        const char *text;
+        int64_t outputs;
+    } of[] = {{"conv1x1=1", 63}, {"conv3x3=1", 63}, {"conv2x4=1", 63}, {"conv5x5=2", 126},
+              {"conv3x3=1,dilation=3", 63}, {"conv3x3=1,stride=2", 20}, {"conv4x4=1,stride=2", 20},
+              {"conv3x3=1,pad=0", 35}, {"conv3x3=1,pad=0,stride=2", 12}, {"pool=2", 12},
+              {"pool=2,stride=1", 48}, {"pool=3x2", 9}, {"avgpool=9x7", 1}, {"globalpool", 1},
+              {"conv3x3=8 globalpool", 8}, {"dropout=0.5", 63}, {"conv2x2=3,pad=1", 240},
+              {"conv15x1=1,pad=3", 13}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        char text[64];
+        bp_params *p = store(BP_F64);
+        snprintf(text, sizeof text, "9x7x1 %s", of[i].text);
+        bp_layers *l = layers_of(p, 63, text);
+        cr_assert_eq(bp_layers_outputs(l), of[i].outputs, "%s: %d", of[i].text,
+                     (int)bp_layers_outputs(l));
+        bp_tensor *x = random_tensor(BP_SHAPE(2, 63), 1);
+        if (op_runs(ctx, "conv2d")) { /* what comes out is a row of numbers */
+            begin();
+            bp_tensor *y = bp_layers_forward(l, x, 0);
+            cr_assert_eq(bp_shape_of(y).ndim, 2);
+            cr_assert_eq(bp_shape_of(y).dim[1], of[i].outputs);
+            end();
+        }
+        bp_free(x);
+        bp_layers_free(l);
+        bp_params_free(p);
+    }
+}
+
+CLAIM(a_wrong_word_is_named_with_its_place_and_what_is_wanted)
+{
+    static const char *const wrong[][2] = {
+        {"12x12x2 conv3x3=4 pool=2 128 pool=2",
+         "word 5 \"pool=2\": an image is wanted, 128 numbers come"},
+        {"conv3x3=4", "word 1 \"conv3x3=4\": an image is wanted, 288 numbers come"},
+        {"12x12x2 globalpool globalpool",
+         "word 3 \"globalpool\": an image is wanted, 2 numbers come"},
+        {"12x12x3", "word 1 \"12x12x3\": 432 numbers are wanted, 288 come"},
+        {"99999x99999x99999",
+         "word 1 \"99999x99999x99999\": 999970000299999 numbers are wanted, 288 come"},
+        {"12x12x2 12x12x2", "word 2 \"12x12x2\": the image that comes in is told at the beginning"},
+        {"12x12", "word 1 \"12x12\": HxWxC is wanted, as in 28x28x1"},
+        {"0x12x2", "word 1 \"0x12x2\": HxWxC is wanted, as in 28x28x1"},
+        {"12x12x2 conv3x3=4,groups=3",
+         "word 2 \"conv3x3=4,groups=3\": x [1,12,12,2], w [4,3,3,1]: 3 groups do not divide 2 "
+         "channels"},
+        {"12x12x2 conv3x3=5,groups=2",
+         "word 2 \"conv3x3=5,groups=2\": x [1,12,12,2], w [5,3,3,1]: 2 groups do not divide 5 "
+         "filters"},
+        {"12x12x2 conv13x13=1,pad=0",
+         "word 2 \"conv13x13=1,pad=0\": x [1,12,12,2]: a window over 13 rows has no place in 12, "
+         "padding included"},
+        {"12x12x2 pool=13", "word 2 \"pool=13\": x [1,12,12,2]: a window over 13 rows has no place "
+                            "in 12, padding included"},
+        {"12x12x2 conv1x1=999999", "word 2 \"conv1x1=999999\": 143999856 numbers come out; at most "
+                                   "16777216 are wanted"},
+        {"12x12x2 globalpool=2", "word 2 \"globalpool=2\": globalpool without a number is wanted"},
+        {"12x12x2 residual( conv3x3=4 )",
+         "the residual( of word 2 has 12x12x2 before it and 12x12x4 at its end, word 4: they are "
+         "added, and must be alike"},
+        {"12x12x2 residual( 288 )",
+         "the residual( of word 2 has 12x12x2 before it and 0x0x0 at its end, word 4: they are "
+         "added, and must be alike"}};
+    static const char *const misspelt[] = {
+        "conv3=4", "conv3x3", "conv3x3=", "conv3x3=0", "conv0x3=4", "conv3x3=4,",
+        "conv3x3=4,stride=", "conv3x3=4,stride=0", "conv3x3=4,stride=2,stride=2",
+        "conv3x3=4,steps=2", "conv3x3=4,pad=-1", "conv3x3=4,groups=0", "conv3x3=4 ,pad=1",
+        "conv3x3x3=4", "conv3x3=1234567890", "pool", "pool=", "pool=0", "pool=2x", "pool=2,pad=1",
+        "pool=2,stride=0", "pool2", "avgpool=x2"};
+    bp_params *p = store(BP_F64);
+    bp_layers *l;
+    char text[256];
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cr_assert_eq(bp_layers_create(p, "", 288, wrong[i][0], &l), BP_ERR_FORMAT, "%s",
+                     wrong[i][0]);
+        cr_assert_null(l);
+        snprintf(text, sizeof text, "layers: %s", wrong[i][1]);
+        TEXT(text);
+    }
+    for (size_t i = 0; i < sizeof misspelt / sizeof *misspelt; i++) {
+        snprintf(text, sizeof text, "12x12x2 %s", misspelt[i]);
+        cr_assert_eq(bp_layers_create(p, "", 288, text, &l), BP_ERR_FORMAT, "%s", text);
+        cr_assert(strstr(bp_error_text(ctx), "is wanted"), "%s", bp_error_text(ctx));
+    }
+    cr_assert_eq(bp_param_count(p), 0);
+    bp_params_free(p);
+}
+
+CLAIM(weights_are_drawn_for_the_rectifier_behind_a_pool)
+{
+    bp_params *p = store(BP_F64);
+    bp_layers *l = layers_of(p, 64 * 64, "64x64x1 conv5x5=512,pad=0 pool=2 relu conv1x1=512 tanh");
+    double he = 0, lecun = 0;
+    values v = {0}, u = {0};
+    cr_assert(tensor_values(bp_param_at(p, 0), &v) && tensor_values(bp_param_at(p, 2), &u));
+    for (int64_t i = 0; i < v.n; i++)
+        he += v.v[i] * v.v[i] / (double)v.n;
+    for (int64_t i = 0; i < u.n; i++)
+        lecun += u.v[i] * u.v[i] / (double)u.n;
+    cr_assert(fabs(he * 25 / 2 - 1) < 0.1, "%g", he);
+    cr_assert(fabs(lecun * 512 - 1) < 0.1, "%g", lecun);
+    values_free(&v, 1);
+    values_free(&u, 1);
+    bp_layers_free(l);
+    bp_params_free(p);
+}
+
+/* --- gradients, and bits ---------------------------------------------------------------------- */
+
+static bp_tensor *through(bp_context *c, bp_tensor *const *x, void *layers)
+{
+    (void)c;
+    return bp_layers_forward(layers, x[0], 1);
+}
+
+CLAIM(the_gradient_of_a_chain_is_the_slope)
+{
+    NEEDS_CONVOLUTION;
+    bp_params *p = store(BP_F64);
+    bp_layers *l = layers_of(p, 6 * 5 * 2, "6x5x2 conv3x3=4,groups=2 tanh avgpool=2 residual( "
+                             "layernorm conv2x2=4 tanh ) pool=2,stride=1 6 tanh 3");
+    bp_gradcheck_report report = {.struct_bytes = sizeof report};
+    fill(p);
+    bp_tensor *x = random_tensor(BP_SHAPE(2, 60), 4);
+    OK(bp_gradcheck(ctx, through, l, &x, 1, 0, &report));
+    cr_assert_eq(report.wrong, 0, "%d: %g, not %g", (int)report.index, report.analytic,
+                 report.numeric);
+    cr_assert_eq(report.checked, 120);
+    cr_assert_leq(report.kinks, 2);
+    bp_free(x);
+    bp_layers_free(l);
+    bp_params_free(p);
+}
+
+CLAIM(bits_do_not_depend_on_the_threads)
+{
+    NEEDS_CONVOLUTION;
+    enum { RUNS = 4 };
+    values grad[RUNS][2] = {{{0}}};
+    for (int run = 0; run < RUNS; run++) {
+        OK(bp_set_threads(ctx, run + 1));
+        bp_params *p = store(BP_F32);
+        bp_layers *l = layers_of(p, 20 * 20, "20x20x1 conv5x5=8 relu pool=2 conv3x3=16 relu pool=2 "
+                                 "32 relu 10");
+        fill(p);
+        bp_tensor *x = tensor_in(ctx, BP_F32, BP_SHAPE(33, 400), NULL, 5);
+        begin();
+        OK(bp_backward(ctx, bp_mean(bp_square(bp_layers_forward(l, x, 1)))));
+        for (int i = 0; i < 2; i++)
+            cr_assert(tensor_values(bp_param_grad(p, 2 * i), &grad[run][i]));
+        end();
+        for (int i = 0; i < 2; i++)
+            cr_assert(!memcmp(grad[run][i].v, grad[0][i].v,
+                              (size_t)grad[0][i].n * sizeof(double)), "%d threads", run + 1);
+        bp_free(x);
+        bp_layers_free(l);
+        bp_params_free(p);
+    }
+    for (int run = 0; run < RUNS; run++)
+        values_free(grad[run], 2);
+}
