@@ -144,6 +144,8 @@ CLAIM(an_idx_pair_is_read_as_it_is)
     OK(bp_data_idx(ctx, images, labels_path, &d));
     cr_assert_eq(bp_data_rows(d), 3);
     cr_assert_eq(bp_data_cols(d), 4);
+    bp_shape shape = bp_shape_of(bp_data_samples(d)); /* images stay images */
+    cr_assert(shape.ndim == 3 && shape.dim[1] == 2 && shape.dim[2] == 2);
     cr_assert_eq(bp_data_classes(d), 3);
     cr_assert_eq(at(bp_data_samples(d), 11), 255);
     cr_assert_eq(at(bp_data_labels(d), 1), 2);

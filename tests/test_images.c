@@ -1,5 +1,7 @@
 /* Layers of images: what the words mean, held against the ops they stand for; the sizes that
  * follow; what a wrong word says; gradients of a chain, and its bits whatever the threads. */
+#include <unistd.h>
+
 #include "suite.h"
 
 #define CLAIM(name) Test(images, name, .init = setup, .fini = teardown)
@@ -190,6 +192,79 @@ CLAIM(weights_are_drawn_for_the_rectifier_behind_a_pool)
     values_free(&u, 1);
     bp_layers_free(l);
     bp_params_free(p);
+}
+
+/* --- models ----------------------------------------------------------------------------------- */
+
+CLAIM(a_model_for_a_set_takes_its_images)
+{
+    static const struct {
+        const char *text, *is;
+        bp_shape row;
+    } of[] = {{"conv3x3=2 relu", "4x6x1 conv3x3=2 relu", {2, {4, 6}}},
+              {"relu residual( layernorm conv1x1=3 )", "4x2x3 relu residual( layernorm conv1x1=3 )",
+               {3, {4, 2, 3}}},
+              {"6x4x1 pool=2", "6x4x1 pool=2", {2, {4, 6}}},
+              {" dropout=0.5 ) ", NULL, {2, {4, 6}}},
+              {"relu 8 conv3x3=2", NULL, {2, {4, 6}}},
+              {"24 relu", "24 relu", {2, {4, 6}}},
+              {"", "", {2, {4, 6}}},
+              {"conv3x3=2", NULL, {1, {24}}},
+              {"poolx=2", NULL, {2, {4, 6}}}};
+    float x[5 * 24] = {0};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        bp_data *d;
+        bp_model *m;
+        OK(bp_data_table(ctx, 5, &d));
+        cr_assert_eq(bp_model_create_for(d, of[i].text, &m), BP_ERR_STATE);
+        TEXT("model_create_for: the data have no \"x\"");
+        OK(bp_data_add(d, "x", BP_F32, of[i].row, x));
+        cr_assert_eq(bp_model_create_for(d, of[i].text, &m), BP_ERR_STATE);
+        TEXT("model_create_for: the data have no \"y\"");
+        OK(bp_data_add(d, "y", BP_F32, BP_SHAPE(3), x));
+        cr_assert_eq(bp_model_create_for(d, of[i].text, &m), of[i].is ? BP_OK : BP_ERR_FORMAT);
+        cr_assert_eq(m != NULL, of[i].is != NULL, "%s", of[i].text);
+        if (m) {
+            cr_assert_str_eq(bp_model_layers(m), of[i].is);
+            cr_assert_eq(bp_model_task(m), BP_TASK_REGRESSION);
+            cr_assert_eq(bp_model_outputs(m), 3);
+        }
+        bp_model_free(m);
+        bp_data_free(d);
+    }
+}
+
+CLAIM(files_and_snapshots_keep_a_model_of_images)
+{
+    NEEDS_CONVOLUTION;
+    bp_data *digits;
+    bp_model *m, *loaded, *from;
+    bp_snapshot *snapshot;
+    char path[64];
+    float p[2][10], x[64];
+    for (int i = 0; i < 64; i++)
+        x[i] = (float)(i % 17);
+    snprintf(path, sizeof path, "/tmp/bpcuda_images_%d.safetensors", (int)getpid());
+    OK(bp_data_digits(ctx, &digits));
+    OK(bp_model_create_for(digits, "8x8x1 conv3x3=4 relu pool=2 residual( conv3x3=4 tanh ) 9 relu",
+                           &m));
+    OK(bp_model_normalize(m, digits));
+    OK(bp_model_predict(m, x, 1, p[0]));
+    OK(bp_model_save(m, path));
+    OK(bp_model_load(ctx, path, &loaded));
+    cr_assert_str_eq(bp_model_layers(loaded), bp_model_layers(m));
+    OK(bp_model_predict(loaded, x, 1, p[1]));
+    cr_assert(!memcmp(p[0], p[1], sizeof *p));
+    OK(bp_snapshot_take(m, &snapshot));
+    OK(bp_model_from(ctx, snapshot, &from));
+    OK(bp_model_predict(from, x, 1, p[1]));
+    cr_assert(!memcmp(p[0], p[1], sizeof *p));
+    bp_snapshot_free(snapshot);
+    bp_model_free(from);
+    bp_model_free(loaded);
+    bp_model_free(m);
+    bp_data_free(digits);
+    remove(path);
 }
 
 /* --- gradients, and bits ---------------------------------------------------------------------- */

@@ -51,8 +51,8 @@ BP_API bp_status bp_data_add_classes(bp_data *data, const int32_t *labels, int32
 BP_API bp_status bp_data_digits(bp_context *ctx, bp_data **data) BP_USE;
 
 /* An IDX pair as MNIST has it: u8 images [rows, h, w] and u8 labels [rows]; gzipped files are read
- * where the library was built with zlib (BP_ERR_UNSUPPORTED says so where not). A row is an image;
- * there are as many classes as the largest label says. */
+ * where the library was built with zlib (BP_ERR_UNSUPPORTED says so where not). A row is an image,
+ * "x" [rows, h, w]; there are as many classes as the largest label says. */
 BP_API bp_status bp_data_idx(bp_context *ctx, const char *images, const char *labels,
                              bp_data **data) BP_USE;
 

@@ -35,6 +35,12 @@ BP_API bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *la
 BP_API bp_status bp_model_create_as(bp_context *ctx, int64_t inputs, const char *layers,
                                     bp_task task, int64_t outputs, bp_model **model) BP_USE;
 
+/* A model for a set: the elements of a row of "x" are its inputs, what "y" is its task and outputs.
+ * Where a row of "x" is an image, [H, W] or [H, W, C], the text may begin with a convolution or a
+ * pool: HxWxC is put before it. BP_ERR_STATE where the set has no "x" or no "y". */
+BP_API bp_status bp_model_create_for(const bp_data *data, const char *layers,
+                                     bp_model **model) BP_USE;
+
 /* A model whose forward pass is yours: ops from x, normalised f32 [N, inputs], to outputs f32
  * [N, outputs], of the innermost scope. Declare its parameters in bp_model_params(), an f32 store,
  * before the first use. forward() is called whenever the model is used, on the thread that uses it;

@@ -13,6 +13,7 @@ enum { AT_ONCE = 1 << 20, PATH_BYTES = 4096 };
 typedef struct idx {
     bpi_file file;
     uint64_t rows, cols;
+    int64_t height, width; /* of an image; cols = height width */
 } idx;
 
 static uint32_t big_endian(const unsigned char *p)
@@ -35,7 +36,9 @@ static bp_status header(idx *f, int n_sizes)
                         "%s: not an IDX file of u8 with %d sizes: it begins with %08x, not %08x",
                         file->path, n_sizes, (unsigned)big_endian(h), 0x800u + (unsigned)n_sizes);
     f->rows = big_endian(h + 4);
-    f->cols = n_sizes == 3 ? (uint64_t)big_endian(h + 8) * big_endian(h + 12) : 1;
+    f->height = n_sizes == 3 ? big_endian(h + 8) : 1;
+    f->width = n_sizes == 3 ? big_endian(h + 12) : 1;
+    f->cols = (uint64_t)f->height * (uint64_t)f->width;
     if (f->rows == 0 || f->cols == 0 || f->rows > INT32_MAX || f->cols > INT32_MAX)
         return bpi_fail(file->ctx, BP_ERR_FORMAT,
                         "%s: claims %llu rows of %llu: 1 to 2147483647 are wanted", file->path,
@@ -88,7 +91,7 @@ static bp_status read_labels(idx *f, bp_data *d, int32_t *label)
 
 static bp_status read_images(idx *f, bp_data *d, unsigned char *some, uint64_t rows)
 {
-    BPI_TRY(bpi_data_add(d, "data_idx", "x", BP_U8, BP_SHAPE(f->cols), NULL));
+    BPI_TRY(bpi_data_add(d, "data_idx", "x", BP_U8, BP_SHAPE(f->height, f->width), NULL));
     const bpi_column *x = bpi_data_find(d, "x");
     for (uint64_t i = 0; i < f->rows; i += rows) {
         uint64_t n = f->rows - i < rows ? f->rows - i : rows;

@@ -10,8 +10,8 @@ bp_status bpi_model_has_layers(const bp_model *m, const char *who)
                         "program's own function: a model of a text of layers is wanted", who);
     return m->layers->layer[0].kind != BPI_IMAGE
                ? BP_OK
-               : bpi_fail(m->ctx, BP_ERR_UNSUPPORTED, "%s: the layers are of images: rows of numbers "
-                          "are wanted", who);
+               : bpi_fail(m->ctx, BP_ERR_UNSUPPORTED, "%s: the layers are of images: rows of "
+                          "numbers are wanted", who);
 }
 
 bp_status bpi_model_exports(bp_model *m, const char *who)

@@ -81,8 +81,8 @@ static bp_status declare_all(bp_layers *l, bp_params *params, const char *prefix
     return st != BP_OK ? st : end;
 }
 
-bp_status bpi_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *text,
-                            int64_t last, bp_layers **out)
+bp_status bpi_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *head,
+                            const char *text, int64_t last, bp_layers **out)
 {
     bp_context *ctx = params->ctx;
     if (inputs < 1 || inputs > BPI_WIDTH_MAX)
@@ -96,7 +96,7 @@ bp_status bpi_layers_create(bp_params *params, const char *prefix, int64_t input
         return bpi_fail(ctx, BP_ERR_NOMEM, "layers_create: out of memory");
     l->ctx = ctx;
     l->inputs = inputs;
-    bp_status st = bpi_layers_parse(l, text, last);
+    bp_status st = bpi_layers_parse(l, head, text, last);
     if (st == BP_OK)
         st = declare_all(l, params, prefix);
     if (st == BP_OK)
@@ -112,7 +112,7 @@ static bp_status create(bp_params *params, const char *prefix, int64_t inputs, c
     BPI_TRY(bpi_given(params->ctx, prefix, "layers_create: prefix"));
     BPI_TRY(bpi_given(params->ctx, text, "layers_create: text"));
     BPI_TRY(bpi_given(params->ctx, out, "layers_create: layers"));
-    return bpi_layers_create(params, prefix, inputs, text, 0, out);
+    return bpi_layers_create(params, prefix, inputs, "", text, 0, out);
 }
 
 bp_status bp_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *text,

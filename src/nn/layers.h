@@ -67,12 +67,15 @@ bool bpi_is_image_word(const char *word);
 enum { BPI_IMAGE_WHY = 160 };
 bp_status bpi_image_layer(const char *word, bool first, bpi_layer *layer, char *why);
 
-/* Fills layers of n = 0 whose inputs are set from a text; `last`, if not 0, is the width of one
- * more dense layer. BP_ERR_FORMAT names the bad word. */
-bp_status bpi_layers_parse(bp_layers *layers, const char *text, int64_t last);
-/* bp_layers_create, with one more dense layer where `last` is not 0. */
-bp_status bpi_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *text,
-                            int64_t last, bp_layers **layers);
+/* Whether the first word of a text that does not keep every shape takes an image. */
+bool bpi_begins_with_images(const char *text);
+
+/* Fills layers of n = 0 whose inputs are set from a text, and from a word, or "", before it;
+ * `last`, if not 0, is the width of one more dense layer. BP_ERR_FORMAT names the bad word. */
+bp_status bpi_layers_parse(bp_layers *layers, const char *head, const char *text, int64_t last);
+/* bp_layers_create, with such a word, and with one more dense layer where `last` is not 0. */
+bp_status bpi_layers_create(bp_params *params, const char *prefix, int64_t inputs, const char *head,
+                            const char *text, int64_t last, bp_layers **layers);
 /* bp_layers_forward, which frees x as soon as it was read. */
 bp_tensor *bpi_layers_consume(const bp_layers *layers, bp_tensor *x, bool training);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "nn/layers.h"
 #include "ops/window.h"
 
@@ -45,6 +46,17 @@ static bool is_size(const char *word)
 bool bpi_is_image_word(const char *word)
 {
     return is_size(word) || kind_of(word);
+}
+
+bool bpi_begins_with_images(const char *text)
+{
+    static const char between[] = BPI_BLANKS "()";
+    text += strspn(text, between);
+    while (*text && !kind_of(text) && !(*text >= '0' && *text <= '9')) {
+        text += strcspn(text, between);
+        text += strspn(text, between);
+    }
+    return kind_of(text) != NULL;
 }
 
 /* A whole number of at most 9 digits; *at is behind it. */

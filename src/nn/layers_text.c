@@ -221,9 +221,12 @@ static bp_status word(reader *r)
     return BP_OK;
 }
 
-bp_status bpi_layers_parse(bp_layers *to, const char *text, int64_t last)
+bp_status bpi_layers_parse(bp_layers *to, const char *head, const char *text, int64_t last)
 {
-    reader r = {.to = to, .at = text, .width = to->inputs};
+    reader r = {.to = to, .at = head, .width = to->inputs};
+    if (*head)
+        BPI_TRY(word(&r));
+    r.at = text;
     while (*(r.at += strspn(r.at, BPI_BLANKS)))
         BPI_TRY(word(&r));
     if (r.depth)

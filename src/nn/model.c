@@ -1,5 +1,6 @@
 /* Models: making one, its forward pass, what it is asked on the host. Its losses: task.c; what it
  * predicts: predict.c; the normalisers: normalize.c; files: model_file.c. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/tensor.h"
@@ -15,14 +16,16 @@ typedef struct recipe {
     void *user;
     int64_t inputs, outputs;
     bp_task task;
+    char image[64]; /* a word before the layers, or "" */
 } recipe;
 
-static bp_status build(bp_model *m, const char *layers)
+static bp_status build(bp_model *m, const recipe *r)
 {
     bp_context *ctx = m->ctx;
     BPI_TRY(bp_params_create(ctx, BP_F32, &m->params));
-    if (layers)
-        BPI_TRY(bpi_layers_create(m->params, "", m->inputs, layers, m->outputs, &m->layers));
+    if (r->layers)
+        BPI_TRY(bpi_layers_create(m->params, "", m->inputs, r->image, r->layers, m->outputs,
+                                  &m->layers));
     m->how = BP_NORMALIZE_NONE;
     m->square = bp_tensor_create(ctx, BP_F64, BP_SHAPE(m->outputs));
     BPI_TRY(m->square ? BP_OK : BP_ERR_NOMEM);
@@ -50,7 +53,7 @@ static bp_status create(bp_context *ctx, const recipe *r, bp_model **out)
     m->task = r->task;
     m->own = r->own;
     m->user = r->user;
-    bp_status st = build(m, r->layers);
+    bp_status st = build(m, r);
     if (st == BP_OK)
         *out = m;
     else
@@ -70,7 +73,8 @@ static bp_status make(bp_context *ctx, const recipe *r, const void *given, const
 bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers, int32_t classes,
                           bp_model **model)
 {
-    recipe r = {"model_create", layers, NULL, NULL, inputs, classes, BP_TASK_CLASSES};
+    recipe r = {"model_create", layers, NULL, NULL, inputs, classes, BP_TASK_CLASSES,
+                ""};
     if (model)
         *model = NULL;
     BPI_INSIDE(ctx, make(ctx, &r, layers, "model_create: layers", model, "model_create: model"));
@@ -79,17 +83,45 @@ bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers, i
 bp_status bp_model_create_as(bp_context *ctx, int64_t inputs, const char *layers, bp_task task,
                              int64_t outputs, bp_model **model)
 {
-    recipe r = {"model_create_as", layers, NULL, NULL, inputs, outputs, task};
+    recipe r = {"model_create_as", layers, NULL, NULL, inputs, outputs, task, ""};
     if (model)
         *model = NULL;
     BPI_INSIDE(ctx, make(ctx, &r, layers, "model_create_as: layers", model,
                          "model_create_as: model"));
 }
 
+static bp_status create_for(bp_data *data, const char *layers, bp_model **out)
+{
+    static const bp_task of[] = {[BP_TARGETS_CLASSES] = BP_TASK_CLASSES,
+                                 [BP_TARGETS_REAL] = BP_TASK_REGRESSION,
+                                 [BP_TARGETS_LABELS] = BP_TASK_LABELS};
+    bp_context *ctx = bpi_data_context(data);
+    recipe r = {"model_create_for", layers, NULL, NULL, bp_data_cols(data), bp_data_outputs(data),
+                of[bp_data_targets(data)], ""};
+    BPI_TRY(bpi_given(ctx, layers, "model_create_for: layers"));
+    BPI_TRY(bpi_given(ctx, out, "model_create_for: model"));
+    if (!r.task || !r.inputs)
+        return bpi_fail(ctx, BP_ERR_STATE, "model_create_for: the data have no \"%s\"",
+                        r.inputs ? "y" : "x");
+    bp_shape x = bp_shape_of(bp_data_samples(data));
+    if ((x.ndim == 3 || x.ndim == 4) && bpi_begins_with_images(layers))
+        snprintf(r.image, sizeof r.image, "%lldx%lldx%lld", (long long)x.dim[1],
+                 (long long)x.dim[2], (long long)(x.ndim == 4 ? x.dim[3] : 1));
+    return create(ctx, &r, out);
+}
+
+bp_status bp_model_create_for(const bp_data *data, const char *layers, bp_model **model)
+{
+    if (model)
+        *model = NULL;
+    BPI_LEADS(data, "model_create_for: data");
+    BPI_INSIDE(bpi_data_context(data), create_for((bp_data *)data, layers, model)); /* it looks */
+}
+
 bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int64_t outputs,
                        bp_forward_fn forward, void *user, bp_model **model)
 {
-    recipe r = {"model_own", NULL, forward, user, inputs, outputs, task};
+    recipe r = {"model_own", NULL, forward, user, inputs, outputs, task, ""};
     const void *given = forward ? &forward : NULL;
     if (model)
         *model = NULL;

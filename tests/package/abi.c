@@ -268,6 +268,7 @@ bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers, i
     bp_model **model);
 bp_status bp_model_create_as(bp_context *ctx, int64_t inputs, const char *layers, bp_task task,
     int64_t outputs, bp_model **model);
+bp_status bp_model_create_for(const bp_data *data, const char *layers, bp_model **model);
 bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int64_t outputs, bp_forward_fn
     forward, void *user, bp_model **model);
 void bp_model_free(bp_model *model);

@@ -261,8 +261,9 @@ typedef struct curve {
 static bp_status curve_step(bp_context *ctx, void *user)
 {
     curve *c = user;
-    bp_tensor *x = bp_gather_normalized(bp_data_samples(c->data), c->index, c->shift, c->scale,
-                                        c->dtype);
+    bp_tensor *all = bp_reshape(bp_data_samples(c->data), /* images too */
+                                BP_SHAPE(bp_data_rows(c->data), bp_data_cols(c->data)));
+    bp_tensor *x = bp_gather_normalized(all, c->index, c->shift, c->scale, c->dtype);
     bp_tensor *h = bp_linear_relu(x, c->w[0], c->b[0], 0);
     bp_tensor *labels = bp_gather(bp_data_labels(c->data), c->index);
     bp_tensor *loss = bp_cross_entropy(bp_linear(h, c->w[1], c->b[1]), labels);

@@ -23,8 +23,7 @@ static bp_status create_model(job *j)
         return fail(j, BP_ERR_ARG, "--loss %s: the task is %s, whose loss is %s",
                     option_word(&options[OPTION_loss], j->set->loss, given), bp_task_name(task),
                     loss[task]);
-    TRY(bp_model_create_as(j->ctx, bp_data_cols(j->train), j->set->layers, task,
-                           bp_data_outputs(j->train), &j->model));
+    TRY(bp_model_create_for(j->train, j->set->layers, &j->model));
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
 

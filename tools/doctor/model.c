@@ -274,11 +274,13 @@ bp_status doctor_model(const doctor_case *c, bp_model *model, findings *to)
     }
     if (model)
         return look(c, model, false, to);
+    bool told = (bp_task)bp_data_targets(c->train) == c->task; /* of one number */
     bp_status st = bp_seed(c->ctx, c->seed);
     if (st == BP_OK)
-        st = bp_model_create_as(c->ctx, bp_data_cols(c->train), c->layers, c->task,
-                                bp_data_outputs(c->train), &own);
-    if (st == BP_OK && (bp_task)bp_data_targets(c->train) == c->task)
+        st = told ? bp_model_create_for(c->train, c->layers, &own)
+                  : bp_model_create_as(c->ctx, bp_data_cols(c->train), c->layers, c->task,
+                                       bp_data_outputs(c->train), &own);
+    if (st == BP_OK && told)
         st = bp_model_normalize_as(own, c->train, c->how);
     if (st == BP_OK)
         st = look(c, own, true, to);
