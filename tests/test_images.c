@@ -267,6 +267,45 @@ CLAIM(files_and_snapshots_keep_a_model_of_images)
     remove(path);
 }
 
+/* Element for element, as PyTorch has them; the names count its Flatten. */
+CLAIM(files_for_pytorch_have_channels_before_pixels)
+{
+    static const bp_shape theirs[] = {{4, {4, 3, 3, 2}}, {1, {4}}, {2, {5, 4 * 2 * 2}}, {1, {5}},
+                                      {2, {2, 5}}, {1, {2}}};
+    static const char *const name[] = {"0.weight", "0.bias", "4.weight", "4.bias", "6.weight",
+                                       "6.bias"};
+    bp_model *m, *again;
+    bp_params *p;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/bpcuda_images_%d.torch", (int)getpid());
+    OK(bp_params_create(ctx, BP_F32, &p));
+    for (int i = 0; i < 6; i++)
+        cr_assert(bp_param(p, name[i], theirs[i], BP_INIT_ZERO));
+    OK(bp_model_create(ctx, 4 * 5 * 3, "4x5x3 conv3x2=4 relu pool=2 5 relu", 2, &m));
+    OK(bp_model_create(ctx, 4 * 5 * 3, "4x5x3 conv3x2=4 relu pool=2 5 relu", 2, &again));
+    fill(bp_model_params(m));
+    OK(bp_model_save_torch(m, path));
+    OK(bp_params_load(p, path, NULL));
+    OK(bp_model_load_torch(again, path));
+    for (int32_t i = 0; i < 6; i++)
+        same(bp_param_at(bp_model_params(again), i), bp_param_at(bp_model_params(m), i), 0);
+    begin();
+    same(bp_param_at(p, 0), bp_permute(bp_param_at(bp_model_params(m), 0), BP_SHAPE(0, 3, 1, 2)),
+         0);
+    bp_tensor *columns = bp_reshape(bp_param_at(bp_model_params(m), 2), BP_SHAPE(5, 2, 2, 4));
+    same(bp_param_at(p, 2), bp_permute(columns, BP_SHAPE(0, 3, 1, 2)), 0);
+    end();
+    OK(bp_params_save(bp_model_params(m), path)); /* its own names and shapes are not PyTorch's */
+    cr_assert_eq(bp_model_load_torch(again, path), BP_ERR_FORMAT);
+    cr_assert(strstr(bp_error_text(ctx), "0.weight [4,3,3,2] is not there"), "%s",
+              bp_error_text(ctx));
+    cr_assert_eq(bp_model_export_c(m, "net", path), BP_ERR_UNSUPPORTED);
+    bp_params_free(p);
+    bp_model_free(m);
+    bp_model_free(again);
+    remove(path);
+}
+
 /* --- gradients, and bits ---------------------------------------------------------------------- */
 
 static bp_tensor *through(bp_context *c, bp_tensor *const *x, void *layers)

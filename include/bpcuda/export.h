@@ -22,7 +22,8 @@ extern "C" {
  *     output  y       f32 ["N", outputs]   probabilities, or numbers in the targets' own units
  *     output  logits  f32 ["N", outputs]   of classes and labels: what y was made of
  *
- * Parameters have their own names. metadata_props has task, layers, and class_names where there are
+ * Images are [N, C, H, W] in it, behind one Transpose. Parameters have their own names; of images
+ * their elements are in that order, [O, C / groups, R, S]. metadata_props has task, layers, and class_names where there are
  * some, as a model file has them. BP_ERR_NONFINITE names a parameter, or a column of a normaliser,
  * that is not finite in f32; BP_ERR_UNSUPPORTED too where the file would have 2 GiB or more. */
 BP_API bp_status bp_model_export_onnx(bp_model *model, const char *path) BP_USE;
@@ -37,7 +38,8 @@ BP_API bp_status bp_model_export_onnx(bp_model *model, const char *path) BP_USE;
  * between is on the stack, whose bytes its first comment tells. Bits of the weights are kept;
  * results are those of bp_model_predict() but for the order of sums. `name`: a letter, then
  * letters, digits and '_', at most 63 bytes; else BP_ERR_ARG. BP_ERR_NONFINITE names a parameter
- * that is not finite; BP_ERR_UNSUPPORTED too where it would take more than 1 MiB of stack. */
+ * that is not finite; BP_ERR_UNSUPPORTED too where it would take more than 1 MiB of stack, and of
+ * layers of images. */
 BP_API bp_status bp_model_export_c(bp_model *model, const char *name, const char *path) BP_USE;
 
 /* A safetensors file of the parameters that torch.nn.Sequential(...) of the same modules loads with
@@ -56,7 +58,13 @@ BP_API bp_status bp_model_export_c(bp_model *model, const char *name, const char
  * "64 relu dropout=0.1 residual( layernorm 64 gelu )" has 0.weight, 0.bias, 3.body.0.weight,
  * 3.body.0.bias, 3.body.1.weight, 3.body.1.bias, 4.weight, 4.bias. The modules take normalised
  * samples and give logits, or normalised numbers, as bp_layers_forward() does: the normalisers are
- * not in the file (a model file has them as normalizer.shift and .scale: (x - shift) scale). What
+ * not in the file (a model file has them as normalizer.shift and .scale: (x - shift) scale).
+ *
+ * Of images they take [N, C, H, W]: weights of convolutions are [O, C / groups, R, S] in the file,
+ * and the columns of the first dense layer behind them are in the order of channels, rows, columns.
+ * "28x28x1" is no module, "conv3x3=32" Conv2d(1, 32, 3, padding=1), "pool=2" MaxPool2d(2),
+ * "avgpool=2" AvgPool2d(2), "globalpool" two, AdaptiveAvgPool2d(1) and Flatten(); and a Flatten()
+ * comes before a dense layer that takes images. A norm over channels is a module of yours. What
  * PyTorch has no module for ("sin", "scaled_tanh", "elu=2" is ELU(2)) is one of yours, and counted
  * too. A parameter that a program has declared besides keeps its name. */
 BP_API bp_status bp_model_save_torch(bp_model *model, const char *path) BP_USE;

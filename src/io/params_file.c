@@ -9,9 +9,57 @@
 #include "io/params_file.h"
 #include "io/safetensors.h"
 
+/* --- as others have it ------------------------------------------------------------------------ */
+
+/* [O,R,S,C] is [O,C,R,S] there, and a matrix a matrix. */
+static bp_shape turned_shape(bp_shape is, int64_t pixels)
+{
+    return pixels && is.ndim == 4 ? BP_SHAPE(is.dim[0], is.dim[3], is.dim[1], is.dim[2]) : is;
+}
+
+bp_tensor *bpi_param_turned(bp_tensor *t, int64_t pixels)
+{
+    if (!pixels)
+        return t;
+    bp_shape is = bp_shape_of(t);
+    int64_t rows = is.dim[0], channels = bp_shape_count(is) / rows / pixels;
+    bp_tensor *y = bp_reshape(t, BP_SHAPE(rows, pixels, channels));
+    return bp_reshape(bp_transpose(y, 1, 2), turned_shape(is, pixels));
+}
+
+/* The place in the store of element i of the file. */
+static int64_t turned_back(const bp_shape *is, int64_t pixels, int64_t i)
+{
+    if (!pixels)
+        return i;
+    int64_t row = bp_shape_count(*is) / is->dim[0], channels = row / pixels, k = i % row;
+    return i - k + k % pixels * channels + k / pixels;
+}
+
 /* --- saving ----------------------------------------------------------------------------------- */
 
-bp_status bpi_params_save_as(bp_params *p, const char *path, const char *const *as,
+/* In a scope, for what is made on the way. */
+static bp_status write_as(bp_params *p, const char *path, const bpi_param_as *as, const char *who)
+{
+    bp_context *ctx = p->ctx;
+    size_t bytes = (size_t)p->n * sizeof(char *);
+    const char **name = bpi_host_alloc(ctx, bytes);
+    bp_tensor **tensor = bpi_host_alloc(ctx, bytes);
+    for (int64_t i = 0; name && tensor && i < p->n; i++) {
+        name[i] = as ? as[i].name : p->segment[i].name;
+        tensor[i] = bpi_param_turned(p->segment[i].value, as ? as[i].pixels : 0);
+    }
+    bp_status st =
+        ctx->pending != BP_OK ? ctx->pending
+        : name && tensor
+            ? bpi_safetensors_write(ctx, path, name, tensor, (int32_t)p->n, NULL, 0, 1)
+            : bpi_fail(ctx, BP_ERR_NOMEM, "%s: out of memory", who);
+    bpi_host_free(ctx, tensor, bytes);
+    bpi_host_free(ctx, name, bytes);
+    return st;
+}
+
+bp_status bpi_params_save_as(bp_params *p, const char *path, const bpi_param_as *as,
                              const char *who)
 {
     bp_context *ctx = p->ctx;
@@ -19,20 +67,9 @@ bp_status bpi_params_save_as(bp_params *p, const char *path, const char *const *
         return ctx->pending;
     BPI_TRY(bpi_not_recording(ctx, who));
     BPI_TRY(bpi_params_materialize(p));
-    size_t bytes = (size_t)p->n * sizeof(char *);
-    const char **name = bpi_host_alloc(ctx, bytes);
-    bp_tensor **tensor = bpi_host_alloc(ctx, bytes);
-    for (int64_t i = 0; name && tensor && i < p->n; i++) {
-        name[i] = as ? as[i] : p->segment[i].name;
-        tensor[i] = p->segment[i].value;
-    }
-    bp_status st =
-        name && tensor
-            ? bpi_safetensors_write(ctx, path, name, tensor, (int32_t)p->n, NULL, 0, 1)
-            : bpi_fail(ctx, BP_ERR_NOMEM, "%s: out of memory", who);
-    bpi_host_free(ctx, tensor, bytes);
-    bpi_host_free(ctx, name, bytes);
-    return st;
+    BPI_TRY(bp_scope_begin(ctx, BP_NO_GRAD));
+    bp_status st = write_as(p, path, as, who), end = bp_scope_end(ctx);
+    return st != BP_OK ? st : end;
 }
 
 static bp_status save(bp_params *p, const char *path)
@@ -52,7 +89,7 @@ bp_status bp_params_save(bp_params *p, const char *path)
 typedef struct reading {
     bp_params *params;
     const char *path, *pattern; /* pattern NULL: all, and nothing else */
-    const char *const *as;      /* the names in the file; NULL: the store's */
+    const bpi_param_as *as;     /* in the file; NULL: as in the store */
     const char *who;
     bpi_safetensors file;
     void *flat; /* the values as they will be */
@@ -67,24 +104,30 @@ static bool wanted(const reading *r, const bpi_segment *s)
 /* The name of a parameter in the file. */
 static const char *name_of(const reading *r, const bpi_segment *s)
 {
-    return r->as ? r->as[s - r->params->segment] : s->name;
+    return r->as ? r->as[s - r->params->segment].name : s->name;
+}
+
+static int64_t pixels_of(const reading *r, const bpi_segment *s)
+{
+    return r->as ? r->as[s - r->params->segment].pixels : 0;
 }
 
 static bp_status entry_of(const reading *r, const bpi_segment *s, const bpi_entry **entry)
 {
     bp_context *ctx = r->params->ctx;
     const char *name = name_of(r, s);
+    const bp_shape shape = turned_shape(s->shape, pixels_of(r, s));
     const bpi_entry *e = *entry = bpi_safetensors_find(&r->file, name);
     if (!e && r->file.n == 0)
         return bpi_fail(ctx, BP_ERR_FORMAT, "%s: %s %s is not there: the file holds no tensor",
-                        r->path, name, bpi_shape_str(&s->shape).s);
+                        r->path, name, bpi_shape_str(&shape).s);
     if (!e)
         return bpi_fail(ctx, BP_ERR_FORMAT,
                         "%s: %s %s is not there: of %lld tensors the first is %s", r->path, name,
-                        bpi_shape_str(&s->shape).s, (long long)r->file.n, r->file.entry[0].name);
-    if (!bpi_same_shape(&e->shape, &s->shape))
+                        bpi_shape_str(&shape).s, (long long)r->file.n, r->file.entry[0].name);
+    if (!bpi_same_shape(&e->shape, &shape))
         return bpi_fail(ctx, BP_ERR_SHAPE, "%s: %s is %s in the file and %s in the store", r->path,
-                        name, bpi_shape_str(&e->shape).s, bpi_shape_str(&s->shape).s);
+                        name, bpi_shape_str(&e->shape).s, bpi_shape_str(&shape).s);
     if (!bpi_entry_is_real(e))
         return bpi_fail(ctx, BP_ERR_DTYPE,
                         "%s: %s is %s in the file: F16, BF16, F32 or F64 is wanted", r->path,
@@ -104,7 +147,7 @@ static bp_status take(const reading *r, const bpi_segment *s)
                             r->path, e->name, bpi_shape_str(&e->shape).s, x, (long long)i,
                             isfinite(x) ? ", which is too large for " : "",
                             isfinite(x) ? bp_dtype_name(dtype) : "");
-        bpi_segment_put(s, r->flat, i, x);
+        bpi_segment_put(s, r->flat, turned_back(&s->shape, pixels_of(r, s), i), x);
     }
     return BP_OK;
 }
@@ -195,7 +238,7 @@ static bp_status load_as(reading *r)
     return st;
 }
 
-bp_status bpi_params_load_as(bp_params *p, const char *path, const char *const *as,
+bp_status bpi_params_load_as(bp_params *p, const char *path, const bpi_param_as *as,
                              const char *who)
 {
     return load_as(&(reading){.params = p, .path = path, .as = as, .who = who});

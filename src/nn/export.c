@@ -5,13 +5,10 @@
 
 bp_status bpi_model_has_layers(const bp_model *m, const char *who)
 {
-    if (!m->layers)
-        return bpi_fail(m->ctx, BP_ERR_UNSUPPORTED, "%s: the forward pass of this model is a "
-                        "program's own function: a model of a text of layers is wanted", who);
-    return m->layers->layer[0].kind != BPI_IMAGE
-               ? BP_OK
-               : bpi_fail(m->ctx, BP_ERR_UNSUPPORTED, "%s: the layers are of images: rows of "
-                          "numbers are wanted", who);
+    return m->layers ? BP_OK
+                     : bpi_fail(m->ctx, BP_ERR_UNSUPPORTED, "%s: the forward pass of this model is "
+                                "a program's own function: a model of a text of layers is wanted",
+                                who);
 }
 
 bp_status bpi_model_exports(bp_model *m, const char *who)
@@ -21,6 +18,13 @@ bp_status bpi_model_exports(bp_model *m, const char *who)
         return m->ctx->pending;
     BPI_TRY(bpi_not_recording(m->ctx, who));
     return bpi_params_finite(m->params, who);
+}
+
+int64_t bpi_layer_pixels(const bpi_layer *l)
+{
+    return l->kind == BPI_CONV    ? (int64_t)l->window[0] * l->window[1]
+           : l->kind == BPI_DENSE ? l->from.height * l->from.width
+                                  : 0;
 }
 
 bool bpi_normalizer_is_none(const bpi_normalizer *n)

@@ -379,6 +379,10 @@ static bp_status export_c(bp_model *m, const char *name, const char *path)
     BPI_TRY(bpi_given(m->ctx, name, "model_export_c: name"));
     BPI_TRY(bpi_given(m->ctx, path, "model_export_c: path"));
     BPI_TRY(bpi_model_has_layers(m, "model_export_c"));
+    if (m->layers->layer[0].kind == BPI_IMAGE)
+        return bpi_fail(m->ctx, BP_ERR_UNSUPPORTED,
+                        "model_export_c: the layers are of images: rows of "
+                        "numbers are wanted; bp_model_export_onnx knows both");
     if (!is_name(name))
         return bpi_fail(m->ctx, BP_ERR_ARG, "model_export_c: name is \"%s\"; a letter, then "
                         "letters, digits and '_', at most %d bytes, are wanted", name, NAME_BYTES);

@@ -3,39 +3,41 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/params_file.h"
 #include "nn/export.h"
 
 enum { NAME_BYTES = 256 }; /* 16 groups in one another, "254.body." each, and "254.weight" */
 
 typedef struct names {
-    const char **name; /* of all parameters, in the order of the store */
+    bpi_param_as *as; /* of all parameters, in the order of the store */
     char (*text)[NAME_BYTES];
     int32_t n;
 } names;
 
-static void name(names *to, const char *prefix, int module, const char *what)
+static void name(names *to, const char *prefix, int module, const char *what, int64_t pixels)
 {
     char *text = to->text[to->n];
     snprintf(text, NAME_BYTES, "%s%d.%s", prefix, module, what);
-    to->name[to->n++] = text;
+    to->as[to->n++] = (bpi_param_as){text, pixels};
 }
 
 /* From layer i to the end of its group, which it returns. A module for each word: a group is one,
- * whose `body` is a Sequential of its own. */
+ * whose `body` is a Sequential of its own. A Flatten stands before a dense layer of images and
+ * behind a global pool; HxWxC is none. */
 static int32_t name_group(names *to, const bp_layers *l, int32_t i, const char *prefix)
 {
-    for (int module = 0; i < l->n && l->layer[i].kind != BPI_END; i++, module++) {
+    for (int module = 0; i < l->n && l->layer[i].kind != BPI_END; i++) {
         const bpi_layer *at = &l->layer[i];
+        module += at->kind == BPI_DENSE && at->from.channels;
         if (at->weight)
-            name(to, prefix, module, "weight");
+            name(to, prefix, module, "weight", bpi_layer_pixels(at));
         if (at->bias)
-            name(to, prefix, module, "bias");
+            name(to, prefix, module, "bias", 0);
         if (at->kind == BPI_RESIDUAL) {
             char inner[NAME_BYTES];
             snprintf(inner, sizeof inner, "%s%d.body.", prefix, module);
             i = name_group(to, l, i + 1, inner);
         }
+        module += at->kind == BPI_GLOBAL_POOL ? 2 : at->kind != BPI_IMAGE;
     }
     return i;
 }
@@ -44,17 +46,17 @@ static int32_t name_group(names *to, const bp_layers *l, int32_t i, const char *
 static bp_status name_all(bp_model *m, const char *who, names *to)
 {
     size_t n = (size_t)bp_param_count(m->params);
-    to->name = bpi_host_alloc(m->ctx, n * sizeof *to->name);
+    to->as = bpi_host_alloc(m->ctx, n * sizeof *to->as);
     to->text = bpi_host_alloc(m->ctx, n * sizeof *to->text);
-    if (!to->name || !to->text)
+    if (!to->as || !to->text)
         return bpi_fail(m->ctx, BP_ERR_NOMEM, "%s: out of memory", who);
     for (size_t i = 0; i < n; i++)
-        to->name[i] = bp_param_name(m->params, (int32_t)i);
+        to->as[i].name = bp_param_name(m->params, (int32_t)i);
     name_group(to, m->layers, 0, "");
     return BP_OK;
 }
 
-typedef bp_status (*file_fn)(bp_params *params, const char *path, const char *const *as,
+typedef bp_status (*file_fn)(bp_params *params, const char *path, const bpi_param_as *as,
                              const char *who);
 
 static bp_status as_torch(bp_model *m, const char *path, const char *path_of, const char *who,
@@ -66,9 +68,9 @@ static bp_status as_torch(bp_model *m, const char *path, const char *path_of, co
     BPI_TRY(bpi_model_has_layers(m, who));
     bp_status st = name_all(m, who, &of);
     if (st == BP_OK)
-        st = call(m->params, path, of.name, who);
+        st = call(m->params, path, of.as, who);
     bpi_host_free(m->ctx, of.text, n * sizeof *of.text);
-    bpi_host_free(m->ctx, of.name, n * sizeof *of.name);
+    bpi_host_free(m->ctx, of.as, n * sizeof *of.as);
     return st;
 }
 

@@ -23,7 +23,11 @@ ACTIVATIONS = ["relu", "leaky_relu", "leaky_relu=-0.3", "elu", "elu=0.5", "gelu"
 GROUPS = ["", "layernorm 8 relu", "rmsnorm 8 layernorm=1e-3 tanh rmsnorm=0.1", "dropout=0.5 300 relu 3",
           "residual( )", "residual( layernorm 9 gelu dropout=0.2 6 )", "residual( 6 residual( rmsnorm ) silu )",
           "7 residual( residual( residual( 7 elu ) 7 ) layernorm ) residual( 7 )"]
-INPUTS, ROWS = 6, 200
+IMAGES = ["6x5x3 conv3x3=8 relu pool=2 conv3x2=4,stride=2,groups=2 tanh 9 relu", "6x5x3 pool=3x2,stride=1",
+          "6x5x3 residual( layernorm conv3x3=3,dilation=2 gelu rmsnorm=1e-3 ) avgpool=2x1 dropout=0.5 conv2x2=4,pad=1 7",
+          "6x5x3 conv1x1=4,pad=2 layernorm silu globalpool layernorm 5 tanh", "6x5x3", "6x5x3 4 relu",
+          "6x5x3 conv3x3=6,groups=3 leaky_relu avgpool=2 globalpool"]
+INPUTS, PIXELS, ROWS = 6, 90, 200
 lib = None
 
 
@@ -41,11 +45,12 @@ def samples(rng):
 
 def model_of(layers, task, outputs, x, rng, normalize=True):
     """A model with weights, gains and biases that are all drawn, and its normalisers set."""
-    model = make("bp_model_create_as", INPUTS, layers.encode(), task, outputs)
+    model = make("bp_model_create_as", x.shape[1], layers.encode(), task, outputs)
     params = ctypes.c_void_p(lib.bp_model_params(model))
     for i in range(lib.bp_param_count(params)):
         t = lib.bp_param_at(params, i)
-        w = (rng.standard_normal(lib.shape(t)) / np.sqrt(lib.shape(t)[-1])).astype(np.float32)
+        shape = lib.shape(t)
+        w = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:] or shape))).astype(np.float32)
         lib.bp_write(t, w.ctypes.data, w.nbytes)
     if normalize:
         data = make("bp_data_table", ROWS)
@@ -53,7 +58,7 @@ def model_of(layers, task, outputs, x, rng, normalize=True):
         if task == lib.BP_TASK_LABELS:
             y = y > 1000
         y = y.astype(np.uint8 if task == lib.BP_TASK_LABELS else np.float32)
-        lib.bp_data_add(data, b"x", lib.BP_F32, (INPUTS,), x.ctypes.data)
+        lib.bp_data_add(data, b"x", lib.BP_F32, x.shape[1:], x.ctypes.data)
         if task == lib.BP_TASK_CLASSES:
             classes = np.arange(ROWS, dtype=np.int32) % outputs
             names = (ctypes.c_char_p * outputs)(*[f"class {c}, 50 %".encode() for c in range(outputs)])
@@ -81,7 +86,7 @@ def near(got, want, what, tolerance=2e-6):
     return off.max(initial=0)
 
 
-def through_onnx(path, model, x, task, what):
+def through_onnx(path, model, x, task, what, tolerance=2e-6):
     lib.bp_model_export_onnx(model, path.encode())
     proto = onnx.load(path)
     onnx.checker.check_model(proto, full_check=True)
@@ -93,7 +98,7 @@ def through_onnx(path, model, x, task, what):
     assert names == (["y"] if task == lib.BP_TASK_REGRESSION else ["y", "logits"]), names
     worst = 0
     for n in (0, 1, 7, ROWS):
-        worst = max(worst, near(session.run(["y"], {"x": x[:n]})[0], predict(model, x[:n]), what))
+        worst = max(worst, near(session.run(["y"], {"x": x[:n]})[0], predict(model, x[:n]), what, tolerance))
     return worst, said
 
 
@@ -102,12 +107,15 @@ def onnx_files(path, rng):
     x = samples(rng)
     plain = rng.standard_normal((ROWS, INPUTS)).astype(np.float32)
     tasks = [(lib.BP_TASK_CLASSES, 3), (lib.BP_TASK_REGRESSION, 4), (lib.BP_TASK_LABELS, 1)]
-    for layers in [f"8 {a} 5 {a}" for a in ACTIVATIONS] + GROUPS:
+    pixels = rng.standard_normal((ROWS, PIXELS)).astype(np.float32)
+    for layers in [f"8 {a} 5 {a}" for a in ACTIVATIONS] + GROUPS + IMAGES:
+        images = layers in IMAGES
         for task, outputs in tasks:
             for normalize in (True, False):
-                model = model_of(layers, task, outputs, x, rng, normalize)
+                model = model_of(layers, task, outputs, pixels if images else x, rng, normalize)
                 what = f"ONNX of \"{layers}\", task {task}, {'' if normalize else 'not '}normalised"
-                off, said = through_onnx(path, model, x if normalize else plain, task, what)
+                off, said = through_onnx(path, model, pixels if images else x if normalize else plain,
+                                         task, what, 1e-5 if images else 2e-6)
                 assert said["layers"] == " ".join(layers.split()), said
                 assert ("class_names" in said) == (normalize and task == lib.BP_TASK_CLASSES), said
                 worst, files = max(worst, off), files + 1
@@ -184,6 +192,28 @@ def torch_files(path, rng):
         lib.bp_model_load_torch(model, path.encode())
         off = max(off, near(net(torch.tensor(x)).numpy(), predict(model, x), "from torch", 1e-6))
     lib.bp_model_free(model)
+    text = ("6x5x3 conv3x2=8,pad=1,stride=2 relu pool=2x1 residual( conv3x3=8,groups=2 tanh conv3x3=8 ) "
+            "dropout=0.5 {} 10 relu")
+    bodies = {"": [nn.Flatten(), nn.Linear(8 * 1 * 3, 10)],
+              "globalpool": [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)]}
+    x = rng.standard_normal((ROWS, PIXELS)).astype(np.float32)
+    for word, body in bodies.items():
+        net = nn.Sequential(
+            nn.Conv2d(3, 8, (3, 2), padding=1, stride=2), nn.ReLU(), nn.MaxPool2d((2, 1)),
+            Residual(nn.Conv2d(8, 8, 3, padding=1, groups=2), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1)),
+            nn.Dropout(0.5), *body, nn.ReLU(), nn.Linear(10, 3)).eval()
+        model = model_of(text.format(word), lib.BP_TASK_REGRESSION, 3, x, rng, normalize=False)
+        lib.bp_model_save_torch(model, path.encode())
+        net.load_state_dict(load_file(path), strict=True)
+        images = torch.tensor(x.reshape(ROWS, 6, 5, 3)).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            off = max(off, near(net(images).numpy(), predict(model, x), "images to torch", 1e-6))
+            for p in net.parameters():
+                p += torch.randn_like(p) / 8
+            save_file(net.state_dict(), path)
+            lib.bp_model_load_torch(model, path.encode())
+            off = max(off, near(net(images).numpy(), predict(model, x), "images from torch", 1e-6))
+        lib.bp_model_free(model)
     print(f"torch {torch.__version__}, both ways: at most {off:.2f} of the tolerance")
 
 
