@@ -91,7 +91,8 @@ put('params', 'large', b'\3' + weights({**params, 's': ('F64', '[]', 8), 'w': ('
 for i, layers in enumerate(['', '64 relu dropout=0.1 64 relu', ' 8\telu\n 8  relu ', '16777216',
                             '8 tanh', 'dropout=0 relu elu 3', 'residual( 3 leaky_relu=-.1 residual(rmsnorm)3)tanh',
                             'layernorm=1e-3 8 residual (gelu 8 ) elu=2', 'dropout=.5',
-                            '99999999999999999999', '3 ' * 254]):
+                            '99999999999999999999', '3 ' * 254,
+                            '1x3x1 conv1x2=2,pad=1,stride=2 relu pool=1x2 residual( avgpool=1 ) globalpool 4']):
     put('layers', f'{i}', layers.encode())
 
 images = struct.pack('>IIII', 0x803, 3, 2, 2) + bytes(range(12))

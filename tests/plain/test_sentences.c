@@ -275,6 +275,7 @@ static void runs(void)
     good(bp_data_create(ctx, BP_F32, sample, class, 4, 2, 3, &data));
     bad(bp_model_create(ctx, 2, "16 rellu", 3, &model));
     bad(bp_model_create(ctx, 2, "16 residual( 8 )", 3, &model));
+    bad(bp_model_create(ctx, 2, "1x2x1 conv1x1=4 relu 128 pool=2", 3, &model));
     good(bp_model_create(ctx, 2, "16", 3, &model));
     good(bp_model_create(ctx, 3, "16", 3, &wide));
     bad(bp_trainer_create(wide, data, &t));
