@@ -23,9 +23,10 @@ extern "C" {
  *     output  logits  f32 ["N", outputs]   of classes and labels: what y was made of
  *
  * Images are [N, C, H, W] in it, behind one Transpose. Parameters have their own names; of images
- * their elements are in that order, [O, C / groups, R, S]. metadata_props has task, layers, and class_names where there are
- * some, as a model file has them. BP_ERR_NONFINITE names a parameter, or a column of a normaliser,
- * that is not finite in f32; BP_ERR_UNSUPPORTED too where the file would have 2 GiB or more. */
+ * their elements are in that order, [O, C / groups, R, S]. metadata_props has task, layers, and
+ * class_names where there are some, as a model file has them. BP_ERR_NONFINITE names a parameter,
+ * or a column of a normaliser, that is not finite in f32; BP_ERR_UNSUPPORTED too where the file
+ * would have 2 GiB or more. */
 BP_API bp_status bp_model_export_onnx(bp_model *model, const char *path) BP_USE;
 
 /* One file of C99 that needs <math.h> alone (C++17 takes it too), with the weights in it:

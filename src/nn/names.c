@@ -1,6 +1,6 @@
-/* The names of a model's classes and inputs: one block of bytes, each name with its 0. In a file they are one
- * text: separated by commas, with %XX (two digits of base 16) for each byte that is no plain ASCII,
- * a quote, a backslash, '%' or ','. */
+/* The names of a model's classes and inputs: one block of bytes, each name with its 0. In a file
+ * they are one text: separated by commas, with %XX (two digits of base 16) for each byte that is no
+ * plain ASCII, a quote, a backslash, '%' or ','. What a model is beside its parameters, as numbers. */
 #include <string.h>
 
 #include "nn/nn.h"
