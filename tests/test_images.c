@@ -234,6 +234,25 @@ CLAIM(a_model_for_a_set_takes_its_images)
     }
 }
 
+CLAIM(a_place_is_one_of_the_text_that_was_given)
+{
+    static const float x[3 * 4] = {0};
+    bp_data *d;
+    bp_model *m;
+    OK(bp_data_table(ctx, 3, &d));
+    OK(bp_data_add(d, "x", BP_F32, BP_SHAPE(2, 2), x));
+    OK(bp_data_add(d, "y", BP_F32, BP_SCALAR, x));
+    cr_assert_eq(bp_model_create_for(d, "pool=2 pool=2", &m), BP_ERR_FORMAT);
+    TEXT("layers: word 2 \"pool=2\": x [1,1,1,1]: a window over 2 rows has no place in 1, padding "
+         "included");
+    cr_assert_eq(bp_model_create_for(d, "pool=2 residual( tanh", &m), BP_ERR_FORMAT);
+    TEXT("layers: the residual( of word 2 has no \")\"");
+    cr_assert_eq(bp_model_create_for(d, "4x1x1 pool=2", &m), BP_ERR_FORMAT);
+    TEXT("layers: word 2 \"pool=2\": x [1,4,1,1]: a window over 2 columns has no place in 1, "
+         "padding included");
+    bp_data_free(d);
+}
+
 CLAIM(files_and_snapshots_keep_a_model_of_images)
 {
     NEEDS_CONVOLUTION;

@@ -47,7 +47,13 @@ typedef struct reader {
     bpi_image image;     /* where they are an image */
     size_t length;       /* of the text that is kept */
     int32_t depth, open[DEPTH_MAX]; /* groups that are open */
+    int32_t before;      /* words that the text itself does not have */
 } reader;
+
+static int place(const reader *r, int32_t i)
+{
+    return (int)(i + 1 - r->before);
+}
 
 /* The whole of a text is a number that f32 holds; '-' may lead it. */
 static bool number(const char *text, double *x)
@@ -71,7 +77,7 @@ static bool named(const char *word, const char *name, const char **value)
 static bp_status wanted(const reader *r, const char *what)
 {
     return bpi_fail(r->to->ctx, BP_ERR_FORMAT, "layers: word %d is \"%s\"; %s is wanted",
-                    (int)r->to->n + 1, r->word, what);
+                    place(r, r->to->n), r->word, what);
 }
 
 static bp_status unknown(const reader *r)
@@ -117,7 +123,7 @@ static bp_status image(reader *r, bpi_layer *layer)
     bp_status st = bpi_image_layer(r->word, r->to->n == 0, layer, why);
     return st == BP_OK ? st
                        : bpi_fail(r->to->ctx, BP_ERR_FORMAT, "layers: word %d \"%s\": %s",
-                                  (int)r->to->n + 1, r->word, why);
+                                  place(r, r->to->n), r->word, why);
 }
 
 /* A word that is neither "residual(" nor ")". */
@@ -152,7 +158,7 @@ static bp_status group(reader *r, bpi_layer *layer)
     if (*r->word != ')') {
         if (r->depth == DEPTH_MAX)
             return bpi_fail(to->ctx, BP_ERR_FORMAT,
-                            "layers: word %d: residual groups more than %d deep", (int)to->n + 1,
+                            "layers: word %d: residual groups more than %d deep", place(r, to->n),
                             DEPTH_MAX);
         r->open[r->depth++] = to->n;
         layer->kind = BPI_RESIDUAL;
@@ -170,13 +176,13 @@ static bp_status group(reader *r, bpi_layer *layer)
         return bpi_fail(to->ctx, BP_ERR_FORMAT,
                         "layers: the residual( of word %d has %lldx%lldx%lld before it and "
                         "%lldx%lldx%lld at its end, word %d: they are added, and must be alike",
-                        (int)begin + 1, (long long)a->height, (long long)a->width,
+                        place(r, begin), (long long)a->height, (long long)a->width,
                         (long long)a->channels, (long long)b->height, (long long)b->width,
-                        (long long)b->channels, (int)to->n + 1);
+                        (long long)b->channels, place(r, to->n));
     return bpi_fail(to->ctx, BP_ERR_FORMAT,
                     "layers: the residual( of word %d has %lld columns before it and %lld at its "
-                    "end, word %d: they are added, and must be as many", (int)begin + 1,
-                    (long long)to->layer[begin].in, (long long)r->width, (int)to->n + 1);
+                    "end, word %d: they are added, and must be as many", place(r, begin),
+                    (long long)to->layer[begin].in, (long long)r->width, place(r, to->n));
 }
 
 /* The words of a text with one space between them: equal layers, equal texts. */
@@ -226,12 +232,13 @@ bp_status bpi_layers_parse(bp_layers *to, const char *head, const char *text, in
     reader r = {.to = to, .at = head, .width = to->inputs};
     if (*head)
         BPI_TRY(word(&r));
+    r.before = to->n;
     r.at = text;
     while (*(r.at += strspn(r.at, BPI_BLANKS)))
         BPI_TRY(word(&r));
     if (r.depth)
         return bpi_fail(to->ctx, BP_ERR_FORMAT, "layers: the residual( of word %d has no \")\"",
-                        (int)r.open[r.depth - 1] + 1);
+                        place(&r, r.open[r.depth - 1]));
     if (last)
         to->layer[to->n++] = (bpi_layer){.in = r.width, .width = last, .from = r.image};
     to->outputs = last ? last : r.width;
