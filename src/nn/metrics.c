@@ -130,8 +130,9 @@ static bp_status add_chunk(measuring *w, const float *weights)
 
 static bp_status run_chunks(measuring *w, const float *weights)
 {
-    for (w->first = 0; w->first < w->rows; w->first += BPI_MODEL_ROWS) {
-        w->n = w->rows - w->first < BPI_MODEL_ROWS ? w->rows - w->first : BPI_MODEL_ROWS;
+    int64_t most = bpi_model_rows(w->model);
+    for (w->first = 0; w->first < w->rows; w->first += most) {
+        w->n = w->rows - w->first < most ? w->rows - w->first : most;
         BPI_TRY(bp_run(w->model->ctx, BP_NO_GRAD, read_chunk, w));
         BPI_TRY(add_chunk(w, weights));
     }
@@ -216,7 +217,7 @@ static bp_status run(measuring *w, bool scores, bp_metrics *out)
 {
     bp_context *ctx = w->model->ctx;
     bp_task task = w->model->task;
-    int64_t chunk = w->rows < BPI_MODEL_ROWS ? w->rows : BPI_MODEL_ROWS;
+    int64_t most = bpi_model_rows(w->model), chunk = w->rows < most ? w->rows : most;
     int64_t columns = task == BP_TASK_LABELS ? w->k : task == BP_TASK_CLASSES && w->k == 2;
     size_t y = (size_t)(chunk * w->k) * 4, sums = 5 * (size_t)w->k * sizeof(double);
     size_t score = (size_t)(scores ? columns * w->rows : 0) * sizeof *w->score;

@@ -91,7 +91,12 @@ void bpi_model_drop(const bp_model *model, bp_tensor *outputs);
 
 /* --- task.c ------------------------------------------------------------------------------ */
 
-enum { BPI_MODEL_ROWS = 1024 }; /* rows of one pass of predict, evaluate and measure */
+/* Rows of one pass of predict, evaluate and measure: of wide samples fewer, for their memory. */
+enum { BPI_MODEL_ROWS = 1024 };
+static inline int64_t bpi_model_rows(const bp_model *model)
+{
+    return model->inputs > BPI_MODEL_ROWS / 4 ? BPI_MODEL_ROWS / 4 : BPI_MODEL_ROWS;
+}
 
 /* The loss of a batch, the rows `index` (i32 [n]) of a set that fits the model, in the innermost
  * scope. By the column "weight", where the set has one: sum w l / sum w. */

@@ -127,9 +127,10 @@ static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
     bool one = n == 1 && m->layers && bpi_plan_possible(m->ctx);
     if (one)
         BPI_TRY(predict_one(m, x, p));
-    for (int64_t i = 0; !one && i < n; i += BPI_MODEL_ROWS) {
+    int64_t most = bpi_model_rows(m);
+    for (int64_t i = 0; !one && i < n; i += most) {
         pass w = {.model = m, .x = x + i * m->inputs, .p = p + i * m->outputs,
-                  .n = n - i < BPI_MODEL_ROWS ? n - i : BPI_MODEL_ROWS};
+                  .n = n - i < most ? n - i : most};
         BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, predict_rows, &w));
     }
     return finish(m, n, p);

@@ -218,8 +218,9 @@ static bp_status run_passes(pass *p, double *sum)
     bp_context *ctx = p->model->ctx;
     int64_t rows = bp_data_rows(p->data);
     bp_status st = p->loss && p->right && p->weight ? BP_OK : BP_ERR_NOMEM;
-    for (; p->first < rows && st == BP_OK; p->first += BPI_MODEL_ROWS) {
-        p->n = rows - p->first < BPI_MODEL_ROWS ? rows - p->first : BPI_MODEL_ROWS;
+    int64_t most = bpi_model_rows(p->model);
+    for (; p->first < rows && st == BP_OK; p->first += most) {
+        p->n = rows - p->first < most ? rows - p->first : most;
         st = bp_run(ctx, BP_NO_GRAD, evaluate_rows, p);
     }
     return st != BP_OK ? st
