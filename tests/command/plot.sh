@@ -1,21 +1,10 @@
 #!/bin/sh
 # plot.sh PLOT_CALLS WORK: logs read, charts of characters, pictures by gnuplot (where there is one)
 # and what becomes of them where something is missing.
-calls=$1 work=$2 failed=0 n=0
+calls=$1 work=$2
 golden=$(cd "$(dirname "$0")" && pwd)
-rm -rf "$work"
-mkdir -p "$work"
-cd "$work" || exit 2
+. "$golden/claims.sh"
 
-# claim TEXT: the status of the command before decides.
-claim() {
-    status=$?
-    n=$((n + 1))
-    [ $status -eq 0 ] && return
-    failed=$((failed + 1))
-    echo "FAILED $1"
-    sed 's/^/    /' err 2> /dev/null
-}
 calls() { "$calls" "$@" > out 2> err; }
 # fails SENTENCE ARGS...: a failure that says so in one line, and leaves nothing in the folder new/.
 fails() {
@@ -133,8 +122,7 @@ claim "a run whose loss was never a number"
 # --- pictures --------------------------------------------------------------------------------------
 if ! command -v gnuplot > /dev/null; then
     echo "pictures are not tested: gnuplot was not found"
-    echo "$n claims, $failed failed"
-    [ $failed -eq 0 ]
+    finish
     exit
 fi
 has() { grep -q "<text.*$1" new/run.svg; }
@@ -217,5 +205,4 @@ claim "a filter is a row of the weights, row by row; not there:$missing"
 rm -f new/*
 fails "regions want a model and data of 2 inputs, not of 64 and 64" model digits new/run.svg
 claim "regions of other inputs are told"
-echo "$n claims, $failed failed"
-[ $failed -eq 0 ]
+finish

@@ -1,20 +1,9 @@
 #!/bin/sh
 # run_log.sh PLOT_CALLS WORK: the log of a run as it is written: lines, what was there before, what
 # cannot be written.
-calls=$1 work=$2 failed=0 n=0
-rm -rf "$work"
-mkdir -p "$work"
-cd "$work" || exit 2
+calls=$1 work=$2
+. "$(dirname "$0")/claims.sh"
 
-# claim TEXT: the status of the command before decides.
-claim() {
-    status=$?
-    n=$((n + 1))
-    [ $status -eq 0 ] && return
-    failed=$((failed + 1))
-    echo "FAILED $1"
-    sed 's/^/    /' err 2> /dev/null
-}
 log() { "$calls" log "$@" > out 2> err; }
 fails() { ! log "$@" && [ "$(wc -l < err)" -eq 1 ]; }
 lines() { [ "$(wc -l < "$1")" -eq "$2" ]; }
@@ -65,5 +54,4 @@ if [ "$(id -u)" -ne 0 ]; then
     fails add there.jsonl 1 && grep -q 'there.jsonl: cannot be written: Permission denied' err
     claim "a file that may not be written is told"
 fi
-echo "$n claims, $failed failed"
-[ $failed -eq 0 ]
+finish
