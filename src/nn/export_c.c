@@ -312,12 +312,12 @@ static void measure(source *s)
 static void put_face(source *s, const char *before)
 {
     const bp_model *m = s->model;
-    bpi_say(&s->b, "%senum { %s_inputs = %lld, %s_outputs = %lld };\n", before, s->name,
-            (long long)m->inputs, s->name, (long long)m->outputs);
-    bpi_say(&s->b, "%svoid %s_predict(const float *x, float *y);\n", before, s->name);
+    const char *n = s->name;
+    bpi_say(&s->b, "%senum { %s_inputs = %lld, %s_outputs = %lld };\n", before, n,
+            (long long)m->inputs, n, (long long)m->outputs);
+    bpi_say(&s->b, "%svoid %s_predict(const float *x, float *y);\n", before, n);
     if (m->names[BPI_CLASS_NAMES].text)
-        bpi_say(&s->b, "%sextern const char *const %s_class_names[%s_outputs];\n", before, s->name,
-                s->name);
+        bpi_say(&s->b, "%sextern const char *const %s_class_names[%s_outputs];\n", before, n, n);
 }
 
 static void put_comment(source *s)

@@ -54,7 +54,6 @@ bp_status check_files(job *j);
 
 /* json.h; measure.c: what the test set says, as members of an object or a line. */
 struct json;
-bp_status measure(job *j, bp_data *data, bp_metrics *m);
 void print_metrics(const job *j, const bp_metrics *m, const char *prefix, struct json *to);
 
 bp_status command_train(job *j);

@@ -7,11 +7,6 @@
 #include "job.h"
 #include "json.h"
 
-bp_status measure(job *j, bp_data *data, bp_metrics *m)
-{
-    return bp_model_measure(j->model, data, m);
-}
-
 void print_metrics(const job *j, const bp_metrics *m, const char *prefix, json *to)
 {
     bool numbers = bp_model_task(j->model) == BP_TASK_REGRESSION;
@@ -45,7 +40,7 @@ bp_status command_eval(job *j)
     TRY(open_context(j));
     TRY(load_model(j, j->set->operand[0]));
     TRY(load_data(j, TEST));
-    TRY(measure(j, j->test, &m));
+    TRY(bp_model_measure(j->model, j->test, &m));
     if (!j->set->json) {
         print_metrics(j, &m, "test", NULL);
         printf(", %lld rows\n", (long long)bp_data_rows(j->test));

@@ -209,7 +209,7 @@ static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
         TRY(bp_trainer_best(j->trainer));
     if (j->set->out)
         TRY(bp_model_save(j->model, j->set->out));
-    TRY(measure(j, j->test ? j->test : j->train, &m));
+    TRY(bp_model_measure(j->model, j->test ? j->test : j->train, &m));
     if (d->log.file) {
         describe_result(j, p, &m, stopped, run_log_begin(&d->log, "result"));
         diary_line_ends(d);
