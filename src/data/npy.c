@@ -261,7 +261,8 @@ bp_status bpi_npy_entry(bpi_file *file, const char *who, const char *name, bpi_s
     uint64_t bytes, begin = f->n ? f->entry[f->n - 1].end : 0;
     BPI_TRY(read_header(&a));
     BPI_TRY(bytes_of(&a, &bytes));
-    if (!bpi_grow(a.ctx, (void **)&f->data.at, &f->data.capacity, (int64_t)(begin + bytes), 1) ||
+    int64_t room = (int64_t)(begin + bytes) + 1; /* an address, where the array has no bytes */
+    if (!bpi_grow(a.ctx, (void **)&f->data.at, &f->data.capacity, room, 1) ||
         !bpi_grow(a.ctx, (void **)&f->entry, &f->entry_capacity, f->n + 1, sizeof *f->entry))
         return BP_ERR_NOMEM;
     BPI_TRY(take(&a, f->data.at + begin, bytes));
