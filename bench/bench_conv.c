@@ -1,11 +1,11 @@
-/* Convolutions, pools and batch norm on one device, against a matrix product and a copy of the same
- * run; bench/peers/torch_conv.py asks for one round at a time and gives PyTorch the same rows in
+/* Convolutions, pools, batch norm and whole steps of two networks on one device, against a matrix
+ * product and a copy of the same run; bench/peers/torch_conv.py asks for one round at a time and gives PyTorch the same rows in
  * between.
  *
  *     bench_conv [--threads N] [--device NAME] [--only PREFIX] [--names] [--serve]
  *
  * A row is one op: a layer forward (bias and ReLU with it), its gradient by the image or by the
- * filters; a pool, forward or back; batch norm over N, H, W. Beside its time stands its floor: the
+ * filters; a pool, forward or back; batch norm over N, H, W; or a step with Adam, replayed. Beside its time stands its floor: the
  * longer of its multiply-adds at the product's rate and its bytes at the copy's, and the part of it
  * that was reached. With --threads 1 time is that thread's own, whatever else the machine does.
  * --serve answers each name on the standard input with a line: the seconds of a call, the median of
@@ -17,7 +17,7 @@
 
 #include "timing.h"
 
-enum { PRODUCT, COPY, LAYER, MAX, MEAN, NORM };     /* kinds of rows */
+enum { PRODUCT, COPY, LAYER, NET, MAX, MEAN, NORM }; /* kinds of rows */
 enum { FORWARD, INPUT, FILTER, BACK, WAYS };        /* what of one */
 static const char *const way_name[WAYS] = {"forward", "input", "filter", "back"};
 
@@ -47,6 +47,8 @@ static const row rows[] = {
     {"layer 16x14x14x256 3x3 256 p1", LAYER, ALL, 16, 14, 14, 256, 256, 3, SAME(1)},
     {"layer 16x56x56x64 3x3 64 p1 g64", LAYER, ALL, 16, 56, 56, 64, 64, 3,
      {.pad = {1, 1, 1, 1}, .groups = 64}},
+    {"net lenet 64x28x28x1", NET, 1, 64, 28, 28, 1, 0, 1, PLAIN},
+    {"net cnn 64x28x28x1", NET, 1, 64, 28, 28, 1, 1, 1, PLAIN},
     {"max 64x28x28x32", MAX, BOTH, 64, 28, 28, 32, 32, 2, PLAIN},
     {"max 16x56x56x64", MAX, BOTH, 16, 56, 56, 64, 64, 2, PLAIN},
     {"mean 64x28x28x32", MEAN, BOTH, 64, 28, 28, 32, 32, 2, PLAIN},
@@ -55,11 +57,24 @@ static const row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows, ROUNDS = 9 };
 
+/* What `o` of a network's row says; multiply-adds of a step for an image, without the first dx. */
+static const struct net {
+    const char *layers;
+    double products;
+} nets[] = {
+    {"28x28x1 conv5x5=6 relu pool=2 conv5x5=16,pad=0 relu pool=2 120 relu 84 relu 10", 1131960},
+    {"28x28x1 conv3x3=32 relu pool=2 conv3x3=64 relu pool=2 128 relu 10", 12497664},
+};
+
 typedef struct problem {
     const row *r;
     int way;
     bp_context *ctx;
     bp_tensor *x, *w, *b, *y; /* y is dy, too */
+    bp_params *params;        /* of a network, and what trains it */
+    bp_layers *layers;
+    bp_optimizer *adam;
+    bp_plan *plan;
 } problem;
 
 static const char *device = "cpu", *only = "";
@@ -96,6 +111,36 @@ static int64_t made(const row *r, int i)
     return (size + r->how.pad[i] + r->how.pad[2 + i] - r->r) / stride + 1;
 }
 
+static bp_status step(bp_context *ctx, void *user)
+{
+    const problem *p = user;
+    bp_tensor *y = bp_layers_forward(p->layers, bp_reshape(p->x, BP_SHAPE(64, 28 * 28)), 1);
+    bp_status st = bp_backward(ctx, bp_cross_entropy(y, p->y));
+    return st != BP_OK ? st : bp_optimizer_step(p->adam);
+}
+
+static void set_up_net(problem *p)
+{
+    check(bp_params_create(p->ctx, BP_F32, &p->params), p->ctx);
+    check(bp_layers_create(p->params, "", 28 * 28, nets[p->r->o].layers, &p->layers), p->ctx);
+    check(bp_adam_create(p->params, 1e-3, &p->adam), p->ctx);
+    p->y = bp_tensor_create(p->ctx, BP_I32, BP_SHAPE(p->r->n));
+    int32_t labels[64];
+    for (int i = 0; i < 64; i++)
+        labels[i] = i % 10;
+    check(bp_write(p->y, labels, sizeof labels), p->ctx);
+    check(bp_plan_record(p->ctx, step, p, &p->plan), p->ctx);
+}
+
+static void tear_down(problem *p)
+{
+    bp_plan_free(p->plan);
+    bp_optimizer_free(p->adam);
+    bp_layers_free(p->layers);
+    bp_params_free(p->params);
+    bp_close(p->ctx);
+}
+
 static void set_up(problem *p)
 {
     const row *r = p->r;
@@ -104,6 +149,10 @@ static void set_up(problem *p)
     if (threads)
         check(bp_set_threads(p->ctx, threads), p->ctx);
     p->x = filled(p->ctx, BP_SHAPE(r->n, r->h, r->w, r->c));
+    if (r->kind == NET) {
+        set_up_net(p);
+        return;
+    }
     p->w = filled(p->ctx, BP_SHAPE(r->o, r->r, r->r, r->c / groups));
     p->b = filled(p->ctx, BP_SHAPE(r->o));
     p->y = filled(p->ctx, BP_SHAPE(r->n, made(r, 0), made(r, 1), r->o));
@@ -155,10 +204,14 @@ static double work(const problem *p)
     const int64_t groups = r->how.groups ? r->how.groups : 1;
     const double pixels = (double)(r->n * made(r, 0) * made(r, 1));
     const double each = (double)(r->o * r->r * r->r * r->c / groups);
+    if (r->kind == NET)
+        return (double)r->n * nets[r->o].products;
     return r->kind > LAYER || r->kind == COPY ? 0 : pixels * each;
 }
 static double bytes(const problem *p)
 {
+    if (p->r->kind == NET)
+        return 0; /* next to its products */
     const double x = (double)bp_shape_count(bp_shape_of(p->x));
     const double y = (double)bp_shape_count(bp_shape_of(p->y));
     const double once = 4 * (x + y) + (p->r->kind == MAX ? y : 0);
@@ -182,7 +235,8 @@ static double one_round(problem *p)
     for (int i = 0; i < ROUNDS; i++) {
         const double from = now();
         for (int64_t k = 0; k < calls; k++)
-            check(bp_run(p->ctx, p->way == BACK ? 0 : BP_NO_GRAD, call, p), p->ctx);
+            check(p->plan ? bp_plan_replay(p->plan, 1)
+                          : bp_run(p->ctx, p->way == BACK ? 0 : BP_NO_GRAD, call, p), p->ctx);
         check(bp_sync(p->ctx), p->ctx);
         t[i] = (now() - from) / (double)calls;
         if (i == 0)
@@ -219,7 +273,7 @@ static void answer(void)
                 continue;
             if (strcmp(at[k], name)) {
                 if (at[k][0])
-                    bp_close(p[k].ctx);
+                    tear_down(&p[k]);
                 strcpy(at[k], name);
                 p[k] = next;
                 set_up(&p[k]);
@@ -252,7 +306,7 @@ static void table(void)
             printf("%-34s %-8s %9.3f ms  floor %9.3f  %.2f of it  %6.1f GFLOP/s\n", rows[i].name,
                    way_name[way], t * 1e3, floor * 1e3, floor / t, 2e-9 * work(&p) / t);
             fflush(stdout);
-            bp_close(p.ctx);
+            tear_down(&p);
         }
 }
 

@@ -42,11 +42,32 @@ def layer(x, words, way, layout):
     return lambda: backward(dy, x, w, [filters], [s, s], [p, p], [1, 1], False, [0, 0], g, wanted)
 
 
+def net(x, name, layout):
+    conv, pool, dense = torch.nn.Conv2d, torch.nn.MaxPool2d(2), torch.nn.Linear
+    relu, flat = torch.nn.ReLU(), torch.nn.Flatten()
+    of = {"lenet": [conv(1, 6, 5, padding=2), relu, pool, conv(6, 16, 5), relu, pool, flat,
+                    dense(400, 120), relu, dense(120, 84), relu, dense(84, 10)],
+          "cnn": [conv(1, 32, 3, padding=1), relu, pool, conv(32, 64, 3, padding=1), relu, pool,
+                  flat, dense(3136, 128), relu, dense(128, 10)]}
+    model = torch.nn.Sequential(*of[name]).to(memory_format=layout)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    labels = torch.arange(64) % 10
+
+    def step():
+        with torch.enable_grad():
+            adam.zero_grad(set_to_none=True)
+            F.cross_entropy(model(x), labels).backward()
+            adam.step()
+    return step
+
+
 def call_of(name, layout):
     """PyTorch's call of a row; `back` includes what comes before it, as ours does."""
     *words, way = name.split()
-    n, h, w, c = map(int, words[1].split("x"))
+    n, h, w, c = map(int, words[2 if words[0] == "net" else 1].split("x"))
     x = torch.randn(n, c, h, w).to(memory_format=layout)
+    if words[0] == "net":
+        return net(x, words[1], layout)
     if words[0] == "layer":
         return layer(x, words, way, layout)
     gain = torch.randn(c)

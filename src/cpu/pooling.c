@@ -43,7 +43,6 @@ INLINE vec chosen(choice m, vec a, vec b) { return _mm512_mask_mov_ps(b, m, a); 
 INLINE lane_mask wide(__m128i b) { return (lane_mask)_mm512_cvtepu8_epi32(b); }
 INLINE __m128i narrow(lane_mask m) { return _mm512_cvtepi32_epi8((__m512i)m); }
 #endif
-typedef __m128i some_bytes;
 #else
 typedef lane_mask choice;
 INLINE choice more(vec x, vec v) { return ~(lane_mask)(x <= v) & (lane_mask)(v == v); }
@@ -100,17 +99,29 @@ static int64_t taps_across(const bpi_conv *g, int64_t q, int64_t *first, int64_t
 }
 
 INLINE lane_mask number(int64_t i) { return (lane_mask){0} + (lane_int)i; }
+#if BPI_VECTOR_BYTES == 64 /* no memcpy: its call takes longer than a pixel of few channels */
+INLINE __mmask16 byte_mask(int64_t left) { return (__mmask16)((1u << at_most(left, LANES)) - 1); }
+INLINE lane_mask load_bytes(const uint8_t *p, int64_t left)
+{
+    return wide(_mm_maskz_loadu_epi8(byte_mask(left), p));
+}
+INLINE void store_bytes(uint8_t *p, lane_mask m, int64_t left)
+{
+    _mm_mask_storeu_epi8(p, byte_mask(left), narrow(m));
+}
+#else
 INLINE lane_mask load_bytes(const uint8_t *p, int64_t left)
 {
     some_bytes b = {0};
-    memcpy(&b, p, (size_t)(left < LANES ? left : LANES));
+    memcpy(&b, p, (size_t)at_most(left, LANES));
     return wide(b);
 }
 INLINE void store_bytes(uint8_t *p, lane_mask m, int64_t left)
 {
     const some_bytes b = narrow(m);
-    memcpy(p, &b, (size_t)(left < LANES ? left : LANES));
+    memcpy(p, &b, (size_t)at_most(left, LANES));
 }
+#endif
 
 /* --- y from x --------------------------------------------------------------------------------- */
 
@@ -197,11 +208,11 @@ static void mean_block(void *arg, int64_t block) { pool_block(MEAN, arg, block);
 
 /* --- x from y --------------------------------------------------------------------------------- */
 
-/* A pixel of y, added to the x of taps [s, s_end) of a row, which are `column` apart; of tap
- * numbers from `tap` on. */
-INLINE void spread_pixel(const int by_place, int64_t channels, real *x, int64_t column,
-                         int64_t taps, const real *y, const uint8_t *places, int64_t tap,
-                         real count)
+/* A pixel of y, added to the x of `taps` taps of a row, which are `column` apart, or, where no other
+ * pixel reaches them, stored there; of tap numbers from `tap` on. */
+INLINE void spread_pixel(const int by_place, const int alone, int64_t channels, real *x,
+                         int64_t column, int64_t taps, const real *y, const uint8_t *places,
+                         int64_t tap, real count)
 {
     const vec over = splat(count), zero = splat(0);
 #define SPREAD(LOAD, STORE, left)                                                              \
@@ -211,7 +222,7 @@ INLINE void spread_pixel(const int by_place, int64_t channels, real *x, int64_t 
         real *to = x + c;                                                                      \
         for (int64_t s = 0; s < taps; s++, to += column) {                                     \
             const choice here = same(k, number(tap + s));                                      \
-            STORE(to, LOAD(to) + (by_place ? chosen(here, v, zero) : v));                      \
+            STORE(to, (alone ? zero : LOAD(to)) + (by_place ? chosen(here, v, zero) : v));     \
         }                                                                                      \
     }
 #define LOAD_REST(p) load_part(p, (int)(channels - c))
@@ -227,7 +238,7 @@ INLINE void spread_pixel(const int by_place, int64_t channels, real *x, int64_t 
 }
 
 /* Row h of an image of x, of all rows of y that reach it. */
-INLINE void spread_row(const int by_place, const job *j, int64_t n, int64_t h)
+INLINE void spread_row(const int by_place, const int alone, const job *j, int64_t n, int64_t h)
 {
     const bpi_conv *g = &j->g;
     real *x = j->x + (n * g->h + h) * g->w * g->c;
@@ -241,7 +252,7 @@ INLINE void spread_row(const int by_place, const job *j, int64_t n, int64_t h)
         for (int64_t q = 0; q < g->q; q++) {
             const int64_t at = taps_across(g, q, &s0, &s1) + s0 * g->beside;
             const int64_t y = ((n * g->p + p) * g->q + q) * g->c;
-            spread_pixel(by_place, g->c, x + at * g->c, g->beside * g->c, s1 - s0, j->y + y,
+            spread_pixel(by_place, alone, g->c, x + at * g->c, g->beside * g->c, s1 - s0, j->y + y,
                          j->places + y, r * g->s + s0, (real)((r1 - r0) * (s1 - s0)));
         }
     }
@@ -249,9 +260,14 @@ INLINE void spread_row(const int by_place, const job *j, int64_t n, int64_t h)
 
 INLINE void spread_block(const int by_place, const job *j, int64_t block)
 {
-    const int64_t end = at_most((block + 1) * j->per_block, j->g.n * j->g.h);
+    const bpi_conv *g = &j->g;
+    const int64_t end = at_most((block + 1) * j->per_block, g->n * g->h);
+    const int alone = conv_height(g, 1) <= g->down && (g->s - 1) * g->beside < g->across;
     for (int64_t i = block * j->per_block; i < end; i++)
-        spread_row(by_place, j, i / j->g.h, i % j->g.h);
+        if (alone)
+            spread_row(by_place, 1, j, i / g->h, i % g->h);
+        else
+            spread_row(by_place, 0, j, i / g->h, i % g->h);
 }
 
 static void max_spread_block(void *arg, int64_t block) { spread_block(1, arg, block); }
