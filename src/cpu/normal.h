@@ -1,10 +1,10 @@
 /* The normal distribution and erf over `real`, like vmath.h, at most 4 and 3 ulp.
  *
- *     P(N > x) = e^(-x^2 / 2) F(s) / (1 + x) for x >= 0, s = (x - 4) / (x + 4)
- *     P(N <= x) = 1/2 + x (1 / sqrt(2 pi) + x^2 R(x^2)) for |x| <= 1
- *     erf(x) = 2 P(N <= sqrt(2) x) - 1
+ *     P(N > x) = e^(-x^2 / 2) F(s) / (x + 5/4) for x >= 0, s = (x - 4) / (x + 4)
+ *     erf(x) = 1 - 2 P(N > sqrt(2) x); x (2 / sqrt(pi) + x^2 R(2 x^2)) for x <= 1 / sqrt(2)
  *
- * Shepherd and Laframboise, Math. Comp. 36 (1981) (the map s). F and R are Chebyshev fits. */
+ * Shepherd and Laframboise, Math. Comp. 36 (1981) (the map s). F is a
+ * minimax fit, R a Chebyshev one. */
 #ifndef BPI_CPU_NORMAL_H
 #define BPI_CPU_NORMAL_H
 
@@ -33,55 +33,56 @@ INLINE real bpi_exp_square(real f, real x)
     return bpi_exp_scaled(t, r, high < BPI_EXP_NORMAL);
 }
 
-/* F(s) = (1 + x) e^(x^2 / 2) P(N > x). Error: 2^-59 (f64), 2^-30 (f32), relative. */
+/* F(s) = (x + 5/4) e^(x^2 / 2) P(N > x), x <= BPI_NORMAL_MAX; nearly flat at x = 0, where s has an
+ * error. Error: 2^-59 (f64), 2^-31 (f32), relative. */
 INLINE real bpi_normal_tail(real s)
 {
 #if BPI_F64
-    real f = -0x1.27d09cdb8ab3cp-32;
-    f = bpi_fma(f, s, -0x1.79b7299482a66p-30);
-    f = bpi_fma(f, s, -0x1.c44a8a96afb08p-31);
-    f = bpi_fma(f, s, 0x1.23b492a257e71p-27);
-    f = bpi_fma(f, s, 0x1.25b676071a9fbp-26);
-    f = bpi_fma(f, s, -0x1.96be7ba65fdf6p-26);
-    f = bpi_fma(f, s, -0x1.ddd5e9dbd62aap-24);
-    f = bpi_fma(f, s, 0x1.5d9b80e796930p-28);
-    f = bpi_fma(f, s, 0x1.28c14309bea5dp-21);
-    f = bpi_fma(f, s, 0x1.aff2e829d1fb2p-22);
-    f = bpi_fma(f, s, -0x1.5ec7826162312p-19);
-    f = bpi_fma(f, s, -0x1.cc8b3aa38ebcep-19);
-    f = bpi_fma(f, s, 0x1.c9402f0f1ee28p-17);
-    f = bpi_fma(f, s, 0x1.648343e709296p-16);
-    f = bpi_fma(f, s, -0x1.707bb65ad4fb4p-14);
-    f = bpi_fma(f, s, -0x1.8c11ab7ae4335p-14);
-    f = bpi_fma(f, s, 0x1.6c538315921d0p-11);
-    f = bpi_fma(f, s, -0x1.2b7f5e21dc7d5p-12);
-    f = bpi_fma(f, s, -0x1.47d5fc747c5bep-8);
-    f = bpi_fma(f, s, 0x1.25dd720607130p-6);
-    f = bpi_fma(f, s, -0x1.07c3c2582be60p-5);
-    f = bpi_fma(f, s, 0x1.d4969f10dfdbap-6);
-    f = bpi_fma(f, s, 0x1.cabd72a60f8e4p-7);
-    f = bpi_fma(f, s, -0x1.8c18f2086e349p-4);
-    return bpi_fma(f, s, 0x1.e361ea6fba141p-2);
+    real f = -0x1.c47732eca9ae2p-33;
+    f = bpi_fma(f, s, -0x1.5239ec44a1799p-30);
+    f = bpi_fma(f, s, -0x1.267c4eb4181ap-30);
+    f = bpi_fma(f, s, 0x1.052903710f524p-27);
+    f = bpi_fma(f, s, 0x1.2aa135cb038f7p-26);
+    f = bpi_fma(f, s, -0x1.581a638be5177p-26);
+    f = bpi_fma(f, s, -0x1.d45e142c8ce73p-24);
+    f = bpi_fma(f, s, -0x1.2df4da5b98bd2p-27);
+    f = bpi_fma(f, s, 0x1.1c1e68941f4bep-21);
+    f = bpi_fma(f, s, 0x1.e7b4ced3a4d45p-22);
+    f = bpi_fma(f, s, -0x1.4893e616e1a61p-19);
+    f = bpi_fma(f, s, -0x1.e865f32c9c55ep-19);
+    f = bpi_fma(f, s, 0x1.a526274321181p-17);
+    f = bpi_fma(f, s, 0x1.77f09316c1f78p-16);
+    f = bpi_fma(f, s, -0x1.52717908849fep-14);
+    f = bpi_fma(f, s, -0x1.bbd63a6541ca8p-14);
+    f = bpi_fma(f, s, 0x1.53caa668f7d37p-11);
+    f = bpi_fma(f, s, -0x1.08129751cd88p-13);
+    f = bpi_fma(f, s, -0x1.3f851dd388917p-8);
+    f = bpi_fma(f, s, 0x1.0314d680167dep-6);
+    f = bpi_fma(f, s, -0x1.911b6cec99552p-6);
+    f = bpi_fma(f, s, 0x1.5dbfe8f50f971p-7);
+    f = bpi_fma(f, s, 0x1.7169e9b96103ap-5);
+    f = bpi_fma(f, s, -0x1.1d4ad7c6f13bp-3);
+    return bpi_fma(f, s, 0x1.fb8d36288361ep-2);
 #else
-    real f = -0x1.82832ap-17f;
-    f = bpi_fma(f, s, -0x1.a2c2a4p-14f);
-    f = bpi_fma(f, s, -0x1.3087bp-14f);
-    f = bpi_fma(f, s, 0x1.74aeep-11f);
-    f = bpi_fma(f, s, -0x1.303e52p-12f);
-    f = bpi_fma(f, s, -0x1.48303p-8f);
-    f = bpi_fma(f, s, 0x1.25de48p-6f);
-    f = bpi_fma(f, s, -0x1.07c24p-5f);
-    f = bpi_fma(f, s, 0x1.d496b4p-6f);
-    f = bpi_fma(f, s, 0x1.cabd2ap-7f);
-    f = bpi_fma(f, s, -0x1.8c18f2p-4f);
-    return bpi_fma(f, s, 0x1.e361eap-2f);
+    real f = -0x1.0ea0bp-17f;
+    f = bpi_fma(f, s, -0x1.7964bap-14f);
+    f = bpi_fma(f, s, -0x1.5ff9e8p-14f);
+    f = bpi_fma(f, s, 0x1.5ae6ap-11f);
+    f = bpi_fma(f, s, -0x1.13bc5ap-13f);
+    f = bpi_fma(f, s, -0x1.3fd488p-8f);
+    f = bpi_fma(f, s, 0x1.031734p-6f);
+    f = bpi_fma(f, s, -0x1.9118b6p-6f);
+    f = bpi_fma(f, s, 0x1.5dbfbap-7f);
+    f = bpi_fma(f, s, 0x1.7169dap-5f);
+    f = bpi_fma(f, s, -0x1.1d4ad8p-3f);
+    return bpi_fma(f, s, 0x1.fb8d36p-2f);
 #endif
 }
 
-/* |x|, held where e^(f x^2) is 0. A NaN is held too: what is made of it must say so again. */
+/* |x|, held where e^(f x^2) is 0; that of a NaN may be any number. */
 INLINE real bpi_held(real x, real most)
 {
-    return abs_of(x) < most ? abs_of(x) : most;
+    return abs_of(x) > most ? most : abs_of(x);
 }
 
 /* e^(-x^2 / 2) / sqrt(2 pi). */
@@ -124,20 +125,19 @@ INLINE real bpi_normal_centre(real z)
 #endif
 }
 
-/* P(N > |x|); 0 of a NaN */
+/* P(N > |x|) */
 INLINE real bpi_normal_above(real x)
 {
     real a = bpi_held(x, BPI_NORMAL_MAX);
-    return bpi_exp_square((real)-0.5, a) * bpi_normal_tail((a - 4) / (a + 4)) / (1 + a);
+    real f = bpi_normal_tail((a - 4) / (a + 4));
+    return bpi_exp_square((real)-0.5, a) * f / (a + (real)1.25);
 }
 
 /* P(N <= x): the smaller tail is computed, so that neither loses its digits. */
 INLINE real normal_cdf_of(real x)
 {
-    real tail = bpi_normal_above(x), outer = x > 0 ? 1 - tail : tail;
-    real line = bpi_fma(x, (real)0.398942280401432677939946, (real)0.5);
-    int far = (x > 1) | (x < -1); /* a NaN is near */
-    return far ? outer : bpi_fma(x, bpi_normal_centre(far ? 1 : x * x), line);
+    real tail = bpi_normal_above(x);
+    return x > 0 ? 1 - tail : tail;
 }
 
 /* Near 0 a line, whose slope 2 / sqrt(pi) is in two parts, and what is left of the curve. */
