@@ -1,15 +1,15 @@
 /* Convolutions, pools, batch norm and whole steps of two networks on one device, against a matrix
- * product and a copy of the same run; bench/peers/torch_conv.py asks for one round at a time and gives PyTorch the same rows in
- * between.
+ * product and a copy of the same run; bench/peers/torch_conv.py asks for one round at a time and
+ * gives PyTorch the same rows in between.
  *
  *     bench_conv [--threads N] [--device NAME] [--only PREFIX] [--names] [--serve]
  *
  * A row is one op: a layer forward (bias and ReLU with it), its gradient by the image or by the
- * filters; a pool, forward or back; batch norm over N, H, W; or a step with Adam, replayed. Beside its time stands its floor: the
- * longer of its multiply-adds at the product's rate and its bytes at the copy's, and the part of it
- * that was reached. With --threads 1 time is that thread's own, whatever else the machine does.
- * --serve answers each name on the standard input with a line: the seconds of a call, the median of
- * some, multiply-adds and bytes; --names says which there are. */
+ * filters; a pool, forward or back; batch norm over N, H, W; or a step with Adam, replayed. Beside
+ * its time stands its floor: the longer of its multiply-adds at the product's rate and its bytes at
+ * the copy's, and the part of it that was reached. With --threads 1 time is that thread's own,
+ * whatever else the machine does. --serve answers each name on the standard input with a line: the
+ * seconds of a call, the median of some, multiply-adds and bytes; --names says which there are. */
 #include <bpcuda/bpcuda.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +123,7 @@ static void set_up_net(problem *p)
 {
     check(bp_params_create(p->ctx, BP_F32, &p->params), p->ctx);
     check(bp_layers_create(p->params, "", 28 * 28, nets[p->r->o].layers, &p->layers), p->ctx);
-    check(bp_adam_create(p->params, 1e-3, &p->adam), p->ctx);
+    check(bp_adam_create(p->params, 1e-9, &p->adam), p->ctx); /* learnt, gradients are denormal */
     p->y = bp_tensor_create(p->ctx, BP_I32, BP_SHAPE(p->r->n));
     int32_t labels[64];
     for (int i = 0; i < 64; i++)

@@ -50,7 +50,7 @@ def net(x, name, layout):
           "cnn": [conv(1, 32, 3, padding=1), relu, pool, conv(32, 64, 3, padding=1), relu, pool,
                   flat, dense(3136, 128), relu, dense(128, 10)]}
     model = torch.nn.Sequential(*of[name]).to(memory_format=layout)
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-9, fused=True)
     labels = torch.arange(64) % 10
 
     def step():
