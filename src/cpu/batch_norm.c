@@ -7,23 +7,24 @@
  *                for rows
  *
  * A strip is STEP columns, a chunk some rows of one, which stay in cache. First each chunk has its
- * sums taken, forward those of distances from its own mean; then the chunks of a strip are added
- * up, in order; then each is written. With one chunk a block does all of it. Of few columns several
- * rows are seen as one, so that no lanes are empty: `fold` times the columns, each of which is some
- * rows of one. Floor: x read twice, y written; backward dy and x read twice, dx written. The rule:
- * src/ops/batch_norm.c. */
+ * sums taken, forward those of distances from the mean of its first SOME rows (these are in the sum
+ * of squares themselves, so what is subtracted for them is at most rows / SOME times what stays);
+ * then the chunks of a strip are added up, in order; then each is written. With one chunk a block
+ * does all of it. Of few columns several rows are seen as one, so that no lanes are empty: `fold`
+ * times the columns, each of which is some rows of one. Floor: x read twice, y written; backward dy
+ * and x read twice, dx written. The rule: src/ops/batch_norm.c. */
 #include "cpu/moments.h"
 #include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
-enum { CHUNK = 32768 }; /* elements */
+enum { CHUNK = 32768, SOME = 32 }; /* elements; rows */
 
 typedef struct column_stats {
     real mean, low, scale; /* z = ((x - mean) - low) scale */
 } column_stats;
 
-/* Of a column in a chunk: its mean, in two parts, and the squares of distances from it; backward
- * the sums of dy and dy z. */
+/* Of a column in a chunk: its mean, as a number near it and the rest, and the squares of distances
+ * from it; backward the sums of dy and dy z. */
 typedef struct part {
     double a, b, squares;
 } part;
@@ -154,15 +155,15 @@ INLINE vec standard(const strip *t, int v, vec x)
 static void moments(const job *w, int64_t chunk, int64_t s)
 {
     const piece at = piece_of(w, chunk, s);
-    const int64_t left = at.left, n = at.end - at.row;
+    const int64_t left = at.left, n = at.end - at.row, some = at_most(n, SOME);
     const real *x = w->x.data + at.row * w->x.pitch + at.first;
     const vec zero = splat(0);
     double total[1][STEP] = {{0}}, apart[2][STEP] = {{0}};
     real mean[STEP];
     vec m[GROUP];
-    COLUMN_SUMS(1, total, n, EACH_VEC acc[0][v] += get(x + r * w->x.pitch, v, left, zero))
+    COLUMN_SUMS(1, total, some, EACH_VEC acc[0][v] += get(x + r * w->x.pitch, v, left, zero))
     for (int64_t j = 0; j < STEP; j++)
-        mean[j] = (real)(total[0][j] / (double)n);
+        mean[j] = (real)(total[0][j] / (double)some);
     EACH_VEC m[v] = load(mean + v * LANES);
     COLUMN_SUMS(2, apart, n,
         EACH_VEC {

@@ -14,8 +14,9 @@
 #include "cpu/vec.h"
 
 enum {
-    SUMS = 16,        /* at most */
-    SUM_PIXELS = 1024 /* of y in a sum, at least: adding sums up is a pass over each */
+    BLOCKS = 16,       /* about as many, and sums at most */
+    SUM_PIXELS = 1024, /* of y in a sum, at least: adding sums up is a pass over each */
+    NEAR_PIXELS = 192  /* of y in a panel: it and what x has beside it stay in the first cache */
 };
 
 typedef struct job {
@@ -27,7 +28,8 @@ typedef struct job {
     int64_t sums, per_sum;  /* images of one */
     int64_t panels, items;  /* of a run's lanes; runs of all panels of all groups, */
     int64_t pieces, per_piece; /* so many of which are a block's */
-    int64_t strip, scratch; /* rows of y at a time; elements of a block */
+    int64_t strip, near;    /* rows of y whose x is brought at once, and that are in a panel */
+    int64_t rows, scratch;  /* elements of the rows brought, and of a block's scratch memory */
 } job;
 
 static int64_t size_of(const bpi_conv *g)
@@ -50,11 +52,16 @@ static int64_t strip_rows(const bpi_conv *g)
     return parts(g->p, parts(g->p, rows));
 }
 
+/* Sums are as many as a power of two, and pieces end with a panel where they hold one: so blocks
+ * are equal, and a multiple of any usual number of threads. */
 static void cut(job *j)
 {
     const bpi_conv *g = &j->g;
-    const int64_t sums = at_most(at_least(g->n * g->p * g->q / SUM_PIXELS, 1), SUMS);
+    const int64_t most = at_most(g->n * g->p * g->q / SUM_PIXELS, BLOCKS);
     const int whole = g->groups == 1 && (g->beside == 1 || g->s == 1);
+    int64_t sums = 1;
+    while (2 * sums <= most)
+        sums *= 2;
     j->run = whole ? g->s * g->c : g->cg;
     j->taps = whole ? g->r : g->r * g->s;
     j->turned = is_depthwise(g) || vectors(j->run, g->og) <= vectors(g->og, j->run);
@@ -63,13 +70,15 @@ static void cut(job *j)
     j->sums = parts(g->n, j->per_sum);
     j->panels = parts(j->turned ? g->og : j->run, PANEL_COLS);
     j->items = is_depthwise(g) ? 1 : g->groups * j->panels * j->taps;
-    const int64_t blocks = conv_work(g) < CONV_WORK ? 1 : SUMS;
+    const int64_t blocks = conv_work(g) < CONV_WORK ? 1 : BLOCKS;
     j->per_piece = parts(j->items, at_least(blocks / at_least(j->sums, 1), 1));
+    if (j->per_piece > j->taps)
+        j->per_piece -= j->per_piece % j->taps;
     j->pieces = parts(j->items, j->per_piece);
     j->strip = strip_rows(g);
-    const int64_t rows = j->inside ? 0 : conv_height(g, j->strip) * conv_width(g) * g->c;
-    const int64_t panel = j->turned ? j->strip * g->q * PANEL_COLS : 0;
-    j->scratch = is_depthwise(g) ? 0 : rows + panel;
+    j->near = parts(j->strip, parts(j->strip, at_least(NEAR_PIXELS / at_least(g->q, 1), 1)));
+    j->rows = j->inside ? 0 : conv_height(g, j->strip) * conv_width(g) * g->c;
+    j->scratch = is_depthwise(g) ? 0 : j->rows + (j->turned ? j->near * g->q * PANEL_COLS : 0);
 }
 
 /* --- sums ------------------------------------------------------------------------------------- */
@@ -110,30 +119,44 @@ static void take_tap(const job *j, const strip *t, int64_t group, int64_t lane, 
     }
 }
 
-/* Runs [tap, tap_end) of a panel, of one image. */
-static void take_image(const job *j, int64_t group, int64_t lane, int64_t tap, int64_t tap_end,
-                       int64_t n, real *sum, real *scratch)
+/* Items [begin, end), of rows of an image that are near. */
+static void take_near(const job *j, const strip *t, int64_t begin, int64_t end, real *panel,
+                      real *sum)
 {
     const bpi_conv *g = &j->g;
-    const real *y = j->y + n * g->p * g->q * g->o, *x = j->x + n * g->h * g->w * g->c;
-    real *panel = scratch + (j->inside ? 0 : conv_height(g, j->strip) * conv_width(g) * g->c);
-    for (int64_t p = 0; p < g->p; p += j->strip) {
-        const int64_t rows = at_most(j->strip, g->p - p), h = p * g->down - g->top;
-        strip t = {y + p * g->q * g->o, scratch, rows, conv_width(g) * g->c};
-        if (j->inside) {
-            t.x = x + (h * g->w - g->left) * g->c;
-            t.pitch = g->w * g->c;
-        } else {
-            BPI_CPU(conv_bring)(scratch, x, g, h, conv_height(g, rows));
-        }
-        if (j->turned)
-            BPI_CPU(gemm_pack)(panel, lane, g->og, rows * g->q, t.y + group * g->og, g->o, 1);
-        for (int64_t i = tap; i < tap_end; i++)
-            take_tap(j, &t, group, lane, i, panel, sum);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t at = i / j->taps, group = at / j->panels;
+        const int64_t lane = at % j->panels * PANEL_COLS;
+        if (j->turned && (i == begin || i % j->taps == 0))
+            BPI_CPU(gemm_pack)(panel, lane, g->og, t->rows * g->q, t->y + group * g->og, g->o, 1);
+        take_tap(j, t, group, lane, i % j->taps, panel, sum);
     }
 }
 
-/* A piece of w, panel by panel, so that what it adds to stays near; of some images. */
+static void take_image(const job *j, int64_t n, int64_t begin, int64_t end, real *sum,
+                       real *scratch)
+{
+    const bpi_conv *g = &j->g;
+    const real *y = j->y + n * g->p * g->q * g->o, *x = j->x + n * g->h * g->w * g->c;
+    for (int64_t p = 0; p < g->p; p += j->strip) {
+        const int64_t rows = at_most(j->strip, g->p - p), h = p * g->down - g->top;
+        const real *from = scratch;
+        int64_t pitch = conv_width(g) * g->c;
+        if (j->inside) {
+            from = x + (h * g->w - g->left) * g->c;
+            pitch = g->w * g->c;
+        } else {
+            BPI_CPU(conv_bring)(scratch, x, g, h, conv_height(g, rows));
+        }
+        for (int64_t i = 0; i < rows; i += j->near) {
+            const strip t = {y + (p + i) * g->q * g->o, from + i * g->down * pitch,
+                             at_most(j->near, rows - i), pitch};
+            take_near(j, &t, begin, end, scratch + j->rows, sum);
+        }
+    }
+}
+
+/* A piece of w, of some images. */
 static void block_fn(void *arg, int64_t block)
 {
     const job *j = arg;
@@ -143,16 +166,12 @@ static void block_fn(void *arg, int64_t block)
     const int64_t end = at_most(begin + j->per_piece, j->items);
     real *sum = j->workspace + s * size_of(g);
     real *scratch = j->workspace + j->sums * size_of(g) + block * j->scratch;
-    for (int64_t n = first; is_depthwise(g) && n < last; n++)
-        BPI_CPU(depthwise_filter)(g, j->x + n * g->h * g->w * g->c, j->y + n * g->p * g->q * g->o,
-                                  sum);
-    for (int64_t i = begin, next; !is_depthwise(g) && i < end; i = next) {
-        const int64_t panel = i / j->taps, tap = i % j->taps;
-        next = at_most(end, (panel + 1) * j->taps);
-        for (int64_t n = first; n < last; n++)
-            take_image(j, panel / j->panels, panel % j->panels * PANEL_COLS, tap, tap + next - i, n,
-                       sum, scratch);
-    }
+    for (int64_t n = first; n < last; n++)
+        if (is_depthwise(g))
+            BPI_CPU(depthwise_filter)(g, j->x + n * g->h * g->w * g->c,
+                                      j->y + n * g->p * g->q * g->o, sum);
+        else
+            take_image(j, n, begin, end, sum, scratch);
 }
 
 static void zero_block(void *arg, int64_t s)
