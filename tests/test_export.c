@@ -143,6 +143,66 @@ CLAIM(c_source_compiles_without_a_warning_and_says_what_the_model_says)
     dlclose(library);
 }
 
+static const char *const images[] = {
+    "5x4x3", "5x4x3 conv3x3=4 relu pool=2 6 tanh", "5x4x3 conv2x3=6,pad=1,stride=2,groups=3 9",
+    "5x4x3 conv3x2=2,dilation=2,pad=2 leaky_relu avgpool=2x3,stride=1 globalpool layernorm 4",
+    "5x4x3 residual( batchnorm conv1x1=3 rmsnorm ) pool=1x2,stride=2 dropout=0.5 conv3x3=3 relu",
+    "5x4x3 conv5x5=17 batchnorm=1e-3 silu pool=3 layernorm 7 batchnorm sigmoid"};
+enum { IMAGES = sizeof images / sizeof *images, PIXELS = 60 };
+
+static bp_model *model_of_images(int i)
+{
+    bp_model *m;
+    OK(bp_model_create(ctx, PIXELS, images[i], 3, &m));
+    bp_params *p = bp_model_params(m);
+    for (int32_t k = 0; k < bp_param_count(p); k++) {
+        float v[2048];
+        bp_tensor *t = bp_param_at(p, k);
+        int64_t n = bp_shape_count(bp_shape_of(t));
+        bool variance = strstr(bp_param_name(p, k), "variance") != NULL;
+        for (int64_t e = 0; e < n; e++)
+            v[e] = (float)(op_random((uint64_t)k, e) - (variance ? 0 : 0.5));
+        OK(bp_write(t, v, (size_t)n * sizeof *v));
+    }
+    return m;
+}
+
+CLAIM(c_source_of_images_says_what_the_model_says)
+{
+    static float x[ROWS * PIXELS];
+    char file[128], name[16], command[512];
+    for (int i = 0; i < ROWS * PIXELS; i++)
+        x[i] = (float)(4 * op_random(6, i) - 2);
+    for (int i = 0; i < IMAGES; i++) {
+        bp_model *m = model_of_images(i);
+        snprintf(file, sizeof file, "%s/m%d.c", folder, i);
+        snprintf(name, sizeof name, "m%d", i);
+        OK(bp_model_export_c(m, name, file));
+        bp_model_free(m);
+    }
+    void *library = compiled();
+    snprintf(command, sizeof command, BPI_CXX " -std=c++17 -Wall -Wextra -Wpedantic -Werror "
+             "-fsyntax-only -x c++ %s/*.c", folder);
+    cr_assert(!*BPI_CXX || system(command) == 0, "%s", command);
+    for (int i = 0; i < IMAGES; i++) {
+        float p[ROWS * 3], y[3];
+        bp_model *m = model_of_images(i);
+        predict_fn *predict;
+        snprintf(file, sizeof file, "m%d_predict", i);
+        *(void **)&predict = dlsym(library, file);
+        cr_assert(predict, "%s", dlerror());
+        OK(bp_model_predict(m, x, ROWS, p));
+        for (int r = 0; r < ROWS; r++) {
+            predict(x + r * PIXELS, y);
+            for (int j = 0; j < 3; j++)
+                cr_assert_float_eq(y[j], p[3 * r + j], 3e-6f, "\"%s\", row %d: %.9g, not %.9g",
+                                   images[i], r, (double)y[j], (double)p[3 * r + j]);
+        }
+        bp_model_free(m);
+    }
+    dlclose(library);
+}
+
 CLAIM(c_source_has_the_bits_of_the_weights)
 {
     static const float w[INPUTS] = {0x1.fffffep127f, -0x1p-149f, 0x1.2344p-130f, 0.1f, -3.14159f};

@@ -319,7 +319,6 @@ CLAIM(files_for_pytorch_have_channels_before_pixels)
     cr_assert(strstr(bp_error_text(ctx), "0.weight [4,3,3,2] is not there"), "%s",
               bp_error_text(ctx));
     OK(bp_model_export_onnx(m, path));
-    cr_assert_eq(bp_model_export_c(m, "net", path), BP_ERR_UNSUPPORTED);
     bp_params_free(p);
     bp_model_free(m);
     bp_model_free(again);

@@ -60,7 +60,7 @@ static void equal(result *a, result *b, const char *what)
     values_free(&b->w, 1);
 }
 
-static const char layers[] = "24 relu dropout=0.3";
+static const char layers[] = "24 batchnorm relu dropout=0.3";
 enum { EPOCHS = 6, EPOCH_STEPS = 7 };
 
 CLAIM(saved_at_any_step_and_loaded_elsewhere_it_ends_with_the_same_bits)

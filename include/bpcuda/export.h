@@ -39,14 +39,15 @@ BP_API bp_status bp_model_export_onnx(bp_model *model, const char *path) BP_USE;
  * between is on the stack, whose bytes its first comment tells. Bits of the weights are kept;
  * results are those of bp_model_predict() but for the order of sums. `name`: a letter, then
  * letters, digits and '_', at most 63 bytes; else BP_ERR_ARG. BP_ERR_NONFINITE names a parameter
- * that is not finite; BP_ERR_UNSUPPORTED too where it would take more than 1 MiB of stack, and of
- * layers of images. */
+ * that is not finite; BP_ERR_UNSUPPORTED too where it would take more than 1 MiB of stack. */
 BP_API bp_status bp_model_export_c(bp_model *model, const char *name, const char *path) BP_USE;
 
 /* A safetensors file of the parameters that torch.nn.Sequential(...) of the same modules loads with
  * load_state_dict(safetensors.torch.load_file(path)). Each word of the text is a module, and has a
  * number, from 0: a width is Linear, "relu" ReLU, "dropout=0.1" Dropout(0.1), "layernorm"
- * LayerNorm(width), "rmsnorm" RMSNorm(width, eps=1e-5); then comes the last Linear, to the outputs.
+ * LayerNorm(width), "rmsnorm" RMSNorm(width, eps=1e-5), "batchnorm" BatchNorm1d(width), of images
+ * BatchNorm2d(channels), whose running_mean and running_var are in the file (num_batches_tracked is
+ * not; one that is there is passed over); then comes the last Linear, to the outputs.
  * A group is one module, whose `body` is a Sequential of what is in it:
  *
  *     class Residual(torch.nn.Module):
@@ -65,9 +66,9 @@ BP_API bp_status bp_model_export_c(bp_model *model, const char *name, const char
  * and the columns of the first dense layer behind them are in the order of channels, rows, columns.
  * "28x28x1" is no module, "conv3x3=32" Conv2d(1, 32, 3, padding=1), "pool=2" MaxPool2d(2),
  * "avgpool=2" AvgPool2d(2), "globalpool" two, AdaptiveAvgPool2d(1) and Flatten(); and a Flatten()
- * comes before a dense layer that takes images. A norm over channels is a module of yours. What
- * PyTorch has no module for ("sin", "scaled_tanh", "elu=2" is ELU(2)) is one of yours, and counted
- * too. A parameter that a program has declared besides keeps its name. */
+ * comes before a dense layer that takes images. A layernorm over channels is a module of yours.
+ * What PyTorch has no module for ("sin", "scaled_tanh", "elu=2" is ELU(2)) is one of yours, and
+ * counted too. A parameter that a program has declared besides keeps its name. */
 BP_API bp_status bp_model_save_torch(bp_model *model, const char *path) BP_USE;
 
 /* Reads such a file, as safetensors.torch.save_file(net.state_dict(), path) writes it, into a model

@@ -8,7 +8,8 @@
  *                | "leaky_relu" [ "=" number ]     its slope, 0.01 without
  *                | "elu" [ "=" number ]            alpha > 0, 1 without
  *                | "scaled_tanh" [ "=" number ] ;  a, 0 without
- *     norm       = ( "layernorm" | "rmsnorm" ) [ "=" number ] ;    eps >= 0, 1e-5 without
+ *     norm       = ( "layernorm" | "rmsnorm" | "batchnorm" ) [ "=" number ] ;
+ *                                                  eps >= 0, 1e-5 without
  *     dropout    = "dropout=" number ;             the share that drops, 0 <= P < 1
  *     residual   = "residual" "(" text ")" ;       y = x + text(x), of one shape; 16 deep at most
  *     image      = size "x" size "x" size ;        first: the inputs are height, width, channels
@@ -34,7 +35,16 @@
  * convolutions are counted with dense layers), layer2.weight [128,6272]. A dense layer takes such
  * rows too, and an image at the end goes out as one. Without a pad there is as much of it around an
  * image as keeps its size at stride 1, the odd pixel right and below. A pool has none, and walks in
- * steps of its window. Norms are over the channels of each pixel. */
+ * steps of its window. layernorm and rmsnorm are over the channels of each pixel, batchnorm is of
+ * each channel over the pixels of the batch.
+ *
+ * "batchnorm" (bp_batch_norm) declares norm1.gain, .bias, .mean (0 at first) and .variance (1), one
+ * number a column or channel. Training normalises by the batch, of two rows or more, and each step
+ * of an optimiser moves mean and variance a tenth of the way to those of the batches since the step
+ * before (the variance of N - 1), as PyTorch's momentum 0.1 does; of several passes, parts of a
+ * batch say, it is their mean that counts. A step that is refused, passes with BP_NO_GRAD and the
+ * minimisers (minimize.h, evolve.h) move nothing. Predicting uses mean and variance, and so does
+ * training where they are frozen. They are kept wherever parameters are; they have no gradient. */
 #ifndef BPCUDA_LAYERS_H
 #define BPCUDA_LAYERS_H
 
@@ -55,7 +65,8 @@ BP_API bp_status bp_layers_create(bp_params *params, const char *prefix, int64_t
 
 BP_API void bp_layers_free(bp_layers *layers); /* their parameters stay; NULL is fine */
 
-/* The chain of ops on x [N, inputs], of the store's dtype -> [N, outputs]. An op: NULL on failure,
+/* The chain of ops on x [N, inputs], or on images [N, ...] of as many numbers, of the store's dtype
+ * -> [N, outputs]. An op: NULL on failure,
  * of the innermost scope, recorded where gradients are wanted, to x too. `training` switches
  * dropout on. Of what lies between, only what the gradient reads stays in memory. */
 BP_API bp_tensor *bp_layers_forward(bp_layers *layers, bp_tensor *x, int32_t training);

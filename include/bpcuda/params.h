@@ -2,6 +2,7 @@
  *
  * Parameters are declared by name and shape; the first use of one allocates and initialises all of
  * them, and closes the store. Matrices keep a row pitch that the library chooses; padding is 0.
+ * Running means and variances (layers.h, "batchnorm") are among them, and have no gradient.
  * Looking at a store that is NULL gives 0 or NULL. */
 #ifndef BPCUDA_PARAMS_H
 #define BPCUDA_PARAMS_H

@@ -23,11 +23,11 @@ static bpi_node *make_leaf(bp_context *ctx, bp_tensor *t)
     return node;
 }
 
-/* Not a frozen parameter, nor a constant of the rule at work. */
+/* Not a parameter that does not train, nor a constant of the rule at work. */
 static bool live(const bp_context *ctx, const bpi_tensor *slot)
 {
     if (slot->store)
-        return !slot->store->segment[slot->segment].frozen && ctx->live_from == 0;
+        return bpi_segment_trains(&slot->store->segment[slot->segment]) && ctx->live_from == 0;
     return slot->place.node >= ctx->live_from;
 }
 

@@ -24,7 +24,8 @@ static void mark(bp_context *ctx, bpi_walk *w, int32_t last)
         bpi_node *node = bpi_node_at(ctx, n);
         node->leads = false;
         if (!node->op) {
-            if (w->to_store && node->store && !node->store->segment[node->segment].frozen)
+            if (w->to_store && node->store &&
+                bpi_segment_trains(&node->store->segment[node->segment]))
                 node->needed = w->id;
             continue;
         }

@@ -1,18 +1,25 @@
 /* The flat buffers of a store: where its parameters lie in them, their initial values, and which of
  * their gradients a step finds in the window.
  *
- * The weights (rank 2 and more: those that take weight decay) come first, then the rest, each group
- * in order of declaration: an optimiser launches once, or twice with decay. */
+ * The weights (rank 2 and more: those that take weight decay) come first, then the rest, then the
+ * buffers, each group in order of declaration: an optimiser launches once, or twice with decay. */
 #include <string.h>
 
 #include "core/context.h"
+#include "core/dispatch.h"
 #include "core/error.h"
 #include "core/params.h"
 #include "core/view.h"
+#include "door/kernel_params.h"
 
 bool bpi_segment_decays(const bpi_segment *s)
 {
     return s->shape.ndim >= 2;
+}
+
+static int group_of(const bpi_segment *s)
+{
+    return s->buffer ? 2 : !bpi_segment_decays(s);
 }
 
 /* The part of a flat buffer that is segment i's. */
@@ -85,10 +92,10 @@ bp_status bpi_params_materialize(bp_params *p)
     BPI_TRY(bpi_not_recording(ctx, "the first use of a parameter store"));
     p->count = 0;
     int32_t *link = &p->first;
-    for (int decay = 1; decay >= 0; decay--)
+    for (int group = 0; group < 3; group++)
         for (int64_t i = 0; i < p->n; i++) {
             bpi_segment *s = &p->segment[i];
-            if (bpi_segment_decays(s) != (bool)decay)
+            if (group_of(s) != group)
                 continue;
             s->offset = p->count;
             p->count += s->count;
@@ -123,9 +130,53 @@ bp_status bpi_params_materialize(bp_params *p)
 
 /* --- the gradient window ----------------------------------------------------------------- */
 
+bool bpi_segment_trains(const bpi_segment *s)
+{
+    return !s->frozen && !s->buffer;
+}
+
 bool bpi_segment_reached(const bp_params *p, const bpi_segment *s)
 {
-    return s->window == p->window && !s->frozen;
+    return s->window == p->window && bpi_segment_trains(s);
+}
+
+bool bpi_buffer_waits(const bp_params *p, const bpi_segment *s)
+{
+    return s->buffer && s->window == p->window && !s->frozen;
+}
+
+static bpi_segment *segment_of(const bp_tensor *param)
+{
+    const bpi_tensor *slot = bpi_at(param);
+    return &slot->store->segment[slot->segment];
+}
+
+bool bpi_param_is_frozen(const bp_tensor *param)
+{
+    return segment_of(param)->frozen;
+}
+
+void bpi_param_as_buffer(bp_tensor *param)
+{
+    segment_of(param)->buffer = true;
+}
+
+bp_status bpi_buffer_tell(bp_tensor *buffer, bp_tensor *x)
+{
+    bp_params *p = bpi_at(buffer)->store;
+    bpi_segment *s = segment_of(buffer);
+    if (p->ctx->no_grad)
+        return BP_OK;
+    s->told = s->window == p->window ? s->told + 1 : 1;
+    s->window = p->window;
+    bpi_average_params params = {1.0 / s->told}; /* a mean that grows; 1 is a copy */
+    bp_tensor *in[2] = {x, NULL};
+    bool first = s->told == 1;
+    BPI_TRY(bpi_dispatch(p->ctx, first ? BPI_OP_copy : BPI_OP_average, BPI_FORWARD, in,
+                         first ? 1 : 2, &s->grad, 1, first ? NULL : &params,
+                         first ? 0 : sizeof params));
+    bpi_storage_written(bpi_at(s->grad)->storage, "batchnorm");
+    return BP_OK;
 }
 
 bool bpi_segment_noted(const bp_context *ctx, const bpi_segment *s)

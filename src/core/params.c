@@ -253,7 +253,8 @@ const char *bp_param_name(const bp_params *p, int32_t i)
 
 bp_tensor *bp_param_grad(bp_params *p, int32_t i)
 {
-    bool valid = p && i >= 0 && i < p->n && !p->invalid && p->segment[i].window == p->window;
+    bool valid = p && i >= 0 && i < p->n && !p->invalid && p->segment[i].window == p->window &&
+                 !p->segment[i].buffer;
     if (!valid)
         return NULL;
     p->grads_seen = true;

@@ -22,6 +22,8 @@ typedef struct bpi_segment {
     uint32_t noted_version;
     uint64_t noted_in;
     bool frozen, adds_to_noted;
+    bool buffer;  /* a running mean, that is: what a pass saw waits in its gradient's place, */
+    int32_t told; /* so many times in this window */
 } bpi_segment;
 
 struct bp_params {
@@ -82,8 +84,16 @@ bp_status bpi_params_matched(bp_params *p, const char *pattern, const char *who)
 bp_status bpi_params_written(bp_params *p, const char *writer);
 /* The segment that a storage is a part of, of its values or its gradients; NULL for another's. */
 bpi_segment *bpi_params_segment(const bp_params *p, const bpi_storage *s);
-/* Whether a gradient reached a segment in this window, and it is not frozen; whether it is a
- * weight, which takes decay. */
+/* Before the store's first use: a parameter is a buffer, which no gradient reaches. A step of an
+ * optimiser brings it a tenth of the way to the mean of what it was told since the step before, if
+ * it was told something and is not frozen. Passes without gradients tell nothing. */
+void bpi_param_as_buffer(bp_tensor *param);
+bp_status bpi_buffer_tell(bp_tensor *buffer, bp_tensor *x);
+bool bpi_buffer_waits(const bp_params *p, const bpi_segment *s);
+bool bpi_param_is_frozen(const bp_tensor *param);
+/* Whether it asks for a gradient; whether one reached it in this window; whether it is a weight,
+ * which takes decay. */
+bool bpi_segment_trains(const bpi_segment *s);
 bool bpi_segment_reached(const bp_params *p, const bpi_segment *s);
 bool bpi_segment_decays(const bpi_segment *s);
 /* Whether kernels that note wrote all of a segment's gradient, and nobody since. */

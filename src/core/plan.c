@@ -136,8 +136,9 @@ static bp_status holds(const bp_plan *plan, char *why)
             unsigned char then = plan->segment[s->segment + i], now = state_of(p, i);
             unsigned char counts = then & (USED | REACHED) ? REACHED | FROZEN : REACHED;
             if ((now ^ then) & counts & REACHED)
-                return bpi_why(why, BP_ERR_STATE, "the gradient of %.60s is %s, unlike when the "
-                               "plan was recorded", p->segment[i].name,
+                return bpi_why(why, BP_ERR_STATE, "%s of %.60s is %s, unlike when the plan was "
+                               "recorded", p->segment[i].buffer ? "what a pass saw"
+                               : "the gradient", p->segment[i].name,
                                now & REACHED ? "waiting for a step" : "clear");
             if ((now ^ then) & counts)
                 return bpi_why(why, BP_ERR_STATE, "%.60s is %s, unlike when the plan was recorded",

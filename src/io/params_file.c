@@ -152,6 +152,14 @@ static bp_status take(const reading *r, const bpi_segment *s)
     return BP_OK;
 }
 
+/* What PyTorch keeps beside running statistics, for who wants a plain mean of them. */
+static bool is_count(const reading *r, const char *name)
+{
+    static const char count[] = ".num_batches_tracked";
+    size_t n = strlen(name), end = sizeof count - 1;
+    return r->as && n > end && !strcmp(name + n - end, count);
+}
+
 /* A tensor that the store does not have. */
 static bp_status nothing_else(const reading *r)
 {
@@ -160,7 +168,7 @@ static bp_status nothing_else(const reading *r)
         int64_t k = 0;
         while (k < r->params->n && strcmp(name_of(r, &r->params->segment[k]), e->name))
             k++;
-        if (k == r->params->n)
+        if (k == r->params->n && !is_count(r, e->name))
             return bpi_fail(r->params->ctx, BP_ERR_FORMAT,
                             "%s: holds %s %s %s, which the store does not%s", r->path, e->name,
                             e->type, bpi_shape_str(&e->shape).s,

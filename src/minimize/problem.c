@@ -101,7 +101,7 @@ bp_status bpi_problem_open(bpi_problem *p, const char *who, bp_params *params, b
     int64_t most = 0;
     for (int64_t i = 0; i < params->n; i++) {
         int64_t n = bp_shape_count(params->segment[i].shape);
-        if (params->segment[i].frozen || !n)
+        if (!bpi_segment_trains(&params->segment[i]) || !n)
             continue;
         p->parts++;
         p->n += n;
@@ -115,7 +115,8 @@ bp_status bpi_problem_open(bpi_problem *p, const char *who, bp_params *params, b
     p->place = (int32_t *)bpi_room_part(&p->room, p->parts);
     int32_t k = 0;
     for (int32_t i = 0; i < params->n; i++)
-        if (!params->segment[i].frozen && bp_shape_count(params->segment[i].shape)) {
+        if (bpi_segment_trains(&params->segment[i]) &&
+            bp_shape_count(params->segment[i].shape)) {
             p->place[k] = i;
             p->part[k++] = params->segment[i].value;
         }

@@ -13,14 +13,14 @@ enum { IR = 8, OPSET = 17, INPUT = 11, OUTPUT = 12 };
 /* --- the graph -------------------------------------------------------------------------------- */
 
 /* The next parameter of the store, under its name; NULL where the layer has none. Of images a norm
- * has [C,1,1], a number for each channel. */
+ * that is written out has [C,1,1], a number for each channel. */
 static const char *parameter(bpi_onnx *g, bp_tensor *t, const bpi_layer *at, int64_t pixels)
 {
     if (!t)
         return NULL;
     const char *name = bp_param_name(g->model->params, g->params++);
     bp_tensor *turned = bpi_param_turned(t, pixels);
-    bool of_channels = at->kind != BPI_CONV && at->to.channels;
+    bool of_channels = at->kind != BPI_CONV && at->kind != BPI_BATCHNORM && at->to.channels;
     bp_shape shape = of_channels ? BP_SHAPE(at->to.channels, 1, 1) : bp_shape_of(turned);
     int64_t from = bpi_pb_begin(&g->b, BPI_ONNX_INITIALIZER);
     int64_t raw = bpi_onnx_constant(&g->b, name, shape, BPI_ONNX_FLOAT);
@@ -181,6 +181,8 @@ static int32_t layers(bpi_onnx *g, int32_t i, const char *result)
         char before[BPI_ONNX_NAME];
         g->weight = parameter(g, at->weight, at, bpi_layer_pixels(at));
         g->bias = parameter(g, at->bias, at, 0);
+        g->mean = parameter(g, at->mean, at, 0);
+        g->variance = parameter(g, at->variance, at, 0);
         g->number = at->number;
         switch (at->kind) {
         case BPI_DENSE:
@@ -205,6 +207,9 @@ static int32_t layers(bpi_onnx *g, int32_t i, const char *result)
         case BPI_LAYERNORM:
         case BPI_RMSNORM:
             norm(g, at);
+            break;
+        case BPI_BATCHNORM:
+            bpi_onnx_run(g, "x w b m v epsilon=# BatchNormalization", NULL);
             break;
         case BPI_RESIDUAL:
             strcpy(before, g->x);

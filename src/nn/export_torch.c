@@ -5,7 +5,7 @@
 
 #include "nn/export.h"
 
-enum { NAME_BYTES = 256 }; /* 16 groups in one another, "254.body." each, and "254.weight" */
+enum { NAME_BYTES = 256 }; /* 16 groups in one another, "254.body." each, and "254.running_mean" */
 
 typedef struct names {
     bpi_param_as *as; /* of all parameters, in the order of the store */
@@ -32,6 +32,10 @@ static int32_t name_group(names *to, const bp_layers *l, int32_t i, const char *
             name(to, prefix, module, "weight", bpi_layer_pixels(at));
         if (at->bias)
             name(to, prefix, module, "bias", 0);
+        if (at->mean) {
+            name(to, prefix, module, "running_mean", 0);
+            name(to, prefix, module, "running_var", 0);
+        }
         if (at->kind == BPI_RESIDUAL) {
             char inner[NAME_BYTES];
             snprintf(inner, sizeof inner, "%s%d.body.", prefix, module);

@@ -40,6 +40,25 @@ static bp_tensor *declare(const declaring *d, const char *kind, int number, cons
     return bp_param(d->params, name, shape, init);
 }
 
+static bp_status declare_norm(declaring *d, bpi_layer *to, bp_shape row)
+{
+    d->norms++;
+    to->weight = declare(d, "norm", d->norms, "gain", row, BP_INIT_ONE);
+    if (to->kind != BPI_RMSNORM)
+        to->bias = declare(d, "norm", d->norms, "bias", row, BP_INIT_ZERO);
+    if (to->kind == BPI_BATCHNORM) {
+        to->mean = declare(d, "norm", d->norms, "mean", row, BP_INIT_ZERO);
+        to->variance = declare(d, "norm", d->norms, "variance", row, BP_INIT_ONE);
+    }
+    if (to->mean && to->variance) {
+        bpi_param_as_buffer(to->mean);
+        bpi_param_as_buffer(to->variance);
+    }
+    bool all = to->weight && (to->bias || to->kind == BPI_RMSNORM) &&
+               ((to->mean && to->variance) || to->kind != BPI_BATCHNORM);
+    return all ? BP_OK : BP_ERR_NOMEM;
+}
+
 static bp_status declare_layer(declaring *d, const bp_layers *l, int32_t i, bpi_layer *to)
 {
     bp_shape row = BP_SHAPE(to->to.channels ? to->to.channels : to->width);
@@ -53,14 +72,8 @@ static bp_status declare_layer(declaring *d, const bp_layers *l, int32_t i, bpi_
         to->bias = declare(d, "layer", d->dense, "bias", row, BP_INIT_ZERO);
         return to->weight && to->bias ? BP_OK : BP_ERR_NOMEM;
     }
-    bool layernorm = to->kind == BPI_LAYERNORM;
-    if (!layernorm && to->kind != BPI_RMSNORM)
-        return BP_OK;
-    d->norms++;
-    to->weight = declare(d, "norm", d->norms, "gain", row, BP_INIT_ONE);
-    if (layernorm)
-        to->bias = declare(d, "norm", d->norms, "bias", row, BP_INIT_ZERO);
-    return to->weight && (to->bias || !layernorm) ? BP_OK : BP_ERR_NOMEM;
+    bool norm = to->kind >= BPI_LAYERNORM && to->kind <= BPI_BATCHNORM;
+    return norm ? declare_norm(d, to, row) : BP_OK;
 }
 
 /* All of the parameters, or none. In a scope, which keeps the error of the one that failed. */
@@ -187,6 +200,24 @@ static bp_tensor *convolved(const bp_layers *l, int32_t *i, bp_tensor *x)
     return bp_conv2d_relu(x, at->weight, at->bias, at->how);
 }
 
+/* In training by the batch, whose statistics the store is told for its next step; else, and where
+ * they are frozen, by the running ones. */
+static bp_tensor *batch_norm(const bpi_layer *at, bp_tensor *x, bool training)
+{
+    bp_tensor *mean, *variance;
+    if (!training || bpi_param_is_frozen(at->mean) || bpi_param_is_frozen(at->variance))
+        return bp_batch_norm_with(x, at->weight, at->bias, at->mean, at->variance, at->number);
+    bp_tensor *y = bp_batch_norm(x, at->weight, at->bias, at->number, &mean, &variance);
+    if (y && (bpi_buffer_tell(at->mean, mean) != BP_OK ||
+              bpi_buffer_tell(at->variance, variance) != BP_OK)) {
+        bp_free(y);
+        y = NULL;
+    }
+    bp_free(mean);
+    bp_free(variance);
+    return y;
+}
+
 /* The inputs, rows or images already, as images. */
 static bp_tensor *as_images(const bpi_image *to, bp_tensor *x)
 {
@@ -218,6 +249,8 @@ static bp_tensor *layer(const bp_layers *l, int32_t *i, bp_tensor *x, bool train
         return bp_layer_norm(x, at->weight, at->bias, at->number);
     case BPI_RMSNORM:
         return bp_rms_norm(x, at->weight, at->number);
+    case BPI_BATCHNORM:
+        return batch_norm(at, x, training);
     case BPI_DROPOUT:
         return training ? bp_dropout(x, at->number) : x;
     default: break;
@@ -260,13 +293,22 @@ bp_tensor *bpi_layers_consume(const bp_layers *l, bp_tensor *x, bool training)
     return whole(l, x, true, training);
 }
 
+/* Images of as many numbers as the first layer takes, where that is not one of images. */
+static bool are_images(const bp_layers *l, bp_tensor *x)
+{
+    bp_shape is = bp_shape_of(x);
+    return is.ndim > 2 && bp_shape_count(is) == is.dim[0] * l->inputs &&
+           (l->n == 0 || l->layer[0].kind != BPI_IMAGE);
+}
+
 bp_tensor *bp_layers_forward(bp_layers *l, bp_tensor *x, int32_t training)
 {
     if (!l)
         bpi_tell_thread(BP_ERR_ARG, "layers_forward: layers is NULL");
     if (!l || bpi_enter(l->ctx) != BP_OK)
         return NULL;
-    bp_tensor *y = whole(l, x, false, training != 0);
+    bool images = are_images(l, x);
+    bp_tensor *y = whole(l, images ? as_rows(x, l->inputs) : x, images, training != 0);
     if (y == x) /* nothing was to be done: a handle of its own all the same */
         y = bp_reshape(x, bp_shape_of(x));
     bpi_leave(l->ctx);

@@ -12,6 +12,7 @@ typedef enum bpi_layer_kind {
     BPI_ACTIVATION,
     BPI_LAYERNORM,
     BPI_RMSNORM,
+    BPI_BATCHNORM,
     BPI_IMAGE, /* the inputs are one */
     BPI_CONV,
     BPI_MAX_POOL,
@@ -45,8 +46,8 @@ typedef struct bpi_layer {
     double number;     /* of dropout, a norm, an activation */
     const bpi_activation *activation;
     int32_t end;             /* of a residual group: where its BPI_END stands */
-    bp_tensor *weight, *bias; /* of a dense layer or a convolution; of a norm its gain and bias; the
-                               * store's */
+    bp_tensor *weight, *bias; /* of a dense layer or a convolution; of a norm its gain and bias; */
+    bp_tensor *mean, *variance; /* of batchnorm the running ones: all the store's */
 } bpi_layer;
 
 enum { BPI_LAYERS_MAX = 256, BPI_LAYERS_TEXT_MAX = 4096, BPI_WIDTH_MAX = 1 << 24 };

@@ -87,8 +87,8 @@ static bp_status unknown(const reader *r)
     for (int i = 0; i < N_ACTIVATIONS; i++)
         n += snprintf(what + n, sizeof what - (size_t)n, ", %s", activations[i].name);
     snprintf(what + n, sizeof what - (size_t)n,
-             ", layernorm, rmsnorm, HxWxC, convRxS=O, pool=K, avgpool=K, globalpool, dropout=P or "
-             "residual( ... )");
+             ", layernorm, rmsnorm, batchnorm, HxWxC, convRxS=O, pool=K, avgpool=K, globalpool, "
+             "dropout=P or residual( ... )");
     return wanted(r, what);
 }
 
@@ -145,6 +145,8 @@ static bp_status one(reader *r, bpi_layer *layer)
         return norm(r, BPI_LAYERNORM, value, layer);
     if (named(word, "rmsnorm", &value))
         return norm(r, BPI_RMSNORM, value, layer);
+    if (named(word, "batchnorm", &value))
+        return norm(r, BPI_BATCHNORM, value, layer);
     if (!named(word, "dropout", &value))
         return unknown(r);
     layer->kind = BPI_DROPOUT;

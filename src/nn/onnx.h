@@ -11,7 +11,7 @@ typedef struct bpi_onnx {
     bpi_buffer b;      /* ModelProto, within its graph */
     int32_t n, params; /* values that we named, and parameters, so far */
     char x[BPI_ONNX_NAME], skip[BPI_ONNX_NAME]; /* what goes on; what went into the last group */
-    const char *weight, *bias; /* of the layer, */
+    const char *weight, *bias, *mean, *variance; /* of the layer, */
     double number;             /* and its number */
 } bpi_onnx;
 
@@ -20,8 +20,8 @@ int64_t bpi_onnx_constant(bpi_buffer *b, const char *name, bp_shape shape, int t
 
 /* A word with a capital letter is an op, which takes its inputs off the stack and puts its output
  * there; "alpha=1" is an attribute of the op behind it. A number is a constant, and '#' the
- * layer's; x goes on, s went into the group, w and b are the layer's parameters. Any other word
- * names a value.
+ * layer's; x goes on, s went into the group, w, b, m and v are the layer's parameters. Any other
+ * word names a value.
  *
  * x becomes what the program makes of it, which is called `result`, or, with NULL, anything. */
 void bpi_onnx_run(bpi_onnx *g, const char *program, const char *result);

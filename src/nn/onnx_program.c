@@ -51,11 +51,11 @@ static void put_attribute(bpi_onnx *g, const char *word)
 
 static int inputs_of(const char *op)
 {
-    static const char *const several[] = {"Gemm", "LayerNormalization", "Conv", "Add", "Sub", "Mul",
-                                          "Div", "Reshape"};
-    for (int i = 0; i < 8; i++)
+    static const char *const several[] = {"BatchNormalization", "Gemm", "LayerNormalization",
+                                          "Conv", "Add", "Sub", "Mul", "Div", "Reshape"};
+    for (int i = 0; i < 9; i++)
         if (!strcmp(op, several[i]))
-            return i < 3 ? 3 : 2;
+            return i < 1 ? 5 : i < 4 ? 3 : 2;
     return 1;
 }
 
@@ -96,7 +96,10 @@ static void push(bpi_onnx *g, const char *word, char *to)
         snprintf(to, BPI_ONNX_NAME, "%.*s", BPI_ONNX_NAME - 1, !strcmp(word, "x")   ? g->x
                                                          : !strcmp(word, "s") ? g->skip
                                                          : !strcmp(word, "w") ? g->weight
-                                                         : !strcmp(word, "b") ? g->bias : word);
+                                                         : !strcmp(word, "b") ? g->bias
+                                                         : !strcmp(word, "m") ? g->mean
+                                                         : !strcmp(word, "v") ? g->variance
+                                                                              : word);
 }
 
 void bpi_onnx_run(bpi_onnx *g, const char *program, const char *result)

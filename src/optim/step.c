@@ -1,7 +1,8 @@
 /* A step: a check that every gradient can be taken, which sums their squares where they are clipped
  * by norm; then a launch for all parameters that a gradient reached, or one for each set of numbers
  * where they differ (two with weight decay). Step count, rate and the factor of gradients are a
- * device tensor, so a recorded step stays right when replayed. */
+ * device tensor, so a recorded step stays right when replayed. Running statistics come last: what
+ * a refused step saw does not count. */
 #include <string.h>
 
 #include "core/context.h"
@@ -103,6 +104,17 @@ static bp_status update(bp_optimizer *o)
     return BP_OK;
 }
 
+static bp_status update_buffers(bp_optimizer *o)
+{
+    const double share = 0.1; /* what others call momentum */
+    bp_params *p = o->params;
+    for (int64_t i = 0; i < p->n; i++)
+        if (bpi_buffer_waits(p, &p->segment[i]))
+            BPI_TRY(bpi_average_into(p->ctx, p->segment[i].value, p->segment[i].grad, o->state,
+                                     share));
+    return BP_OK;
+}
+
 static bp_status step(bp_optimizer *o)
 {
     bp_params *p = o->params;
@@ -118,6 +130,7 @@ static bp_status step(bp_optimizer *o)
     BPI_TRY(begin_step(o));
     BPI_TRY(update(o));
     BPI_TRY(bpi_params_written(p, "optimizer_step"));
+    BPI_TRY(update_buffers(o));
     p->window++;
     return BP_OK;
 }

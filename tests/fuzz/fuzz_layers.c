@@ -7,7 +7,7 @@
 const char *const fuzz_words[] = {"relu", "elu", "dropout=", "0.1", "64", " ", "\t", "\n",
                                   "16777216", "99999999999999999999", "dropout=0.5", ".", "=",
                                   "leaky_relu", "tanh", "layernorm", "rmsnorm=", "residual(", ")",
-                                  "gelu", "1e-5", "-", "1x3x1", "conv1x2=", ",pad=", ",groups=",
+                                  "batchnorm", "gelu", "1e-5", "-", "1x3x1", "conv1x2=", ",pad=", ",groups=",
                                   ",stride=2", "pool=1x2", "avgpool=", "globalpool", NULL};
 
 static int64_t numbers_of(bp_model *m)

@@ -20,13 +20,14 @@ except ImportError as missing:
 ACTIVATIONS = ["relu", "leaky_relu", "leaky_relu=-0.3", "elu", "elu=0.5", "gelu", "gelu_tanh", "silu",
                "mish", "tanh", "scaled_tanh", "scaled_tanh=0.1", "sigmoid", "hard_sigmoid",
                "log_sigmoid", "softplus", "sin"]
-GROUPS = ["", "layernorm 8 relu", "rmsnorm 8 layernorm=1e-3 tanh rmsnorm=0.1", "dropout=0.5 300 relu 3",
+GROUPS = ["", "batchnorm 5 tanh batchnorm=0.1", "layernorm 8 relu", "rmsnorm 8 layernorm=1e-3 tanh rmsnorm=0.1", "dropout=0.5 300 relu 3",
           "residual( )", "residual( layernorm 9 gelu dropout=0.2 6 )", "residual( 6 residual( rmsnorm ) silu )",
           "7 residual( residual( residual( 7 elu ) 7 ) layernorm ) residual( 7 )"]
 IMAGES = ["6x5x3 conv3x3=8 relu pool=2 conv3x2=4,stride=2,groups=2 tanh 9 relu", "6x5x3 pool=3x2,stride=1",
           "6x5x3 residual( layernorm conv3x3=3,dilation=2 gelu rmsnorm=1e-3 ) avgpool=2x1 dropout=0.5 conv2x2=4,pad=1 7",
           "6x5x3 conv1x1=4,pad=2 layernorm silu globalpool layernorm 5 tanh", "6x5x3", "6x5x3 4 relu",
-          "6x5x3 conv3x3=6,groups=3 leaky_relu avgpool=2 globalpool"]
+          "6x5x3 conv3x3=6,groups=3 leaky_relu avgpool=2 globalpool",
+          "6x5x3 conv3x3=4 batchnorm relu residual( conv3x3=4 batchnorm=1e-2 tanh ) pool=2 5 batchnorm"]
 INPUTS, PIXELS, ROWS = 6, 90, 200
 lib = None
 
@@ -51,6 +52,8 @@ def model_of(layers, task, outputs, x, rng, normalize=True):
         t = lib.bp_param_at(params, i)
         shape = lib.shape(t)
         w = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:] or shape))).astype(np.float32)
+        if ctypes.string_at(lib.bp_param_name(params, i)).endswith(b".variance"):
+            w = np.abs(w) + np.float32(0.1)
         lib.bp_write(t, w.ctypes.data, w.nbytes)
     if normalize:
         data = make("bp_data_table", ROWS)
@@ -192,7 +195,7 @@ def torch_files(path, rng):
         lib.bp_model_load_torch(model, path.encode())
         off = max(off, near(net(torch.tensor(x)).numpy(), predict(model, x), "from torch", 1e-6))
     lib.bp_model_free(model)
-    text = ("6x5x3 conv3x2=8,pad=1,stride=2 relu pool=2x1 residual( conv3x3=8,groups=2 tanh conv3x3=8 ) "
+    text = ("6x5x3 conv3x2=8,pad=1,stride=2 relu pool=2x1 residual( conv3x3=8,groups=2 batchnorm tanh conv3x3=8 ) "
             "dropout=0.5 {} 10 relu")
     bodies = {"": [nn.Flatten(), nn.Linear(8 * 1 * 3, 10)],
               "globalpool": [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)]}
@@ -200,7 +203,8 @@ def torch_files(path, rng):
     for word, body in bodies.items():
         net = nn.Sequential(
             nn.Conv2d(3, 8, (3, 2), padding=1, stride=2), nn.ReLU(), nn.MaxPool2d((2, 1)),
-            Residual(nn.Conv2d(8, 8, 3, padding=1, groups=2), nn.Tanh(), nn.Conv2d(8, 8, 3, padding=1)),
+            Residual(nn.Conv2d(8, 8, 3, padding=1, groups=2), nn.BatchNorm2d(8), nn.Tanh(),
+                     nn.Conv2d(8, 8, 3, padding=1)),
             nn.Dropout(0.5), *body, nn.ReLU(), nn.Linear(10, 3)).eval()
         model = model_of(text.format(word), lib.BP_TASK_REGRESSION, 3, x, rng, normalize=False)
         lib.bp_model_save_torch(model, path.encode())
@@ -210,6 +214,8 @@ def torch_files(path, rng):
             off = max(off, near(net(images).numpy(), predict(model, x), "images to torch", 1e-6))
             for p in net.parameters():
                 p += torch.randn_like(p) / 8
+            net[3].body[1].running_mean += 1
+            net[3].body[1].running_var *= 2
             save_file(net.state_dict(), path)
             lib.bp_model_load_torch(model, path.encode())
             off = max(off, near(net(images).numpy(), predict(model, x), "images from torch", 1e-6))
