@@ -17,7 +17,8 @@ static const double noise = 0.3;
 static bp_tensor *loss_of(bp_context *ctx, bp_batch *batch, void *user)
 {
     bp_layers *net = user;
-    bp_tensor *x = bp_scale(bp_cast(bp_batch_column(batch, "x"), BP_F32), 1.0 / 16);
+    bp_tensor *rows = bp_reshape(bp_batch_column(batch, "x"), BP_SHAPE(bp_batch_rows(batch), 64));
+    bp_tensor *x = bp_scale(bp_cast(rows, BP_F32), 1.0 / 16);
     bp_tensor *z = bp_normal(ctx, BP_F32, bp_shape_of(x), 0, noise);
     return bp_mse_loss(bp_layers_forward(net, bp_add(x, z), bp_batch_training(batch)), x, BP_MEAN);
 }

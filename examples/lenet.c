@@ -69,7 +69,7 @@ int main(int argc, char **argv)
     CHECK(read_data(ctx, folder, &train, &test));
     CHECK(bp_model_create_for(train, folder ? "conv5x5=6 relu pool=2 conv5x5=16,pad=0 relu pool=2 "
                                               "120 relu 84 relu"
-                                            : "8x8x1 conv3x3=16 relu conv3x3=32 relu pool=2 "
+                                            : "conv3x3=16 relu conv3x3=32 relu pool=2 "
                                               "dropout=0.25 64 relu dropout=0.25", &model));
     CHECK(bp_model_normalize(model, train));
     CHECK(bp_trainer_create(model, train, &trainer));

@@ -25,8 +25,9 @@ typedef struct vae {
 static bp_tensor *loss_of(bp_context *ctx, bp_batch *batch, void *user)
 {
     const vae *v = user;
-    double rows = (double)bp_batch_rows(batch);
-    bp_tensor *x = bp_scale(bp_cast(bp_batch_column(batch, "x"), BP_F32), 1.0 / 16), *code[2];
+    int64_t rows = bp_batch_rows(batch);
+    bp_tensor *images = bp_reshape(bp_batch_column(batch, "x"), BP_SHAPE(rows, 64)), *code[2];
+    bp_tensor *x = bp_scale(bp_cast(images, BP_F32), 1.0 / 16);
     if (!bp_split(bp_layers_forward(v->encoder, x, 1), 1, 2, NULL, code))
         return NULL;
     bp_tensor *mean = code[0], *log_s2 = code[1], *s = bp_exp(bp_scale(log_s2, 0.5));
@@ -34,7 +35,7 @@ static bp_tensor *loss_of(bp_context *ctx, bp_batch *batch, void *user)
     bp_tensor *pixels =
         bp_binary_cross_entropy(bp_layers_forward(v->decoder, z, 1), x, BP_SUM);
     bp_tensor *kl = bp_sum(bp_sub(bp_add(bp_square(mean), bp_square(s)), bp_shift(log_s2, 1)));
-    return bp_scale(bp_add(pixels, bp_scale(kl, 0.5)), 1 / rows);
+    return bp_scale(bp_add(pixels, bp_scale(kl, 0.5)), 1 / (double)rows);
 }
 
 static bp_status draw(bp_context *ctx, void *user)

@@ -234,6 +234,30 @@ CLAIM(a_model_for_a_set_takes_its_images)
     }
 }
 
+CLAIM(the_digits_are_images_and_any_chain_takes_rows_of_images)
+{
+    bp_data *digits;
+    bp_model *m;
+    bp_layers *l;
+    OK(bp_data_digits(ctx, &digits));
+    OK(bp_model_create_for(digits, "pool=2 relu", &m));
+    cr_assert_str_eq(bp_model_layers(m), "8x8x1 pool=2 relu");
+    bp_model_free(m);
+    bp_data_free(digits);
+    bp_params *p = store(BP_F64);
+    l = layers_of(p, 6, "4 tanh");
+    bp_tensor *x = random_tensor(BP_SHAPE(5, 2, 3), 1);
+    begin();
+    same(bp_layers_forward(l, x, 0), bp_layers_forward(l, bp_reshape(x, BP_SHAPE(5, 6)), 0), 0);
+    end();
+    begin();
+    cr_assert_null(bp_layers_forward(l, bp_reshape(x, BP_SHAPE(3, 5, 2)), 0));
+    end_with(BP_ERR_SHAPE, "linear: x [3,5,2], w [4,6], b [4]: [N,in], [out,in], [out] are wanted");
+    bp_layers_free(l);
+    bp_free(x);
+    bp_params_free(p);
+}
+
 CLAIM(a_place_is_one_of_the_text_that_was_given)
 {
     static const float x[3 * 4] = {0};

@@ -46,8 +46,8 @@ BP_API bp_status bp_data_add(bp_data *data, const char *name, bp_dtype dtype, bp
 BP_API bp_status bp_data_add_classes(bp_data *data, const int32_t *labels, int32_t classes,
                                      const char *const *names) BP_USE;
 
-/* The UCI optical digits that come with the library: 1,797 images of 8 x 8, u8 0 .. 16, ten
- * classes (Alpaydin & Kaynak, 1998, CC BY 4.0). */
+/* The UCI optical digits that come with the library: 1,797 images, "x" u8 [rows, 8, 8], 0 .. 16,
+ * ten classes (Alpaydin & Kaynak, 1998, CC BY 4.0). */
 BP_API bp_status bp_data_digits(bp_context *ctx, bp_data **data) BP_USE;
 
 /* An IDX pair as MNIST has it: u8 images [rows, h, w] and u8 labels [rows]; gzipped files are read

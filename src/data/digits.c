@@ -1,9 +1,9 @@
 /* The UCI optical digits, out of a packed table: source, licence and notation in README.md. */
 #include "core/error.h"
 #include "core/memory.h"
-#include "data/data.h"
+#include "data/set.h"
 
-enum { ROWS = 1797, COLS = 64 };
+enum { ROWS = 1797, SIDE = 8, COLS = SIDE * SIDE };
 
 static const uint8_t table[] = {
 #include "digits_table.inc"
@@ -37,9 +37,17 @@ static bp_status create(bp_context *ctx, bp_data **data)
     const uint8_t *at = table;
     for (int i = 0; i < ROWS; i++)
         at = unpack(at, d->x[i], &d->label[i]);
-    bp_status st = bp_data_create(ctx, BP_U8, d->x, d->label, ROWS, COLS, 10, data);
+    bp_status st = bpi_data_new(ctx, "data_digits", ROWS, data);
+    if (st == BP_OK)
+        st = bpi_data_add(*data, "data_digits", "x", BP_U8, BP_SHAPE(SIDE, SIDE), d->x);
+    if (st == BP_OK)
+        st = bpi_data_add_classes(*data, "data_digits", d->label, 10, NULL);
     bpi_data_set_images(*data);
     bpi_host_free(ctx, d, sizeof *d);
+    if (st != BP_OK) {
+        bp_data_free(*data);
+        *data = NULL;
+    }
     return st;
 }
 
