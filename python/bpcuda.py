@@ -38,9 +38,11 @@ _BUFFERS = {'f': 'f32', 'd': 'f64', 'B': 'u8', '?': 'u8', 'i': 'i32'}  # by the 
 _TASKS = {'classes': 1, 'regression': 2, 'labels': 3}
 _NORMALIZE = {'default': 0, 'none': 1, 'global': 2, 'column': 3}
 _OPTIONS = dict(zip('epochs batch lr seed l1 l2 decay_from rows epoch_steps parts patience eager '
-                    'val optimizer clip_norm weight_decay'.split(), itertools.count(1)))
+                    'val optimizer clip_norm weight_decay batch_classes batch_per_class '
+                    'emphasis'.split(), itertools.count(1)))
 _OPTIMIZERS = dict(zip('sgd nesterov adam adamw rmsprop adagrad lion'.split(), itertools.count(1)))
-_ROWS = dict(zip('shuffled in_order weighted balanced'.split(), itertools.count(0)))
+_ROWS = dict(zip('shuffled in_order weighted balanced stratified by_error'.split(),
+                 itertools.count(0)))
 _REAL, _ERR_ARG = 2, 2  # BP_TARGETS_REAL, BP_ERR_ARG
 _TO_F32 = dict.fromkeys(_ELEMENTS, 'f32')
 

@@ -72,17 +72,50 @@ enum {
     BP_TRAIN_HOLD_OUT = 13,   /* share of the data that validates (bp_data_split) */
     BP_TRAIN_OPTIMIZER = 14,  /* a bp_optimizer_kind */
     BP_TRAIN_CLIP_NORM = 15,  /* of all gradients; 0: as they are */
-    BP_TRAIN_WEIGHT_DECAY = 16 /* decoupled; 0: what the optimiser has by itself */
+    BP_TRAIN_WEIGHT_DECAY = 16, /* decoupled; 0: what the optimiser has by itself */
+    BP_TRAIN_BATCH_CLASSES = 17, /* classes that every batch has at least; of BP_ROWS_SHUFFLED 0:
+                                  * two, in as many batches as can be, 1: whatever comes */
+    BP_TRAIN_BATCH_PER_CLASS = 18, /* rows of each class of a batch, at least; 0: 1 */
+    BP_TRAIN_EMPHASIS = 19       /* share of the rows of BP_ROWS_BY_ERROR that is drawn by the loss */
 };
 
-/* Which rows an epoch has. SHUFFLED: each once; as many batches as the data allow hold several
- * classes, and apart from that a row is equally likely in each. IN_ORDER: each once, as they are.
- * WEIGHTED: drawn with replacement, in proportion to the column "sampling" (f32 [rows], 0 or more)
- * as it is at the start of the epoch. BALANCED: drawn with replacement, each class equally often.
+/* Which rows an epoch has.
+ *
+ *     SHUFFLED    each once; as many batches as the data allow hold several classes, and apart from
+ *                 that a row is equally likely in each
+ *     IN_ORDER    each once, as they are
+ *     WEIGHTED    drawn with replacement, in proportion to the column "sampling" (f32 [rows], 0 or
+ *                 more) as it is at the start of the epoch
+ *     BALANCED    drawn with replacement, each class equally often
+ *     STRATIFIED  each once; with n of N rows of a class, a batch of B rows has B n / N of them,
+ *                 rounded down or up: up just as often as makes their mean B n / N
+ *     BY_ERROR    drawn with replacement, for the task of a model: of rows with the losses l_i at
+ *                 the start of the epoch (a pass over them all), row i with the probability
+ *                 p_i = (1 - e) / N + e l_i / sum l, where e is BP_TRAIN_EMPHASIS; its loss counts
+ *                 1 / (N p_i), at most 1 / (1 - e), so that the mean gradient is that of all rows
+ *                 alike, whatever e is, as are the loss and accuracy that are told (LeCun, Bottou,
+ *                 Orr, Mueller: Efficient BackProp, 1998, 4.2, which lets such rows count too much;
+ *                 importance sampling as of Katharopoulos, Fleuret, 2018). Not with a column
+ *                 "weight"
+ *
+ * BATCH_CLASSES = m and BATCH_PER_CLASS = c ask more of batches: m classes or more in each, the
+ * smaller last one too, and of each class that is in it c rows or more. SHUFFLED still has each row
+ * once, and equally likely at each place of the full batches; STRATIFIED is as it is, or an error;
+ * BALANCED takes as many classes as have room with c rows each, drawn for each batch, and as many
+ * rows of each. A last batch of less than m c rows joins the one before it. Where this cannot be,
+ * the first run is BP_ERR_STATE, with the numbers, before the first step.
+ *
  * All follow from BP_TRAIN_SEED and the number of the epoch. Of a ring, rows are drawn from those
  * that are there at the start of an epoch; a source gives its batches in order. */
 typedef int32_t bp_rows;
-enum { BP_ROWS_SHUFFLED = 0, BP_ROWS_IN_ORDER = 1, BP_ROWS_WEIGHTED = 2, BP_ROWS_BALANCED = 3 };
+enum {
+    BP_ROWS_SHUFFLED = 0,
+    BP_ROWS_IN_ORDER = 1,
+    BP_ROWS_WEIGHTED = 2,
+    BP_ROWS_BALANCED = 3,
+    BP_ROWS_STRATIFIED = 4,
+    BP_ROWS_BY_ERROR = 5
+};
 
 /* Sets one. Before the first run (else BP_ERR_STATE) but for EPOCHS, LR and PATIENCE; a value out
  * of range is BP_ERR_ARG, with the range. */
@@ -142,7 +175,7 @@ BP_API bp_status bp_trainer_on_epoch(bp_trainer *trainer, bp_trainer_fn fn, void
  * not depend on the cuts. Waits for the device once an epoch and before it returns; forgets
  * gradients that wait for a step. BP_ERR_STOPPED after bp_trainer_stop(), and the next call goes
  * on. Between calls parameters may be frozen and thawed. The last batch of an epoch may be smaller
- * than the others, or larger by one row. BP_ERR_NONFINITE says which step met a number that is not
+ * than the others, or larger by one row (by what BATCH_CLASSES asks). BP_ERR_NONFINITE says which step met a number that is not
  * finite, in which parameter, and, where the loss of its rows shows it again, in which op first. */
 BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,
                                 int32_t *done) BP_USE;

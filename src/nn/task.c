@@ -14,19 +14,25 @@
 
 /* --- losses of tensors -------------------------------------------------------------------- */
 
-/* The mean of a batch, by `w` [N] where that is given: of losses a row [N], or of each column
- * [N, k], which are [k] then. Weights that are all 0 give 0. */
-static bp_tensor *mean_of_rows(bp_tensor *each, bp_tensor *w, bp_tensor **sum_of_weights)
+/* What each row [n] adds to a mean: w / sum w (f32 may have no room for the sum). Weights that are
+ * all 0 give 0. */
+static bp_tensor *shares_of(bp_tensor *w, bp_tensor **sum_of_weights)
 {
-    bp_shape is = bp_shape_of(each);
-    if (!w)
-        return bp_mean_axes(each, BP_AXIS(0), 0);
-    bp_tensor *wide = bp_cast(w, BP_F64), *sum = bp_sum(wide); /* f32 may have no room for it */
-    bp_tensor *share = bp_cast(bp_div(wide, bp_clamp(sum, DBL_MIN, DBL_MAX)), BP_F32);
-    if (is.ndim == 2)
-        share = bp_reshape(share, BP_SHAPE(is.dim[0], 1));
+    bp_tensor *wide = bp_cast(w, BP_F64), *sum = bp_sum(wide);
     if (sum_of_weights)
         *sum_of_weights = sum;
+    return bp_cast(bp_div(wide, bp_clamp(sum, DBL_MIN, DBL_MAX)), BP_F32);
+}
+
+/* The mean of a batch, by the rows' shares of it where they are given: of losses a row [N], or of
+ * each column [N, k], which are [k] then. */
+static bp_tensor *mean_of_rows(bp_tensor *each, bp_tensor *share)
+{
+    bp_shape is = bp_shape_of(each);
+    if (!share)
+        return bp_mean_axes(each, BP_AXIS(0), 0);
+    if (is.ndim == 2)
+        share = bp_reshape(share, BP_SHAPE(is.dim[0], 1));
     return bp_sum_axes(bp_mul(each, share), BP_AXIS(0), 0);
 }
 
@@ -37,19 +43,12 @@ static bp_tensor *targets_of(const bp_model *m, bp_tensor *targets, bp_tensor *i
                                       : bpi_normal_rows(&m->out, targets, index);
 }
 
-/* The loss of each column, [k]. */
-static bp_tensor *of_columns(const bp_model *m, bp_tensor *outputs, bp_tensor *t, bp_tensor *w,
-                             bp_tensor **weight)
+/* The loss of each row and column, [n, k]; of classes of each row, [n]. */
+static bp_tensor *each_loss(const bp_model *m, bp_tensor *outputs, bp_tensor *t)
 {
-    bp_tensor *each = m->task == BP_TASK_LABELS ? bp_sigmoid_cross_entropy(outputs, t)
-                                                : bp_squared_error(outputs, t);
-    return mean_of_rows(each, w, weight);
-}
-
-static bp_tensor *of_classes(bp_tensor *logits, bp_tensor *labels, bp_tensor *w)
-{
-    return w ? mean_of_rows(bp_cross_entropy_with(logits, labels, 0, -1, BP_EACH), w, NULL)
-             : bp_cross_entropy(logits, labels);
+    return m->task == BP_TASK_CLASSES  ? bp_cross_entropy_with(outputs, t, 0, -1, BP_EACH)
+           : m->task == BP_TASK_LABELS ? bp_sigmoid_cross_entropy(outputs, t)
+                                       : bp_squared_error(outputs, t);
 }
 
 /* Whether targets fit outputs, which are [N, outputs]; a vector [N] stands for [N, 1]. */
@@ -80,10 +79,13 @@ static bp_tensor *loss_of(bp_model *m, bp_tensor *outputs, bp_tensor *targets, b
 {
     if (!fit(m, outputs, &targets, who))
         return NULL;
+    bp_tensor *share = w ? shares_of(w, NULL) : NULL;
     if (m->task == BP_TASK_CLASSES)
-        return of_classes(outputs, targets, w);
+        return share ? mean_of_rows(each_loss(m, outputs, targets), share)
+                     : bp_cross_entropy(outputs, targets);
     bp_tensor *index = bp_arange(m->ctx, BP_I32, 0, 1, bp_shape_of(outputs).dim[0]);
-    bp_tensor *loss = bp_mean(of_columns(m, outputs, targets_of(m, targets, index), w, NULL));
+    bp_tensor *each = each_loss(m, outputs, targets_of(m, targets, index));
+    bp_tensor *loss = bp_mean(mean_of_rows(each, share));
     bp_free(index);
     return loss;
 }
@@ -123,47 +125,94 @@ bp_tensor *bpi_data_weights(bp_data *data)
     return NULL;
 }
 
-static void classes_step(bp_tensor *logits, bp_tensor *labels, bp_tensor *w, bpi_step_loss *out)
+/* How many of `right`, [n] or [n, k], are 1, each row as it counts; f32 []. */
+static bp_tensor *sum_of_right(bp_tensor *right, bp_tensor *counts)
 {
-    if (!w) {
+    bp_shape is = bp_shape_of(right);
+    right = bp_cast(right, BP_F32);
+    if (counts && is.ndim == 2)
+        counts = bp_reshape(counts, BP_SHAPE(is.dim[0], 1));
+    return bp_sum(counts ? bp_mul(right, counts) : right);
+}
+
+static void classes_step(bp_model *m, bp_tensor *logits, bp_tensor *labels, bp_tensor *share,
+                         bp_tensor *counts, bpi_step_loss *out)
+{
+    if (!share) {
         out->loss = bp_cross_entropy_correct(logits, labels, &out->correct);
     } else {
-        bp_tensor *each = bp_cross_entropy_with(logits, labels, 0, -1, BP_EACH);
-        out->loss = mean_of_rows(each, w, &out->weight);
-        out->correct = bp_cast(bp_sum(bp_equal(bp_argmax(logits, 1), labels)), BP_F32);
+        out->loss = mean_of_rows(each_loss(m, logits, labels), share);
+        out->correct = sum_of_right(bp_equal(bp_argmax(logits, 1), labels), counts);
     }
     out->told = out->loss;
 }
 
-static void columns_step(bp_model *m, bp_tensor *y, bp_tensor *t, bp_tensor *w, bpi_step_loss *out)
+static void columns_step(bp_model *m, bp_tensor *y, bp_tensor *t, bp_tensor *share,
+                         bp_tensor *counts, bpi_step_loss *out)
 {
-    bp_tensor *columns = of_columns(m, y, t, w, &out->weight);
+    bp_tensor *columns = mean_of_rows(each_loss(m, y, t), share);
     out->loss = out->told = bp_mean(columns);
     if (m->task == BP_TASK_REGRESSION)
         out->told = bp_mean(bp_mul(bp_cast(bp_detach(columns), BP_F64), m->square));
     else
-        out->correct = bp_scale(bp_sum(bp_equal(bp_threshold(bp_detach(y), 0), t)),
-                              1 / (double)m->outputs);
+        out->correct = bp_scale(sum_of_right(bp_equal(bp_threshold(bp_detach(y), 0), t), counts),
+                                1 / (double)m->outputs);
 }
 
-bp_status bpi_model_step_loss(bp_model *m, bp_data *data, bp_tensor *index, bool training,
-                              bpi_step_loss *out)
+bp_status bpi_model_step_loss(bp_model *m, bp_data *data, bp_tensor *index, bp_tensor *counts,
+                              bool training, bpi_step_loss *out)
 {
     *out = (bpi_step_loss){0};
-    bp_tensor *w = bpi_data_weights(data);
-    w = w ? bp_gather(w, index) : NULL;
+    bp_tensor *w = bpi_data_weights(data), *share = NULL;
+    if (w)
+        share = shares_of(bp_gather(w, index), &out->weight);
+    if (counts) {
+        counts = bp_gather(counts, index);
+        share = bp_scale(counts, 1 / (double)bp_shape_of(index).dim[0]);
+    }
     bp_tensor *t = targets_of(m, bp_data_labels(data), index);
     bp_tensor *x = bpi_normal_rows(&m->in, bp_data_samples(data), index);
     bp_tensor *y = bpi_model_through(m, x, training);
     if (y && m->task == BP_TASK_CLASSES)
-        classes_step(y, t, w, out);
+        classes_step(m, y, t, share, counts, out);
     else if (y)
-        columns_step(m, y, t, w, out);
+        columns_step(m, y, t, share, counts, out);
     bpi_model_drop(m, y);
     bool right = out->correct || m->task == BP_TASK_REGRESSION;
     return out->loss && out->told && right
                ? BP_OK
                : bpi_fail(m->ctx, BP_ERR_STATE, "the loss of a batch could not be made");
+}
+
+/* --- each row ------------------------------------------------------------------------------- */
+
+typedef struct rows_of {
+    bp_model *model;
+    bp_data *data;
+    int64_t first, n;
+    double *loss; /* [n] */
+} rows_of;
+
+static bp_status read_losses(bp_context *ctx, void *user)
+{
+    rows_of *r = user;
+    bp_model *m = r->model;
+    bp_tensor *index = bp_arange(ctx, BP_I32, (double)r->first, 1, r->n);
+    bp_tensor *y = bp_model_logits(m, r->data, index, 0);
+    bp_tensor *each = each_loss(m, y, targets_of(m, bp_data_labels(r->data), index));
+    if (m->task != BP_TASK_CLASSES)
+        each = bp_mean_axes(each, BP_AXIS(1), 0);
+    return bp_read_f64(each, r->loss, r->n);
+}
+
+bp_status bpi_model_row_losses(bp_model *m, bp_data *data, double *loss)
+{
+    int64_t rows = bp_data_rows(data), most = bpi_model_rows(m);
+    for (int64_t i = 0; i < rows; i += most) {
+        rows_of r = {m, data, i, rows - i < most ? rows - i : most, loss + i};
+        BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, read_losses, &r));
+    }
+    return BP_OK;
 }
 
 /* --- a whole set ---------------------------------------------------------------------------- */
@@ -206,7 +255,7 @@ static bp_status evaluate_rows(bp_context *ctx, void *user)
     bp_tensor *index = bpi_rows_from(ctx, p->first, p->n);
     if (!index)
         return BP_ERR_NOMEM;
-    bp_status st = bpi_model_step_loss(p->model, p->data, index, false, &step);
+    bp_status st = bpi_model_step_loss(p->model, p->data, index, NULL, false, &step);
     if (st == BP_OK)
         st = add_batch(p, &step);
     bp_free(index);

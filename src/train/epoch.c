@@ -11,10 +11,10 @@
 
 #include "door/philox.h"
 
-bpi_epoch bpi_epoch_cut(int64_t rows, int64_t batch)
+bpi_epoch bpi_epoch_cut(int64_t rows, int64_t batch, int64_t least)
 {
     bpi_epoch e = {rows, batch, rows / batch, rows % batch};
-    if (e.rest == 1 && e.full > 0) {
+    if (e.rest > 0 && (e.rest == 1 || e.rest < least) && e.full > 0) {
         e.full--;
         e.rest += batch;
     }

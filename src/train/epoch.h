@@ -4,13 +4,14 @@
 
 #include <stdint.h>
 
-/* An epoch is `full` batches of `batch` rows, then one of `rest` rows where rest > 0. A rest of one
- * row, which teaches nothing but itself, joins the last full batch. */
+/* An epoch is `full` batches of `batch` rows, then one of `rest` rows where rest > 0. A rest of less
+ * than `least` rows joins the last full batch; so does a rest of one, which teaches nothing but
+ * itself. */
 typedef struct bpi_epoch {
     int64_t rows, batch, full, rest;
 } bpi_epoch;
 
-bpi_epoch bpi_epoch_cut(int64_t rows, int64_t batch);
+bpi_epoch bpi_epoch_cut(int64_t rows, int64_t batch, int64_t least);
 int64_t bpi_epoch_steps(const bpi_epoch *e);
 
 /* Fills order[rows]: a shuffle (Fisher, Yates) that follows from (seed, epoch) alone, then swaps so

@@ -24,12 +24,14 @@ void bpi_train_release(bp_trainer *t)
         t->opt = NULL;
     }
     bp_tensor **tensor[] = {&t->batches, &t->rest, &t->rates,  &t->at,
-                            &t->one,     &t->loss, &t->correct, &t->weight};
+                            &t->one,     &t->loss, &t->correct, &t->weight,
+                            &t->importance};
     for (size_t i = 0; i < sizeof tensor / sizeof *tensor; i++)
         free_tensor(tensor[i]);
     for (int32_t i = 0; t->best && i < t->n_best; i++)
         bp_free(t->best[i]);
     bpi_host_free(t->ctx, t->best, (size_t)t->n_best * sizeof *t->best);
+    bpi_composer_free(t->ctx, t->composer);
     bpi_host_free(t->ctx, t->order, (size_t)t->n_order * sizeof *t->order);
     bpi_host_free(t->ctx, t->scratch, (size_t)t->cut.rows * sizeof *t->scratch);
     bpi_host_free(t->ctx, t->label, (size_t)t->most_rows * sizeof *t->label);
@@ -38,6 +40,7 @@ void bpi_train_release(bp_trainer *t)
     t->best = NULL;
     t->label = t->order = t->scratch = NULL;
     t->cumulative = t->rate = NULL;
+    t->composer = NULL;
     t->train = t->data;
     t->ready = false;
 }

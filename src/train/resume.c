@@ -20,6 +20,8 @@ bp_status bpi_train_checkpoint_prepare(bp_trainer *t)
     BPI_TRY(bp_checkpoint_tensor(c, "sum/loss", t->loss));
     BPI_TRY(bp_checkpoint_tensor(c, "sum/correct", t->correct));
     BPI_TRY(bp_checkpoint_tensor(c, "sum/weight", t->weight));
+    if (t->importance)
+        BPI_TRY(bp_checkpoint_tensor(c, "importance", t->importance));
     BPI_TRY(bp_checkpoint_tensor(c, "step", t->at));
     for (int32_t i = 0; t->best && i < t->n_best; i++)
         BPI_TRY(bpi_checkpoint_add(c, "best", bp_param_name(t->params, i), t->best[i]));

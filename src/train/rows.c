@@ -18,8 +18,70 @@ bool bpi_train_arrives(const bp_trainer *t)
 
 static bool drawn(const bp_trainer *t)
 {
-    return bpi_data_is_ring(t->train) || way(t) == BP_ROWS_WEIGHTED || way(t) == BP_ROWS_BALANCED;
+    bp_rows how = way(t);
+    return bpi_data_is_ring(t->train) || how == BP_ROWS_WEIGHTED || how == BP_ROWS_BALANCED ||
+           how == BP_ROWS_BY_ERROR;
 }
+
+/* --- wishes about batches ----------------------------------------------------------------- */
+
+static bpi_wish wish(const bp_trainer *t)
+{
+    return (bpi_wish){way(t), (int64_t)t->now.option[BP_TRAIN_BATCH_CLASSES],
+                      (int64_t)t->now.option[BP_TRAIN_BATCH_PER_CLASS]};
+}
+
+/* Whether a composer makes the order. */
+static bool composed(const bp_trainer *t)
+{
+    bpi_wish w = wish(t);
+    return w.way == BP_ROWS_STRATIFIED || (w.way == BP_ROWS_SHUFFLED && w.least > 1) ||
+           (w.way == BP_ROWS_SHUFFLED && w.each > 1) ||
+           (w.way == BP_ROWS_BALANCED && (w.least || w.each));
+}
+
+/* Rows of the last batch, at least. */
+static int64_t least_rest(const bp_trainer *t)
+{
+    bpi_wish w = wish(t);
+    return w.way == BP_ROWS_STRATIFIED ? 1 : (w.least ? w.least : 1) * (w.each ? w.each : 1);
+}
+
+static bp_status check_wish(bp_trainer *t)
+{
+    bpi_wish w = wish(t);
+    bool ours = !t->rows_fn && !bpi_train_arrives(t) && !bpi_data_is_ring(t->train);
+    bool ways = w.way == BP_ROWS_SHUFFLED || w.way == BP_ROWS_STRATIFIED ||
+                w.way == BP_ROWS_BALANCED;
+    const char *what = w.way == BP_ROWS_STRATIFIED ? "rows is stratified"
+                       : w.least                   ? "batch_classes is set"
+                       : w.each                    ? "batch_per_class is set" : NULL;
+    if (way(t) == BP_ROWS_BALANCED && bp_data_classes(t->train) < 1)
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: balanced rows want data with classes");
+    if (!what)
+        return BP_OK;
+    if (bp_data_classes(t->train) < 1)
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: %s, and the data have no classes",
+                        what);
+    if (!ours || !ways)
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: %s, and the rows %s: it is for rows of "
+                        "a set that are shuffled, stratified or balanced", what,
+                        !ours ? "are the program's" : "come in another way");
+    return BP_OK;
+}
+
+static bp_status check_by_error(bp_trainer *t)
+{
+    const char *why = t->rows_fn ? "a function of the program's gives the rows"
+                      : !t->model ? "the loss is a function of the program's"
+                      : bpi_train_arrives(t) || bpi_data_is_ring(t->train) ? "the rows arrive"
+                      : bpi_data_weights(t->train) ? "the data have a column weight" : NULL;
+    return !why ? BP_OK
+                : bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: rows are drawn by-error, and %s: the "
+                           "task of a model is wanted, on a set without weights", why);
+}
+
+/* --- cutting an epoch --------------------------------------------------------------------- */
 
 /* Rows that the columns have room for. */
 static int64_t room(const bp_trainer *t)
@@ -34,8 +96,9 @@ bp_status bpi_train_cut(bp_trainer *t, bpi_epoch *cut)
     int64_t steps = (int64_t)t->now.option[BP_TRAIN_EPOCH_STEPS];
     if (rows < 1)
         return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: the data set has no rows");
-    if (way(t) == BP_ROWS_BALANCED && bp_data_classes(t->train) < 1)
-        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: balanced rows want data with classes");
+    BPI_TRY(check_wish(t));
+    if (way(t) == BP_ROWS_BY_ERROR)
+        BPI_TRY(check_by_error(t));
     bool free = drawn(t) || t->rows_fn || bpi_train_arrives(t);
     if (steps > 0 && !free)
         return bpi_fail(t->ctx, BP_ERR_ARG,
@@ -51,7 +114,7 @@ bp_status bpi_train_cut(bp_trainer *t, bpi_epoch *cut)
                             "for an epoch", (long long)steps, (long long)batch);
         *cut = (bpi_epoch){steps * batch, batch, steps, 0};
     } else {
-        *cut = bpi_epoch_cut(rows, batch);
+        *cut = bpi_epoch_cut(rows, batch, least_rest(t));
     }
     return BP_OK;
 }
@@ -79,21 +142,28 @@ bp_status bpi_train_rows_prepare(bp_trainer *t)
     t->order = bpi_host_alloc(t->ctx, (size_t)t->n_order * sizeof *t->order);
     if (classes)
         t->label = bpi_host_alloc(t->ctx, (size_t)t->most_rows * sizeof *t->label);
-    if (classes && !drawn(t))
+    bool mended = classes && !drawn(t) && !composed(t) && wish(t).least != 1;
+    if (mended)
         t->scratch = bpi_host_alloc(t->ctx, (size_t)t->cut.rows * sizeof *t->scratch);
     if (drawn(t))
         t->cumulative = bpi_host_alloc(t->ctx, (size_t)t->most_rows * sizeof *t->cumulative);
-    if (!t->order || (classes && !t->label) || (classes && !drawn(t) && !t->scratch) ||
+    if (!t->order || (classes && !t->label) || (mended && !t->scratch) ||
         (drawn(t) && !t->cumulative))
         return bpi_fail(t->ctx, BP_ERR_NOMEM, "trainer_run: no memory for %lld rows",
                         (long long)t->most_rows);
     t->batches = bp_tensor_create(t->ctx, BP_I32, BP_SHAPE(t->cut.full, t->cut.batch));
     t->rest = bp_tensor_create(t->ctx, BP_I32, BP_SHAPE(t->cut.rest));
-    if (!t->batches || !t->rest)
+    if (way(t) == BP_ROWS_BY_ERROR)
+        t->importance = bp_tensor_create(t->ctx, BP_F32, BP_SHAPE(t->most_rows));
+    if (!t->batches || !t->rest || (way(t) == BP_ROWS_BY_ERROR && !t->importance))
         return BP_ERR_NOMEM;
     if (!classes)
         return BP_OK;
-    return bp_read(bp_data_labels(t->train), t->label, (size_t)t->most_rows * sizeof *t->label);
+    BPI_TRY(bp_read(bp_data_labels(t->train), t->label, (size_t)t->most_rows * sizeof *t->label));
+    bpi_wish w = wish(t);
+    return !composed(t) ? BP_OK
+                        : bpi_composer_create(t->ctx, &w, &t->cut, t->label, t->most_rows,
+                                              bp_data_classes(t->train), &t->composer);
 }
 
 /* Running sums of what each row weighs. */
@@ -130,6 +200,38 @@ static bp_status balance(bp_trainer *t, int64_t rows)
     return running_sums(t, rows);
 }
 
+/* What rows drawn by their error count, 1 / (N p): it is what a checkpoint holds of them. */
+static bp_status weigh(bp_trainer *t, int64_t rows)
+{
+    double *loss = t->cumulative, sum = 0, e = t->now.option[BP_TRAIN_EMPHASIS];
+    size_t bytes = (size_t)rows * sizeof(float);
+    BPI_TRY(bpi_model_row_losses(t->model, t->train, loss));
+    for (int64_t i = 0; i < rows; i++) {
+        if (!isfinite(loss[i]))
+            return bpi_fail(t->ctx, BP_ERR_NONFINITE, "trainer_run: the loss of row %lld is %g",
+                            (long long)i, loss[i]);
+        sum += loss[i];
+    }
+    float *counts = bpi_host_alloc(t->ctx, bytes);
+    if (!counts)
+        return bpi_fail(t->ctx, BP_ERR_NOMEM, "trainer_run: out of memory");
+    for (int64_t i = 0; i < rows; i++)
+        counts[i] = (float)(sum > 0 ? 1 / (1 - e + e * loss[i] / sum * (double)rows) : 1);
+    bp_status st = bp_write(t->importance, counts, bytes);
+    bpi_host_free(t->ctx, counts, bytes);
+    return st;
+}
+
+static bp_status by_error(bp_trainer *t, int64_t rows)
+{
+    if (t->now.step == 0) /* else it goes on with those that it began with */
+        BPI_TRY(weigh(t, rows));
+    BPI_TRY(bp_read_f64(t->importance, t->cumulative, rows));
+    for (int64_t i = 0; i < rows; i++)
+        t->cumulative[i] = 1 / t->cumulative[i];
+    return running_sums(t, rows);
+}
+
 static bp_status draw(bp_trainer *t)
 {
     int64_t rows = bp_data_rows(t->train);
@@ -148,6 +250,8 @@ static bp_status draw(bp_trainer *t)
         BPI_TRY(running_sums(t, rows));
     } else if (way(t) == BP_ROWS_BALANCED) {
         BPI_TRY(balance(t, rows));
+    } else if (way(t) == BP_ROWS_BY_ERROR) {
+        BPI_TRY(by_error(t, rows));
     }
     bpi_sample_rows((uint64_t)t->now.option[BP_TRAIN_SEED], t->now.epoch,
                     plain ? NULL : t->cumulative, rows, t->order, t->cut.rows);
@@ -176,13 +280,17 @@ static bp_status host_order(bp_trainer *t)
 {
     if (t->rows_fn)
         return ask(t);
+    if (t->composer) {
+        bpi_composer_order(t->composer, (uint64_t)t->now.option[BP_TRAIN_SEED], t->now.epoch, t->order);
+        return BP_OK;
+    }
     if (drawn(t))
         return draw(t);
     for (int64_t i = 0; i < t->cut.rows; i++)
         t->order[i] = (int32_t)i;
     if (way(t) == BP_ROWS_SHUFFLED)
-        bpi_epoch_order(&t->cut, (uint64_t)t->now.option[BP_TRAIN_SEED], t->now.epoch, t->label,
-                        t->order, t->scratch);
+        bpi_epoch_order(&t->cut, (uint64_t)t->now.option[BP_TRAIN_SEED], t->now.epoch,
+                        t->scratch ? t->label : NULL, t->order, t->scratch);
     return BP_OK;
 }
 

@@ -1,6 +1,6 @@
 /* The inside of a trainer. trainer.c makes one and takes what it is told; prepare.c makes what it
  * needs to run; run.c is the loop; rows.c says which rows an epoch has (epoch.c: each once;
- * sample.c: drawn); batch.c is what a loss function sees; measure.c is what happens after an epoch;
+ * compose.c: in batches that keep to a wish; sample.c: drawn); batch.c is what a loss function sees; measure.c is what happens after an epoch;
  * explain.c finds where a number was not finite; resume.c is its checkpoint, of which checkpoint.c
  * is the list and the file. */
 #ifndef BPI_TRAIN_H
@@ -13,9 +13,9 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "nn/nn.h"
-#include "train/epoch.h"
+#include "train/compose.h"
 
-enum { BPI_TRAIN_OPTIONS = 17, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
+enum { BPI_TRAIN_OPTIONS = 20, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
 
 /* --- options (trainer.c) ------------------------------------------------------------------ */
 
@@ -89,7 +89,9 @@ struct bp_trainer {
     int64_t most_rows;           /* room of label and cumulative */
     int64_t n_order;             /* of one batch, where all have the same numbers */
     int32_t *label, *order, *scratch;
+    bpi_composer *composer;      /* where batches keep to a wish */
     double *cumulative;          /* [rows]: of weights that rows are drawn by */
+    bp_tensor *importance;       /* f32 [rows]: what a row drawn by its error counts; or NULL */
     double *rate;                /* [steps] */
     bp_optimizer *opt;
     bp_tensor *batches, *rest;   /* the order: i32 [full, batch], i32 [rest] */

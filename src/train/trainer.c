@@ -297,7 +297,7 @@ void bp_progress_of(const bp_trainer *t, bp_progress *progress, size_t struct_by
         now_at = t->now.progress;
     if (t && !t->ready) {
         bpi_epoch cut = bpi_epoch_cut(bp_data_rows(t->data),
-                                      (int64_t)t->now.option[BP_TRAIN_BATCH]);
+                                      (int64_t)t->now.option[BP_TRAIN_BATCH], 1);
         now_at.epoch_steps = bpi_epoch_steps(&cut);
     }
     bpi_give_struct(progress, struct_bytes, &now_at, sizeof now_at);

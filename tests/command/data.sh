@@ -149,6 +149,17 @@ run 0 inspect --data csv:in/two.csv && grep -q 'class x' out && grep -qE '^  a  
 claim "inspect shows data"
 run 0 inspect --data csv:in/real.csv --json && grep -q '"name": "z"\|"name": "y"' out
 claim "targets too"
+run 0 inspect batches --data digits --batch 64 --batch-classes 8 --batch-per-class 3 --epochs 2 --json && [ "$(wc -l < out)" -eq 56 ] &&
+    sed -n 's/^{"epoch": 2, "samples": \[\(.*\)\], "class_counts": \[\(.*\)\]}$/\1/p' out | tr -d ' ' | tr , '\n' | sort -n | awk '$1 != NR - 1 { exit 1 } END { exit NR != 1797 }'
+claim "inspect batches has each row once in an epoch"
+sed -n 's/.*"class_counts": \[\(.*\)\]}$/\1/p' out | awk -F', ' '{ n = 0; for (i = 1; i <= NF; i++) { n += $i > 0; if ($i == 1 || $i == 2) exit 1 } if (NF != 10 || n < 8) exit 1 }'
+claim "in batches that have as many classes, and rows of each, as were asked for"
+run 0 inspect batches --data digits --split 0.2 --rows stratified --json && tr -d ' ' < out | sed 's/.*"samples":\[\(.*\)\],.*/\1/' | tr , '\n' | sort -n | uniq | awk '{ most = $1 } END { exit NR != 1438 || most < 1700 }'
+claim "with --split of the rows that are trained on, by their numbers among all"
+run 1 inspect batches --data digits --batch-classes 11 && grep -q 'wants 11 classes in every batch; the rows to train on have 10$' err && quiet out
+claim "a wish that cannot be met is told with its numbers"
+run 0 inspect batches --data csv:in/real.csv --batch 7 && [ "$(wc -l < out)" -eq 3 ] && run 1 inspect --data digits --batch 7 && grep -q 'is for inspect batches' err
+claim "data without classes have batches too"
 run 0 check data && run 0 check model --epochs 3
 claim "the doctor says nothing of the digits"
 awk 'BEGIN { print "a,told,z"; for (i = 0; i < 90; i++) { z = i * i % 37 + i / 8; print i % 11 "," 3 * z + 1 "," z } }' > in/told.csv

@@ -123,7 +123,7 @@ static void whole(void)
     need(bp_trainer_set(trainer, BP_TRAIN_EPOCHS, EPOCHS));
     need(bp_trainer_set(trainer, BP_TRAIN_BATCH, BATCH));
     need(bp_trainer_set(trainer, BP_TRAIN_SEED, 3));
-    bpi_epoch cut = bpi_epoch_cut(bp_data_rows(data), BATCH);
+    bpi_epoch cut = bpi_epoch_cut(bp_data_rows(data), BATCH, 1);
     int32_t *label = malloc((size_t)cut.rows * 4), *order = malloc((size_t)cut.rows * 4);
     int32_t *scratch = malloc((size_t)cut.rows * 4);
     need(bp_read(bp_data_labels(data), label, (size_t)cut.rows * 4));

@@ -63,7 +63,7 @@ static void test_guarantee(void)
             for (int zeros = 0; zeros <= rows; zeros++)
                 for (int ones = 0; ones <= rows - zeros; ones++) {
                     int n[3] = {zeros, ones, rows - zeros - ones};
-                    bpi_epoch e = bpi_epoch_cut(rows, batch);
+                    bpi_epoch e = bpi_epoch_cut(rows, batch, 1);
                     int want = most_mixed(&e, 0, n);
                     for (int i = 0; i < rows; i++)
                         label[i] = (i >= zeros) + (i >= zeros + ones);
@@ -94,7 +94,7 @@ static double chi_square(int64_t rows, int64_t batch, int64_t first, int64_t str
 {
     static int landed[ROWS_MAX];
     memset(landed, 0, sizeof landed);
-    bpi_epoch e = bpi_epoch_cut(rows, batch);
+    bpi_epoch e = bpi_epoch_cut(rows, batch, 1);
     double chi = 0, all = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         bpi_epoch_order(&e, seed, (int64_t)seed % 3, label, order, scratch);
@@ -144,7 +144,7 @@ static void test_places(void)
 static void test_rest(void)
 {
     int in_rest = 0, alone = 1;
-    bpi_epoch e = bpi_epoch_cut(1282, 64);
+    bpi_epoch e = bpi_epoch_cut(1282, 64, 1);
     for (int i = 0; i < ROWS_MAX; i++)
         label[i] = i % 256 == 7 && i < 1280;
     for (uint64_t seed = 0; seed < 4000; seed++) {
@@ -160,7 +160,7 @@ static void test_rest(void)
 static void test_repeats(void)
 {
     static int32_t again[ROWS_MAX];
-    bpi_epoch e = bpi_epoch_cut(999, 10);
+    bpi_epoch e = bpi_epoch_cut(999, 10, 1);
     for (int i = 0; i < ROWS_MAX; i++)
         label[i] = i % 50 == 0;
     bpi_epoch_order(&e, 1, 1, label, order, scratch);

@@ -288,6 +288,11 @@ static void runs(void)
     good(bp_trainer_run(t, -1, -1, &done));
     bad(bp_trainer_set(t, BP_TRAIN_BATCH, 2));
     bad(bp_trainer_best(t));
+    bp_trainer *wish;
+    good(bp_trainer_create(model, data, &wish));
+    good(bp_trainer_set(wish, BP_TRAIN_BATCH_CLASSES, 4));
+    bad(bp_trainer_run(wish, -1, -1, &done));
+    bp_trainer_free(wish);
     bad(bp_model_predict(model, unknown, 1, p));
     losses(data);
     files(model, t, other);

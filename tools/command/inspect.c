@@ -1,9 +1,10 @@
-/* bpcuda inspect: what is in a model, and what is in data. */
+/* bpcuda inspect: what is in a model, and what is in data; its batches: batches.c. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "batches.h"
 #include "core/text.h"
 #include "job.h"
 #include "json.h"
@@ -202,6 +203,12 @@ bp_status command_inspect(job *j)
     json object = {stdout, false}, *to = j->set->json ? &object : NULL;
     if (!j->set->operands && !j->set->data)
         return fail(j, BP_ERR_ARG, "inspect wants a model, or --data");
+    if (j->set->operands && !strcmp(j->set->operand[0], "batches"))
+        return inspect_batches(j);
+    for (int i = 1; i < N_OPTIONS; i++)
+        if (j->set->given[i] && (i < TRAIN_OPTIONS || i == OPTION_split))
+            return fail(j, BP_ERR_ARG, "inspect: %s is for inspect batches",
+                        option_shown(&options[i]));
     TRY(open_context(j));
     if (j->set->operands)
         TRY(load_model(j, j->set->operand[0]));

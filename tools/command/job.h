@@ -41,8 +41,8 @@ bp_status load_model(job *j, const char *path);
 
 /* source.c: --data. LEARN makes j->train, ->test (NULL with --split 0) and ->valid; the others make
  * j->test: TEST of the rows that test, by the model's targets; ROWS of all rows, whose targets are
- * left out; WHOLE of all that is there. */
-typedef enum purpose { LEARN, TEST, ROWS, WHOLE } purpose;
+ * left out; WHOLE of all that is there. LEARN_ALL makes j->train of all rows that may be trained on. */
+typedef enum purpose { LEARN, TEST, ROWS, WHOLE, LEARN_ALL } purpose;
 bp_status load_data(job *j, purpose what_for);
 
 /* Rows first .. first + n of a column, as floats, into host memory; at most CHUNK are asked for. */

@@ -15,6 +15,9 @@ const int n_commands = sizeof commands / sizeof *commands;
 
 #define COMMON (1 << BP_TRAIN_EPOCHS | 1 << BP_TRAIN_BATCH | 1 << BP_TRAIN_LR | 1 << BP_TRAIN_SEED | \
                 1 << BP_TRAIN_OPTIMIZER | 1 << BP_TRAIN_PATIENCE | 1 << BP_TRAIN_HOLD_OUT)
+/* What says which rows make a batch: those who look at batches have it too. */
+#define OF_ROWS (1 << BP_TRAIN_EPOCHS | 1 << BP_TRAIN_BATCH | 1 << BP_TRAIN_SEED | 1 << BP_TRAIN_ROWS | \
+                 1 << BP_TRAIN_EPOCH_STEPS | 1 << BP_TRAIN_BATCH_CLASSES | 1 << BP_TRAIN_BATCH_PER_CLASS)
 #define AT(name) .place = offsetof(settings, name)
 
 const option options[N_OPTIONS] = {
@@ -32,7 +35,8 @@ const option options[N_OPTIONS] = {
 #define LIBRARY
 #include "options.def"
 #define BPI_OPTION(code, its_name, begin, low, high, whole, list, what)                            \
-    [code] = {#its_name, (list) ? (list) : "N", list, NULL, what, TRAIN | CHECK, !(list), whole,  \
+    [code] = {#its_name, (list) ? (list) : "N", list, NULL, what,                                 \
+              TRAIN | CHECK | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole,                 \
               COMMON >> code & 1, AT(train[code]), begin, low, high},
 #include "../../src/train/options.def"
 };

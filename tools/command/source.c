@@ -202,16 +202,17 @@ bp_status load_data(job *j, purpose what_for)
         if (j->set->given[of_csv[i]] && !behind(data, "csv:") && strcmp(data, "-"))
             return fail(j, BP_ERR_ARG, "%s is for a CSV; --data is %.200s",
                         option_shown(&options[of_csv[i]]), data);
-    bp_data **all = what_for == LEARN ? &j->train : &j->test;
+    bool learn = what_for == LEARN || what_for == LEARN_ALL;
+    bp_data **all = learn ? &j->train : &j->test;
     if (folder && j->set->given[OPTION_split])
         return fail(j, BP_ERR_ARG, "--split: %.200s has a test set of its own", data);
-    if (folder && what_for == LEARN)
+    if (folder && learn)
         TRY(bp_data_idx_folder(j->ctx, folder, 0, &j->train));
-    if (folder)
+    if (folder && what_for != LEARN_ALL)
         TRY(bp_data_idx_folder(j->ctx, folder, 1, &j->test));
-    else
+    else if (!folder)
         TRY(read_all(j, what_for, all));
-    if (what_for == ROWS || what_for == WHOLE)
+    if (what_for == ROWS || what_for == WHOLE || what_for == LEARN_ALL)
         return BP_OK;
     TRY(wants_targets(j, *all));
     double val = j->set->train[BP_TRAIN_HOLD_OUT];
