@@ -191,10 +191,33 @@ static bp_tensor *flattened(const bp_layers *l, int32_t *i, bp_tensor *x, bool t
     return y;
 }
 
+/* ReLU and a pool behind it: the other way round they give the same, and their gradient, of the few
+ * numbers that the pool leaves; and the many before it need not be kept. */
+static bool is_relu_of_pool(const bp_layers *l, int32_t i)
+{
+    return is_relu(l, i) && i + 1 < l->n && l->layer[i + 1].kind == BPI_MAX_POOL;
+}
+
+static bp_tensor *max_pool(const bpi_layer *at, bp_tensor *x)
+{
+    return bp_max_pool(x, at->window[0], at->window[1], at->how, NULL);
+}
+
+static bp_tensor *activation(const bp_layers *l, int32_t *i, bp_tensor *x)
+{
+    const bpi_layer *at = &l->layer[*i];
+    if (!is_relu_of_pool(l, *i))
+        return at->activation->plain ? at->activation->plain(x)
+                                     : at->activation->with(x, at->number);
+    bp_tensor *most = max_pool(&l->layer[++*i], x), *y = bp_relu(most);
+    bp_free(most);
+    return y;
+}
+
 static bp_tensor *convolved(const bp_layers *l, int32_t *i, bp_tensor *x)
 {
     const bpi_layer *at = &l->layer[*i];
-    if (!is_relu(l, *i + 1))
+    if (!is_relu(l, *i + 1) || is_relu_of_pool(l, *i + 1))
         return bp_conv2d(x, at->weight, at->bias, at->how);
     ++*i;
     return bp_conv2d_relu(x, at->weight, at->bias, at->how);
@@ -237,14 +260,13 @@ static bp_tensor *layer(const bp_layers *l, int32_t *i, bp_tensor *x, bool train
     case BPI_CONV:
         return convolved(l, i, x);
     case BPI_MAX_POOL:
-        return bp_max_pool(x, at->window[0], at->window[1], at->how, NULL);
+        return max_pool(at, x);
     case BPI_AVG_POOL:
         return bp_avg_pool(x, at->window[0], at->window[1], at->how);
     case BPI_GLOBAL_POOL:
         return bp_global_avg_pool(x);
     case BPI_ACTIVATION:
-        return at->activation->plain ? at->activation->plain(x)
-                                     : at->activation->with(x, at->number);
+        return activation(l, i, x);
     case BPI_LAYERNORM:
         return bp_layer_norm(x, at->weight, at->bias, at->number);
     case BPI_RMSNORM:
