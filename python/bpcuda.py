@@ -36,7 +36,7 @@ _DTYPES = dict(zip(_ELEMENTS, itertools.count(1)))
 _NAMES = {number: name for name, number in _DTYPES.items()}
 _BUFFERS = {'f': 'f32', 'd': 'f64', 'B': 'u8', '?': 'u8', 'i': 'i32'}  # by the buffer's format
 _TASKS = {'classes': 1, 'regression': 2, 'labels': 3}
-_NORMALIZE = {'default': 0, 'none': 1, 'global': 2, 'column': 3}
+_NORMALIZE = dict(zip('default none global column minmax pca zca'.split(), itertools.count(0)))
 _OPTIONS = dict(zip('epochs batch lr seed l1 l2 decay_from rows epoch_steps parts patience eager '
                     'val optimizer clip_norm weight_decay batch_classes batch_per_class '
                     'emphasis'.split(), itertools.count(1)))

@@ -55,18 +55,33 @@ BP_API void bp_model_free(bp_model *model); /* its store too; NULL is fine */
 /* How a normaliser is set from a data set. COLUMN: each column minus its mean, over its standard
  * deviation, which suits tables; a column times a power of two changes no bit of a prediction.
  * GLOBAL: the columns have one unit, as pixels do, so each minus its mean is divided by the root of
- * the mean variance of all: rare pixels are not blown up. NONE: samples stay as they are. DEFAULT:
- * GLOBAL for bp_data_idx() and bp_data_digits(), else COLUMN. */
+ * the mean variance of all: rare pixels are not blown up. MINMAX: each column's smallest number
+ * becomes -1, its largest 1. NONE: samples stay as they are. DEFAULT: GLOBAL for bp_data_idx() and
+ * bp_data_digits(), else COLUMN.
+ *
+ * PCA and ZCA decorrelate what DEFAULT gives, so that a rate that suits one direction suits all
+ * (LeCun, Bottou, Orr, Mueller: Efficient BackProp, 1998, 4.3): with the covariance C = U L U^T of
+ * those columns, eigenvalues l_1 >= l_2 >= ..., and r = 1 / sqrt(l + 0.01),
+ *     PCA  y = x U diag(r)        the principal components, the first one first
+ *     ZCA  y = x U diag(r) U^T    the same turned back: column j is still most like x_j
+ *                                 (Bell, Sejnowski: Edges are the independent components, 1997)
+ * Columns of y have covariance 0 and variance l / (l + 0.01): the mean l is about 1, so what is
+ * below a hundredth of it is held for noise and not blown up. x is a row of at most 2048 numbers
+ * (BP_ERR_UNSUPPORTED); 784 take a second or two. U is made of the set that is given alone, and
+ * saved with the model, as f32 [inputs, inputs]. */
 typedef int32_t bp_normalize;
 enum {
     BP_NORMALIZE_DEFAULT = 0,
     BP_NORMALIZE_NONE = 1,
     BP_NORMALIZE_GLOBAL = 2,
-    BP_NORMALIZE_COLUMN = 3
+    BP_NORMALIZE_COLUMN = 3,
+    BP_NORMALIZE_MINMAX = 4,
+    BP_NORMALIZE_PCA = 5,
+    BP_NORMALIZE_ZCA = 6
 };
 
-/* Sets the normaliser, by DEFAULT or as asked. With GLOBAL and COLUMN, columns that do not vary
- * become 0. A new model's is NONE. Of regression it sets that of the targets too, always by COLUMN,
+/* Sets the normaliser, by DEFAULT or as asked. Columns that do not vary become 0, but for NONE. A
+ * new model's is NONE. Of regression it sets that of the targets too, always by COLUMN,
  * where a column that does not vary keeps its scale; a new model's leaves them as they are. The
  * names that the set has for its classes and for the elements of a sample become the model's. */
 BP_API bp_status bp_model_normalize(bp_model *model, const bp_data *data) BP_USE;
@@ -76,8 +91,20 @@ BP_API bp_status bp_model_normalize_as(bp_model *model, const bp_data *data,
 /* How it was set; DEFAULT if the model is from a file that does not say. */
 BP_API bp_normalize bp_model_normalized(const bp_model *model);
 
-/* "default", "none", "global", "column"; "?" for anything else. */
+/* "default", "none", "global", "column", "minmax", "pca", "zca"; "?" for anything else. */
 BP_API const char *bp_normalize_name(bp_normalize how);
+
+/* What a net is given for n raw samples x [n, inputs]: y [n, inputs], in f32 as in training; and
+ * back: the sample behind y, to look at. Back, columns that did not vary get their only value, and
+ * what was decorrelated is solved for in f64 (inputs^3 operations). Host memory; n may be 0. The
+ * second waits only where PCA or ZCA is set. */
+BP_API bp_status bp_model_normalized_of(bp_model *model, const float *x, int64_t n,
+                                        float *y) BP_USE;
+BP_API bp_status bp_model_raw_of(bp_model *model, const float *y, int64_t n, float *x) BP_USE;
+
+/* The matrix M, f32 [inputs, inputs], by which rows are multiplied after shift and scale: y = x M;
+ * NULL: there is none. Belongs to the model, as long as its normaliser is not set again. */
+BP_API bp_tensor *bp_model_decorrelation(bp_model *model);
 
 /* --- in a step of yours ---------------------------------------------------------------------- */
 
@@ -162,7 +189,8 @@ BP_API const char *bp_model_feature_name(const bp_model *model, int64_t i);
  *     inputs, outputs   "64", "10"
  *     layers       the text of layers; or in its place
  *     forward      "own": the forward pass is a program's
- *     normalize    how the normaliser was set: "none", "global", "column", "default": unknown
+ *     normalize    how the normaliser was set, by bp_normalize_name(); "default": unknown. With
+ *                  "pca" and "zca" there is a tensor more, f32 normalizer.matrix [inputs, inputs]
  *     class_names, feature_names  where there are some, of outputs and inputs: separated by commas;
  *                  a byte that is not plain ASCII, '"', '\', '%' or ',' is %XX, its value in base 16
  *

@@ -222,6 +222,11 @@ static void put_start(bpi_c_source *s)
         SAY(s, "    a[i] = (float)((x[i] - %s_normalizer_shift[i]) * %s_normalizer_scale[i]);",
             s->name, s->name);
     s->at = 'a';
+    if (!m->in.matrix)
+        return;
+    SAY(s, "%s_dense(a, %lld, %s_normalizer_matrix, %s_normalizer_bias, %lld, b);", s->name,
+        (long long)m->inputs, s->name, s->name, (long long)m->inputs);
+    s->at = 'b';
 }
 
 /* ", NAME_layer1_weight", the next parameter. */

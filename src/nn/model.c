@@ -191,17 +191,6 @@ void bpi_model_drop(const bp_model *m, bp_tensor *outputs)
         bp_free(outputs);
 }
 
-bp_tensor *bpi_normal_rows(const bpi_normalizer *n, bp_tensor *table, bp_tensor *index)
-{
-    bp_shape is = bp_shape_of(table);
-    if (is.ndim == 2 || is.ndim == 0)
-        return bp_gather_normalized(table, index, n->shift, n->scale, BP_F32);
-    bp_tensor *flat = bp_reshape(table, BP_SHAPE(is.dim[0], n->n));
-    bp_tensor *y = bp_gather_normalized(flat, index, n->shift, n->scale, BP_F32);
-    bp_free(flat);
-    return y;
-}
-
 static bp_tensor *forward(bp_model *m, bp_tensor *x, bool training)
 {
     if (bpi_given(m->ctx, x, "model_forward: x") != BP_OK ||

@@ -6,11 +6,13 @@
 #include "data/data.h"
 #include "nn/layers.h"
 
-/* (x - shift) scale, column by column. */
+/* (x - shift) scale, column by column; then, where there is a matrix, x M. */
 typedef struct bpi_normalizer {
     int64_t n;
     bp_tensor *shift, *scale; /* f64 [n] each */
     double *host;             /* the same on the host: shift, then scale */
+    bp_tensor *matrix, *room; /* f32 [n, n], or NULL; once made it is kept, for plans name it */
+    uint64_t digest;          /* of all its numbers */
 } bpi_normalizer;
 
 struct bp_model {
@@ -28,17 +30,23 @@ struct bp_model {
     bpi_texts names[BPI_NAMES];
     /* To predict one sample: */
     bp_plan *plan;
+    bp_tensor *plan_matrix;     /* with which it was recorded */
     bp_tensor *sample, *answer; /* f32 [1, inputs], [1, outputs] */
     float *row;                 /* the sample on the host */
 };
 
-/* --- normalize.c ------------------------------------------------------------------------- */
+/* --- normalizer.c ------------------------------------------------------------------------ */
 
 /* One that leaves n columns as they are. On failure too, free it. */
 bp_status bpi_normalizer_create(bp_context *ctx, int64_t n, bpi_normalizer *to);
 void bpi_normalizer_free(bp_context *ctx, bpi_normalizer *of);
-/* From n shifts and then n scales. */
-bp_status bpi_normalizer_set(bpi_normalizer *of, const double *both);
+/* From n shifts and then n scales, and a matrix, [n, n] or NULL. */
+bp_status bpi_normalizer_set(bpi_normalizer *of, const double *both, const float *matrix);
+/* Rows of a table [R, ...] (u8, f32) by number, i32 [B], normalised: f32 [B, n]. */
+bp_tensor *bpi_normal_rows(const bpi_normalizer *n, bp_tensor *table, bp_tensor *index);
+
+/* --- normalize.c ------------------------------------------------------------------------- */
+
 /* The normaliser of the targets, and what follows from it. */
 bp_status bpi_model_set_targets(bp_model *model, const double *both);
 /* The way with this name; false if there is none. */
@@ -47,6 +55,13 @@ bool bpi_normalize_read(const char *text, bp_normalize *how);
 bp_status bpi_model_fits(const bp_model *model, bp_data *data, const char *who);
 /* And whether it has rows that can be measured: not a source, nor an empty ring. */
 bp_status bpi_model_measures(const bp_model *model, bp_data *data, const char *who);
+
+/* --- decorrelate.c ------------------------------------------------------------------------ */
+
+/* The matrix for PCA or ZCA of the samples of a set, whose columns get the shifts and scales
+ * `both`. */
+bp_status bpi_decorrelate(bp_model *model, bp_data *data, bp_normalize how, const double *both,
+                          float *matrix);
 
 /* --- names.c ----------------------------------------------------------------------------- */
 
@@ -79,13 +94,13 @@ bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const ch
  * the names of its classes and inputs (FNV-1a; 0: there are none). */
 enum { BPI_DIGEST_LAYERS, BPI_DIGEST_NORMALIZERS, BPI_DIGEST_NAMES, BPI_DIGESTS };
 void bpi_model_digest(const bp_model *model, uint64_t digest[BPI_DIGESTS]);
+uint64_t bpi_hashed(uint64_t hash, const void *data, size_t bytes); /* FNV-1a; it begins with: */
+#define BPI_HASH_BEGIN UINT64_C(0xCBF29CE484222325)
 
 /* --- model.c ----------------------------------------------------------------------------- */
 
 /* The forward pass of normalised rows, which are freed as soon as they were read. */
 bp_tensor *bpi_model_through(bp_model *model, bp_tensor *x, bool training);
-/* Rows of a table [R, ...] (u8, f32) by number, i32 [B], normalised: f32 [B, n]. */
-bp_tensor *bpi_normal_rows(const bpi_normalizer *n, bp_tensor *table, bp_tensor *index);
 /* Frees outputs of the forward pass that were read; what a program's own gave is its own. */
 void bpi_model_drop(const bp_model *model, bp_tensor *outputs);
 

@@ -38,7 +38,8 @@ static bp_status predict_step(bp_context *ctx, void *user)
 {
     bp_model *m = user;
     (void)ctx;
-    return bp_copy_into(m->answer, answer_of(m, bp_layers_forward(m->layers, m->sample, 0)));
+    bp_tensor *x = m->in.matrix ? bp_matmul(m->sample, m->in.matrix) : m->sample;
+    return bp_copy_into(m->answer, answer_of(m, bp_layers_forward(m->layers, x, 0)));
 }
 
 /* The buffers, once. */
@@ -65,10 +66,11 @@ static bp_status predict_one(bp_model *m, const float *x, float *p)
         m->row[j] = (float)(((double)x[j] - shift[j]) * scale[j]);
     BPI_TRY(bpi_upload(m->ctx, bpi_view_of(m->sample)->data, m->row,
                        (size_t)m->inputs * sizeof *m->row));
-    if (m->plan && !bpi_plan_holds(m->plan)) { /* the precision is another now */
-        bp_plan_free(m->plan);
+    if (m->plan && (!bpi_plan_holds(m->plan) || m->plan_matrix != m->in.matrix)) {
+        bp_plan_free(m->plan); /* the precision is another now, or what is before the layers */
         m->plan = NULL;
     }
+    m->plan_matrix = m->in.matrix;
     BPI_TRY(m->plan ? bp_plan_replay(m->plan, 1)
                     : bpi_plan_record_still(m->ctx, predict_step, m, &m->plan));
     BPI_TRY(bpi_download(m->ctx, p, bpi_view_of(m->answer)->data,

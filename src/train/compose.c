@@ -184,8 +184,8 @@ static void shuffled(bpi_composer *c, bpi_draws *d, int32_t *order)
 
 /* --- stratified --------------------------------------------------------------------------- */
 
-/* Rounds n_k R / N of the rest down, and up for as many classes as are missing: those whose share of
- * what is missing, one behind the other, a comb with teeth of 1 and a drawn start falls into. */
+/* Rounds n_k R / N of the rest down, and up for as many classes as are missing: those whose share
+ * of what is missing, one behind the other, a comb with teeth of 1 and a drawn start falls into. */
 static void cut_rest(bpi_composer *c, bpi_draws *d)
 {
     int32_t *now = c->now + c->cut.full * c->classes;

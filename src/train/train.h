@@ -1,8 +1,8 @@
 /* The inside of a trainer. trainer.c makes one and takes what it is told; prepare.c makes what it
  * needs to run; run.c is the loop; rows.c says which rows an epoch has (epoch.c: each once;
- * compose.c: in batches that keep to a wish; sample.c: drawn); batch.c is what a loss function sees; measure.c is what happens after an epoch;
- * explain.c finds where a number was not finite; resume.c is its checkpoint, of which checkpoint.c
- * is the list and the file. */
+ * compose.c, deal.c: in batches that keep to a wish; sample.c: drawn); batch.c is what a loss
+ * function sees; measure.c is what happens after an epoch; explain.c finds where a number was not
+ * finite; resume.c is its checkpoint, of which checkpoint.c is the list and the file. */
 #ifndef BPI_TRAIN_H
 #define BPI_TRAIN_H
 
@@ -100,7 +100,8 @@ struct bp_trainer {
     bp_tensor *weight;           /* the same of the rows' weights, where they have some */
     bp_tensor **best;            /* [n_best]: the best weights, in the order of the store */
     int32_t n_best;
-    bp_plan *plan[2];            /* of a full batch, of the rest */
+    bp_plan *plan[2];            /* of a full batch, of the rest; recorded with */
+    bp_tensor *matrix;           /* the model's normaliser's, or NULL */
     bpi_train_state now;
 };
 
