@@ -87,6 +87,8 @@ static bp_model *model_of(int i, const float *x)
     static const bp_normalize ways[] = {BP_NORMALIZE_COLUMN, BP_NORMALIZE_PCA, BP_NORMALIZE_ZCA,
                                         BP_NORMALIZE_MINMAX};
     bp_model *m = model_in(ctx, texts[i / 2], BP_TASK_CLASSES + (i / 2 + i % 2) % 3, 3);
+    if (bp_model_task(m) != BP_TASK_REGRESSION)
+        OK(bp_model_tanh_targets(m, i % 3 == 0));
     if (i % 2)
         normalize(m, x, ways[i / 2 % 4]);
     return m;

@@ -106,6 +106,20 @@ BP_API bp_status bp_model_raw_of(bp_model *model, const float *y, int64_t n, flo
  * NULL: there is none. Belongs to the model, as long as its normaliser is not set again. */
 BP_API bp_tensor *bp_model_decorrelation(bp_model *model);
 
+/* --- targets of tanh outputs ----------------------------------------------------------------- */
+
+/* Classes and labels by squared errors of tanh outputs, where `on` is not 0, instead of entropies.
+ * The outputs z go through f(z) = 1.7159 tanh(2 z / 3); the target is t for the class of a row, or a
+ * label that is so, and -t for the others, t = 1.7159 / sqrt(3) = 0.9907. There |f''| is largest:
+ * the target is within reach, at the end of the range where f is steep, and weights need not grow
+ * to saturate units (LeCun, Bottou, Orr, Mueller: Efficient BackProp, 1998, 4.5). The loss of a row
+ * is the sum of (f - target)^2 / 2 over classes, or its mean over labels. bp_model_predict() tells
+ * 1/2 + f / (2 t), held in [0, 1], what least squares take for the probability; of classes they need
+ * not add up to 1. Logits are z. A new model's is off; it is kept by files and snapshots.
+ * BP_ERR_ARG where the task is regression. The second says whether it is on. */
+BP_API bp_status bp_model_tanh_targets(bp_model *model, int32_t on) BP_USE;
+BP_API int32_t bp_model_has_tanh_targets(const bp_model *model);
+
 /* --- in a step of yours ---------------------------------------------------------------------- */
 
 /* Outputs [N, outputs] of raw samples x [N, ...], u8 or f32, with `inputs` elements a row: logits,
@@ -184,13 +198,15 @@ BP_API const char *bp_model_feature_name(const bp_model *model, int64_t i);
  * parameters by their names, f32, and f64 normalizer.shift and normalizer.scale [inputs], of
  * regression targets.shift and targets.scale [outputs] too: (x - shift) scale. Its metadata:
  *     format       "bpcuda"
- *     version      "2"; version 1, which is read too, had no task, and classes for outputs
+ *     version      "2", or "3" with a loss; version 1, which is read too, had no task, and classes
+ *                  for outputs
  *     task         "classes", "regression", "labels"
  *     inputs, outputs   "64", "10"
  *     layers       the text of layers; or in its place
  *     forward      "own": the forward pass is a program's
  *     normalize    how the normaliser was set, by bp_normalize_name(); "default": unknown. With
  *                  "pca" and "zca" there is a tensor more, f32 normalizer.matrix [inputs, inputs]
+ *     loss         "tanh": bp_model_tanh_targets() is on
  *     class_names, feature_names  where there are some, of outputs and inputs: separated by commas;
  *                  a byte that is not plain ASCII, '"', '\', '%' or ',' is %XX, its value in base 16
  *

@@ -246,7 +246,10 @@ static void put_graph(bpi_onnx *g)
     if (!bpi_normalizer_is_none(&m->in))
         normalize(g);
     layers(g, 0, !regression ? "logits" : as_is ? "y" : NULL);
-    if (!regression)
+    if (m->tanh)
+        bpi_onnx_run(g, "x 0.66666666666666667 Mul Tanh 0.86602540378443865 Mul 0.5 Add 0 1 Clip",
+                     "y");
+    else if (!regression)
         bpi_onnx_run(g, m->task == BP_TASK_CLASSES ? "x axis=1 Softmax" : "x Sigmoid", "y");
     else if (!as_is)
         own_units(g);

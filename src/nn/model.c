@@ -238,7 +238,32 @@ bp_tensor *bp_model_logits(bp_model *m, bp_data *data, bp_tensor *index, int32_t
     return y;
 }
 
+int32_t bpi_model_form(const bp_model *m)
+{
+    return (m->in.matrix != NULL) | m->tanh << 1;
+}
+
+static bp_status tanh_targets(bp_model *m, bool on)
+{
+    if (on && m->task == BP_TASK_REGRESSION)
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_tanh_targets: the task is regression; classes or "
+                        "labels are wanted");
+    m->tanh = on;
+    return BP_OK;
+}
+
+bp_status bp_model_tanh_targets(bp_model *m, int32_t on)
+{
+    BPI_LEADS(m, "model_tanh_targets: model");
+    BPI_INSIDE(m->ctx, tanh_targets(m, on != 0));
+}
+
 /* --- looking at one ---------------------------------------------------------------------- */
+
+int32_t bp_model_has_tanh_targets(const bp_model *m)
+{
+    return m ? m->tanh : 0;
+}
 
 bp_params *bp_model_params(bp_model *m)
 {

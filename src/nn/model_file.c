@@ -9,7 +9,7 @@
 #include "io/safetensors.h"
 #include "nn/nn.h"
 
-enum { VERSION = 2, META_MAX = 9 };
+enum { VERSION = 3, META_MAX = 10 };
 
 static const char *const names_keys[BPI_NAMES] = {"class_names", "feature_names"};
 static const char *const ours[] = {"normalizer.shift", "normalizer.scale", "targets.shift",
@@ -62,7 +62,7 @@ static bp_status write_file(bp_model *m, const char *path, const bpi_texts *name
                             const tensors *t, bool only_try)
 {
     char version[24], inputs[24], outputs[24];
-    snprintf(version, sizeof version, "%d", VERSION);
+    snprintf(version, sizeof version, "%d", m->tanh ? VERSION : 2);
     snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
     snprintf(outputs, sizeof outputs, "%lld", (long long)m->outputs);
     const char *layers = m->layers ? "layers" : "forward";
@@ -71,6 +71,8 @@ static bp_status write_file(bp_model *m, const char *path, const bpi_texts *name
         {"inputs", inputs}, {"outputs", outputs}, {layers, m->layers ? m->layers->text : "own"},
         {"normalize", bp_normalize_name(m->how)}};
     int32_t n = 7;
+    if (m->tanh)
+        meta[n++] = (bpi_text_pair){"loss", "tanh"};
     for (int i = 0; i < BPI_NAMES; i++)
         if (names[i].text)
             meta[n++] = (bpi_text_pair){names_keys[i], names[i].text};
@@ -173,6 +175,11 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
         return bpi_fail(ctx, BP_ERR_FORMAT,
                         "%s: normalize is \"%.32s\", which this bpcuda does not know", path,
                         normalize);
+    const char *loss = bpi_safetensors_meta(f, "loss");
+    d->tanh = loss != NULL;
+    if (loss && (!same(loss, "tanh") || d->task == BP_TASK_REGRESSION))
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: loss is \"%.32s\"; \"tanh\" of classes or labels "
+                        "is wanted, or none", path, loss);
     for (int i = 0; i < BPI_NAMES; i++)
         d->names[i] = bpi_safetensors_meta(f, names_keys[i]);
     if (d->names[BPI_CLASS_NAMES] && d->task != BP_TASK_CLASSES)
@@ -295,6 +302,7 @@ static bp_status fill(loading *l, bp_model *m)
     }
     BPI_TRY(bpi_normalizer_set(&m->in, l->in, l->matrix));
     m->how = l->d.how;
+    m->tanh = l->d.tanh;
     for (int i = 0; i < BPI_NAMES; i++)
         bpi_model_take_names(m, i, &l->names[i]);
     return BP_OK;

@@ -23,6 +23,7 @@ struct bp_model {
     bp_forward_fn own;
     void *user;
     bp_task task;
+    bool tanh; /* its targets are those of tanh outputs */
     int64_t inputs, outputs;
     bpi_normalizer in, out; /* out: 0 and 1 but for regression */
     bp_normalize how;       /* `in` was set; BP_NORMALIZE_DEFAULT: its file does not say */
@@ -30,7 +31,7 @@ struct bp_model {
     bpi_texts names[BPI_NAMES];
     /* To predict one sample: */
     bp_plan *plan;
-    bp_tensor *plan_matrix;     /* with which it was recorded */
+    int32_t plan_form;          /* with which it was recorded */
     bp_tensor *sample, *answer; /* f32 [1, inputs], [1, outputs] */
     float *row;                 /* the sample on the host */
 };
@@ -86,6 +87,7 @@ typedef struct bpi_description {
     const char *layers; /* NULL: the forward pass is a program's own */
     const char *names[BPI_NAMES]; /* as a file has them; NULL: none */
     bp_normalize how;
+    bool tanh;
 } bpi_description;
 /* BP_OK if the model is such a one, else what differs; `who` is the path, or the call. */
 bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const char *who);
@@ -101,6 +103,8 @@ uint64_t bpi_hashed(uint64_t hash, const void *data, size_t bytes); /* FNV-1a; i
 
 /* The forward pass of normalised rows, which are freed as soon as they were read. */
 bp_tensor *bpi_model_through(bp_model *model, bp_tensor *x, bool training);
+/* Which ops stand before and behind the layers: a plan is of one such form. */
+int32_t bpi_model_form(const bp_model *model);
 /* Frees outputs of the forward pass that were read; what a program's own gave is its own. */
 void bpi_model_drop(const bp_model *model, bp_tensor *outputs);
 
@@ -112,6 +116,10 @@ static inline int64_t bpi_model_rows(const bp_model *model)
 {
     return model->inputs > BPI_MODEL_ROWS / 4 ? BPI_MODEL_ROWS / 4 : BPI_MODEL_ROWS;
 }
+
+/* Targets of tanh outputs: A tanh(2 z / 3), to +- A / sqrt(3). */
+#define BPI_TANH_SIZE 1.7159
+#define BPI_TANH_TARGET 0.990675326902479
 
 /* The loss of a batch, the rows `index` (i32 [n]) of a set that fits the model, in the innermost
  * scope. By the column "weight", where the set has one: sum w l / sum w. By what rows count, f32

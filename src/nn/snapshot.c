@@ -82,7 +82,7 @@ static bp_status take(bp_model *m, bp_snapshot **out)
     BPI_TRY(bpi_params_materialize(m->params));
     bp_snapshot like = {.refs = 1, .freer = bpi_host_freer(ctx), .n = bp_param_count(m->params),
                         .text_bytes = m->layers ? strlen(m->layers->text) + 1 : 0,
-                        .is = {m->inputs, m->outputs, m->task, NULL, {NULL}, m->how}};
+                        .is = {m->inputs, m->outputs, m->task, NULL, {NULL}, m->how, m->tanh}};
     if (m->in.matrix)
         like.matrix_bytes = (size_t)(m->inputs * m->inputs) * sizeof *like.matrix;
     for (int i = 0; i < BPI_NAMES; i++)
@@ -168,8 +168,10 @@ static bp_status restore(bp_model *m, const bp_snapshot *s)
         else
             bpi_texts_free(m->ctx, &names[i]);
     }
-    if (st == BP_OK)
+    if (st == BP_OK) {
         m->how = s->is.how;
+        m->tanh = s->is.tanh;
+    }
     return st;
 }
 

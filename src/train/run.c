@@ -147,13 +147,13 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
     if (t->stale)
         BPI_TRY(upload_rates(t));
     BPI_TRY(bpi_train_next(t));
-    bp_tensor *matrix = t->model ? bp_model_decorrelation(t->model) : NULL;
+    int32_t form = t->model ? bpi_model_form(t->model) : 0;
     for (int i = 0; i < 2; i++)
-        if (t->plan[i] && (!bpi_plan_holds(t->plan[i]) || t->matrix != matrix)) {
+        if (t->plan[i] && (!bpi_plan_holds(t->plan[i]) || t->form != form)) {
             bp_plan_free(t->plan[i]); /* a parameter was frozen, say */
             t->plan[i] = NULL;
         }
-    t->matrix = matrix;
+    t->form = form;
     *steps = alone || bp_plan_nodes(*plan) == 0 ? 1 : left < most ? left : most;
     bp_status st = eager ? bp_run(t->ctx, 0, train_step, t)
                  : *plan ? bp_plan_replay(*plan, *steps)

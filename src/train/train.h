@@ -101,7 +101,7 @@ struct bp_trainer {
     bp_tensor **best;            /* [n_best]: the best weights, in the order of the store */
     int32_t n_best;
     bp_plan *plan[2];            /* of a full batch, of the rest; recorded with */
-    bp_tensor *matrix;           /* the model's normaliser's, or NULL */
+    int32_t form;                /* of the model: bpi_model_form */
     bpi_train_state now;
 };
 

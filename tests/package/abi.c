@@ -276,6 +276,8 @@ bp_status bp_model_normalize(bp_model *model, const bp_data *data);
 bp_status bp_model_normalize_as(bp_model *model, const bp_data *data, bp_normalize how);
 bp_normalize bp_model_normalized(const bp_model *model);
 const char *bp_normalize_name(bp_normalize how);
+bp_status bp_model_tanh_targets(bp_model *model, int32_t on);
+int32_t bp_model_has_tanh_targets(const bp_model *model);
 bp_status bp_model_normalized_of(bp_model *model, const float *x, int64_t n, float *y);
 bp_status bp_model_raw_of(bp_model *model, const float *y, int64_t n, float *x);
 bp_tensor *bp_model_decorrelation(bp_model *model);

@@ -25,10 +25,12 @@ static void print_model(job *j)
     bp_params *params = bp_model_params(j->model);
     int64_t total = 0;
     char text[128];
-    printf("%s: %s, %lld inputs, %lld outputs, normalised by %s\nlayers \"%s\", and the outputs\n",
+    printf("%s: %s, %lld inputs, %lld outputs, normalised by %s%s\nlayers \"%s\", and the outputs\n",
            j->set->operand[0], bp_task_name(bp_model_task(j->model)),
            (long long)bp_model_inputs(j->model), (long long)bp_model_outputs(j->model),
-           bp_normalize_name(bp_model_normalized(j->model)), bp_model_layers(j->model));
+           bp_normalize_name(bp_model_normalized(j->model)),
+           bp_model_has_tanh_targets(j->model) ? ", targets of tanh outputs" : "",
+           bp_model_layers(j->model));
     for (int32_t c = 0; c < bp_model_classes(j->model); c++) {
         class_text(j->model, c, text, sizeof text);
         fputs(c ? ", " : "classes ", stdout);
@@ -55,6 +57,7 @@ static void print_model_json(job *j, json *to)
     json_number(to, "outputs", (double)bp_model_outputs(j->model));
     json_text(to, "layers", bp_model_layers(j->model));
     json_text(to, "normalize", bp_normalize_name(bp_model_normalized(j->model)));
+    json_bool(to, "tanh_targets", bp_model_has_tanh_targets(j->model));
     json_open(to, "classes", '[');
     for (int32_t c = 0; c < bp_model_classes(j->model); c++) {
         class_text(j->model, c, text, sizeof text);

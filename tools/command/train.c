@@ -19,11 +19,13 @@ static bp_status create_model(job *j)
     static const char *const loss[] = {NULL, "cross-entropy", "mse", "bce"};
     bp_task task = of_targets[bp_data_targets(j->train)];
     char given[32];
-    if (j->set->loss && (int)j->set->loss != task)
+    bool squashed = (int)j->set->loss > BP_TASK_LABELS; /* "tanh" is behind those of the tasks */
+    if (squashed ? task == BP_TASK_REGRESSION : j->set->loss && (int)j->set->loss != task)
         return fail(j, BP_ERR_ARG, "--loss %s: the task is %s, whose loss is %s",
                     option_word(&options[OPTION_loss], j->set->loss, given), bp_task_name(task),
                     loss[task]);
     TRY(bp_model_create_for(j->train, j->set->layers, &j->model));
+    TRY(bp_model_tanh_targets(j->model, squashed));
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
 
