@@ -132,6 +132,13 @@ BP_API bp_status bp_optimizer_step(bp_optimizer *opt) BP_USE;
 BP_API bp_status bp_average_into(bp_optimizer *opt, bp_tensor *average, bp_tensor *x,
                                  double rate) BP_USE;
 
+/* Holds the norm of the weights that come into a unit, of each row of a weight of rank 2 and more,
+ * a filter of a convolution say: w <- w most / |w| where |w| > most (but for 1e-5 of it, so that
+ * what is within stays as it is). Behind a step, of parameters that match the pattern and are not
+ * frozen; a part of a plan like the step. 0 < most <= 1e15. (Srebro, Shraibman, Rank, trace-norm and
+ * max-norm, 2005; with dropout, whose rates can be larger then: Srivastava et al., 2014, 5.1.) */
+BP_API bp_status bp_max_norm(bp_params *params, const char *pattern, double most) BP_USE;
+
 #ifdef __cplusplus
 }
 #endif

@@ -76,7 +76,8 @@ enum {
     BP_TRAIN_BATCH_CLASSES = 17, /* classes that every batch has at least; of BP_ROWS_SHUFFLED 0:
                                   * two, in as many batches as can be, 1: whatever comes */
     BP_TRAIN_BATCH_PER_CLASS = 18, /* rows of each class of a batch, at least; 0: 1 */
-    BP_TRAIN_EMPHASIS = 19       /* share of the rows of BP_ROWS_BY_ERROR that is drawn by the loss */
+    BP_TRAIN_EMPHASIS = 19,      /* share of the rows of BP_ROWS_BY_ERROR that is drawn by the loss */
+    BP_TRAIN_MAX_NORM = 20       /* bp_max_norm() of all weights behind each step; 0: none */
 };
 
 /* Which rows an epoch has.
@@ -144,6 +145,17 @@ BP_API bp_status bp_trainer_validate(bp_trainer *trainer, bp_data *data) BP_USE;
 
 /* Puts the weights of the best epoch into the store. BP_ERR_STATE where no epoch was measured. */
 BP_API bp_status bp_trainer_best(bp_trainer *trainer) BP_USE;
+
+/* Rognvaldsson's estimate of the weight decay (A Simple Trick for Estimating the Weight Decay
+ * Parameter, Neural Networks: Tricks of the Trade, 1998): where a run without decay was stopped at
+ * its best validating loss, decay would have held the weights w there if it balanced the gradient
+ * of the mean training loss E:
+ *     *l2 = |dE/dw| / |w|
+ * over weights of rank 2 and more that are not frozen, at what is in the store now: call it behind
+ * bp_trainer_best(), take the mean over a few seeds, and set BP_TRAIN_L2 to it. E is over all rows
+ * that train, without dropout: a pass forth and back. Not of a source (BP_ERR_STATE); forgets
+ * gradients that wait for a step. */
+BP_API bp_status bp_trainer_decay(bp_trainer *trainer, double *l2) BP_USE;
 
 /* --- running ------------------------------------------------------------------------------ */
 

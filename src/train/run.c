@@ -75,7 +75,9 @@ static bp_status train_step(bp_context *ctx, void *user)
         BPI_TRY(end);
     }
     BPI_TRY(bp_add_into(t->at, t->one));
-    return bp_optimizer_step(t->opt);
+    BPI_TRY(bp_optimizer_step(t->opt));
+    double most = t->now.option[BP_TRAIN_MAX_NORM];
+    return most > 0 ? bp_max_norm(t->params, "*", most) : BP_OK;
 }
 
 /* --- an epoch ----------------------------------------------------------------------------- */

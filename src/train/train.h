@@ -15,7 +15,7 @@
 #include "nn/nn.h"
 #include "train/compose.h"
 
-enum { BPI_TRAIN_OPTIONS = 20, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
+enum { BPI_TRAIN_OPTIONS = 21, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
 
 /* --- options (trainer.c) ------------------------------------------------------------------ */
 

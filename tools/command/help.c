@@ -42,9 +42,9 @@ static const unsigned char order[] = {
 #define LIBRARY                                                                                  \
     BP_TRAIN_EPOCHS, BP_TRAIN_BATCH, BP_TRAIN_OPTIMIZER, BP_TRAIN_LR, BP_TRAIN_HOLD_OUT,         \
         BP_TRAIN_PATIENCE, BP_TRAIN_SEED, BP_TRAIN_L1, BP_TRAIN_L2, BP_TRAIN_DECAY_FROM,         \
-        BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_CLIP_NORM, BP_TRAIN_ROWS, BP_TRAIN_BATCH_CLASSES,        \
-        BP_TRAIN_BATCH_PER_CLASS, BP_TRAIN_EMPHASIS, BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS,       \
-        BP_TRAIN_EAGER,
+        BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_CLIP_NORM, BP_TRAIN_MAX_NORM, BP_TRAIN_ROWS,             \
+        BP_TRAIN_BATCH_CLASSES, BP_TRAIN_BATCH_PER_CLASS, BP_TRAIN_EMPHASIS,                      \
+        BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS, BP_TRAIN_EAGER,
 #include "options.def"
 };
 _Static_assert(sizeof order == N_OPTIONS - 1, "each option has a place in the help");

@@ -18,6 +18,7 @@ typedef struct job {
     bp_data *train, *valid, *test;
     bp_model *model;
     bp_trainer *trainer;
+    double l2; /* --estimate-decay */
     int exit; /* where the command has a status of its own */
     char text[512]; /* an error of our own; else the context has one */
     char lost[512]; /* what failed first while the run went on: it ends with this error */

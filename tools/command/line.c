@@ -273,6 +273,8 @@ static int fits(const command *c, const settings *set)
     else if (c->bit & (EVAL | PREDICT) && !set->data)
         say("%s wants --data: csv:FILE, npy:FILE, mnist:DIR, digits, - for a CSV on standard input",
             c->name);
+    else if (set->estimate_decay && set->train[BP_TRAIN_HOLD_OUT] == 0)
+        say("--estimate-decay wants --val SHARE, the rows that say which weights are best");
     else if (set->given[BP_TRAIN_PATIENCE] && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit == TRAIN)
         say("--patience wants --val SHARE, the rows that are waited for");
     else

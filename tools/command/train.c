@@ -134,6 +134,8 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
         json_number(to, "valid_loss", p->best_loss);
         json_number(to, "best_epoch", (double)p->best_epoch);
     }
+    if (j->set->estimate_decay)
+        json_number(to, "l2_estimate", j->l2);
     json_number(to, "epochs", (double)p->epoch);
     json_number(to, "seconds", p->seconds);
     json_number(to, "samples_per_second", samples_per_second(j, p));
@@ -152,6 +154,8 @@ static void print_result(const job *j, const bp_progress *p, const bp_metrics *m
         json_close(&to, '}');
     } else {
         print_metrics(j, m, j->test ? "test" : "training", NULL);
+        if (j->set->estimate_decay)
+            printf(", l2 about %.3g", j->l2);
         printf(", %lld epochs in %.2f s, %.0f samples/s%s", (long long)p->epoch, p->seconds,
                samples_per_second(j, p), stopped ? ", stopped" : "");
     }
@@ -209,6 +213,8 @@ static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
         TRY(bp_trainer_save(j->trainer, j->set->checkpoint, (int32_t)j->set->checkpoint_keep));
     if (j->valid && p->best_epoch)
         TRY(bp_trainer_best(j->trainer));
+    if (j->set->estimate_decay)
+        TRY(bp_trainer_decay(j->trainer, &j->l2));
     if (j->set->out)
         TRY(bp_model_save(j->model, j->set->out));
     TRY(bp_model_measure(j->model, j->test ? j->test : j->train, &m));
