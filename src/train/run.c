@@ -149,13 +149,12 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
     if (t->stale)
         BPI_TRY(upload_rates(t));
     BPI_TRY(bpi_train_next(t));
-    int32_t form = t->model ? bpi_model_form(t->model) : 0;
-    for (int i = 0; i < 2; i++)
-        if (t->plan[i] && (!bpi_plan_holds(t->plan[i]) || t->form != form)) {
-            bp_plan_free(t->plan[i]); /* a parameter was frozen, say */
-            t->plan[i] = NULL;
-        }
-    t->form = form;
+    int32_t form = t->model ? bpi_model_form(t->model) : 0, *had = &t->form[!is_full(t)];
+    if (*plan && (!bpi_plan_holds(*plan) || *had != form)) {
+        bp_plan_free(*plan); /* a parameter was frozen, or samples are decorrelated now, say */
+        *plan = NULL;
+    }
+    *had = form;
     *steps = alone || bp_plan_nodes(*plan) == 0 ? 1 : left < most ? left : most;
     bp_status st = eager ? bp_run(t->ctx, 0, train_step, t)
                  : *plan ? bp_plan_replay(*plan, *steps)

@@ -101,7 +101,7 @@ struct bp_trainer {
     bp_tensor **best;            /* [n_best]: the best weights, in the order of the store */
     int32_t n_best;
     bp_plan *plan[2];            /* of a full batch, of the rest; recorded with */
-    int32_t form;                /* of the model: bpi_model_form */
+    int32_t form[2];             /* of the model: bpi_model_form */
     bpi_train_state now;
 };
 
