@@ -223,7 +223,7 @@ CLAIM(what_cannot_be_minimised_is_told)
     TEXT("lbfgs: -1 iterations; 0 or more are wanted");
     o = (bp_minimize_options){.struct_bytes = sizeof o, .damping = -1};
     cr_assert_eq(bp_levenberg_marquardt(v.store, valley, &v, &o, NULL), BP_ERR_ARG);
-    TEXT("levenberg_marquardt: the damping is -1; a number above 0 is wanted");
+    TEXT("levenberg_marquardt: the damping is -1; 0, or a number above, is wanted");
     o = (bp_minimize_options){.struct_bytes = sizeof o, .gradient = NAN};
     cr_assert_eq(bp_lbfgs(v.store, valley_loss, &v, &o, NULL), BP_ERR_ARG);
     TEXT("lbfgs: the tolerance gradient is NaN");

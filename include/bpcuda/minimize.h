@@ -66,7 +66,8 @@ typedef struct bp_minimize_options {
     double value;        /* relative to the value; 0: 1e-15, and none for bp_lbfgs */
     double step;         /* relative to the parameters; 0: 1e-12, and none for bp_lbfgs */
     int32_t history;     /* of bp_lbfgs: pairs it keeps, 1 to 1000; 0: 10 */
-    double damping;      /* of bp_levenberg_marquardt, at first; 0: 1e-3 */
+    double damping;      /* of bp_levenberg_marquardt: the first step is at most as long as one of
+                          * this damping; 0: 100 times the parameters' length */
     bp_found_fn each;    /* NULL: none */
     void *user;          /* of each */
 } bp_minimize_options;
@@ -84,8 +85,9 @@ BP_API bp_status bp_lbfgs(bp_params *params, bp_objective_fn loss, void *user,
  *
  *     (J^T J + damping D) d = -J^T r,   D the largest diagonal of J^T J so far
  *
- * by Cholesky, and the damping follows the gain ratio (Marquardt, 1963; More, 1978; Nielsen,
- * "Damping Parameter in Marquardt's Method", 1999). J is taken row by row or, where there are
+ * by Cholesky, with the damping at which d is as long, in units of the root of D, as the radius
+ * within which the step before says that this model of r holds; none where d is shorter without
+ * (Marquardt, 1963; More, "The Levenberg-Marquardt algorithm: implementation and theory", 1978). J is taken row by row or, where there are
  * fewer parameters than residuals, column by column: the smaller number of walks. At most 64
  * parameter tensors that are not frozen; memory for J and two matrices [n,n] of f64.
  * BP_STOP_GRADIENT looks at the largest |cosine| of the angles between r and the columns of J,

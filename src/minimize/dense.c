@@ -1,4 +1,5 @@
 /* Cholesky's factor and its solves, row by row of the lower triangle. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -23,18 +24,23 @@ bool bpi_cholesky(const double *a, double *l, int64_t n)
         double *row = l + i * n;
         for (int64_t j = 0; j <= i; j++) {
             double rest = a[i * n + j] - bpi_dot(row, l + j * n, j);
-            if (j == i && !(rest > 0 && rest < INFINITY))
-                return false;
+            if (j == i && !(rest > (double)i * DBL_EPSILON * a[i * n + i] && rest < INFINITY))
+                return false; /* what is left is rounding */
             row[j] = j < i ? rest / l[j * n + j] : sqrt(rest);
         }
     }
     return true;
 }
 
-void bpi_cholesky_solve(const double *l, double *x, int64_t n)
+void bpi_cholesky_forward(const double *l, double *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         x[i] = (x[i] - bpi_dot(l + i * n, x, i)) / l[i * n + i];
+}
+
+void bpi_cholesky_solve(const double *l, double *x, int64_t n)
+{
+    bpi_cholesky_forward(l, x, n);
     for (int64_t i = n - 1; i >= 0; i--) {
         x[i] /= l[i * n + i];
         for (int64_t j = 0; j < i; j++)

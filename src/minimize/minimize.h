@@ -87,6 +87,7 @@ bp_status bpi_tolerance(bp_context *ctx, const char *who, const char *name, doub
 
 /* Lower triangle of l, which may be a: l l^T = a [n,n]. false where a is not positive definite. */
 bool bpi_cholesky(const double *a, double *l, int64_t n);
+void bpi_cholesky_forward(const double *l, double *x, int64_t n); /* x := l^-1 x */
 void bpi_cholesky_solve(const double *l, double *x, int64_t n); /* x := (l l^T)^-1 x */
 double bpi_dot(const double *a, const double *b, int64_t n);
 
