@@ -7,6 +7,7 @@
 
 #include "data.h"
 #include "layers.h"
+#include "optim.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -178,6 +179,25 @@ static inline bp_status bp_model_measure(bp_model *model, bp_data *data, bp_metr
 
 /* counts[i, j], [classes, classes]: rows of class i for which the model says j. Waits. */
 BP_API bp_status bp_model_confusion(bp_model *model, bp_data *data, int64_t *counts) BP_USE;
+
+/* The diagonal of the Gauss-Newton matrix of the model's loss over rows of a set, index i32 [N],
+ * layer by layer from the end: h of the outputs is that of the mean loss (p (1 - p) of classes and
+ * labels, 2 of squared errors, over what the mean divides by), and of a layer's inputs and weights
+ *
+ *     y = f(a):  h(a) = f'(a)^2 h(y)        a = W x + b:  h(W)_ij = h(a)_i x_j^2,  h(b) = h(a),
+ *                                           h(x)_j = sum over i of W_ij^2 h(a)_i
+ *
+ * summed over rows and over places that share a weight ("Efficient BackProp", 1998, 9.1). The
+ * optimiser, BP_DIAGONAL_LM over the model's store, takes h := (1 - share) h + share that: share 1
+ * at first, then 0.01 to 0.1. Call it outside of a plan, every few hundred rows or once an epoch on
+ * some hundred rows; a trainer does so by itself. Dropout is left out. BP_ERR_STATE where the
+ * forward pass is a program's own, or has norms, residual groups or padded means. */
+BP_API bp_status bp_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, double share,
+                                   bp_optimizer *opt) BP_USE;
+
+/* bp_optimizer_fan_in where weights of convolutions are shared: n is the inputs of a unit times the
+ * places it is at. The optimiser is one over the model's store (BP_ERR_ARG). */
+BP_API bp_status bp_model_fan_in(bp_model *model, bp_optimizer *opt, double power) BP_USE;
 
 /* --- looking at one -------------------------------------------------------------------------- */
 

@@ -10,12 +10,12 @@
 #include "core/tensor.h"
 #include "minimize/minimize.h"
 
-enum { PARTS_MAX = 64, AIMS = 10 };
+enum { AIMS = 10 };
 static const double HARDEST = 1e100; /* damping */
 
 typedef struct levenberg {
     bpi_problem *p;
-    int64_t n, most, m;       /* m: residuals; -1: not known yet */
+    int64_t n, most;
     double damping, radius;   /* of the last step; of the next, in units of D */
     double *x, *g, *a;        /* the place, J^T r, J^T J [n,n] */
     double *l, *scale;        /* a + damping D and its factor; D */
@@ -24,30 +24,14 @@ typedef struct levenberg {
 
 /* --- residuals and their Jacobian ------------------------------------------------------------ */
 
-/* The residuals as one row [m], and half the sum of their squares. */
-static bp_status residuals(levenberg *l, bp_tensor **r)
-{
-    bpi_problem *p = l->p;
-    bp_tensor *y;
-    BPI_TRY(bpi_problem_call(p, &y));
-    int64_t m = bp_shape_count(bp_shape_of(y));
-    if (m < 1 || (l->m >= 0 && l->m != m))
-        return bpi_fail(p->ctx, BP_ERR_SHAPE, "%s: the function gives %lld residuals; %s is wanted",
-                        p->who, (long long)m, m < 1 ? "one at least" : "the number of before");
-    l->m = m;
-    *r = bp_reshape(y, BP_SHAPE(m));
-    bp_tensor *half = bp_scale(bp_sum(bp_square(*r)), 0.5);
-    return half ? bp_read_f64(half, &p->value, 1) : p->ctx->pending;
-}
-
 /* Rows for residuals: a walk each. */
 static bp_status by_rows(levenberg *l, bp_tensor *r, bp_tensor **jt)
 {
     bpi_problem *p = l->p;
-    bp_tensor *part[PARTS_MAX];
+    bp_tensor *part[BPI_PARTS_MAX];
     BPI_TRY(bp_jacobian_of(p->ctx, r, p->part, p->parts, 0, part));
     for (int32_t k = 0; k < p->parts; k++)
-        part[k] = bp_reshape(part[k], BP_SHAPE(l->m, bp_shape_count(bp_shape_of(p->part[k]))));
+        part[k] = bp_reshape(part[k], BP_SHAPE(l->p->m, bp_shape_count(bp_shape_of(p->part[k]))));
     *jt = bp_transpose(bp_concat(part, p->parts, 1), 0, 1);
     return p->ctx->pending;
 }
@@ -57,12 +41,12 @@ static bp_status by_rows(levenberg *l, bp_tensor *r, bp_tensor **jt)
 static bp_status by_columns(levenberg *l, bp_tensor *r, bp_tensor **jt)
 {
     bpi_problem *p = l->p;
-    bp_tensor *g[PARTS_MAX], *part[PARTS_MAX], *w = bp_require_grad(r);
+    bp_tensor *g[BPI_PARTS_MAX], *part[BPI_PARTS_MAX], *w = bp_require_grad(r);
     if (!w)
         return p->ctx->pending;
     BPI_TRY(bp_grad(p->ctx, r, w, p->part, p->parts, BP_CREATE_GRAPH, g));
     for (int32_t k = 0; k < p->parts; k++) {
-        bp_shape shape = BP_SHAPE(bp_shape_count(bp_shape_of(p->part[k])), l->m);
+        bp_shape shape = BP_SHAPE(bp_shape_count(bp_shape_of(p->part[k])), l->p->m);
         if (!bpi_asks_grad(p->ctx, g[k])) { /* r does not depend on it */
             part[k] = bpi_zeros(p->ctx, bp_dtype_of(r), shape);
             continue;
@@ -79,12 +63,12 @@ static bp_status linearise(levenberg *l)
     bpi_problem *p = l->p;
     bp_context *ctx = p->ctx;
     bp_tensor *r, *jt = NULL;
-    BPI_TRY(residuals(l, &r));
+    BPI_TRY(bpi_problem_residuals(p, &r));
     if (!isfinite(p->value))
         return bpi_not_finite(ctx, p->who, "at the start", p->value);
-    BPI_TRY(l->m <= l->n ? by_rows(l, r, &jt) : by_columns(l, r, &jt));
+    BPI_TRY(p->m <= l->n ? by_rows(l, r, &jt) : by_columns(l, r, &jt));
     bp_tensor *a = bp_matmul(jt, bp_transpose(jt, 0, 1));
-    bp_tensor *g = bp_matmul(jt, bp_reshape(r, BP_SHAPE(l->m, 1)));
+    bp_tensor *g = bp_matmul(jt, bp_reshape(r, BP_SHAPE(l->p->m, 1)));
     if (!a || !g)
         return ctx->pending;
     BPI_TRY(bp_read_f64(a, l->a, l->n * l->n));
@@ -103,13 +87,12 @@ static bp_status linearise_step(bp_context *ctx, void *user)
     return l->p->st = linearise(l);
 }
 
-/* Recorded too: the function may take derivatives itself. */
 static bp_status value_step(bp_context *ctx, void *user)
 {
     levenberg *l = user;
     bp_tensor *r;
     (void)ctx;
-    return l->p->st = residuals(l, &r);
+    return l->p->st = bpi_problem_residuals(l->p, &r);
 }
 
 static bp_status at(levenberg *l, const double *x, bp_step_fn step)
@@ -117,8 +100,7 @@ static bp_status at(levenberg *l, const double *x, bp_step_fn step)
     bpi_problem *p = l->p;
     p->now.evaluations++;
     BPI_TRY(bpi_problem_write(p, x));
-    bp_status st = bp_run(p->ctx, 0, step, l);
-    return st != BP_OK ? st : p->st;
+    return bpi_problem_run(p, step, l);
 }
 
 /* --- steps ----------------------------------------------------------------------------------- */
@@ -313,14 +295,12 @@ static bp_status begin(void *state)
 
 static bp_status minimise(bpi_problem *p, const bp_minimize_options *o)
 {
-    levenberg l = {.p = p, .n = p->n, .m = -1, .most = o->iterations,
+    levenberg l = {.p = p, .n = p->n, .most = o->iterations,
                    .damping = o->damping};
     if (!(l.damping >= 0 && l.damping < 1e30))
-        return bpi_fail(p->ctx, BP_ERR_ARG, "%s: the damping is %g; 0, or a number above, is wanted",
-                        p->who, l.damping);
-    if (p->parts > PARTS_MAX)
-        return bpi_fail(p->ctx, BP_ERR_ARG, "%s: %d parameters are not frozen; at most %d may be",
-                        p->who, (int)p->parts, PARTS_MAX);
+        return bpi_fail(p->ctx, BP_ERR_ARG, "%s: the damping is %g; 0, or a number above, is "
+                        "wanted", p->who, l.damping);
+    BPI_TRY(bpi_problem_few_parts(p));
     BPI_ROOM(room);
     double n = (double)l.n;
     BPI_TRY(bpi_room_take(&room, p->ctx, p->who, 8 * (2 * n * n + 5 * n)));

@@ -99,6 +99,14 @@ void bpi_model_digest(const bp_model *model, uint64_t digest[BPI_DIGESTS]);
 uint64_t bpi_hashed(uint64_t hash, const void *data, size_t bytes); /* FNV-1a; it begins with: */
 #define BPI_HASH_BEGIN UINT64_C(0xCBF29CE484222325)
 
+/* --- diagonal.c -------------------------------------------------------------------------- */
+
+/* BP_OK where the model is a stack that second derivatives go through, else why not. */
+bp_status bpi_diagonal_fits(const bp_model *model, const char *who);
+/* bp_model_diagonal, unchecked. */
+bp_status bpi_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, double share,
+                             bp_optimizer *opt);
+
 /* --- model.c ----------------------------------------------------------------------------- */
 
 /* The forward pass of normalised rows, which are freed as soon as they were read. */

@@ -107,6 +107,7 @@ static bp_status begin_epoch(bp_trainer *t)
         BPI_TRY(bp_write(t->correct, &zero, sizeof zero));
         BPI_TRY(bp_write(t->weight, &zero, sizeof zero));
     }
+    BPI_TRY(bpi_train_diagonal(t));
     t->begun = true;
     return BP_OK;
 }
@@ -165,6 +166,17 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
     t->now.step += *steps;
     t->now.progress.rate = t->rate[t->now.step - 1];
     return BP_OK;
+}
+
+bp_status bpi_train_step(bp_trainer *t)
+{
+    int64_t steps;
+    if (t->now.step == t->steps) {
+        t->now.step = 0;
+        t->now.epoch++;
+        t->begun = false;
+    }
+    return next_steps(t, 1, &steps);
 }
 
 /* --- between ------------------------------------------------------------------------------ */

@@ -2,7 +2,8 @@
  * needs to run; run.c is the loop; rows.c says which rows an epoch has (epoch.c: each once;
  * compose.c, deal.c: in batches that keep to a wish; sample.c: drawn); batch.c is what a loss
  * function sees; measure.c is what happens after an epoch; explain.c finds where a number was not
- * finite; resume.c is its checkpoint, of which checkpoint.c is the list and the file. */
+ * finite; rates.c and range.c are about rates; fit.c takes all rows at once; resume.c is its
+ * checkpoint, of which checkpoint.c is the list and the file. */
 #ifndef BPI_TRAIN_H
 #define BPI_TRAIN_H
 
@@ -15,7 +16,7 @@
 #include "nn/nn.h"
 #include "train/compose.h"
 
-enum { BPI_TRAIN_OPTIONS = 21, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
+enum { BPI_TRAIN_OPTIONS = 23, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
 
 /* --- options (trainer.c) ------------------------------------------------------------------ */
 
@@ -122,6 +123,15 @@ bool bpi_train_arrives(const bp_trainer *t);
  * alike where it is NULL. */
 void bpi_sample_rows(uint64_t seed, int64_t epoch, const double *cumulative, int64_t rows,
                      int32_t *order, int64_t n);
+
+/* --- run.c, rates.c ----------------------------------------------------------------------- */
+
+/* A step of a trainer that is ready, and nothing of what follows a step or an epoch. */
+bp_status bpi_train_step(bp_trainer *t);
+/* The rates of layers, and what an optimiser of second derivatives asks, when one is there. */
+bp_status bpi_train_rates_prepare(bp_trainer *t);
+/* Second derivatives, where an epoch begins, for an optimiser that divides by them. */
+bp_status bpi_train_diagonal(bp_trainer *t);
 
 /* --- measure.c ---------------------------------------------------------------------------- */
 
