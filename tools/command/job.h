@@ -18,7 +18,9 @@ typedef struct job {
     bp_data *train, *valid, *test;
     bp_model *model;
     bp_trainer *trainer;
-    double l2; /* --estimate-decay */
+    double l2;       /* --estimate-decay */
+    double lr;       /* of --lr, or what "auto" is */
+    bp_found fitted; /* struct_bytes is 0 where a trainer trains */
     int exit; /* where the command has a status of its own */
     char text[512]; /* an error of our own; else the context has one */
     char lost[512]; /* what failed first while the run went on: it ends with this error */
@@ -57,7 +59,14 @@ bp_status check_files(job *j);
 struct json;
 void print_metrics(const job *j, const bp_metrics *m, const char *prefix, struct json *to);
 
+/* train.c: the network and the trainer of the options. */
+bp_status model_of_options(job *j);
+bp_status trainer_of_options(job *j);
+/* rate.c: what --lr auto is. */
+bp_status rate_of_curvature(job *j, double *rate);
+
 bp_status command_train(job *j);
+bp_status command_rate(job *j);
 bp_status command_eval(job *j);
 bp_status command_predict(job *j);
 bp_status command_inspect(job *j);

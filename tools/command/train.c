@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include "bar.h"
-#include "diary.h"
+#include "fit.h"
 #include "job.h"
 #include "json.h"
 
 /* --- what is asked for ----------------------------------------------------------------------- */
 
-static bp_status create_model(job *j)
+bp_status model_of_options(job *j)
 {
     static const bp_task of_targets[] = {0, BP_TASK_CLASSES, BP_TASK_REGRESSION, BP_TASK_LABELS};
     static const char *const loss[] = {NULL, "cross-entropy", "mse", "bce"};
@@ -44,7 +44,7 @@ static bp_status prepare_checkpoint(job *j)
                     set->checkpoint);
     TRY(st);
     for (size_t i = 0; there && i < sizeof asked / sizeof *asked; i++)
-        if (set->given[asked[i]])
+        if (set->given[asked[i]] && !(asked[i] == BP_TRAIN_LR && set->train[asked[i]] == LR_AUTO))
             TRY(bp_trainer_set(j->trainer, asked[i], set->train[asked[i]]));
     if (set->checkpoint)
         TRY(bp_trainer_save_every(j->trainer, (int64_t)set->checkpoint_every, set->checkpoint,
@@ -60,12 +60,17 @@ static bp_status prepare_checkpoint(job *j)
     return BP_OK;
 }
 
-static bp_status create_trainer(job *j)
+bp_status trainer_of_options(job *j)
 {
+    bool automatic = j->set->train[BP_TRAIN_LR] == LR_AUTO;
     TRY(bp_trainer_create(j->model, j->train, &j->trainer));
-    for (int i = 1; i < TRAIN_OPTIONS; i++)
-        if (i != BP_TRAIN_HOLD_OUT) /* cut before the normaliser was set: source.c */
+    for (int i = 1; i < TRAIN_OPTIONS; i++) /* held out before the normaliser was set: source.c */
+        if (i != BP_TRAIN_HOLD_OUT && !(i == BP_TRAIN_LR && automatic))
             TRY(bp_trainer_set(j->trainer, i, j->set->train[i]));
+    j->lr = j->set->train[BP_TRAIN_LR];
+    if (automatic)
+        TRY(rate_of_curvature(j, &j->lr));
+    TRY(bp_trainer_set(j->trainer, BP_TRAIN_LR, j->lr));
     TRY(bp_trainer_schedule(j->trainer, j->set->schedule));
     return j->valid ? bp_trainer_validate(j->trainer, j->valid) : BP_OK;
 }
@@ -73,17 +78,20 @@ static bp_status create_trainer(job *j)
 /* --- the run --------------------------------------------------------------------------------- */
 
 static bp_trainer *volatile running;
+volatile sig_atomic_t signalled;
 
 /* The first signal ends the run behind its step; a second one ends the program. */
 static void stop(int signal)
 {
     (void)signal;
+    signalled = 1;
     bp_trainer_stop(running);
 }
 
-static void listen_to_signals(bp_trainer *trainer)
+void listen_to_signals(bool listens, bp_trainer *trainer)
 {
-    struct sigaction stops = {.sa_handler = trainer ? stop : SIG_DFL, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction stops = {.sa_handler = listens ? stop : SIG_DFL,
+                              .sa_flags = (int)SA_RESETHAND};
     running = trainer;
     sigaction(SIGINT, &stops, NULL);
     sigaction(SIGTERM, &stops, NULL);
@@ -97,7 +105,7 @@ static bp_status run(job *j, bp_progress *p)
     bp_trainer_progress(j->trainer, p);
     bar b = bar_begin(j, p);
     bp_status st = BP_OK;
-    listen_to_signals(j->trainer);
+    listen_to_signals(true, j->trainer);
     for (int32_t done = 0; !done && st == BP_OK;) {
         st = bp_trainer_run(j->trainer, b.terminal ? -1 : p->epoch_steps,
                             b.terminal ? 0.1 : -1, &done);
@@ -110,7 +118,7 @@ static bp_status run(job *j, bp_progress *p)
         if (st == BP_OK)
             bar_show(&b, p);
     }
-    listen_to_signals(NULL);
+    listen_to_signals(false, NULL);
     bar_end(&b);
     return st;
 }
@@ -137,6 +145,10 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
     if (j->set->estimate_decay)
         json_number(to, "l2_estimate", j->l2);
     json_number(to, "epochs", (double)p->epoch);
+    if (j->fitted.struct_bytes) {
+        json_number(to, "value", j->fitted.value);
+        json_text(to, "ended", stopped ? "it was stopped" : bp_stop_text(j->fitted.stop));
+    }
     json_number(to, "seconds", p->seconds);
     json_number(to, "samples_per_second", samples_per_second(j, p));
     json_text(to, "device", bp_device_text(j->ctx));
@@ -206,12 +218,12 @@ static void tell_what_next(const job *j, bool stopped)
     }
 }
 
-static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
+bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
 {
     bp_metrics m;
     if (stopped && j->set->checkpoint && !j->lost[0])
         TRY(bp_trainer_save(j->trainer, j->set->checkpoint, (int32_t)j->set->checkpoint_keep));
-    if (j->valid && p->best_epoch)
+    if (j->trainer && j->valid && p->best_epoch)
         TRY(bp_trainer_best(j->trainer));
     if (j->set->estimate_decay)
         TRY(bp_trainer_decay(j->trainer, &j->l2));
@@ -229,7 +241,7 @@ static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
 }
 
 /* What was found out is said, with the option that says otherwise. */
-static void tell_what_is_done(const job *j)
+void tell_what_is_done(const job *j)
 {
     const settings *set = j->set;
     bool table = !strncmp(set->data, "csv:", 4) || !strcmp(set->data, "-");
@@ -255,18 +267,25 @@ static bp_status run_and_finish(job *j, diary *d)
     return finish(j, d, st == BP_ERR_STOPPED, &p);
 }
 
+static bp_status prepare(job *j)
+{
+    TRY(trainer_of_options(j));
+    return prepare_checkpoint(j);
+}
+
 bp_status command_train(job *j)
 {
     diary d = {.j = j};
     TRY(open_context(j));
     TRY(load_data(j, LEARN));
-    TRY(create_model(j));
+    TRY(model_of_options(j));
     TRY(check_files(j));
     if (j->set->out)
         TRY(bp_model_save_check(j->model, j->set->out));
-    TRY(create_trainer(j));
-    TRY(prepare_checkpoint(j));
-    bp_status st = run_and_finish(j, &d);
+    bp_status st = j->set->train[BP_TRAIN_OPTIMIZER] >= FIT_LBFGS ? fit_and_finish(j, &d)
+                                                                  : prepare(j);
+    if (st == BP_OK && j->trainer)
+        st = run_and_finish(j, &d);
     diary_close(&d);
     return st == BP_OK && j->lost[0] ? fail(j, BP_ERR_IO, "%s", j->lost) : st;
 }
