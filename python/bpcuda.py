@@ -96,6 +96,7 @@ _PROTOTYPES = {
         'bp_param_count': [c_void_p],
         'bp_trainer_create': [c_void_p, c_void_p, _NEW],
         'bp_trainer_set': [c_void_p, c_int32, c_double],
+        'bp_trainer_augment': [c_void_p, c_char_p],
         'bp_trainer_schedule': [c_void_p, c_char_p], 'bp_trainer_validate': [c_void_p, c_void_p],
         'bp_trainer_best': [c_void_p],
         'bp_trainer_run': [c_void_p, c_int64, c_double, POINTER(c_int32)],
@@ -472,14 +473,17 @@ class Model(_Object):
 
 class Trainer(_Object):
     """Trains a model. Options are those of bp_trainer_set() by name, such as batch=64, lr=0.005,
-    val=0.1, patience=5, optimizer="adamw"; schedule="warmup=2 cosine=0.01"; validate=data."""
+    val=0.1, patience=5, optimizer="adamw"; schedule="warmup=2 cosine=0.01"; validate=data; of
+    images augment="shift=2 flip"."""
     _free = 'bp_trainer_free'
 
-    def __init__(self, model, data, schedule=None, validate=None, **options):
+    def __init__(self, model, data, schedule=None, validate=None, augment=None, **options):
         self._own(model.context, model._new(_library.bp_trainer_create, model, data), model, data,
                   *([] if validate is None else [validate]))
         if schedule is not None:
             self._check(_library.bp_trainer_schedule(self, schedule.encode()))
+        if augment is not None:
+            self._check(_library.bp_trainer_augment(self, augment.encode()))
         if validate is not None:
             self._check(_library.bp_trainer_validate(self, validate))
         for name, value in options.items():

@@ -103,6 +103,7 @@ static void layers_and_losses(void)
     C(normal, bp_normal(ctx, BP_F64, BP_SHAPE(-1), 0, 1));
     C(bernoulli, bp_bernoulli(ctx, BP_F64, BP_SHAPE(2), 2));
     C(permutation, bp_permutation(ctx, -1));
+    C(augment, bp_augment(x, "flop"));
 }
 
 CLAIM(an_error_begins_with_the_name_of_the_call)

@@ -40,6 +40,19 @@ BP_API bp_tensor *bp_bernoulli(bp_context *ctx, bp_dtype dtype, bp_shape shape, 
  * BP_ERR_UNSUPPORTED; bp_detach, or BP_NO_GRAD, says that none is meant. */
 BP_API bp_tensor *bp_bernoulli_of(bp_tensor *p);
 
+/* Images [N, H, W, C] or [N, H, W], real or u8, each moved a little by draws of its own; y real,
+ * f32 of u8. `how` is a text, words between white space:
+ *     shift=P        by whole pixels, -P .. P alike, down and across, each for itself
+ *     flip           left and right change places, with probability 1/2
+ *     crop=P         a window smaller by 0 .. P pixels, alike, anywhere, is stretched to the whole
+ *     elastic=A,D    pixels look A times as far away as a uniform number in [-1, 1] each, down and
+ *                    across, blurred by a Gaussian of deviation D, D <= 16 (Simard, Steinkraus,
+ *                    Platt: "Best Practices for Convolutional Neural Networks", 2003: 34,4)
+ * in the order crop, flip, shift, elastic. What lies between pixels is interpolated of four; what
+ * is outside is 0; "" gives x. P is less than H and W. No gradient goes to x: to ask for one is
+ * BP_ERR_UNSUPPORTED. BP_ERR_FORMAT names a wrong word. */
+BP_API bp_tensor *bp_augment(bp_tensor *x, const char *how);
+
 /* A permutation of 0 .. n - 1, i32 [n], 0 <= n < 2^31; as an index of bp_gather it shuffles rows.
  * Its key is 512 bits of the stream; which permutation that is, is told from an even choice by no
  * test we know, but it is not proved to be one. A Feistel network: Luby and Rackoff, 1988. */

@@ -132,6 +132,14 @@ BP_API bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, dou
 BP_API bp_status bp_trainer_schedule(bp_trainer *trainer, const char *text) BP_USE;
 BP_API bp_status bp_trainer_schedule_own(bp_trainer *trainer, bp_schedule *schedule) BP_USE;
 
+/* The images of every batch are augmented before they are normalised, by a text: bp_augment()
+ * (random.h), "shift=2 elastic=34,4" say; "" as they are, which is so at first. Of a model whose
+ * layers begin with HxWxC, or whose data are images (else BP_ERR_SHAPE); a loss function of yours
+ * calls bp_augment() itself (BP_ERR_STATE). Draws follow from seed and step: the bits are the same
+ * on a run that is resumed, replayed or called, on any number of threads. Rows that validate or
+ * test are as they are. Before the first run. */
+BP_API bp_status bp_trainer_augment(bp_trainer *trainer, const char *text) BP_USE;
+
 /* Rows of your choice: fills rows[n] with row numbers of the data set (i32, checked), batch after
  * batch, at the start of epoch 0, 1, ...; user may be NULL. It must follow from the epoch alone
  * where a run is to be resumed by bits. Any status but BP_OK ends the run. Before the first run. */

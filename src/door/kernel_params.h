@@ -163,6 +163,14 @@ typedef struct bpi_resize_params {
     int64_t size[2]; /* of y */
 } bpi_resize_params;
 
+/* augment          forward: x (u8 or real), u [N, 6], and if `bent` noise [N, 2, H, W] -> y, and if
+ *                  bent room for the kernel [N, 3, H, W]. All packed. */
+enum { BPI_AUGMENT_DRAWS = 6, BPI_AUGMENT_REACH = 48 }; /* of an image; of a blur, in pixels */
+typedef struct bpi_augment_params {
+    double alpha, deviation; /* of the displacements, if bent */
+    int32_t shift, flip, crop, bent;
+} bpi_augment_params;
+
 /* gather           forward: table, index -> y; any dtype, index i32 packed. A bad index: a row of
  *                  zeros and bp_fault_range().
  * gather_normalized forward: table (u8 or real), index, shift and scale f64 -> y.

@@ -131,7 +131,8 @@ static inline int64_t bpi_model_rows(const bp_model *model)
 
 /* The loss of a batch, the rows `index` (i32 [n]) of a set that fits the model, in the innermost
  * scope. By the column "weight", where the set has one: sum w l / sum w. By what rows count, f32
- * [rows of the set], where that is given: sum c l / n. */
+ * [rows of the set], where that is given: sum c l / n. `augment` (bp_augment), or NULL, is for
+ * images that are not normalised yet. */
 typedef struct bpi_step_loss {
     bp_tensor *loss;    /* the mean, f32 []: what is differentiated */
     bp_tensor *told;    /* the same in the targets' own units, real []; it may be `loss` itself */
@@ -140,9 +141,12 @@ typedef struct bpi_step_loss {
     bp_tensor *weight;  /* sum of the rows' weights, f64 []; NULL: each counts 1 */
 } bpi_step_loss;
 bp_status bpi_model_step_loss(bp_model *model, bp_data *data, bp_tensor *index, bp_tensor *counts,
-                              bool training, bpi_step_loss *out);
+                              const char *augment, bool training, bpi_step_loss *out);
 /* The loss of each row of a set by itself, loss[rows], as it is differentiated. Waits. */
 bp_status bpi_model_row_losses(bp_model *model, bp_data *data, double *loss);
+/* The images that the rows of a set are to a model, by its layers, or by their own shape; `height`
+ * is 0 where they are none. */
+bpi_image bpi_model_image(const bp_model *model, bp_data *data);
 
 /* The column "weight", or NULL. */
 bp_tensor *bpi_data_weights(bp_data *data);

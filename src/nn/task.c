@@ -171,8 +171,32 @@ static void columns_step(bp_model *m, bp_tensor *y, bp_tensor *t, bp_tensor *sha
                                 1 / (double)m->outputs);
 }
 
+bpi_image bpi_model_image(const bp_model *m, bp_data *data)
+{
+    bp_shape x = bp_shape_of(bp_data_samples(data));
+    if (m->layers && m->layers->layer[0].kind == BPI_IMAGE)
+        return m->layers->layer[0].to;
+    if (x.ndim != 3 && x.ndim != 4)
+        return (bpi_image){0};
+    return (bpi_image){x.dim[1], x.dim[2], x.ndim == 4 ? x.dim[3] : 1};
+}
+
+static bp_tensor *augmented(bp_model *m, bp_data *data, bp_tensor *index, const char *how)
+{
+    const bpi_image is = bpi_model_image(m, data);
+    const int64_t rows = bp_shape_of(index).dim[0];
+    bp_tensor *x = bp_reshape(bp_gather(bp_data_samples(data), index),
+                              BP_SHAPE(rows, is.height, is.width, is.channels));
+    bp_tensor *moved = bp_augment(x, how), *all = bp_arange(m->ctx, BP_I32, 0, 1, rows);
+    bp_tensor *y = bpi_normal_rows(&m->in, moved, all);
+    bp_free(moved);
+    bp_free(all);
+    bp_free(x);
+    return y;
+}
+
 bp_status bpi_model_step_loss(bp_model *m, bp_data *data, bp_tensor *index, bp_tensor *counts,
-                              bool training, bpi_step_loss *out)
+                              const char *augment, bool training, bpi_step_loss *out)
 {
     *out = (bpi_step_loss){0};
     bp_tensor *w = bpi_data_weights(data), *share = NULL;
@@ -183,7 +207,8 @@ bp_status bpi_model_step_loss(bp_model *m, bp_data *data, bp_tensor *index, bp_t
         share = bp_scale(counts, 1 / (double)bp_shape_of(index).dim[0]);
     }
     bp_tensor *t = targets_of(m, bp_data_labels(data), index);
-    bp_tensor *x = bpi_normal_rows(&m->in, bp_data_samples(data), index);
+    bp_tensor *x = augment ? augmented(m, data, index, augment)
+                           : bpi_normal_rows(&m->in, bp_data_samples(data), index);
     bp_tensor *y = bpi_model_through(m, x, training);
     if (y && m->task == BP_TASK_CLASSES)
         classes_step(m, y, t, share, counts, out);
@@ -267,7 +292,7 @@ static bp_status evaluate_rows(bp_context *ctx, void *user)
     bp_tensor *index = bpi_rows_from(ctx, p->first, p->n);
     if (!index)
         return BP_ERR_NOMEM;
-    bp_status st = bpi_model_step_loss(p->model, p->data, index, NULL, false, &step);
+    bp_status st = bpi_model_step_loss(p->model, p->data, index, NULL, NULL, false, &step);
     if (st == BP_OK)
         st = add_batch(p, &step);
     bp_free(index);

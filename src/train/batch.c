@@ -81,7 +81,9 @@ static bp_status of_function(bp_trainer *t, bp_batch *b, bpi_step_loss *l)
 bp_status bpi_batch_loss(bp_trainer *t, bp_batch *b, bpi_step_loss *l)
 {
     *l = (bpi_step_loss){0};
+    const char *augment = b->training && t->now.augment[0] ? t->now.augment : NULL;
     return t->model ? bpi_model_step_loss(t->model, b->data, b->index,
-                                          b->training ? t->importance : NULL, b->training, l)
+                                          b->training ? t->importance : NULL, augment, b->training,
+                                          l)
                     : of_function(t, b, l);
 }

@@ -68,6 +68,10 @@ static bp_status fits(void *user, const char *path, const void *bytes)
     if (strncmp(file.schedule, t->now.schedule, sizeof file.schedule) != 0)
         return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: the schedule was \"%.*s\"; it is \"%s\" now",
                         path, (int)sizeof file.schedule - 1, file.schedule, t->now.schedule);
+    if (strncmp(file.augment, t->now.augment, sizeof file.augment) != 0)
+        return bpi_fail(t->ctx, BP_ERR_FORMAT, "%s: images were augmented by \"%.*s\"; they are by "
+                        "\"%s\" now", path, (int)sizeof file.augment - 1, file.augment,
+                        t->now.augment);
     static const char *const part[] = {"layers", "normalisers (or the data that set them)",
                                        "names of classes and columns"};
     if (file.rows != t->now.rows || file.columns != t->now.columns)

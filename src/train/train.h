@@ -16,7 +16,8 @@
 #include "nn/nn.h"
 #include "train/compose.h"
 
-enum { BPI_TRAIN_OPTIONS = 23, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
+enum { BPI_TRAIN_OPTIONS = 23, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128,
+       BPI_AUGMENT_TEXT = 64 };
 
 /* --- options (trainer.c) ------------------------------------------------------------------ */
 
@@ -47,6 +48,7 @@ bp_status bpi_batch_loss(bp_trainer *t, bp_batch *batch, bpi_step_loss *loss);
 typedef struct bpi_train_state {
     double option[BPI_TRAIN_OPTIONS];
     char schedule[BPI_SCHEDULE_TEXT];
+    char augment[BPI_AUGMENT_TEXT]; /* "": images are taken as they are */
     int64_t rows, columns;        /* of the data */
     uint64_t model[BPI_DIGESTS];  /* bpi_model_digest; 0 without a model */
     int64_t epoch, step;          /* where the loop is: step in the epoch */

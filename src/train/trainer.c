@@ -4,6 +4,7 @@
 
 #include "core/params.h"
 #include "data/data.h"
+#include "ops/augment.h"
 #include "optim/optim.h"
 #include "train/train.h"
 
@@ -190,6 +191,39 @@ bp_status bp_trainer_schedule_own(bp_trainer *t, bp_schedule *schedule)
 {
     BPI_LEADS(t, "trainer_schedule_own: trainer");
     BPI_INSIDE(t->ctx, schedule_own(t, schedule));
+}
+
+static bp_status augment(bp_trainer *t, const char *text)
+{
+    bpi_augment_params params;
+    char why[160];
+    BPI_TRY(bpi_given(t->ctx, text, "trainer_augment: text"));
+    BPI_TRY(not_ready(t, "trainer_augment:"));
+    if (!t->model)
+        return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_augment: the loss is a function of the "
+                        "program's: bp_augment is for it to call");
+    if (strlen(text) >= BPI_AUGMENT_TEXT)
+        return bpi_fail(t->ctx, BP_ERR_FORMAT, "trainer_augment: the text is longer than %d bytes",
+                        BPI_AUGMENT_TEXT - 1);
+    bpi_image is = bpi_model_image(t->model, t->data);
+    if (is.height == 0)
+        return bpi_fail(t->ctx, BP_ERR_SHAPE, "trainer_augment: rows of %lld numbers are no images: "
+                        "HxWxC before the layers, or data that are images, say that they are",
+                        (long long)bp_data_cols(t->data));
+    bp_status st = bpi_augment_read(text, &params, why);
+    if (st == BP_OK)
+        st = bpi_augment_fits(&params, is.height, is.width, why);
+    if (st != BP_OK)
+        return bpi_fail(t->ctx, st, "trainer_augment: %s", why);
+    memset(t->now.augment, 0, sizeof t->now.augment);
+    strcpy(t->now.augment, text);
+    return BP_OK;
+}
+
+bp_status bp_trainer_augment(bp_trainer *t, const char *text)
+{
+    BPI_LEADS(t, "trainer_augment: trainer");
+    BPI_INSIDE(t->ctx, augment(t, text));
 }
 
 static bp_status rows(bp_trainer *t, bp_rows_fn fn, void *user)

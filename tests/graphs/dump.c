@@ -45,7 +45,7 @@ static void value(const graph *g, int i)
 bool graph_draws(const char *name)
 {
     return !strcmp(name, "dropout") || !strcmp(name, "linear_relu") || !strcmp(name, "noise") ||
-           !strcmp(name, "chosen") || !strcmp(name, "shuffle");
+           !strcmp(name, "chosen") || !strcmp(name, "shuffle") || !strcmp(name, "moved");
 }
 
 /* What the op with this site makes of ones, noise of zeros, shuffle of the numbers of elements. */

@@ -109,7 +109,8 @@ static int draws(const graph_value *v)
     const char *name = v->recipe->name;
     if (!strcmp(name, "linear_relu"))
         return v->x > 0;
-    return !strcmp(name, "chosen") ? 2 : graph_draws(name);
+    bool twice = !strcmp(name, "chosen") || !strcmp(name, "moved");
+    return twice ? 2 : graph_draws(name);
 }
 
 /* Appends the operation if its values are sound, and it is not near a kink. */

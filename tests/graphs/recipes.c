@@ -58,6 +58,14 @@ static bp_tensor *uniform_like(const bp_tensor *t)
     return bp_uniform(bp_context_of(t), bp_dtype_of(t), bp_shape_of(t), 0, 1);
 }
 
+/* Ones that were moved, as one row of pixels: fewer at its ends. */
+static bp_tensor *moved_ones(bp_tensor *t)
+{
+    const bp_shape is = bp_shape_of(t);
+    bp_tensor *row = bp_reshape(bp_full_like(t, 1), BP_SHAPE(1, 1, bp_shape_count(is)));
+    return bp_reshape(bp_augment(row, "flip elastic=2,1"), is);
+}
+
 /* shift and scale as f64, which they are already unless the graph runs in f32. */
 static bp_tensor *gather_normalized(const graph_value *v, bp_tensor *const *in)
 {

@@ -153,6 +153,7 @@ OPS = {entry[0]: listed(*entry) for entry in entries()} | {
     "dropout": lambda o, x: x * o.mask,
     "noise": lambda o, x: x + o.mask,
     "chosen": lambda o, x: x * o.mask,
+    "moved": lambda o, x: x * o.mask,
     "shuffle": lambda o, x: x.reshape(-1)[o.mask.long().reshape(-1)].reshape(o.mask.shape),
     "cast": lambda o, x: x * 1,
     "sum": lambda o, x: summed(x, o.a, o.b),

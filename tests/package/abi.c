@@ -407,6 +407,7 @@ bp_tensor *bp_normal(bp_context *ctx, bp_dtype dtype, bp_shape shape, double mea
     deviation);
 bp_tensor *bp_bernoulli(bp_context *ctx, bp_dtype dtype, bp_shape shape, double p);
 bp_tensor *bp_bernoulli_of(bp_tensor *p);
+bp_tensor *bp_augment(bp_tensor *x, const char *how);
 bp_tensor *bp_permutation(bp_context *ctx, int64_t n);
 bp_tensor *bp_lstm_cell(bp_tensor *x, bp_tensor *h, bp_tensor *c, bp_tensor *w_ih, bp_tensor *w_hh,
     bp_tensor *b_ih, bp_tensor *b_hh, bp_tensor **c_next);
@@ -496,6 +497,7 @@ bp_status bp_trainer_create_with(bp_params *params, bp_data *data, bp_loss_fn lo
     bp_trainer **trainer);
 void bp_trainer_free(bp_trainer *trainer);
 bp_status bp_trainer_set(bp_trainer *trainer, bp_train_option option, double value);
+bp_status bp_trainer_augment(bp_trainer *trainer, const char *text);
 bp_status bp_trainer_schedule(bp_trainer *trainer, const char *text);
 bp_status bp_trainer_schedule_own(bp_trainer *trainer, bp_schedule *schedule);
 bp_status bp_trainer_rows(bp_trainer *trainer, bp_rows_fn rows, void *user);

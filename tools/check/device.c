@@ -134,9 +134,10 @@ static void draw_bits(void)
 {
     int before = reader_failures;
     for (int i = 0; i < op_cases_n; i++)
-        if (!strcmp(op_cases[i].op, "draw") || !strcmp(op_cases[i].op, "bernoulli"))
+        if (!strcmp(op_cases[i].op, "draw") || !strcmp(op_cases[i].op, "bernoulli") ||
+            !strcmp(op_cases[i].op, "augment"))
             equal_case(&op_cases[i]);
-    line("draw", "uniform, normal and bernoulli have the CPU's bits", before);
+    line("draw", "draws and images that they move have the CPU's bits", before);
 }
 
 static void gather_bits(void)

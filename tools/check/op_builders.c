@@ -70,6 +70,9 @@ static int build_top_k(const op_case *c, bp_dtype real, bp_tensor *const *in, bp
     return out[0] && out[1] ? 2 : 0;
 }
 
+static const char *const augment_texts[] = {"shift=2 flip", "crop=3 flip", "elastic=34,4",
+                                            "shift=1 crop=2 elastic=8,0.75", ""};
+
 /* A layer stack: gradients are handed from one linear_relu to the other. */
 static int build_stack(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
 {

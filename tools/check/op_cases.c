@@ -33,6 +33,7 @@
 #define WINDOW(...) .shape = {8, {__VA_ARGS__}}
 #define PADDED(n) WINDOW(1, 1, 1, 1, n, n, n, n)
 #define IMAGES(n, h, w, c) REAL(AS_IS, -1, 1, n, h, w, c)
+#define MOVED TOL(4, 600, "a place loses 65 eps, a displacement 50 terms; neighbours differ by 2")
 #define PAIR(lo, hi) REAL(AS_IS, lo, hi, 31, 7), REAL(AS_IS, lo, hi, 31, 7)
 #define LOSS(n) TOL(12, 8 + (n) / 16, "up to 4 functions of 2 to 4 ulp; n terms are added in f64")
 #define CELL(k) TOL(16, 8 + 4 * (k), "gates of k terms up to 2 and 4, functions of 4 ulp; terms cancel")

@@ -20,6 +20,8 @@ static void describe_run(const job *j, json *to)
     json_number(to, "valid_rows", (double)bp_data_rows(j->valid));
     json_number(to, "test_rows", (double)bp_data_rows(j->test));
     json_text(to, "schedule", set->schedule);
+    if (set->augment)
+        json_text(to, "augment", set->augment);
     for (int i = 1; i < TRAIN_OPTIONS; i++)
         if (options[i].words)
             json_text(to, options[i].name, option_word(&options[i], set->train[i], word));

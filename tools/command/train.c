@@ -72,6 +72,8 @@ bp_status trainer_of_options(job *j)
         TRY(rate_of_curvature(j, &j->lr));
     TRY(bp_trainer_set(j->trainer, BP_TRAIN_LR, j->lr));
     TRY(bp_trainer_schedule(j->trainer, j->set->schedule));
+    if (j->set->augment)
+        TRY(bp_trainer_augment(j->trainer, j->set->augment));
     return j->valid ? bp_trainer_validate(j->trainer, j->valid) : BP_OK;
 }
 
@@ -245,12 +247,13 @@ void tell_what_is_done(const job *j)
 {
     const settings *set = j->set;
     bool table = !strncmp(set->data, "csv:", 4) || !strcmp(set->data, "-");
-    talk(j, "%s%s%s%s, --normalize %s: %lld rows to train, %lld to validate, %lld to test%s\n",
+    talk(j, "%s%s%s%s, --normalize %s: %lld rows to train, %lld to validate, %lld to test%s%s%s\n",
          bp_task_name(bp_model_task(j->model)), !table ? "" : set->target ? " of column \"" : "",
          !table ? "" : set->target ? set->target : " of the last column",
          table && set->target ? "\"" : "", bp_normalize_name(bp_model_normalized(j->model)),
          (long long)bp_data_rows(j->train), (long long)bp_data_rows(j->valid),
-         (long long)bp_data_rows(j->test), j->test ? "" : " (the training rows are)");
+         (long long)bp_data_rows(j->test), j->test ? "" : " (the training rows are)",
+         set->augment ? "; each batch is augmented anew: " : "", set->augment ? set->augment : "");
 }
 
 static bp_status run_and_finish(job *j, diary *d)
