@@ -160,7 +160,7 @@ for file in one odd; do
     calls picture new/run.svg $file.jsonl && calls picture new/run.png $file.jsonl && calls chart 60 utf8 $file.jsonl
     claim "few or strange numbers: $file.jsonl"
 done
-for kind in classes regression labels confusion filters; do
+for kind in classes regression labels confusion filters conv misread; do
     calls model $kind new/run.svg && calls model $kind new/run.png && [ ! -s err ]
     claim "a picture of a model: $kind"
 done
@@ -181,6 +181,10 @@ calls model confusion new/run.svg && has 'what the model says' &&
 claim "a confusion table has its numbers"
 calls model filters new/run.svg && has 'layer1.weight: 48 filters of 8 x 8'
 claim "filters name their parameter and their size"
+calls model conv new/run.svg && has 'layer1.weight: 6 filters of 3 x 3'
+claim "those of a convolution too"
+calls model misread new/run.svg && has 'what the model says: [0-9]* of 1797 rows are misread'
+claim "a sheet of what is misread says how many these are"
 # What gnuplot is given: cells of x, y and red, green, blue; of x, y and a weight.
 keep="echo '<svg>drawn</svg>'; cat > '$work/script'"
 with "$keep" model classes new/run.svg && awk 'BEGIN {n = 0} $2 == "<<" {block = $1} $1 == "END" {block = ""}
@@ -202,7 +206,16 @@ with "$keep" model filters-ramp new/run.svg &&
         grep -qx "$cell" script || missing="$missing $cell,"
     done && [ -z "$missing" ]
 claim "a filter is a row of the weights, row by row; not there:$missing"
+with "$keep" model misread new/run.svg && awk '$1 == "$sheet" {on = 1; next} $1 == "END" {on = 0}
+    on {n++; low += $3 < 0; high += $3 > 1; ink += $3 == 1; x = $1; y = $2}
+    / front font / {words++; split($0, word, "\047"); split(word[2], of, " > "); equal += of[1] == of[2]}
+    /are misread/ {match($0, /says: [0-9]+/); wrong = 0 + substr($0, RSTART + 6, RLENGTH - 6)}
+    END {exit !(n == (x + 1) * (y + 1) && words == (wrong < 40 ? wrong : 40) && words > 8 && !equal && !low &&
+        !high && ink >= words)}' script
+claim "a sheet has a tile for each, and both classes above it, which differ"
 rm -f new/*
 fails "regions want a model and data of 2 inputs, not of 64 and 64" model digits new/run.svg
 claim "regions of other inputs are told"
+fails "what is misread wants a model of classes, not of regression" model misread-numbers new/run.svg
+claim "and rows without classes, which cannot be misread"
 finish

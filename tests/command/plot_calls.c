@@ -143,7 +143,9 @@ static bool picture_of(bp_model *model, bp_data *data, const char *kind, const c
         return plot_confusion(model, data, out, text);
     if (!strcmp(kind, "table"))
         return plot_confusion_text(model, data, stdout, text);
-    if (!strcmp(kind, "filters"))
+    if (!strncmp(kind, "misread", 7))
+        return plot_misread(model, data, 0, 0, out, text);
+    if (!strcmp(kind, "filters") || !strcmp(kind, "conv"))
         return plot_filters(model, 0, 0, out, text);
     if (!strcmp(kind, "filters-ramp"))
         return ramp(model) && plot_filters(model, 16, 4, out, text);
@@ -151,18 +153,22 @@ static bool picture_of(bp_model *model, bp_data *data, const char *kind, const c
 }
 
 /* "classes", "regression", "labels": regions of a spiral. Of the digits "confusion", "table" on
- * stdout, "filters", "filters-ramp", else regions, which they do not have. */
+ * stdout, "filters", "filters-ramp", "conv" (of a convolution), "misread", else regions, which they do not have. */
 static bool draw_model(const char *kind, const char *out)
 {
     bp_context *ctx = NULL;
     bp_data *data = NULL;
     bp_model *model = NULL;
-    bool plane = !strcmp(kind, "classes") || !strcmp(kind, "regression") || !strcmp(kind, "labels");
+    bool numbers = !strcmp(kind, "misread-numbers");
+    bool plane = !strcmp(kind, "classes") || !strcmp(kind, "regression") ||
+                 !strcmp(kind, "labels") || numbers;
+    const char *layers = plane ? "32 tanh 32 tanh"
+                         : !strcmp(kind, "conv") ? "8x8x1 conv3x3=6 relu pool=2" : "48 relu";
     bp_status st = bp_open("cpu", &ctx);
     if (st == BP_OK)
-        st = plane ? spiral(ctx, kind, &data) : bp_data_digits(ctx, &data);
+        st = plane ? spiral(ctx, numbers ? "regression" : kind, &data) : bp_data_digits(ctx, &data);
     if (st == BP_OK)
-        st = train(ctx, data, plane ? "32 tanh 32 tanh" : "48 relu", plane ? 60 : 2, &model);
+        st = train(ctx, data, layers, plane ? 60 : 2, &model);
     bool good = st == BP_OK ? picture_of(model, data, kind, out)
                             : fault(text, "%s", bp_error_text(ctx));
     bp_model_free(model);

@@ -6,7 +6,7 @@
 
 #include "job.h"
 
-typedef enum kind { AUTO, RUNS, REGIONS, CONFUSION, FILTERS } kind;
+typedef enum kind { AUTO, RUNS, REGIONS, CONFUSION, FILTERS, MISREAD } kind;
 
 /* A log begins with an object; a model with the length of its header. */
 static bool is_log(const char *path)
@@ -61,6 +61,8 @@ static bp_status draw_model(job *j, kind what)
         TRY(load_data(j, TEST));
     if (what == FILTERS)
         return done(plot_filters(j->model, width, height, set->out, j->text));
+    if (what == MISREAD)
+        return done(plot_misread(j->model, j->test, width, height, set->out, j->text));
     if (what == REGIONS)
         return done(plot_regions(j->model, j->test, set->out, j->text));
     return done(set->ascii ? plot_confusion_text(j->model, j->test, stdout, j->text)

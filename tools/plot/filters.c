@@ -1,5 +1,6 @@
-/* The first weights of a model of images, each row as an image, on one scale from -m to m. Where
- * samples are decorrelated, y = x M, they are shown as what they make of x: W M^T. */
+/* The first weights of a model of images, on one scale from -m to m: those of a convolution, a tile
+ * for each filter and channel, or else each row of a matrix as an image. Where samples are
+ * decorrelated, y = x M, such rows are shown as what they make of x: W M^T. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,20 +11,20 @@ enum { FILTERS_MAX = 256 };
 
 typedef struct filters {
     const char *name;   /* of the parameter */
-    int64_t n, shown;   /* rows; of these, the first */
+    int64_t n, channels, shown; /* filters; tiles of each; of all tiles, the first */
     int64_t width, height;
     int64_t across, down; /* tiles */
-    float *w;             /* [n, height, width] */
+    float *w;             /* [n, height, width, channels] */
 } filters;
 
-/* The first parameter [n, inputs]; NULL: there is none. */
+/* The first parameter [n, inputs] or [n, height, width, channels]; NULL: there is none. */
 static bp_tensor *find_weights(bp_model *model, const char **name)
 {
     bp_params *params = bp_model_params(model);
     for (int32_t i = 0; i < bp_param_count(params); i++) {
         bp_tensor *t = bp_param_at(params, i);
         bp_shape shape = bp_shape_of(t);
-        if (shape.ndim == 2 && shape.dim[1] == bp_model_inputs(model)) {
+        if ((shape.ndim == 2 && shape.dim[1] == bp_model_inputs(model)) || shape.ndim == 4) {
             *name = bp_param_name(params, i);
             return t;
         }
@@ -73,8 +74,10 @@ static void write_tiles(picture *p, const filters *f)
             int64_t tile = y / (f->height + 1) * f->across + x / (f->width + 1);
             int64_t i = y % (f->height + 1), j = x % (f->width + 1);
             fprintf(p->script, "%lld %lld ", (long long)x, (long long)y);
+            int64_t at = ((tile / f->channels * f->height + i) * f->width + j) * f->channels +
+                         tile % f->channels;
             if (tile < f->shown && i < f->height && j < f->width)
-                fprintf(p->script, "%.5g\n", (double)f->w[(tile * f->height + i) * f->width + j]);
+                fprintf(p->script, "%.5g\n", (double)f->w[at]);
             else
                 fprintf(p->script, "NaN\n");
         }
@@ -86,7 +89,7 @@ static bool draw(const filters *f, const char *out, char *text)
 {
     picture p;
     double most = 0;
-    for (int64_t i = 0; i < f->shown * f->width * f->height; i++)
+    for (int64_t i = 0; i < f->n * f->channels * f->width * f->height; i++)
         most = fmax(most, fabs((double)f->w[i]));
     if (!isfinite(most))
         return fault(text, "plot: %s holds a number that is not finite", f->name);
@@ -103,7 +106,10 @@ static bool draw(const filters *f, const char *out, char *text)
                       "'#A0A0A0' fillstyle solid noborder\n", -most, most);
     fprintf(p.script, "set title '%s: %lld filters of %lld x %lld", f->name, (long long)f->n,
             (long long)f->width, (long long)f->height);
-    fprintf(p.script, f->shown < f->n ? ", the first %lld'\n" : "'\n", (long long)f->shown);
+    if (f->channels > 1)
+        fprintf(p.script, " x %lld, a tile a channel", (long long)f->channels);
+    fprintf(p.script, f->shown < f->n * f->channels ? ", the first %lld'\n" : "'\n",
+            (long long)f->shown);
     fprintf(p.script, "plot $tiles using 1:2:3 with image pixels notitle\n");
     return picture_end(&p, true, text);
 }
@@ -115,17 +121,23 @@ bool plot_filters(bp_model *model, int64_t width, int64_t height, const char *ou
     bp_tensor *t = find_weights(model, &f.name);
     if (!t)
         return fault(text, "plot: the model has no weights [outputs, %lld]", (long long)inputs);
-    if (!find_size(&f, inputs, text))
+    bp_shape shape = bp_shape_of(t);
+    f.n = shape.dim[0];
+    f.channels = shape.ndim == 4 ? shape.dim[3] : 1;
+    if (shape.ndim == 4) {
+        f.height = shape.dim[1];
+        f.width = shape.dim[2];
+    } else if (!find_size(&f, inputs, text)) {
         return false;
-    f.n = bp_shape_of(t).dim[0];
-    f.shown = f.n < FILTERS_MAX ? f.n : FILTERS_MAX;
+    }
+    f.shown = f.n * f.channels < FILTERS_MAX ? f.n * f.channels : FILTERS_MAX;
     f.across = (int64_t)ceil(sqrt((double)(f.shown * f.height) / (double)f.width));
     f.down = (f.shown + f.across - 1) / f.across;
-    f.w = malloc((size_t)(f.n * inputs) * sizeof *f.w);
+    f.w = malloc((size_t)bp_shape_count(shape) * sizeof *f.w);
     bool good = f.w || fault(text, "plot: out of memory");
-    if (good && bp_read_f32(t, f.w, f.n * inputs) != BP_OK)
+    if (good && bp_read_f32(t, f.w, bp_shape_count(shape)) != BP_OK)
         good = fault(text, "%s", bp_error_text(bp_model_context(model)));
-    if (good && bp_model_decorrelation(model))
+    if (good && shape.ndim == 2 && bp_model_decorrelation(model))
         good = turn_back(&f, bp_model_decorrelation(model), inputs, text);
     good = good && draw(&f, out, text);
     free(f.w);

@@ -42,8 +42,14 @@ bool plot_regions(bp_model *model, bp_data *data, const char *out, char *text);
 bool plot_confusion(bp_model *model, bp_data *data, const char *out, char *text);
 bool plot_confusion_text(bp_model *model, bp_data *data, FILE *to, char *text);
 
-/* The rows of the first weights [outputs, inputs] as images of width x height, 256 at most, on one
- * scale; 0 x 0: square. */
+/* The filters of the first convolution, a tile for each of its channels; or else the rows of the
+ * first weights [outputs, inputs] as images of width x height, 0 x 0: square. At most 256 tiles, on
+ * one scale. */
 bool plot_filters(bp_model *model, int64_t width, int64_t height, const char *out, char *text);
+
+/* Images that a model of classes takes for another class, with both classes above each: at most 40,
+ * those of which it is surest first. The size of rows that are no images is as above. */
+bool plot_misread(bp_model *model, bp_data *data, int64_t width, int64_t height, const char *out,
+                  char *text);
 
 #endif
