@@ -3,9 +3,9 @@
  *
  *     loss = mean (picture(code(x)) - x)^2,     pixels from 0 to 1
  *
- * The best 8 numbers that are linear in the pixels (principal components) leave 0.024 on new digits;
- * here 0.0156 is left. Draws some digits above what came back. Exits with 1 where more than 0.018 is
- * left.
+ * The best 8 numbers that are linear in the pixels (principal components) leave 0.024 on new
+ * digits; here 0.0156 is left. Draws some digits above what came back. Exits with 1 where more than
+ * 0.018 is left.
  *
  *     compress [device]        "cpu": a GPU has no convolution yet */
 #include <bpcuda/bpcuda.h>

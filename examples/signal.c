@@ -1,5 +1,6 @@
 /* A one-dimensional convolution: which wave is it, sine, square, triangle or saw, of unknown pitch,
- * phase and height, under noise? A signal is an image of one row, so its layers are those of images:
+ * phase and height, under noise? A signal is an image of one row, and so its layers are those of
+ * images:
  *
  *     1x128x1 conv1x9=16 batchnorm relu pool=1x2 conv1x9=32 batchnorm relu pool=1x2
  *     conv1x9=32 batchnorm relu globalpool

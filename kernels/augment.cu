@@ -23,7 +23,8 @@ template <typename T> struct Augment {
     T across[BPI_AUGMENT_REACH + 1], down[BPI_AUGMENT_REACH + 1]; /* those down times alpha */
 };
 
-/* One number of sum_k weight[|k|] x[at + k step], as far as there are some: `at` of n on its line. */
+/* One number of sum_k weight[|k|] x[k step], as far as there are some: number `at` of a line of
+ * n. */
 template <typename T>
 __device__ static inline T blurred(const T *weight, int32_t reach, const T *x, int32_t at,
                                    int32_t n, int32_t step)

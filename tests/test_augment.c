@@ -164,7 +164,8 @@ CLAIM(what_cannot_be_is_said)
         {"shift", "word 1 is \"shift\"; "}, {"shift=1.5", "word 1 is \"shift=1.5\"; "},
         {"shift=", "word 1 is \"shift=\"; "}, {"crop=x", "word 1 is \"crop=x\"; "},
         {"shift=1e9", "word 1 is \"shift=1e9\"; "}, {"elastic=8", "word 1 is \"elastic=8\"; "},
-        {"elastic=8,", "word 1 is \"elastic=8,\"; "}, {"elastic=8,0", "word 1 is \"elastic=8,0\"; "},
+        {"elastic=8,", "word 1 is \"elastic=8,\"; "},
+        {"elastic=8,0", "word 1 is \"elastic=8,0\"; "},
         {"elastic=8,17", "word 1 is \"elastic=8,17\"; "}, {"flip=1", "word 1 is \"flip=1\"; "},
         {"elastic=1e5,4", "word 1 is \"elastic=1e5,4\"; "}};
     bp_tensor *x = random_tensor(BP_SHAPE(2, 5, 4), 1), *row = random_tensor(BP_SHAPE(2, 5), 1);

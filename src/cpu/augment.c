@@ -1,9 +1,9 @@
 /* augment: images moved a little, as src/door/augment.h says: shifted, flipped, cropped, bent.
  *
  * Forward: x [N, H, W, C] (u8 or real), u [N, 6], and if bent noise [N, 2, H, W] -> y, and if bent
- * three planes [N, 3, H, W] to work in. The noise is blurred along rows, then along columns; a pixel
- * of y lies between four of x, and what is outside x is 0. An image is a block. Floor: x and y once.
- * The rule: src/ops/augment.c. */
+ * three planes [N, 3, H, W] to work in. The noise is blurred along rows, then along columns; a
+ * pixel of y lies between four of x, and what is outside x is 0. An image is a block. Floor: x and
+ * y once. The rule: src/ops/augment.c. */
 #include <string.h>
 
 #include "cpu/loop.h"

@@ -3,8 +3,8 @@
  *
  * Of an image there are six numbers u in [0, 1): the shift down and across, whether left and right
  * change places, by how much its window is smaller, and where that begins, down and across. Of each
- * pixel there are two in [-1, 1), down and across, which become a displacement when they are blurred
- * with the weights below (Simard, Steinkraus, Platt, 2003). The rule: src/ops/augment.c. */
+ * pixel there are two in [-1, 1), down and across, which become a displacement when they are
+ * blurred with the weights below (Simard, Steinkraus, Platt, 2003). The rule: src/ops/augment.c. */
 #ifndef BPI_AUGMENT_H
 #define BPI_AUGMENT_H
 
