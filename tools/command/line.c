@@ -36,7 +36,7 @@ const option options[N_OPTIONS] = {
 #include "options.def"
 #define BPI_OPTION(code, its_name, begin, low, high, whole, list, what)                            \
     [code] = {#its_name, (list) ? (list) : "N", list, NULL, what,                                 \
-              TRAIN | CHECK | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole,                 \
+              TRAIN | CHECK | SEARCH | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole,                 \
               COMMON >> code & 1, AT(train[code]), begin, low, high},
 #include "../../src/train/options.def"
 };
@@ -262,6 +262,17 @@ static int count_operands(const command *c, const settings *set)
     return wrong(c, NULL);
 }
 
+/* An option that was given and looks at the rows that validate, or NULL. */
+static const option *validating(const settings *set)
+{
+    static const bp_train_option all[] = {BP_TRAIN_PATIENCE, BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ,
+                                          BP_TRAIN_STOP_UP};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (set->given[all[i]])
+            return &options[all[i]];
+    return NULL;
+}
+
 /* What one option asks of others. */
 static int fits(const command *c, const settings *set)
 {
@@ -273,8 +284,8 @@ static int fits(const command *c, const settings *set)
     else if (c->bit & (EVAL | PREDICT) && !set->data)
         say("%s wants --data: csv:FILE, npy:FILE, mnist:DIR, digits, - for a CSV on standard input",
             c->name);
-    else if (set->given[BP_TRAIN_PATIENCE] && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit == TRAIN)
-        say("--patience wants --val SHARE, the rows that are waited for");
+    else if (validating(set) && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit & (TRAIN | SEARCH))
+        say("%s wants --val SHARE, the rows that are waited for", option_shown(validating(set)));
     else
         return COMMAND_RUN;
     return wrong(c, NULL);

@@ -137,6 +137,8 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
     json_number(to, "samples_per_second", samples_per_second(j, p));
     json_text(to, "device", bp_device_text(j->ctx));
     json_number(to, "seed", j->set->train[BP_TRAIN_SEED]);
+    if (p->stopped_by)
+        json_text(to, "stopped_by", options[p->stopped_by].name);
     if (stopped)
         json_bool(to, "stopped", true);
 }
@@ -150,8 +152,9 @@ static void print_result(const job *j, const bp_progress *p, const bp_metrics *m
         json_close(&to, '}');
     } else {
         print_metrics(j, m, j->test ? "test" : "training", NULL);
-        printf(", %lld epochs in %.2f s, %.0f samples/s%s", (long long)p->epoch, p->seconds,
-               samples_per_second(j, p), stopped ? ", stopped" : "");
+        printf(", %lld epochs in %.2f s, %.0f samples/s%s%s", (long long)p->epoch, p->seconds,
+               samples_per_second(j, p), p->stopped_by ? ", ended by " : stopped ? ", stopped" : "",
+               p->stopped_by ? option_shown(&options[p->stopped_by]) : "");
     }
     printf("\n");
     fflush(stdout);
@@ -206,7 +209,9 @@ static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
     if (stopped && j->set->checkpoint && !j->lost[0])
         TRY(bp_trainer_save(j->trainer, j->set->checkpoint, (int32_t)j->set->checkpoint_keep));
     if (j->valid && p->best_epoch)
-        TRY(bp_trainer_best(j->trainer));
+        TRY(bp_trainer_best(j->trainer)); /* which is of the mean, where one is taken */
+    else if (j->set->train[BP_TRAIN_AVERAGE] > 0 && p->steps > 0)
+        TRY(bp_trainer_average(j->trainer));
     if (j->set->out)
         TRY(bp_model_save(j->model, j->set->out));
     TRY(bp_model_measure(j->model, j->test ? j->test : j->train, &m));
