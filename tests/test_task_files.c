@@ -116,8 +116,9 @@ static bp_status load_with(const char *meta)
 CLAIM(what_the_metadata_say_is_checked)
 {
     static const char *const wrong[][2] = {
-        {"'version':'3','task':'classes'," REST,
-         "a model of version 3, from a newer bpcuda: this one reads up to version 2"},
+        {"'version':'4','task':'classes'," REST,
+         "a model of version 4, from a newer bpcuda: this one reads up to version 3"},
+        {"'version':'3','task':'classes'," REST, "not a model"},
         {"'version':'2','task':'poems'," REST, "not a model: metadata with format"},
         {"'version':'2'," REST, "not a model"},
         {"'version':'2','task':'classes','forward':'own'," REST, "not a model"},

@@ -53,7 +53,8 @@ bp_status open_context(job *j)
 {
     TRY(bp_open(j->set->device, &j->ctx));
     TRY(bp_set_threads(j->ctx, (int32_t)j->set->threads));
-    return bp_seed(j->ctx, (uint64_t)j->set->train[BP_TRAIN_SEED]);
+    j->seed = j->set->train[BP_TRAIN_SEED];
+    return bp_seed(j->ctx, (uint64_t)j->seed);
 }
 
 bp_status load_model(job *j, const char *path)

@@ -104,7 +104,8 @@ void bpi_model_digest(const bp_model *m, uint64_t digest[BPI_DIGESTS])
 {
     const uint64_t begin = 0xCBF29CE484222325u;
     const char *layers = m->layers ? m->layers->text : NULL;
-    digest[BPI_DIGEST_LAYERS] = layers ? hashed(begin, layers, strlen(layers)) : 0;
+    digest[BPI_DIGEST_LAYERS] = layers ? hashed(begin + (uint64_t)m->members - 1, layers,
+                                                strlen(layers)) : 0;
     digest[BPI_DIGEST_NORMALIZERS] =
         hashed(hashed(begin, m->in.host, 2 * (size_t)m->inputs * sizeof(double)), m->out.host,
                2 * (size_t)m->outputs * sizeof(double));

@@ -272,6 +272,7 @@ bp_status bp_model_create_for(const bp_data *data, const char *layers, bp_model 
 bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int64_t outputs, bp_forward_fn
     forward, void *user, bp_model **model);
 void bp_model_free(bp_model *model);
+bp_status bp_model_ensemble(bp_context *ctx, bp_model *const *models, int32_t n, bp_model **ensemble);
 bp_status bp_model_normalize(bp_model *model, const bp_data *data);
 bp_status bp_model_normalize_as(bp_model *model, const bp_data *data, bp_normalize how);
 bp_normalize bp_model_normalized(const bp_model *model);
@@ -282,6 +283,7 @@ bp_tensor *bp_model_loss(bp_model *model, bp_tensor *outputs, bp_tensor *targets
 bp_tensor *bp_model_loss_weighted(bp_model *model, bp_tensor *outputs, bp_tensor *targets, bp_tensor
     *weights);
 bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, float *p);
+bp_status bp_model_predict_spread(bp_model *model, const float *x, int64_t n, float *p, float *spread);
 bp_status bp_model_evaluate(bp_model *model, bp_data *data, double *loss, double *accuracy);
 bp_status bp_model_measure_of(bp_model *model, bp_data *data, int32_t top, bp_metrics *metrics,
     size_t struct_bytes);
@@ -294,6 +296,7 @@ int64_t bp_model_outputs(const bp_model *model);
 bp_task bp_model_task(const bp_model *model);
 int32_t bp_model_classes(const bp_model *model);
 const char *bp_model_layers(const bp_model *model);
+int32_t bp_model_members(const bp_model *model);
 const char *bp_model_class_name(const bp_model *model, int32_t c);
 bp_status bp_model_save(bp_model *model, const char *path);
 bp_status bp_model_save_check(bp_model *model, const char *path);

@@ -18,6 +18,7 @@ typedef struct job {
     bp_data *train, *valid, *test;
     bp_model *model;
     bp_trainer *trainer;
+    double seed; /* of weights, dropout and order: --seed, or that of a member of an ensemble */
     int exit; /* where the command has a status of its own */
     char text[512]; /* an error of our own; else the context has one */
     char lost[512]; /* what failed first while the run went on: it ends with this error */
@@ -48,6 +49,13 @@ bp_status load_data(job *j, purpose what_for);
 /* Rows first .. first + n of a column, as floats, into host memory; at most CHUNK are asked for. */
 enum { CHUNK = 4096 };
 bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *to);
+
+/* learn.c: j->model of the options for j->train, its trainer; a run of that, with the bar, which a
+ * signal stops (BP_ERR_STOPPED); and the weights that the model keeps: the best, or their mean. */
+bp_status create_model(job *j);
+bp_status create_trainer(job *j);
+bp_status run_trainer(job *j, bp_progress *p);
+bp_status settle(job *j, const bp_progress *p);
 
 /* files.c: --out, --checkpoint and --log are files of their own. */
 bp_status check_files(job *j);

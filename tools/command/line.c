@@ -284,6 +284,10 @@ static int fits(const command *c, const settings *set)
     else if (c->bit & (EVAL | PREDICT) && !set->data)
         say("%s wants --data: csv:FILE, npy:FILE, mnist:DIR, digits, - for a CSV on standard input",
             c->name);
+    else if (set->ensemble > 1 && (set->checkpoint || set->log || set->tensorboard))
+        say("--%s is of one run: --ensemble has several", set->checkpoint ? "checkpoint"
+                                                          : set->log      ? "log"
+                                                                          : "tensorboard");
     else if (validating(set) && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit & (TRAIN | SEARCH))
         say("%s wants --val SHARE, the rows that are waited for", option_shown(validating(set)));
     else
