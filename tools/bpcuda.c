@@ -49,6 +49,21 @@ void put_text(const char *text)
     fputs(shown, stdout);
 }
 
+/* A word as a shell reads it. */
+void say_quoted(const char *before, const char *word)
+{
+    fputs(before, stderr);
+    if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "_-+=:,./@%")]) {
+        fputs(word, stderr);
+        return;
+    }
+    fputc('\'', stderr);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stderr);
+    fputc('\'', stderr);
+}
+
 bp_status open_context(job *j)
 {
     TRY(bp_open(j->set->device, &j->ctx));
@@ -69,6 +84,7 @@ static bp_status run(job *j)
     case EVAL: return command_eval(j);
     case PREDICT: return command_predict(j);
     case INSPECT: return command_inspect(j);
+    case SEARCH: return command_search(j);
     case EXPORT: return command_export(j);
     case PLOT: return command_plot(j);
     case BENCH: return command_bench(j);

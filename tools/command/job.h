@@ -35,6 +35,8 @@ void talk(const job *j, const char *format, ...) __attribute__((format(printf, 2
 /* A class by its name or number, as it is; and a text on stdout as people may read it. */
 void class_text(const bp_model *model, int32_t c, char *to, size_t room);
 void put_text(const char *text);
+/* On stderr, what comes before a word, and the word as a shell reads it. */
+void say_quoted(const char *before, const char *word);
 
 /* Opens --device, with --threads and --seed. */
 bp_status open_context(job *j);
@@ -55,6 +57,9 @@ bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *
 bp_status create_model(job *j);
 bp_status create_trainer(job *j);
 bp_status run_trainer(job *j, bp_progress *p);
+/* Over several runs: a signal between two of them stops the next. Whether one came. */
+void listen_to_signals(bool on);
+bool signal_came(void);
 bp_status settle(job *j, const bp_progress *p);
 
 /* files.c: --out, --checkpoint and --log are files of their own. */
@@ -68,6 +73,7 @@ bp_status command_train(job *j);
 bp_status command_eval(job *j);
 bp_status command_predict(job *j);
 bp_status command_inspect(job *j);
+bp_status command_search(job *j);
 bp_status command_export(job *j);
 bp_status command_plot(job *j);
 bp_status command_bench(job *j);

@@ -34,19 +34,22 @@ bp_status create_trainer(job *j)
 
 /* --- the run --------------------------------------------------------------------------------- */
 
-static bp_trainer *volatile running;
+static bp_trainer *volatile running; /* or NULL, between two runs */
+static volatile sig_atomic_t came;
+static bool listening;
 
 /* The first signal ends the run behind its step; a second one ends the program. */
 static void stop(int signal)
 {
     (void)signal;
+    came = 1;
     bp_trainer_stop(running);
 }
 
-static void listen_to_signals(bp_trainer *trainer)
+void listen_to_signals(bool on)
 {
-    struct sigaction stops = {.sa_handler = trainer ? stop : SIG_DFL, .sa_flags = (int)SA_RESETHAND};
-    running = trainer;
+    struct sigaction stops = {.sa_handler = on ? stop : SIG_DFL, .sa_flags = (int)SA_RESETHAND};
+    listening = on;
     sigaction(SIGINT, &stops, NULL);
     sigaction(SIGTERM, &stops, NULL);
     struct sigaction hangup; /* which nohup lets nobody hear */
@@ -54,12 +57,22 @@ static void listen_to_signals(bp_trainer *trainer)
         sigaction(SIGHUP, &stops, NULL);
 }
 
+bool signal_came(void)
+{
+    return came;
+}
+
 bp_status run_trainer(job *j, bp_progress *p)
 {
     bp_trainer_progress(j->trainer, p);
     bar b = bar_begin(j, p);
     bp_status st = BP_OK;
-    listen_to_signals(j->trainer);
+    bool alone = !listening;
+    running = j->trainer;
+    if (alone)
+        listen_to_signals(true);
+    if (came)
+        bp_trainer_stop(running);
     for (int32_t done = 0; !done && st == BP_OK;) {
         st = bp_trainer_run(j->trainer, b.terminal ? -1 : p->epoch_steps,
                             b.terminal ? 0.1 : -1, &done);
@@ -72,7 +85,9 @@ bp_status run_trainer(job *j, bp_progress *p)
         if (st == BP_OK)
             bar_show(&b, p);
     }
-    listen_to_signals(NULL);
+    if (alone)
+        listen_to_signals(false);
+    running = NULL;
     bar_end(&b);
     if (st == BP_ERR_NONFINITE)
         return fail(j, st, "%.400s (a smaller --lr, or --clip-norm 1, may help)",

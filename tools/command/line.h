@@ -75,6 +75,12 @@ int command_line(int argc, char **argv, settings *set);
 const command *command_of(unsigned bit);
 /* "--decay-from", in a buffer of its own. */
 const char *option_shown(const option *o);
+/* An option of a command, as it is shown; NULL: it has none such. Its value from a text, into set:
+ * COMMAND_RUN, or the exit status, and what is wrong is said. */
+const option *find_option(const command *c, const char *shown);
+int take_value(const command *c, const option *o, const char *value, settings *set);
+/* Ends a line that say() began about the command line: its exit status. */
+int wrong(const command *c);
 /* Copies the word of a number, "adam"; `to` has 32 bytes. */
 const char *option_word(const option *o, double value, char *to);
 

@@ -90,21 +90,6 @@ static void print_result(const job *j, const bp_progress *p, const bp_metrics *m
     fflush(stdout);
 }
 
-/* A word as a shell reads it. */
-static void say_quoted(const char *before, const char *word)
-{
-    fputs(before, stderr);
-    if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                    "_-+=:,./@%")]) {
-        fputs(word, stderr);
-        return;
-    }
-    fputc('\'', stderr);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stderr);
-    fputc('\'', stderr);
-}
-
 static void tell_what_next(const job *j, bool stopped)
 {
     const settings *set = j->set;
@@ -211,7 +196,9 @@ static bp_status train_members(job *j, bp_progress *all)
 {
     bp_model **member = calloc((size_t)j->set->ensemble, sizeof *member), *whole = NULL;
     int32_t n = 0;
+    listen_to_signals(true);
     bp_status st = member ? collect(j, member, &n, all) : fail(j, BP_ERR_NOMEM, "out of memory");
+    listen_to_signals(false);
     bool trained = st == BP_OK || st == BP_ERR_STOPPED;
     bp_status made = trained ? bp_model_ensemble(j->ctx, member, n, &whole) : BP_OK;
     bp_trainer_free(j->trainer);
