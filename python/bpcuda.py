@@ -39,7 +39,8 @@ _TASKS = {'classes': 1, 'regression': 2, 'labels': 3}
 _NORMALIZE = {'default': 0, 'none': 1, 'global': 2, 'column': 3}
 _OPTIONS = dict(zip('epochs batch lr seed l1 l2 decay_from rows epoch_steps parts patience eager '
                     'val optimizer clip_norm weight_decay batch_classes batch_per_class '
-                    'emphasis'.split(), itertools.count(1)))
+                    'emphasis average average_from stop_gl stop_pq stop_up stop_strip '
+                    'symmetric'.split(), itertools.count(1)))
 _OPTIMIZERS = dict(zip('sgd nesterov adam adamw rmsprop adagrad lion'.split(), itertools.count(1)))
 _ROWS = dict(zip('shuffled in_order weighted balanced stratified by_error'.split(),
                  itertools.count(0)))
@@ -67,7 +68,7 @@ class Progress(ctypes.Structure):
     _fields_ = [(name, c_int64) for name in ('epoch', 'steps', 'epoch_steps')] + \
                [(name, c_double) for name in ('loss', 'accuracy', 'seconds', 'valid_loss',
                                               'valid_accuracy', 'best_loss')] + \
-               [('best_epoch', c_int64), ('rate', c_double)]
+               [('best_epoch', c_int64), ('rate', c_double), ('stopped_by', c_int32)]
 
 
 _NEW = POINTER(c_void_p)
@@ -96,7 +97,7 @@ _PROTOTYPES = {
         'bp_trainer_create': [c_void_p, c_void_p, _NEW],
         'bp_trainer_set': [c_void_p, c_int32, c_double],
         'bp_trainer_schedule': [c_void_p, c_char_p], 'bp_trainer_validate': [c_void_p, c_void_p],
-        'bp_trainer_best': [c_void_p],
+        'bp_trainer_best': [c_void_p], 'bp_trainer_average': [c_void_p],
         'bp_trainer_run': [c_void_p, c_int64, c_double, POINTER(c_int32)],
         'bp_trainer_save': [c_void_p, c_char_p, c_int32], 'bp_trainer_resume': [c_void_p, c_char_p]
     },
@@ -502,6 +503,10 @@ class Trainer(_Object):
     def best(self):
         """Puts the weights of the best epoch into the model."""
         self._check(_library.bp_trainer_best(self))
+
+    def average(self):
+        """Puts the mean of the weights into the model, where average=0.999, say, keeps one."""
+        self._check(_library.bp_trainer_average(self))
 
     @property
     def progress(self):

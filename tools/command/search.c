@@ -22,6 +22,7 @@ typedef struct search {
     ranges ranges;
     trial *trial;
     int64_t n;
+    bool numbers; /* are the targets, which have no accuracy */
     const trial *best; /* whose model is: */
     bp_model *model;
 } search;
@@ -97,7 +98,8 @@ static void print_json(const search *s, const trial *t)
             json_text(&to, o->name, text);
     }
     json_number(&to, "valid_loss", t->loss);
-    json_number(&to, "valid_accuracy", t->accuracy);
+    if (!s->numbers)
+        json_number(&to, "valid_accuracy", t->accuracy);
     json_number(&to, "best_epoch", (double)t->p.best_epoch);
     json_number(&to, "seconds", t->p.seconds);
     if (t->failed[0])
@@ -130,7 +132,8 @@ static int width_of(const search *s, const option *o)
 static void print_table(const search *s, const trial *sorted)
 {
     int width[OPERANDS];
-    printf("%6s %10s %10s %6s %8s", "trial", "loss", "accuracy", "epoch", "seconds");
+    printf("%6s %10s%s %6s %8s", "trial", "loss", s->numbers ? "" : "   accuracy", "epoch",
+           "seconds");
     for (int i = 0; i < s->ranges.n; i++) {
         const option *o = s->ranges.at[i].option;
         width[i] = width_of(s, o);
@@ -140,8 +143,10 @@ static void print_table(const search *s, const trial *sorted)
     for (int64_t k = 0; k < s->n; k++) {
         const trial *t = &sorted[k];
         settings set = values_of(s, t);
-        printf("%6lld %10.4g %8.2f %% %6lld %8.2f", (long long)t->number, t->loss,
-               100 * t->accuracy, (long long)t->p.best_epoch, t->p.seconds);
+        printf("%6lld %10.4g", (long long)t->number, t->loss);
+        if (!s->numbers)
+            printf(" %8.2f %%", 100 * t->accuracy);
+        printf(" %6lld %8.2f", (long long)t->p.best_epoch, t->p.seconds);
         for (int i = 0; i < s->ranges.n; i++) {
             char text[4096];
             value_text(s->ranges.at[i].option, &set, text, sizeof text);
@@ -251,6 +256,7 @@ static bp_status prepare(search *s)
     job *j = s->j;
     TRY(open_context(j));
     TRY(load_data(j, LEARN));
+    s->numbers = bp_data_targets(j->train) == BP_TARGETS_REAL;
     TRY(check_files(j));
     if (s->given->out) {
         TRY(create_model(j));
