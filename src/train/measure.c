@@ -19,9 +19,11 @@ bp_status bpi_train_measure_prepare(bp_trainer *t)
             return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_run: %s is set, and no data validate",
                             bpi_train_options[wants[i]].name);
     t->now.strip_least = t->now.strip_end = INFINITY;
-    if (measured(t) && !(t->best = bpi_params_flat(t->params)))
-        return BP_ERR_NOMEM;
-    return BP_OK;
+    if (!measured(t))
+        return BP_OK;
+    t->best = bpi_params_flat(t->params);
+    t->raw = t->mean ? bpi_params_flat(t->params) : NULL;
+    return t->best && (t->raw || !t->mean) ? BP_OK : BP_ERR_NOMEM;
 }
 
 /* The loss function over all rows, a batch at a time. */
@@ -119,15 +121,14 @@ static bool better(const bp_progress *p, double loss)
 /* With the mean of the weights in the store, where one is taken. */
 static bp_status measure(bp_trainer *t, double *loss, double *accuracy)
 {
-    bool mean = t->mean && measured(t);
-    if (mean) {
+    if (t->raw) {
         BPI_TRY(bpi_params_take(t->params, t->raw));
         BPI_TRY(bpi_params_give(t->params, t->mean, "trainer_run"));
     }
     bp_status st = loss_of_epoch(t, loss, accuracy), back = BP_OK;
     if (st == BP_OK && t->best && better(&t->now.progress, *loss))
         st = bpi_params_take(t->params, t->best);
-    if (mean)
+    if (t->raw)
         back = bpi_params_give(t->params, t->raw, "trainer_run");
     return st != BP_OK ? st : back;
 }

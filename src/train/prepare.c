@@ -69,8 +69,7 @@ static bp_status mean(bp_trainer *t)
         return BP_OK;
     t->shares = bp_tensor_create(t->ctx, BP_F64, BP_SHAPE(t->steps));
     t->mean = bpi_params_flat(t->params);
-    t->raw = bpi_params_flat(t->params);
-    return t->shares && t->mean && t->raw ? bpi_params_take(t->params, t->mean) : BP_ERR_NOMEM;
+    return t->shares && t->mean ? bpi_params_take(t->params, t->mean) : BP_ERR_NOMEM;
 }
 
 /* The optimiser of the options. */

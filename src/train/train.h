@@ -101,7 +101,7 @@ struct bp_trainer {
     bp_tensor *batches, *rest;   /* the order: i32 [full, batch], i32 [rest] */
     bp_tensor *rates, *at, *one; /* f64 [steps]; the step in the epoch and 1, i32 [1] */
     bp_tensor *shares;           /* f64 [steps]: of the weights in their mean */
-    bp_tensor *mean, *raw;       /* flat, or NULL: the mean; the weights while it is in the store */
+    bp_tensor *mean, *raw;       /* flat, or NULL: it; the weights while it is in the store */
     bp_tensor *loss, *correct;   /* sums over the epoch: f64 []; loss counts full batches */
     bp_tensor *weight;           /* the same of the rows' weights, where they have some */
     bp_tensor *best;             /* flat, or NULL: the best weights */
@@ -138,8 +138,6 @@ bool bpi_train_done(const bp_trainer *t);
 /* --- resume.c, checkpoint.c --------------------------------------------------------------- */
 
 bp_status bpi_train_checkpoint_prepare(bp_trainer *t);
-/* A tensor as name/part, unchecked. */
-bp_status bpi_checkpoint_add(bp_checkpoint *c, const char *name, const char *part, bp_tensor *t);
 int64_t bpi_checkpoint_size(const bp_checkpoint *c);
 void bpi_checkpoint_cut(bp_checkpoint *c, int64_t size); /* takes back what was added since */
 /* As bp_checkpoint_load; before anything changes, fits(user, path, bytes of the entry `name`). */

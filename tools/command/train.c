@@ -162,11 +162,14 @@ static bp_status train_member(job *j, int32_t i, bp_progress *p)
         TRY(create_trainer(j));
     }
     bp_status st = run_trainer(j, p);
-    if (st == BP_OK || st == BP_ERR_STOPPED)
-        TRY(settle(j, p));
+    if (st != BP_OK && st != BP_ERR_STOPPED)
+        return st;
+    TRY(settle(j, p));
     talk(j, "model %d of %d, seed %.0f: loss %.4g", (int)i + 1, (int)j->set->ensemble, j->seed,
          p->loss);
-    talk(j, j->valid ? ", best validation %.4g\n" : "\n", p->best_loss);
+    if (j->valid)
+        talk(j, ", best validation %.4g", p->best_loss);
+    talk(j, "\n");
     return st;
 }
 
