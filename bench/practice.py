@@ -242,6 +242,8 @@ def mnist_table():
     lines = ["| options | accuracy on the 10,001 rows held out |", "|---|---|"]
     lines += ["| `%s` | %.2f %% |" % (shown(r["options"]), 100 * r["held_out_accuracy"])
               for r in nets]
+    if not runs:
+        return "\n".join(lines) + "\n"
     right = [r["test_accuracy"] for r in runs]
     text = ("On the 10,000 rows of the test set: %s %%, mean and deviation of %d seeds, the least "
             "%.2f; %.0f s a seed (`%s`: %s, bpcuda %s, one thread)." % (
