@@ -16,6 +16,7 @@ import gzip
 import json
 import math
 import platform
+import resource
 import statistics
 import struct
 import subprocess
@@ -71,12 +72,14 @@ def words(options):
 
 
 def trained(bpcuda, *arguments):
-    """The result of one run."""
+    """The result of one run, and the time of the processor that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     child = subprocess.run([bpcuda, "train", *arguments, "--threads", "1", "--json", "--quiet"],
                            capture_output=True, text=True)
     if child.returncode:
         sys.exit(f"practice: {' '.join(arguments)}: {child.stderr}")
-    return json.loads(child.stdout)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    return {**json.loads(child.stdout), "cpu_seconds": round(used, 3)}
 
 
 def last_loss(bpcuda, *arguments):
@@ -167,7 +170,7 @@ def mnist(bpcuda, folder, seeds="5"):
                         "0.16666667", *words(MNIST | net), "--seed", "1")
             found[i] = r["test_accuracy"]
             say({"row": "net", "options": words(MNIST | net), "held_out_accuracy": found[i],
-                 "seconds": r["seconds"]})
+                 "cpu_seconds": r["cpu_seconds"]})
     best = words(MNIST | NETS[max(found, key=found.get)])
     for seed in range(1, 1 + int(seeds)):
         result = trained(bpcuda, "--data", f"mnist:{folder}", *best, "--seed", str(seed))
@@ -221,7 +224,7 @@ def practice_table():
             "difference of means and the quotient of losses, where it is above two standard errors." % (
                 name, head["cpu"], head["version"], head["seeds"], percent(none["accuracy"]),
                 len(TOGETHER), percent(together["accuracy"])))
-    lines = [textwrap.fill(text, 128), "",
+    lines = [textwrap.fill(text, 128, break_on_hyphens=False), "",
              "| practice | options | alone | effect | with the others | effect |",
              "|---|---|---|---|---|---|"]
     for r in rows:
@@ -236,6 +239,11 @@ def shown(options):
     return " ".join(json.dumps(w) if " " in w else w for w in options)
 
 
+def took(runs):
+    seconds = [r["cpu_seconds"] for r in runs if "cpu_seconds" in r]
+    return "; %.0f s of a processor each" % statistics.fmean(seconds) if seconds else ""
+
+
 def mnist_table():
     name, (head, *rows) = newest("mnist")
     nets, runs = ([r for r in rows if r["row"] == kind] for kind in ("net", "mnist"))
@@ -246,11 +254,11 @@ def mnist_table():
         return "\n".join(lines) + "\n"
     right = [r["test_accuracy"] for r in runs]
     text = ("On the 10,000 rows of the test set: %s %%, mean and deviation of %d seeds, the least "
-            "%.2f; %.0f s a seed (`%s`: %s, bpcuda %s, one thread)." % (
-                percent(right), len(right), 100 * min(right),
-                statistics.fmean(r["seconds"] for r in runs), name, head["cpu"], head["version"]))
+            "%.2f%s (`%s`: %s, bpcuda %s, one thread)." % (
+                percent(right), len(right), 100 * min(right), took(runs), name, head["cpu"],
+                head["version"]))
     return "%s\n\n%s\n\n```sh\nbpcuda train --data mnist:DIR %s --seed 1\n```\n" % (
-        "\n".join(lines), textwrap.fill(text, 128), shown(runs[0]["options"]))
+        "\n".join(lines), textwrap.fill(text, 128, break_on_hyphens=False), shown(runs[0]["options"]))
 
 
 def page(check):

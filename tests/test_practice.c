@@ -361,6 +361,7 @@ static bp_tensor *store_loss(bp_context *c, bp_batch *batch, void *user)
 {
     bp_tensor **p = user, *x = bp_cast(bp_batch_column(batch, "x"), BP_F32);
     (void)c;
+    x = bp_reshape(x, BP_SHAPE(bp_batch_rows(batch), 64));
     bp_tensor *h = bp_linear(bp_tanh(bp_linear(x, p[0], p[1])), p[2], p[3]);
     return bp_cross_entropy(h, bp_batch_column(batch, "y"));
 }

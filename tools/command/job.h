@@ -55,7 +55,7 @@ bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *
 /* learn.c: j->model of the options for j->train, its trainer; a run of that, with the bar, which a
  * signal stops (BP_ERR_STOPPED); and the weights that the model keeps: the best, or their mean. */
 bp_status create_model(job *j);
-bp_status create_trainer(job *j);
+bp_status create_its_trainer(job *j);
 bp_status run_trainer(job *j, bp_progress *p);
 /* Over several runs: a signal between two of them stops the next. Whether one came. */
 void listen_to_signals(bool on);

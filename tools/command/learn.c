@@ -21,7 +21,7 @@ bp_status create_model(job *j)
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
 
-bp_status create_trainer(job *j)
+bp_status create_its_trainer(job *j)
 {
     TRY(bp_trainer_create(j->model, j->train, &j->trainer));
     for (int i = 1; i < TRAIN_OPTIONS; i++)

@@ -34,7 +34,7 @@ static bp_status train_trial(job *j, trial *t)
 {
     TRY(bp_seed(j->ctx, (uint64_t)j->seed));
     TRY(create_model(j));
-    TRY(create_trainer(j));
+    TRY(create_its_trainer(j));
     TRY(run_trainer(j, &t->p));
     TRY(settle(j, &t->p));
     return bp_model_evaluate(j->model, j->valid, &t->loss, &t->accuracy);

@@ -159,7 +159,7 @@ static bp_status train_member(job *j, int32_t i, bp_progress *p)
         j->seed = j->set->train[BP_TRAIN_SEED] + i;
         TRY(bp_seed(j->ctx, (uint64_t)j->seed));
         TRY(create_model(j));
-        TRY(create_trainer(j));
+        TRY(create_its_trainer(j));
     }
     bp_status st = run_trainer(j, p);
     if (st != BP_OK && st != BP_ERR_STOPPED)
@@ -241,7 +241,7 @@ bp_status command_train(job *j)
     TRY(check_files(j));
     if (j->set->out)
         TRY(bp_model_save_check(j->model, j->set->out));
-    TRY(create_trainer(j));
+    TRY(create_its_trainer(j));
     TRY(prepare_checkpoint(j));
     bp_status st = run_and_finish(j, &d);
     diary_close(&d);
