@@ -53,6 +53,18 @@ PRACTICES = {
     "stopping by PQ": {"epochs": "200", "val": "0.1", "stop-pq": "0.5"},
     "stopping by UP": {"epochs": "200", "val": "0.1", "stop-up": "3"},
     "an ensemble of 5": {"ensemble": "5"},
+    "8 classes a batch": {"rows": "shuffled", "batch-classes": "8", "batch-per-class": "2"},
+    "stratified batches": {"rows": "stratified"},
+    "balanced rows": {"rows": "balanced"},
+    "rows by their error": {"rows": "by-error"},
+    "bounds": {"normalize": "minmax"},
+    "PCA": {"normalize": "pca"},
+    "ZCA": {"normalize": "zca"},
+    "scaled tanh": {"layers": "64 scaled_tanh"},
+    "targets of tanh outputs": {"loss": "tanh"},
+    "max-norm": {"max-norm": "2"},
+    "rates of layers": {"lr-fan-in": "0.5"},
+    "diagonal Levenberg-Marquardt": {"optimizer": "diagonal-lm"},
 }
 TOGETHER = tuple(PRACTICES)[:8]
 BOTH_LAYERS = "dropout=0.1 256 relu dropout=0.2"  # dropout and wide layers change one option

@@ -36,12 +36,13 @@ _DTYPES = dict(zip(_ELEMENTS, itertools.count(1)))
 _NAMES = {number: name for name, number in _DTYPES.items()}
 _BUFFERS = {'f': 'f32', 'd': 'f64', 'B': 'u8', '?': 'u8', 'i': 'i32'}  # by the buffer's format
 _TASKS = {'classes': 1, 'regression': 2, 'labels': 3}
-_NORMALIZE = {'default': 0, 'none': 1, 'global': 2, 'column': 3}
+_NORMALIZE = dict(zip('default none global column minmax pca zca'.split(), itertools.count(0)))
 _OPTIONS = dict(zip('epochs batch lr seed l1 l2 decay_from rows epoch_steps parts patience eager '
                     'val optimizer clip_norm weight_decay batch_classes batch_per_class '
-                    'emphasis average average_from stop_gl stop_pq stop_up stop_strip '
-                    'symmetric'.split(), itertools.count(1)))
-_OPTIMIZERS = dict(zip('sgd nesterov adam adamw rmsprop adagrad lion'.split(), itertools.count(1)))
+                    'emphasis max_norm mu lr_fan_in average average_from stop_gl stop_pq '
+                    'stop_up stop_strip symmetric'.split(), itertools.count(1)))
+_OPTIMIZERS = dict(zip('sgd nesterov adam adamw rmsprop adagrad lion diagonal_lm'.split(),
+                       itertools.count(1)))
 _ROWS = dict(zip('shuffled in_order weighted balanced stratified by_error'.split(),
                  itertools.count(0)))
 _REAL, _ERR_ARG = 2, 2  # BP_TARGETS_REAL, BP_ERR_ARG

@@ -13,6 +13,8 @@ typedef struct bag {
     table t;
 } bag;
 
+static bool decorrelated; /* are their samples */
+
 /* Models of several seeds; `wide` multiplies their weights. */
 static bag bag_of(bp_task task, double wide)
 {
@@ -21,7 +23,8 @@ static bag bag_of(bp_task task, double wide)
     for (int i = 0; i < MEMBERS; i++) {
         OK(bp_seed(ctx, (uint64_t)i));
         OK(bp_model_create_as(ctx, COLS, "8 tanh dropout=0.1", task, K, &b.member[i]));
-        OK(bp_model_normalize(b.member[i], b.data));
+        OK(bp_model_normalize_as(b.member[i], b.data, decorrelated ? BP_NORMALIZE_PCA
+                                                                   : BP_NORMALIZE_DEFAULT));
         bp_tensor *w = bp_param_at(bp_model_params(b.member[i]), 2);
         values v;
         cr_assert(tensor_values(w, &v));
@@ -45,6 +48,7 @@ static void empty(bag *b)
 CLAIM(its_answer_is_the_mean_of_theirs_and_its_spread_their_deviation)
 {
     for (bp_task task = BP_TASK_CLASSES; task <= BP_TASK_LABELS; task++) {
+        decorrelated = task == BP_TASK_LABELS;
         bag b = bag_of(task, 1);
         static float p[MEMBERS][N * K], mean[N * K], spread[N * K], one[K];
         for (int i = 0; i < MEMBERS; i++)
@@ -181,6 +185,10 @@ CLAIM(what_does_not_fit_is_told)
         cr_assert_eq(bp_model_ensemble(ctx, many, 2, &e), cases[i].status);
         cr_assert(!e && strstr(bp_error_text(ctx), cases[i].text), "%s", bp_error_text(ctx));
     }
+    OK(bp_model_tanh_targets(b.member[0], 1));
+    cr_assert_eq(bp_model_ensemble(ctx, many, 1, &e), BP_ERR_ARG);
+    cr_assert(strstr(bp_error_text(ctx), "model 0 has targets of tanh outputs"));
+    cr_assert_eq(bp_model_tanh_targets(b.all, 1), BP_ERR_ARG);
     cr_assert_eq(bp_model_ensemble(ctx, many, 0, &e), BP_ERR_ARG);
     TEXT("model_ensemble: 0 models; 1 to 4096 are wanted");
     cr_assert_eq(bp_model_export_onnx(b.all, path), BP_ERR_UNSUPPORTED);

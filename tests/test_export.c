@@ -34,7 +34,7 @@ static void samples(float *x)
 }
 
 /* Sets both normalisers, from such samples and from targets far from 0, and strange names. */
-static void normalize(bp_model *m, const float *x)
+static void normalize(bp_model *m, const float *x, bp_normalize how)
 {
     static const char *const names[] = {"a \"b\"\\?\?/", "", "\xc3\xa9, 50 %\n"};
     int64_t outputs = bp_model_outputs(m);
@@ -53,7 +53,7 @@ static void normalize(bp_model *m, const float *x)
     else
         OK(bp_data_add(data, "y", task == BP_TASK_LABELS ? BP_U8 : BP_F32, BP_SHAPE(outputs),
                        task == BP_TASK_LABELS ? (void *)flags : y));
-    OK(bp_model_normalize_as(m, data, BP_NORMALIZE_COLUMN));
+    OK(bp_model_normalize_as(m, data, how));
     bp_data_free(data);
 }
 
@@ -81,12 +81,16 @@ static const char *const texts[] = {
     "residual( 5 residual( residual( 5 ) relu ) relu )"};
 enum { TEXTS = sizeof texts / sizeof *texts, MODELS = 2 * TEXTS };
 
-/* Model `i` of all: every text with normalisers and without, of two tasks. */
+/* Model `i` of all: every text with normalisers, of all ways, and without, of two tasks. */
 static bp_model *model_of(int i, const float *x)
 {
+    static const bp_normalize ways[] = {BP_NORMALIZE_COLUMN, BP_NORMALIZE_PCA, BP_NORMALIZE_ZCA,
+                                        BP_NORMALIZE_MINMAX};
     bp_model *m = model_in(ctx, texts[i / 2], BP_TASK_CLASSES + (i / 2 + i % 2) % 3, 3);
+    if (bp_model_task(m) != BP_TASK_REGRESSION)
+        OK(bp_model_tanh_targets(m, i % 3 == 0));
     if (i % 2)
-        normalize(m, x);
+        normalize(m, x, ways[i / 2 % 4]);
     return m;
 }
 
@@ -320,7 +324,7 @@ CLAIM(equal_models_give_equal_bytes_and_a_failure_leaves_what_was_there)
     samples(x);
     bp_model *m = model_in(ctx, everything, BP_TASK_CLASSES, 3);
     bp_model *same_one = model_in(ctx, everything, BP_TASK_CLASSES, 3);
-    normalize(m, x), normalize(same_one, x);
+    normalize(m, x, BP_NORMALIZE_PCA), normalize(same_one, x, BP_NORMALIZE_PCA);
     for (int way = 0; way < WAYS; way++) {
         OK(write_as(way, m, path));
         size_t n = bytes_of(path, first, sizeof first);

@@ -351,10 +351,10 @@ static double nasty(uint64_t seed, int64_t i, bool f64)
 
 CLAIM(nothing_that_is_stored_ever_stops_being_finite)
 {
-    enum { N = 64, RUNS = 140, STEPS = 12 };
+    enum { N = 64, RUNS = 160, STEPS = 12 };
     for (int run = 0; run < RUNS; run++) {
-        bp_optimizer_kind kind = 1 + run % BP_LION;
-        bool f64 = run / BP_LION % 2;
+        bp_optimizer_kind kind = 1 + run % BP_DIAGONAL_LM;
+        bool f64 = run / BP_DIAGONAL_LM % 2;
         problem p = open_problem(f64 ? BP_F64 : BP_F32, "w", BP_SHAPE(1, N), true, 1);
         bp_optimizer_free(p.opt);
         OK(bp_optimizer_create(p.params, kind, exp(-60 + 140 * op_random(9, run)), &p.opt));

@@ -63,6 +63,11 @@ CLAIM(valleys_are_followed)
         OK(bp_levenberg_marquardt(b.store, valley, &b, NULL, &found));
         cr_expect_eq(found.evaluations, b.calls);
         is_at(b.w, 1, 1e-9);
+        OK(bp_copy_into(b.w, tensor_in(ctx, BP_F64, BP_SHAPE(n), at_first, 0)));
+        b.calls = 0;
+        OK(bp_gauss_newton(b.store, valley, &b, NULL, &found));
+        cr_expect_eq(found.evaluations, b.calls);
+        is_at(b.w, 1, 1e-7);
         is_at(a.other, 7, 0);
         is_at(b.other, 7, 0);
         bp_params_free(a.store);
@@ -134,14 +139,15 @@ static bp_tensor *breaks_loss(bp_context *c, void *user)
 CLAIM(what_is_not_a_number_leaves_the_best_so_far)
 {
     static const double from[2] = {-1.2, 1};
-    for (int kind = 0; kind < 2; kind++)
+    static const minimiser all[] = {bp_levenberg_marquardt, bp_lbfgs, bp_gauss_newton};
+    for (int kind = 0; kind < 3; kind++)
         for (int bad_from = 0; bad_from < 14; bad_from += 4) {
             world v = make(BP_F64, 2, from);
             double best[2];
             v.bad_from = bad_from;
             bp_found found = {.struct_bytes = sizeof found};
-            bp_status st = kind ? bp_lbfgs(v.store, breaks_loss, &v, NULL, &found)
-                                : bp_levenberg_marquardt(v.store, breaks, &v, NULL, &found);
+            bp_objective_fn f = kind == 1 ? breaks_loss : breaks;
+            bp_status st = all[kind](v.store, f, &v, NULL, &found);
             cr_assert_eq(st, BP_ERR_NONFINITE, "%d %d", kind, bad_from);
             cr_expect_eq(found.stop, BP_STOP_NONE);
             OK(bp_read_f64(v.w, best, 2));
@@ -151,8 +157,7 @@ CLAIM(what_is_not_a_number_leaves_the_best_so_far)
             else
                 cr_expect(best[0] == from[0] && best[1] == from[1] && isnan(found.value));
             v.bad_from = INT32_MAX; /* the same again, from there */
-            OK(kind ? bp_lbfgs(v.store, breaks_loss, &v, NULL, NULL)
-                    : bp_levenberg_marquardt(v.store, breaks, &v, NULL, NULL));
+            OK(all[kind](v.store, f, &v, NULL, NULL));
             is_at(v.w, 1, 1e-7);
             bp_params_free(v.store);
         }
@@ -170,16 +175,19 @@ static bp_status stops_at_three(bp_context *c, const bp_found *now, void *user)
 
 CLAIM(a_callback_ends_it)
 {
-    minimiser all[] = {bp_lbfgs, bp_levenberg_marquardt};
-    for (int kind = 0; kind < 2; kind++) {
+    static const char *const name[] = {"lbfgs", "levenberg_marquardt", "gauss_newton"};
+    minimiser all[] = {bp_lbfgs, bp_levenberg_marquardt, bp_gauss_newton};
+    for (int kind = 0; kind < 3; kind++) {
+        char text[96];
         world v = make(BP_F64, 2, (const double[]){-1.2, 1});
         bp_minimize_options o = {.struct_bytes = sizeof o, .each = stops_at_three, .user = &v};
         bp_found found = {.struct_bytes = sizeof found};
         bp_objective_fn f = kind ? valley : valley_loss;
         cr_assert_eq(all[kind](v.store, f, &v, &o, &found), BP_ERR_STOPPED);
         cr_expect(found.iterations == 3 && v.bad_from == 3);
-        TEXT(kind ? "levenberg_marquardt: the callback of iteration 3 returned \"stopped\""
-                  : "lbfgs: the callback of iteration 3 returned \"stopped\"");
+        snprintf(text, sizeof text, "%s: the callback of iteration 3 returned \"stopped\"",
+                 name[kind]);
+        TEXT(text);
         o = (bp_minimize_options){.struct_bytes = sizeof o, .iterations = 2};
         OK(all[kind](v.store, f, &v, &o, &found));
         cr_expect(found.iterations == 2 && found.stop == BP_STOP_LIMIT);
@@ -223,7 +231,7 @@ CLAIM(what_cannot_be_minimised_is_told)
     TEXT("lbfgs: -1 iterations; 0 or more are wanted");
     o = (bp_minimize_options){.struct_bytes = sizeof o, .damping = -1};
     cr_assert_eq(bp_levenberg_marquardt(v.store, valley, &v, &o, NULL), BP_ERR_ARG);
-    TEXT("levenberg_marquardt: the damping is -1; a number above 0 is wanted");
+    TEXT("levenberg_marquardt: the damping is -1; 0, or a number above, is wanted");
     o = (bp_minimize_options){.struct_bytes = sizeof o, .gradient = NAN};
     cr_assert_eq(bp_lbfgs(v.store, valley_loss, &v, &o, NULL), BP_ERR_ARG);
     TEXT("lbfgs: the tolerance gradient is NaN");
@@ -250,8 +258,8 @@ static bp_status frees_its_store(bp_context *c, const bp_found *now, void *user)
 
 CLAIM(a_store_that_a_callback_frees_is_told)
 {
-    minimiser all[] = {bp_lbfgs, bp_levenberg_marquardt};
-    for (int kind = 0; kind < 2; kind++) {
+    minimiser all[] = {bp_lbfgs, bp_levenberg_marquardt, bp_gauss_newton};
+    for (int kind = 0; kind < 3; kind++) {
         world v = make(BP_F64, 2, (const double[]){-1.2, 1});
         bp_minimize_options o = {.struct_bytes = sizeof o, .each = frees_its_store, .user = &v};
         cr_assert_eq(all[kind](v.store, kind ? valley : valley_loss, &v, &o, NULL), BP_ERR_ARG);

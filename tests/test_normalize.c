@@ -144,7 +144,8 @@ CLAIM(bytes_and_reals_of_one_table_are_learned_alike)
 
 CLAIM(the_way_is_asked_and_known)
 {
-    static const char *const name[] = {"default", "none", "global", "column", "?"};
+    static const char *const name[] = {"default", "none", "global", "column", "minmax", "pca",
+                                       "zca", "?"};
     float x[N * COLS];
     int32_t label[N];
     bp_data *digits, *part[2], *plain;
@@ -161,11 +162,11 @@ CLAIM(the_way_is_asked_and_known)
     cr_assert_eq(bp_model_normalized(m), BP_NORMALIZE_COLUMN);
     OK(bp_model_normalize(of_table, plain));
     cr_assert_eq(bp_model_normalized(of_table), BP_NORMALIZE_COLUMN);
-    cr_assert_eq(bp_model_normalize_as(m, digits, 4), BP_ERR_ARG);
+    cr_assert_eq(bp_model_normalize_as(m, digits, 7), BP_ERR_ARG);
     cr_assert_eq(bp_model_normalize_as(m, digits, -1), BP_ERR_ARG);
     cr_assert_eq(bp_model_normalize_as(m, NULL, 0), BP_ERR_ARG);
     cr_assert_eq(bp_model_normalized(m), BP_NORMALIZE_COLUMN);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 8; i++)
         cr_assert_str_eq(bp_normalize_name(i), name[i]);
     bp_data *all[] = {digits, part[0], part[1], plain};
     for (int i = 0; i < 4; i++)
@@ -208,7 +209,7 @@ CLAIM(files_say_how_and_older_ones_are_read)
     table(x, label, 5);
     bp_data *d = set_of(BP_F32, x, label);
     snprintf(path, sizeof path, "/tmp/bpcuda_normalize_%d", (int)getpid());
-    for (bp_normalize how = BP_NORMALIZE_NONE; how <= BP_NORMALIZE_COLUMN; how++) {
+    for (bp_normalize how = BP_NORMALIZE_NONE; how <= BP_NORMALIZE_ZCA; how++) {
         OK(bp_model_normalize_as(m, d, how));
         OK(bp_model_save(m, path));
         OK(bp_model_load(ctx, path, &other));
@@ -246,22 +247,24 @@ CLAIM(prediction_is_the_forward_pass_of_training_by_bits)
     values all, y;
     OK(bp_data_digits(ctx, &d));
     OK(bp_model_create(ctx, 64, "32 relu 16 elu", 10, &m));
-    OK(bp_model_normalize(m, d));
     cr_assert(tensor_values(bp_data_samples(d), &all));
     for (int i = 0; i < 30 * 64; i++)
         x[i] = (float)all.v[i];
     for (int i = 0; i < 30; i++)
         row[i] = i;
     bp_tensor *index = tensor_in(ctx, BP_I32, BP_SHAPE(30), row, 0);
-    OK(bp_model_predict(m, x, 30, p));
-    begin();
-    bp_tensor *logits = bp_model_logits(m, d, index, 0);
-    cr_assert(tensor_values(bp_exp(bp_log_softmax(logits, 1)), &y));
-    for (int i = 0; i < 300; i++)
-        cr_assert_eq((double)p[i], y.v[i]);
-    end();
+    for (bp_normalize how = BP_NORMALIZE_DEFAULT; how <= BP_NORMALIZE_ZCA; how++) {
+        OK(bp_model_normalize_as(m, d, how));
+        OK(bp_model_predict(m, x, 30, p));
+        begin();
+        bp_tensor *logits = bp_model_logits(m, d, index, 0);
+        cr_assert(tensor_values(bp_exp(bp_log_softmax(logits, 1)), &y));
+        for (int i = 0; i < 300; i++)
+            cr_assert_eq((double)p[i], y.v[i]);
+        end();
+        values_free(&y, 1);
+    }
     values_free(&all, 1);
-    values_free(&y, 1);
     bp_free(index);
     bp_model_free(m);
     bp_data_free(d);

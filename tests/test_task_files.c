@@ -118,7 +118,10 @@ CLAIM(what_the_metadata_say_is_checked)
     static const char *const wrong[][2] = {
         {"'version':'4','task':'classes'," REST,
          "a model of version 4, from a newer bpcuda: this one reads up to version 3"},
-        {"'version':'3','task':'classes'," REST, "not a model"},
+        {"'version':'3','task':'classes','loss':'hinge'," REST, "loss is \"hinge\"; \"tanh\" of"},
+        {"'version':'3','task':'regression','loss':'tanh'," REST, "loss is \"tanh\""},
+        {"'version':'2','task':'classes','normalize':'pca'," REST, "4 tensors; the model has 5"},
+        {"'version':'2','task':'classes','normalize':'white'," REST, "normalize is \"white\""},
         {"'version':'2','task':'poems'," REST, "not a model: metadata with format"},
         {"'version':'2'," REST, "not a model"},
         {"'version':'2','task':'classes','forward':'own'," REST, "not a model"},
@@ -137,6 +140,7 @@ CLAIM(what_the_metadata_say_is_checked)
         cr_assert(strstr(bp_error_text(ctx), wrong[i][1]), "%s", bp_error_text(ctx));
     }
     OK(load_with("'version':'2','task':'labels'," REST));
+    OK(load_with("'version':'3','task':'labels','loss':'tanh'," REST));
     OK(load_with("'version':'2','task':'classes','class_names':',%2C%20'," REST));
     OK(load_with("'version':'1','classes':'2','inputs':'2','layers':''"));
 }

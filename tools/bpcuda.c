@@ -81,6 +81,7 @@ static bp_status run(job *j)
 {
     switch (j->set->command) {
     case TRAIN: return command_train(j);
+    case RATE: return command_rate(j);
     case EVAL: return command_eval(j);
     case PREDICT: return command_predict(j);
     case INSPECT: return command_inspect(j);

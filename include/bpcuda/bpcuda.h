@@ -6,6 +6,7 @@
 #include "checkpoint.h"
 #include "common.h"
 #include "context.h"
+#include "curvature.h"
 #include "data.h"
 #include "derive.h"
 #include "evolve.h"

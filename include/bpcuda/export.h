@@ -16,7 +16,8 @@ extern "C" {
 
 /* An ONNX file (opset 17, f32 throughout) that gives what bp_model_predict() gives, from the same
  * raw samples: the normalisers are in it, dropout is not. A shift is kept as two f32 numbers and a
- * scale as a power of two and a factor, so that a mean far from 0 costs no digits.
+ * scale as a power of two and a factor, so that a mean far from 0 costs no digits; what decorrelates
+ * samples is a MatMul.
  *
  *     input   x       f32 ["N", inputs]    "N": any number of rows, 0 too
  *     output  y       f32 ["N", outputs]   probabilities, or numbers in the targets' own units
@@ -60,7 +61,8 @@ BP_API bp_status bp_model_export_c(bp_model *model, const char *name, const char
  * "64 relu dropout=0.1 residual( layernorm 64 gelu )" has 0.weight, 0.bias, 3.body.0.weight,
  * 3.body.0.bias, 3.body.1.weight, 3.body.1.bias, 4.weight, 4.bias. The modules take normalised
  * samples and give logits, or normalised numbers, as bp_layers_forward() does: the normalisers are
- * not in the file (a model file has them as normalizer.shift and .scale: (x - shift) scale).
+ * not in the file (a model file has them as normalizer.shift and .scale: (x - shift) scale, and
+ * normalizer.matrix where samples are decorrelated, by which that is multiplied).
  *
  * Of images they take [N, C, H, W]: weights of convolutions are [O, C / groups, R, S] in the file,
  * and the columns of the first dense layer behind them are in the order of channels, rows, columns.

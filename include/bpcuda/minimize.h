@@ -48,7 +48,7 @@ typedef struct bp_found {
     double value;         /* the least so far; NaN where there is none yet */
     double gradient;      /* what BP_STOP_GRADIENT looks at; 0 in evolve.h */
     double step;          /* length of the last step; in evolve.h the deviation of the draws */
-    double damping;       /* of bp_levenberg_marquardt; else 0 */
+    double damping;       /* of bp_levenberg_marquardt, bp_gauss_newton; else 0 */
     int64_t population;   /* of evolve.h, now; else 0 */
     int32_t restarts;     /* of evolve.h */
     bp_stop stop;         /* why it ended */
@@ -62,13 +62,17 @@ typedef bp_status (*bp_found_fn)(bp_context *ctx, const bp_found *now, void *use
 typedef struct bp_minimize_options {
     size_t struct_bytes; /* sizeof(bp_minimize_options) */
     int64_t iterations;  /* at most; 0: 1000 */
-    double gradient;     /* 0: 1e-8 for bp_lbfgs, 1e-12 for bp_levenberg_marquardt */
+    double gradient;     /* 0: 1e-8, and 1e-12 for bp_levenberg_marquardt */
     double value;        /* relative to the value; 0: 1e-15, and none for bp_lbfgs */
-    double step;         /* relative to the parameters; 0: 1e-12, and none for bp_lbfgs */
+    double step;         /* relative to the parameters; 0: none, and 1e-12 for
+                          * bp_levenberg_marquardt */
     int32_t history;     /* of bp_lbfgs: pairs it keeps, 1 to 1000; 0: 10 */
-    double damping;      /* of bp_levenberg_marquardt, at first; 0: 1e-3 */
+    double damping;      /* of bp_levenberg_marquardt: the first step is at most as long as one of
+                          * this damping; 0: 100 times the parameters' length. Of
+                          * bp_gauss_newton, at first; 0: 1e-3 */
     bp_found_fn each;    /* NULL: none */
     void *user;          /* of each */
+    int64_t products;    /* of bp_gauss_newton: at most, for a step; 0: n, or 200 where n is more */
 } bp_minimize_options;
 
 /* L-BFGS with a strong-Wolfe line search (c1 = 1e-4, c2 = 0.9; Nocedal, Wright, "Numerical
@@ -84,16 +88,32 @@ BP_API bp_status bp_lbfgs(bp_params *params, bp_objective_fn loss, void *user,
  *
  *     (J^T J + damping D) d = -J^T r,   D the largest diagonal of J^T J so far
  *
- * by Cholesky, and the damping follows the gain ratio (Marquardt, 1963; More, 1978; Nielsen,
- * "Damping Parameter in Marquardt's Method", 1999). J is taken row by row or, where there are
- * fewer parameters than residuals, column by column: the smaller number of walks. At most 64
- * parameter tensors that are not frozen; memory for J and two matrices [n,n] of f64.
- * BP_STOP_GRADIENT looks at the largest |cosine| of the angles between r and the columns of J,
- * which has no unit; a parameter that r does not depend on stays. BP_ERR_NONFINITE where r is not
- * finite at the start or at all that was tried from a place, or J is not. */
+ * by Cholesky, with the damping at which d is as long, in units of the root of D, as the radius
+ * within which the step before says that this model of r holds; none where d is shorter without
+ * (Marquardt, 1963; More, "The Levenberg-Marquardt algorithm: implementation and theory", 1978). J
+ * is taken row by row or, where there are fewer parameters than residuals, column by column: the
+ * smaller number of walks. At most 64 parameter tensors that are not frozen; memory for J and two
+ * matrices [n,n] of f64. BP_STOP_GRADIENT looks at the largest |cosine| of the angles between r and
+ * the columns of J, which has no unit; a parameter that r does not depend on stays.
+ * BP_ERR_NONFINITE where r is not finite at the start or at all that was tried from a place, or J
+ * is not. */
 BP_API bp_status bp_levenberg_marquardt(bp_params *params, bp_objective_fn residuals, void *user,
                                         const bp_minimize_options *options,
                                         bp_found *result) BP_USE;
+
+/* The same without J: a step solves
+ *
+ *     (J^T J + damping c I) d = -J^T r,   c the curvature of J^T J along the first J^T r
+ *
+ * by conjugate gradients on products J^T (J v), two to three walks back and one more, so that
+ * memory is 8 vectors of f64 and what the residuals take: for thousands of parameters and more.
+ * They end where what is left of the equation is min(1/2, sqrt(|g| / |g at the start|)) of it. The
+ * damping follows the gain ratio (Martens, "Deep Learning via Hessian-Free Optimization", 2010;
+ * Nielsen, "Damping Parameter in Marquardt's Method", 1999). At most 64 parameter tensors that are
+ * not frozen. BP_STOP_GRADIENT looks at the largest |d loss / d w|; errors are those of
+ * bp_levenberg_marquardt. */
+BP_API bp_status bp_gauss_newton(bp_params *params, bp_objective_fn residuals, void *user,
+                                 const bp_minimize_options *options, bp_found *result) BP_USE;
 
 #ifdef __cplusplus
 }

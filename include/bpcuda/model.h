@@ -7,6 +7,7 @@
 
 #include "data.h"
 #include "layers.h"
+#include "optim.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -67,18 +68,33 @@ BP_API bp_status bp_model_ensemble(bp_context *ctx, bp_model *const *models, int
 /* How a normaliser is set from a data set. COLUMN: each column minus its mean, over its standard
  * deviation, which suits tables; a column times a power of two changes no bit of a prediction.
  * GLOBAL: the columns have one unit, as pixels do, so each minus its mean is divided by the root of
- * the mean variance of all: rare pixels are not blown up. NONE: samples stay as they are. DEFAULT:
- * GLOBAL for bp_data_idx() and bp_data_digits(), else COLUMN. */
+ * the mean variance of all: rare pixels are not blown up. MINMAX: each column's smallest number
+ * becomes -1, its largest 1. NONE: samples stay as they are. DEFAULT: GLOBAL for bp_data_idx() and
+ * bp_data_digits(), else COLUMN.
+ *
+ * PCA and ZCA decorrelate what DEFAULT gives, so that a rate that suits one direction suits all
+ * (LeCun, Bottou, Orr, Mueller: Efficient BackProp, 1998, 4.3): with the covariance C = U L U^T of
+ * those columns, eigenvalues l_1 >= l_2 >= ..., and r = 1 / sqrt(l + 0.01),
+ *     PCA  y = x U diag(r)        the principal components, the first one first
+ *     ZCA  y = x U diag(r) U^T    the same turned back: column j is still most like x_j
+ *                                 (Bell, Sejnowski: Edges are the independent components, 1997)
+ * Columns of y have covariance 0 and variance l / (l + 0.01): the mean l is about 1, so what is
+ * below a hundredth of it is held for noise and not blown up. x is a row of at most 2048 numbers
+ * (BP_ERR_UNSUPPORTED); 784 take a second or two. U is made of the set that is given alone, and
+ * saved with the model, as f32 [inputs, inputs]. */
 typedef int32_t bp_normalize;
 enum {
     BP_NORMALIZE_DEFAULT = 0,
     BP_NORMALIZE_NONE = 1,
     BP_NORMALIZE_GLOBAL = 2,
-    BP_NORMALIZE_COLUMN = 3
+    BP_NORMALIZE_COLUMN = 3,
+    BP_NORMALIZE_MINMAX = 4,
+    BP_NORMALIZE_PCA = 5,
+    BP_NORMALIZE_ZCA = 6
 };
 
-/* Sets the normaliser, by DEFAULT or as asked. With GLOBAL and COLUMN, columns that do not vary
- * become 0. A new model's is NONE. Of regression it sets that of the targets too, always by COLUMN,
+/* Sets the normaliser, by DEFAULT or as asked. Columns that do not vary become 0, but for NONE. A
+ * new model's is NONE. Of regression it sets that of the targets too, always by COLUMN,
  * where a column that does not vary keeps its scale; a new model's leaves them as they are. The
  * names that the set has for its classes and for the elements of a sample become the model's. */
 BP_API bp_status bp_model_normalize(bp_model *model, const bp_data *data) BP_USE;
@@ -88,8 +104,34 @@ BP_API bp_status bp_model_normalize_as(bp_model *model, const bp_data *data,
 /* How it was set; DEFAULT if the model is from a file that does not say. */
 BP_API bp_normalize bp_model_normalized(const bp_model *model);
 
-/* "default", "none", "global", "column"; "?" for anything else. */
+/* "default", "none", "global", "column", "minmax", "pca", "zca"; "?" for anything else. */
 BP_API const char *bp_normalize_name(bp_normalize how);
+
+/* What a net is given for n raw samples x [n, inputs]: y [n, inputs], in f32 as in training; and
+ * back: the sample behind y, to look at. Back, columns that did not vary get their only value, and
+ * what was decorrelated is solved for in f64 (inputs^3 operations). Host memory; n may be 0. The
+ * second waits only where PCA or ZCA is set. */
+BP_API bp_status bp_model_normalized_of(bp_model *model, const float *x, int64_t n,
+                                        float *y) BP_USE;
+BP_API bp_status bp_model_raw_of(bp_model *model, const float *y, int64_t n, float *x) BP_USE;
+
+/* The matrix M, f32 [inputs, inputs], by which rows are multiplied after shift and scale: y = x M;
+ * NULL: there is none. Belongs to the model, as long as its normaliser is not set again. */
+BP_API bp_tensor *bp_model_decorrelation(bp_model *model);
+
+/* --- targets of tanh outputs ----------------------------------------------------------------- */
+
+/* Classes and labels by squared errors of tanh outputs, where `on` is not 0, instead of entropies.
+ * The outputs z go through f(z) = 1.7159 tanh(2 z / 3); the target is t for the class of a row, or a
+ * label that is so, and -t for the others, t = 1.7159 / sqrt(3) = 0.9907. There |f''| is largest:
+ * the target is within reach, at the end of the range where f is steep, and weights need not grow
+ * to saturate units (LeCun, Bottou, Orr, Mueller: Efficient BackProp, 1998, 4.5). The loss of a row
+ * is the sum of (f - target)^2 / 2 over classes, or its mean over labels. bp_model_predict() tells
+ * 1/2 + f / (2 t), held in [0, 1], what least squares take for the probability; of classes they need
+ * not add up to 1. Logits are z. A new model's is off; it is kept by files and snapshots.
+ * BP_ERR_ARG where the task is regression. The second says whether it is on. */
+BP_API bp_status bp_model_tanh_targets(bp_model *model, int32_t on) BP_USE;
+BP_API int32_t bp_model_has_tanh_targets(const bp_model *model);
 
 /* --- in a step of yours ---------------------------------------------------------------------- */
 
@@ -156,6 +198,25 @@ static inline bp_status bp_model_measure(bp_model *model, bp_data *data, bp_metr
 /* counts[i, j], [classes, classes]: rows of class i for which the model says j. Waits. */
 BP_API bp_status bp_model_confusion(bp_model *model, bp_data *data, int64_t *counts) BP_USE;
 
+/* The diagonal of the Gauss-Newton matrix of the model's loss over rows of a set, index i32 [N],
+ * layer by layer from the end: h of the outputs is that of the mean loss (p (1 - p) of classes and
+ * labels, 2 of squared errors, over what the mean divides by), and of a layer's inputs and weights
+ *
+ *     y = f(a):  h(a) = f'(a)^2 h(y)        a = W x + b:  h(W)_ij = h(a)_i x_j^2,  h(b) = h(a),
+ *                                           h(x)_j = sum over i of W_ij^2 h(a)_i
+ *
+ * summed over rows and over places that share a weight ("Efficient BackProp", 1998, 9.1). The
+ * optimiser, BP_DIAGONAL_LM over the model's store, takes h := (1 - share) h + share that: share 1
+ * at first, then 0.01 to 0.1. Call it outside of a plan, every few hundred rows or once an epoch on
+ * some hundred rows; a trainer does so by itself. Dropout is left out. BP_ERR_STATE where the
+ * forward pass is a program's own, or has norms, residual groups or padded means. */
+BP_API bp_status bp_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, double share,
+                                   bp_optimizer *opt) BP_USE;
+
+/* bp_optimizer_fan_in where weights of convolutions are shared: n is the inputs of a unit times the
+ * places it is at. The optimiser is one over the model's store (BP_ERR_ARG). */
+BP_API bp_status bp_model_fan_in(bp_model *model, bp_optimizer *opt, double power) BP_USE;
+
 /* --- looking at one -------------------------------------------------------------------------- */
 
 BP_API bp_params *bp_model_params(bp_model *model); /* belongs to the model */
@@ -176,14 +237,16 @@ BP_API const char *bp_model_feature_name(const bp_model *model, int64_t i);
  * parameters by their names, f32, and f64 normalizer.shift and normalizer.scale [inputs], of
  * regression targets.shift and targets.scale [outputs] too: (x - shift) scale. Its metadata:
  *     format       "bpcuda"
- *     version      "2", of an ensemble "3"; version 1, which is read too, had no task, and classes
+ *     version      "2", or "3" with a loss or members; version 1, read too, had no task, and classes
  *                  for outputs
  *     task         "classes", "regression", "labels"
  *     inputs, outputs   "64", "10"
  *     layers       the text of layers; or in its place
  *     forward      "own": the forward pass is a program's
  *     members      of an ensemble alone: "5", where parameters are 0.layer1.weight to 4. ...
- *     normalize    how the normaliser was set: "none", "global", "column", "default": unknown
+ *     normalize    how the normaliser was set, by bp_normalize_name(); "default": unknown. With
+ *                  "pca" and "zca" there is a tensor more, f32 normalizer.matrix [inputs, inputs]
+ *     loss         "tanh": bp_model_tanh_targets() is on
  *     class_names, feature_names  where there are some, of outputs and inputs: separated by commas;
  *                  a byte that is not plain ASCII, '"', '\', '%' or ',' is %XX, its value in base 16
  *

@@ -36,6 +36,10 @@ typedef struct bp_optimizer bp_optimizer; /* rules, moments and rate of a store 
  *                                    v stays at the largest number  (Duchi, Hazan, Singer, 2011)
  *     Lion      w -= lr sign(b1 m + (1 - b1) g);   m = b2 m + (1 - b2) g
  *                                    b1 = 0.9, b2 = 0.99            (Chen et al., 2023)
+ *     diagonal-lm  w -= lr g / (h + eps)                        eps = 0.1, LeCun's mu
+ *                                    h >= 0 is a mean of second derivatives, which
+ *                                    bp_model_diagonal measures; 0 at first
+ *                                    (LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998)
  *
  * g comes to it in this order: clipped by value, clipped by norm, with L1 and L2 added. Before the
  * update, w -= lr decay w. */
@@ -47,7 +51,8 @@ enum {
     BP_ADAMW = 4,
     BP_RMSPROP = 5,
     BP_ADAGRAD = 6,
-    BP_LION = 7
+    BP_LION = 7,
+    BP_DIAGONAL_LM = 8
 };
 
 /* An optimiser of all parameters of a store, which it closes (params.h), at step 0, with the
@@ -74,7 +79,7 @@ enum {
     BP_OPT_LR = 1,           /* > 0; over 1 - b1, for Adam, finite */
     BP_OPT_BETA1 = 2,        /* Adam, AdamW, Lion, [0, 1) */
     BP_OPT_BETA2 = 3,        /* Adam, AdamW, Lion, [0, 1) */
-    BP_OPT_EPS = 4,          /* Adam, AdamW, RMSProp, Adagrad, > 0 */
+    BP_OPT_EPS = 4,          /* Adam, AdamW, RMSProp, Adagrad, diagonal-lm, > 0 */
     BP_OPT_MOMENTUM = 5,     /* SGD, Nesterov, [0, 1) */
     BP_OPT_L1 = 6,           /* adds l1 sign(w) to the gradient of weights; >= 0, 0 at the start */
     BP_OPT_L2 = 7,           /* adds l2 w to the gradient of weights; >= 0, 0 at the start */
@@ -108,6 +113,16 @@ static inline bp_status bp_optimizer_group(bp_optimizer *opt, const char *patter
     return bp_optimizer_group_of(opt, pattern, group, sizeof *group);
 }
 
+/* Rates of layers: each parameter's rate, that of its group too, times n^power, n being the inputs
+ * of one of its units: the product of all sizes but the first, of biases and gains that of the
+ * weight declared before them under the same name up to its last '.', else none: times 1. The
+ * factors are divided by their geometric mean over the weights, so that the rate stays what it is
+ * for the mean layer. power is in [-1, 1] (BP_ERR_ARG), and 0 takes factors back. "Efficient
+ * BackProp" (1998, 4.7) has rates in proportion to the root of the inputs, 0.5, so that layers
+ * learn at one speed; before it 1 over them was advised (Plaut, Hinton, 1987). Plans with its steps
+ * then refuse to be replayed. */
+BP_API bp_status bp_optimizer_fan_in(bp_optimizer *opt, double power) BP_USE;
+
 /* The rate as a tensor, f64 [], belonging to the optimiser: bp_copy_into() it from a schedule. 0 is
  * fine there. NULL for NULL. */
 BP_API bp_tensor *bp_optimizer_rate(bp_optimizer *opt);
@@ -131,6 +146,13 @@ BP_API bp_status bp_optimizer_step(bp_optimizer *opt) BP_USE;
  * like the step itself. */
 BP_API bp_status bp_average_into(bp_optimizer *opt, bp_tensor *average, bp_tensor *x,
                                  double rate) BP_USE;
+
+/* Holds the norm of the weights that come into a unit, of each row of a weight of rank 2 and more,
+ * a filter of a convolution say: w <- w most / |w| where |w| > most (but for 1e-5 of it, so that
+ * what is within stays as it is). Behind a step, of parameters that match the pattern and are not
+ * frozen; a part of a plan like the step. 0 < most <= 1e15. (Srebro, Shraibman, Rank, trace-norm and
+ * max-norm, 2005; with dropout, whose rates can be larger then: Srivastava et al., 2014, 5.1.) */
+BP_API bp_status bp_max_norm(bp_params *params, const char *pattern, double most) BP_USE;
 
 #ifdef __cplusplus
 }

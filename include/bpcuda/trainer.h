@@ -9,6 +9,8 @@
 #define BPCUDA_TRAINER_H
 
 #include "checkpoint.h"
+#include "curvature.h"
+#include "minimize.h"
 #include "model.h"
 #include "schedule.h"
 
@@ -76,14 +78,18 @@ enum {
     BP_TRAIN_BATCH_CLASSES = 17, /* classes that every batch has at least; of BP_ROWS_SHUFFLED 0:
                                   * two, in as many batches as can be, 1: whatever comes */
     BP_TRAIN_BATCH_PER_CLASS = 18, /* rows of each class of a batch, at least; 0: 1 */
-    BP_TRAIN_EMPHASIS = 19,      /* share of the rows of BP_ROWS_BY_ERROR that is drawn by the loss */
-    BP_TRAIN_AVERAGE = 20,      /* a mean of the weights: below; 0: none */
-    BP_TRAIN_AVERAGE_FROM = 21, /* epoch from which it is taken */
-    BP_TRAIN_STOP_GL = 22,      /* early stopping by the loss of the rows that validate: below; */
-    BP_TRAIN_STOP_PQ = 23,      /* 0: never */
-    BP_TRAIN_STOP_UP = 24,
-    BP_TRAIN_STOP_STRIP = 25,   /* epochs, k */
-    BP_TRAIN_SYMMETRIC = 26     /* 1: equal units are meant: below */
+    BP_TRAIN_EMPHASIS = 19,   /* share of the rows of BP_ROWS_BY_ERROR that is drawn by the loss */
+    BP_TRAIN_MAX_NORM = 20,   /* bp_max_norm() of all weights behind each step; 0: none */
+    BP_TRAIN_MU = 21,         /* of BP_DIAGONAL_LM, whose h is measured at the start of each epoch on
+                               * its first 500 rows, by the batch, 1/10 of the mean each */
+    BP_TRAIN_FAN_IN = 22,     /* power of bp_optimizer_fan_in, or of bp_model_fan_in for a model */
+    BP_TRAIN_AVERAGE = 23,      /* a mean of the weights: below; 0: none */
+    BP_TRAIN_AVERAGE_FROM = 24, /* epoch from which it is taken */
+    BP_TRAIN_STOP_GL = 25,      /* early stopping by the loss of the rows that validate: below; */
+    BP_TRAIN_STOP_PQ = 26,      /* 0: never */
+    BP_TRAIN_STOP_UP = 27,
+    BP_TRAIN_STOP_STRIP = 28,   /* epochs, k */
+    BP_TRAIN_SYMMETRIC = 29     /* 1: equal units are meant: below */
 };
 
 /* AVERAGE: beside the weights w a mean m of them is kept, in a step's own plan: after step t
@@ -177,6 +183,17 @@ BP_API bp_status bp_trainer_validate(bp_trainer *trainer, bp_data *data) BP_USE;
 /* Puts the weights of the best epoch into the store. BP_ERR_STATE where no epoch was measured. */
 BP_API bp_status bp_trainer_best(bp_trainer *trainer) BP_USE;
 
+/* Rognvaldsson's estimate of the weight decay (A Simple Trick for Estimating the Weight Decay
+ * Parameter, Neural Networks: Tricks of the Trade, 1998): where a run without decay was stopped at
+ * its best validating loss, decay would have held the weights w there if it balanced the gradient
+ * of the mean training loss E:
+ *     *l2 = |dE/dw| / |w|
+ * over weights of rank 2 and more that are not frozen, at what is in the store now: call it behind
+ * bp_trainer_best(), take the mean over a few seeds, and set BP_TRAIN_L2 to it. E is over all rows
+ * that train, without dropout: a pass forth and back. Not of a source (BP_ERR_STATE); forgets
+ * gradients that wait for a step. */
+BP_API bp_status bp_trainer_decay(bp_trainer *trainer, double *l2) BP_USE;
+
 /* Puts the mean of the weights into the store (BP_TRAIN_AVERAGE); after it, training goes on from
  * there. BP_ERR_STATE where none is taken, or no step was done. */
 BP_API bp_status bp_trainer_average(bp_trainer *trainer) BP_USE;
@@ -212,8 +229,9 @@ BP_API bp_status bp_trainer_on_epoch(bp_trainer *trainer, bp_trainer_fn fn, void
  * not depend on the cuts. Waits for the device once an epoch and before it returns; forgets
  * gradients that wait for a step. BP_ERR_STOPPED after bp_trainer_stop(), and the next call goes
  * on. Between calls parameters may be frozen and thawed. The last batch of an epoch may be smaller
- * than the others, or larger by one row (by what BATCH_CLASSES asks). BP_ERR_NONFINITE says which step met a number that is not
- * finite, in which parameter, and, where the loss of its rows shows it again, in which op first. */
+ * than the others, or larger by one row (by what BATCH_CLASSES asks). BP_ERR_NONFINITE says which
+ * step met a number that is not finite, in which parameter, and, where the loss of its rows shows it
+ * again, in which op first. */
 BP_API bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds,
                                 int32_t *done) BP_USE;
 
@@ -248,6 +266,54 @@ BP_API bp_status bp_trainer_save_every(bp_trainer *trainer, int64_t steps, const
  * model's layers, normalisers or names.
  * EPOCHS may differ, and is this trainer's; LR and PATIENCE are the file's. */
 BP_API bp_status bp_trainer_resume(bp_trainer *trainer, const char *path) BP_USE;
+
+/* --- which rate --------------------------------------------------------------------------- */
+
+/* What a range test found. More members may follow, at the end. */
+typedef struct bp_rate_range {
+    size_t struct_bytes; /* sizeof(bp_rate_range), set by the caller */
+    int64_t steps;    /* that were taken: fewer than asked for where the loss went away */
+    int32_t diverged; /* it did: more than twice what it was at first, or not finite */
+    double least;     /* the rate at which the smoothed loss is least: beyond it steps undo one
+                       * another */
+    double rate;      /* the suggestion, to begin with and to decay from: a third of it; 0 where no
+                       * step has lowered the loss */
+} bp_rate_range;
+
+/* The range test of rates: step i of `steps` (2 or more; bp_progress has those of an epoch) is
+ * taken at rate from (to / from)^(i / (steps - 1)), 0 < from < to, instead of the schedule's.
+ * loss[i] is that of step i's batch, as bp_progress tells losses; smooth[i] a mean of it and its
+ * neighbours to both sides, taken twice, with weights of 1 - 1 / (1 + steps / 100) to the power of
+ * the distance; there a loss counts at most twice the first. Each has room for `steps` numbers, or
+ * is NULL. Then parameters, optimiser, random stream and counters are put back, bit by bit: the run
+ * begins, or goes on, as if there had been no test. Not of a source, whose batches do not come
+ * back, nor in a callback (BP_ERR_STATE). BP_ERR_NONFINITE where the first loss is not finite.
+ * (Smith, "Cyclical Learning Rates for Training Neural Networks", 2017.) */
+BP_API bp_status bp_trainer_range(bp_trainer *trainer, double from, double to, int64_t steps,
+                                  double *loss, double *smooth, bp_rate_range *found) BP_USE;
+
+/* bp_hessian_largest of the trainer's loss over `rows` rows (0: 1024; at most all), spread evenly
+ * over the training data, without dropout; BP_TRAIN_L2 is added to the value. Its rate is one for
+ * BP_SGD and BP_NESTEROV: what other optimisers make of a gradient is no step along it. */
+BP_API bp_status bp_trainer_curvature(bp_trainer *trainer, int64_t rows, double tolerance,
+                                      int64_t products, bp_eigen *found) BP_USE;
+
+/* --- all rows at once ------------------------------------------------------------------------ */
+
+/* By which method a model is fitted to a whole data set: minimize.h has them. */
+typedef int32_t bp_method;
+enum { BP_METHOD_LBFGS = 1, BP_METHOD_LEVENBERG_MARQUARDT = 2, BP_METHOD_GAUSS_NEWTON = 3 };
+
+/* The least of the model's loss over all rows of a set, by their "weight" where they have one, plus
+ * l2 w^2 / 2 for each weight (not of biases and gains; 0: without), in the units in which targets
+ * are normalised. Arithmetic is f64, on a copy of the parameters; the model holds the best of them,
+ * rounded to f32, in each callback and after the call, however it ends. Dropout is left out, and
+ * what is frozen stays. Levenberg-Marquardt and Gauss-Newton are for regression (BP_ERR_ARG), the
+ * former for some thousand parameters. Memory: the rows in f64, and what one pass over all of them
+ * takes. options and result as in minimize.h; both may be NULL. BP_ERR_STATE where the forward pass
+ * is a program's own. */
+BP_API bp_status bp_model_fit(bp_model *model, bp_data *data, bp_method method, double l2,
+                              const bp_minimize_options *options, bp_found *result) BP_USE;
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* What minimisers share: a store's parameters as one vector, the function of the user's at it, and
- * what is told (problem.c); small dense systems (dense.c). lbfgs.c and levenberg.c follow
- * gradients; evolve.c draws and evaluates candidates for cma.c and one_plus.c. */
+ * what is told (problem.c); small dense systems (dense.c). lbfgs.c, levenberg.c and gauss_newton.c
+ * follow gradients; curvature.c looks at second derivatives; evolve.c draws and evaluates
+ * candidates for cma.c and one_plus.c. */
 #ifndef BPI_MINIMIZE_H
 #define BPI_MINIMIZE_H
 
@@ -24,6 +25,8 @@ double *bpi_room_part(bpi_room *room, int64_t n); /* the next n doubles of it, z
 
 /* --- the problem ---------------------------------------------------------------------------- */
 
+enum { BPI_PARTS_MAX = 64 };
+
 typedef struct bpi_problem {
     bp_context *ctx;
     const char *who;
@@ -36,6 +39,7 @@ typedef struct bpi_problem {
     double tolerance[3]; /* gradient, value, step */
     bpi_room room;
     int64_t n;        /* numbers of the parameters that are not frozen */
+    int64_t m;        /* residuals; 0: not known yet */
     int32_t parts;    /* the parameters */
     bp_tensor **part; /* [parts] */
     int32_t *place;   /* [parts], in the store */
@@ -54,8 +58,17 @@ bp_status bpi_problem_open(bpi_problem *p, const char *who, bp_params *params, b
                            void *user);
 bp_status bpi_problem_read(bpi_problem *p, double *x);
 bp_status bpi_problem_write(bpi_problem *p, const double *x);
-/* The user's function, in a scope: a real tensor. */
+/* x as tensors of the innermost scope, of the parameters' shapes and dtype. */
+bp_status bpi_problem_vectors(bpi_problem *p, const double *x, bp_tensor **v);
+/* The user's function, in a scope: a real tensor; one of one element; one as a row [m], of which
+ * p->value is half the sum of squares. */
 bp_status bpi_problem_call(bpi_problem *p, bp_tensor **y);
+bp_status bpi_problem_number(bpi_problem *p, bp_tensor **y);
+bp_status bpi_problem_residuals(bpi_problem *p, bp_tensor **r);
+/* A step in a scope, recorded, as the function may take derivatives itself; it sets p->st. */
+bp_status bpi_problem_run(bpi_problem *p, bp_step_fn step, void *state);
+/* Not more parameters than a derivative by all of them takes. */
+bp_status bpi_problem_few_parts(const bpi_problem *p);
 /* p->value at x, and p->gradient unless it is NULL. */
 bp_status bpi_problem_at(bpi_problem *p, const double *x);
 /* BP_ERR_NONFINITE: the value, at `where`. */
@@ -87,7 +100,10 @@ bp_status bpi_tolerance(bp_context *ctx, const char *who, const char *name, doub
 
 /* Lower triangle of l, which may be a: l l^T = a [n,n]. false where a is not positive definite. */
 bool bpi_cholesky(const double *a, double *l, int64_t n);
+void bpi_cholesky_forward(const double *l, double *x, int64_t n); /* x := l^-1 x */
 void bpi_cholesky_solve(const double *l, double *x, int64_t n); /* x := (l l^T)^-1 x */
+/* Eigenvalues of the symmetric a [n,n], ascending, into w[n]; a and off[n] are overwritten. */
+void bpi_eigenvalues(double *a, int64_t n, double *w, double *off);
 double bpi_dot(const double *a, const double *b, int64_t n);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/context.h"
+#include "core/handle.h"
 #include "core/params.h"
 #include "core/view.h"
 #include "minimize/minimize.h"
@@ -132,15 +133,35 @@ bp_status bpi_problem_read(bpi_problem *p, double *x)
     return BP_OK;
 }
 
+/* n numbers in the store's dtype. */
+static const void *packed(const bpi_problem *p, const double *x, int64_t n)
+{
+    float *to = p->packed;
+    if (p->params->dtype == BP_F64)
+        return x;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (float)x[i];
+    return to;
+}
+
 bp_status bpi_problem_write(bpi_problem *p, const double *x)
 {
-    bool narrow = p->params->dtype == BP_F32;
+    size_t bytes = p->params->dtype == BP_F32 ? 4 : 8;
     for (int32_t k = 0; k < p->parts; k++) {
         int64_t n = bp_shape_count(bp_shape_of(p->part[k]));
-        float *to = p->packed;
-        for (int64_t i = 0; i < n && narrow; i++)
-            to[i] = (float)x[i];
-        BPI_TRY(bp_write(p->part[k], narrow ? p->packed : x, (size_t)n * (narrow ? 4 : 8)));
+        BPI_TRY(bp_write(p->part[k], packed(p, x, n), (size_t)n * bytes));
+        x += n;
+    }
+    return BP_OK;
+}
+
+bp_status bpi_problem_vectors(bpi_problem *p, const double *x, bp_tensor **v)
+{
+    for (int32_t k = 0; k < p->parts; k++) {
+        bp_shape shape = bp_shape_of(p->part[k]);
+        int64_t n = bp_shape_count(shape);
+        BPI_TRY(bpi_uploaded(p->ctx, p->params->dtype, shape, packed(p, x, n), BPI_OWNER_SCOPE,
+                             &v[k]));
         x += n;
     }
     return BP_OK;
@@ -165,14 +186,34 @@ bp_status bpi_problem_call(bpi_problem *p, bp_tensor **y)
                     p->who, bp_dtype_name(dtype));
 }
 
-static bp_status evaluate(bp_context *ctx, bpi_problem *p)
+bp_status bpi_problem_number(bpi_problem *p, bp_tensor **y)
+{
+    BPI_TRY(bpi_problem_call(p, y));
+    bp_shape shape = bp_shape_of(*y);
+    if (bp_shape_count(shape) == 1)
+        return BP_OK;
+    return bpi_fail(p->ctx, BP_ERR_SHAPE, "%s: the function gives %s; one number is wanted",
+                    p->who, bpi_shape_str(&shape).s);
+}
+
+bp_status bpi_problem_residuals(bpi_problem *p, bp_tensor **r)
 {
     bp_tensor *y;
     BPI_TRY(bpi_problem_call(p, &y));
-    bp_shape shape = bp_shape_of(y);
-    if (bp_shape_count(shape) != 1)
-        return bpi_fail(ctx, BP_ERR_SHAPE, "%s: the function gives %s; one number is wanted",
-                        p->who, bpi_shape_str(&shape).s);
+    int64_t m = bp_shape_count(bp_shape_of(y));
+    if (m < 1 || (p->m > 0 && p->m != m))
+        return bpi_fail(p->ctx, BP_ERR_SHAPE, "%s: the function gives %lld residuals; %s is wanted",
+                        p->who, (long long)m, m < 1 ? "one at least" : "the number of before");
+    p->m = m;
+    *r = bp_reshape(y, BP_SHAPE(m));
+    bp_tensor *half = bp_scale(bp_sum(bp_square(*r)), 0.5);
+    return half ? bp_read_f64(half, &p->value, 1) : p->ctx->pending;
+}
+
+static bp_status evaluate(bp_context *ctx, bpi_problem *p)
+{
+    bp_tensor *y;
+    BPI_TRY(bpi_problem_number(p, &y));
     if (p->gradient)
         BPI_TRY(bp_backward(ctx, y));
     BPI_TRY(bp_read_f64(y, &p->value, 1));
@@ -186,6 +227,20 @@ static bp_status evaluate(bp_context *ctx, bpi_problem *p)
         to += n;
     }
     return BP_OK;
+}
+
+bp_status bpi_problem_run(bpi_problem *p, bp_step_fn step, void *state)
+{
+    bp_status st = bp_run(p->ctx, 0, step, state);
+    return st != BP_OK ? st : p->st;
+}
+
+bp_status bpi_problem_few_parts(const bpi_problem *p)
+{
+    if (p->parts <= BPI_PARTS_MAX)
+        return BP_OK;
+    return bpi_fail(p->ctx, BP_ERR_ARG, "%s: %d parameters are not frozen; at most %d may be",
+                    p->who, (int)p->parts, BPI_PARTS_MAX);
 }
 
 static bp_status step(bp_context *ctx, void *user)

@@ -10,11 +10,6 @@ enum { MEMBERS_MOST = 4096 };
 
 /* --- making one -------------------------------------------------------------------------- */
 
-static bool same_normalizer(const bpi_normalizer *a, const bpi_normalizer *b)
-{
-    return !memcmp(a->host, b->host, 2 * (size_t)a->n * sizeof *a->host);
-}
-
 /* Whether model i can be a member beside the first. */
 static bp_status fits(bp_context *ctx, bp_model *const *models, int32_t i)
 {
@@ -35,10 +30,28 @@ static bp_status fits(bp_context *ctx, bp_model *const *models, int32_t i)
                         bp_task_name(m->task), (long long)m->inputs, m->layers->text,
                         (long long)m->outputs, bp_task_name(first->task),
                         (long long)first->inputs, first->layers->text, (long long)first->outputs);
-    if (!same_normalizer(&m->in, &first->in) || !same_normalizer(&m->out, &first->out))
+    if (m->tanh)
+        return bpi_fail(ctx, BP_ERR_ARG, "%s: model %d has targets of tanh outputs, whose answers "
+                        "have no mean that such outputs could give", who, (int)i);
+    if (m->in.digest != first->in.digest || m->out.digest != first->out.digest)
         return bpi_fail(ctx, BP_ERR_FORMAT, "%s: model %d has another normaliser than model 0: "
                         "normalise all by the same data", who, (int)i);
     return BP_OK;
+}
+
+static bp_status copy_normalizer(bp_model *m, const bp_model *from)
+{
+    size_t bytes = (size_t)(m->inputs * m->inputs) * sizeof(float);
+    if (!from->in.matrix)
+        return bpi_normalizer_set(&m->in, from->in.host, NULL);
+    float *matrix = bpi_host_alloc(m->ctx, bytes);
+    if (!matrix)
+        return bpi_fail(m->ctx, BP_ERR_NOMEM, "model_ensemble: out of memory");
+    bp_status st = bp_read(from->in.matrix, matrix, bytes);
+    if (st == BP_OK)
+        st = bpi_normalizer_set(&m->in, from->in.host, matrix);
+    bpi_host_free(m->ctx, matrix, bytes);
+    return st;
 }
 
 static bp_status fill(bp_model *m, bp_model *const *models)
@@ -50,7 +63,7 @@ static bp_status fill(bp_model *m, bp_model *const *models)
             BPI_TRY(bp_copy_into(bp_param_at(m->params, i * n + k),
                                  bp_param_at(models[i]->params, k)));
     BPI_TRY(bpi_model_set_targets(m, first->out.host));
-    BPI_TRY(bpi_normalizer_set(&m->in, first->in.host));
+    BPI_TRY(copy_normalizer(m, first));
     m->how = first->how;
     for (int i = 0; i < BPI_NAMES; i++) {
         bpi_texts names = {0};

@@ -32,7 +32,7 @@ int64_t bpi_layer_pixels(const bpi_layer *l)
 
 bool bpi_normalizer_is_none(const bpi_normalizer *n)
 {
-    bool none = true;
+    bool none = !n->matrix;
     for (int64_t i = 0; i < n->n; i++)
         none &= n->host[i] == 0 && n->host[n->n + i] == 1;
     return none;

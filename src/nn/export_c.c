@@ -24,21 +24,41 @@ static void put_list(bpi_buffer *b, const float *f, const double *d, int64_t n)
     bpi_say(b, "\n};\n");
 }
 
-static void put_parameter(bpi_c_source *s, bp_tensor *t)
+/* What stands behind the name of a constant. */
+static void put_values(bpi_c_source *s, bp_tensor *t)
 {
     bp_shape shape = bp_shape_of(t);
     int64_t n = bp_shape_count(shape);
     float *values = bpi_host_alloc(s->b.ctx, (size_t)n * sizeof *values);
     bp_status st = values ? bp_read(t, values, (size_t)n * sizeof *values)
                           : bpi_fail(s->b.ctx, BP_ERR_NOMEM, "model_export_c: out of memory");
-    bpi_say(&s->b, "\nstatic const float ");
-    bpi_c_name(s, s->params++);
     bpi_say(&s->b, "[%lld] = /* %s */ ", (long long)n, bpi_shape_str(&shape).s);
     if (st == BP_OK)
         put_list(&s->b, values, NULL, n);
     else
         s->b.status = st;
     bpi_host_free(s->b.ctx, values, (size_t)n * sizeof *values);
+}
+
+static void put_parameter(bpi_c_source *s, bp_tensor *t)
+{
+    bpi_say(&s->b, "\nstatic const float ");
+    bpi_c_name(s, s->params++);
+    put_values(s, t);
+}
+
+/* What mixes the columns is a dense layer whose biases are 0. */
+static void put_matrix(bpi_c_source *s, const bpi_normalizer *n)
+{
+    bp_context *ctx = s->b.ctx;
+    bp_status st = bp_scope_begin(ctx, BP_NO_GRAD);
+    bpi_say(&s->b, "\nstatic const float %s_normalizer_bias[%lld] = {0};\n"
+                   "\nstatic const float %s_normalizer_matrix", s->name, (long long)n->n, s->name);
+    if (st == BP_OK) {
+        put_values(s, bp_transpose(n->matrix, 0, 1));
+        st = bp_scope_end(ctx);
+    }
+    s->b.status = s->b.status == BP_OK ? st : s->b.status;
 }
 
 static void put_normalizer(bpi_c_source *s, const char *what, const bpi_normalizer *n)
@@ -48,6 +68,8 @@ static void put_normalizer(bpi_c_source *s, const char *what, const bpi_normaliz
                 k ? "scale" : "shift", (long long)n->n);
         put_list(&s->b, NULL, n->host + k * n->n, n->n);
     }
+    if (n->matrix)
+        put_matrix(s, n);
 }
 
 /* A string that is the same in every C and C++: no byte but plain ones, and no trigraph. */

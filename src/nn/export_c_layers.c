@@ -222,6 +222,11 @@ static void put_start(bpi_c_source *s)
         SAY(s, "    a[i] = (float)((x[i] - %s_normalizer_shift[i]) * %s_normalizer_scale[i]);",
             s->name, s->name);
     s->at = 'a';
+    if (!m->in.matrix)
+        return;
+    SAY(s, "%s_dense(a, %lld, %s_normalizer_matrix, %s_normalizer_bias, %lld, b);", s->name,
+        (long long)m->inputs, s->name, s->name, (long long)m->inputs);
+    s->at = 'b';
 }
 
 /* ", NAME_layer1_weight", the next parameter. */
@@ -337,7 +342,7 @@ static void put_answer(bpi_c_source *s)
 {
     const bp_model *m = s->model;
     long long n = m->outputs;
-    if (m->task == BP_TASK_CLASSES) {
+    if (m->task == BP_TASK_CLASSES && !m->tanh) {
         SAY(s, "float most = %c[0], sum = 0;", s->at);
         SAY(s, EACH, n);
         SAY(s, "    most = %c[i] > most ? %c[i] : most;", s->at, s->at);
@@ -345,7 +350,9 @@ static void put_answer(bpi_c_source *s)
         SAY(s, "    sum += y[i] = expf(%c[i] - most);", s->at);
     }
     SAY(s, EACH, n);
-    if (m->task == BP_TASK_CLASSES)
+    if (m->tanh)
+        SAY(s, "    y[i] = fminf(fmaxf(0.5f + 0.866025404f * tanhf(%c[i] * 2 / 3), 0), 1);", s->at);
+    else if (m->task == BP_TASK_CLASSES)
         SAY(s, "    y[i] /= sum;");
     else if (m->task == BP_TASK_LABELS)
         SAY(s, "    y[i] = 1 / (1 + expf(-%c[i]));", s->at);

@@ -119,6 +119,15 @@ static void normalize(bpi_onnx *g)
     columns(g, "normalizer.factor", in, factor);
     bpi_onnx_run(g, "x normalizer.unit Mul normalizer.high Sub normalizer.low Sub "
                  "normalizer.factor Mul", NULL);
+    if (!in->matrix)
+        return;
+    int64_t from = bpi_pb_begin(&g->b, BPI_ONNX_INITIALIZER);
+    int64_t raw = bpi_onnx_constant(&g->b, "normalizer.matrix", bp_shape_of(in->matrix),
+                                    BPI_ONNX_FLOAT);
+    bpi_put_tensor(&g->b, in->matrix);
+    bpi_pb_end(&g->b, raw);
+    bpi_pb_end(&g->b, from);
+    bpi_onnx_run(g, "x normalizer.matrix MatMul", NULL);
 }
 
 static void own_units(bpi_onnx *g)
@@ -237,7 +246,10 @@ static void put_graph(bpi_onnx *g)
     if (!bpi_normalizer_is_none(&m->in))
         normalize(g);
     layers(g, 0, !regression ? "logits" : as_is ? "y" : NULL);
-    if (!regression)
+    if (m->tanh)
+        bpi_onnx_run(g, "x 0.66666666666666667 Mul Tanh 0.86602540378443865 Mul 0.5 Add 0 1 Clip",
+                     "y");
+    else if (!regression)
         bpi_onnx_run(g, m->task == BP_TASK_CLASSES ? "x axis=1 Softmax" : "x Sigmoid", "y");
     else if (!as_is)
         own_units(g);
@@ -264,6 +276,8 @@ static void put_metadata(bpi_buffer *b, const char *key, const char *value, cons
 static bp_status export_onnx(bp_model *m, const char *path)
 {
     int64_t bytes = 4 * (int64_t)sizeof(float) * m->inputs;
+    if (m->in.matrix)
+        bytes += bp_shape_count(bp_shape_of(m->in.matrix)) * (int64_t)sizeof(float);
     BPI_TRY(bpi_given(m->ctx, path, "model_export_onnx: path"));
     BPI_TRY(bpi_model_has_layers(m, "model_export_onnx"));
     for (int32_t i = 0; i < bp_param_count(m->params); i++)

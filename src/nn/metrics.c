@@ -30,6 +30,13 @@ typedef struct measuring {
 
 /* --- sums over the rows ---------------------------------------------------------------------- */
 
+/* (f - target)^2 / 2 of a tanh output: model.h. */
+static double tanh_loss(double z, bool on)
+{
+    double off = BPI_TANH_SIZE * tanh(2 * z / 3) - (on ? BPI_TANH_TARGET : -BPI_TANH_TARGET);
+    return off * off / 2;
+}
+
 /* Logits of one row against its class: the loss, and how many come before the class's own. */
 static void class_row(measuring *w, const float *z, int32_t class, double weight, int64_t row)
 {
@@ -41,8 +48,8 @@ static void class_row(measuring *w, const float *z, int32_t class, double weight
         before += z[j] > z[class] || (z[j] == z[class] && j < class);
     }
     for (int64_t j = 0; j < w->k; j++)
-        sum += exp((double)z[j] - most);
-    w->loss += weight * (log(sum) + most - (double)z[class]);
+        sum += w->model->tanh ? tanh_loss(z[j], j == class) : exp((double)z[j] - most);
+    w->loss += weight * (w->model->tanh ? sum : log(sum) + most - (double)z[class]);
     w->right += before == 0;
     w->top_right += before < w->top;
     if (w->counts)
@@ -55,7 +62,8 @@ static void label_row(measuring *w, const float *z, const float *t, double weigh
 {
     for (int64_t j = 0; j < w->k; j++) {
         double x = z[j], on = t[j];
-        double loss = fmax(x, 0) - x * on + log1p(exp(-fabs(x)));
+        double loss = w->model->tanh ? tanh_loss(x, on > 0)
+                                     : fmax(x, 0) - x * on + log1p(exp(-fabs(x)));
         w->loss += weight * loss / (double)w->k;
         w->right += ((x > 0) == (on > 0)) / (double)w->k;
         if (w->score)

@@ -209,17 +209,6 @@ void bpi_model_drop(const bp_model *m, bp_tensor *outputs)
         bp_free(outputs);
 }
 
-bp_tensor *bpi_normal_rows(const bpi_normalizer *n, bp_tensor *table, bp_tensor *index)
-{
-    bp_shape is = bp_shape_of(table);
-    if (is.ndim == 2 || is.ndim == 0)
-        return bp_gather_normalized(table, index, n->shift, n->scale, BP_F32);
-    bp_tensor *flat = bp_reshape(table, BP_SHAPE(is.dim[0], n->n));
-    bp_tensor *y = bp_gather_normalized(flat, index, n->shift, n->scale, BP_F32);
-    bp_free(flat);
-    return y;
-}
-
 static bp_tensor *forward(bp_model *m, bp_tensor *x, bool training)
 {
     if (bpi_given(m->ctx, x, "model_forward: x") != BP_OK ||
@@ -267,7 +256,34 @@ bp_tensor *bp_model_logits(bp_model *m, bp_data *data, bp_tensor *index, int32_t
     return y;
 }
 
+int32_t bpi_model_form(const bp_model *m)
+{
+    return (m->in.matrix != NULL) | m->tanh << 1;
+}
+
+static bp_status tanh_targets(bp_model *m, bool on)
+{
+    if (on && m->task == BP_TASK_REGRESSION)
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_tanh_targets: the task is regression; classes or "
+                        "labels are wanted");
+    if (on && m->members > 1)
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_tanh_targets: an ensemble has none");
+    m->tanh = on;
+    return BP_OK;
+}
+
+bp_status bp_model_tanh_targets(bp_model *m, int32_t on)
+{
+    BPI_LEADS(m, "model_tanh_targets: model");
+    BPI_INSIDE(m->ctx, tanh_targets(m, on != 0));
+}
+
 /* --- looking at one ---------------------------------------------------------------------- */
+
+int32_t bp_model_has_tanh_targets(const bp_model *m)
+{
+    return m ? m->tanh : 0;
+}
 
 bp_params *bp_model_params(bp_model *m)
 {

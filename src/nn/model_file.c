@@ -9,11 +9,12 @@
 #include "io/safetensors.h"
 #include "nn/nn.h"
 
-enum { VERSION = 3, META_MAX = 10 }; /* what a single model needs is version 2 */
+enum { VERSION = 3, META_MAX = 11 }; /* what is no ensemble and has no loss is version 2 */
 
 static const char *const names_keys[BPI_NAMES] = {"class_names", "feature_names"};
 static const char *const ours[] = {"normalizer.shift", "normalizer.scale", "targets.shift",
-                                   "targets.scale"};
+                                   "targets.scale", "normalizer.matrix"};
+enum { OURS = sizeof ours / sizeof *ours };
 
 /* --- writing --------------------------------------------------------------------------------- */
 
@@ -34,11 +35,11 @@ static void put(tensors *t, const char *name, bp_tensor *tensor)
 static bp_status tensors_of(bp_model *m, tensors *t)
 {
     int32_t n = bp_param_count(m->params);
-    t->bytes = (size_t)(n + 4) * (sizeof *t->name + sizeof *t->tensor);
+    t->bytes = (size_t)(n + OURS) * (sizeof *t->name + sizeof *t->tensor);
     t->tensor = bpi_host_alloc(m->ctx, t->bytes);
     if (!t->tensor)
         return bpi_fail(m->ctx, BP_ERR_NOMEM, "model_save: out of memory");
-    t->name = (const char **)(t->tensor + n + 4);
+    t->name = (const char **)(t->tensor + n + OURS);
     for (int32_t i = 0; i < n; i++)
         put(t, bp_param_name(m->params, i), bp_param_at(m->params, i));
     put(t, ours[0], m->in.shift);
@@ -47,8 +48,10 @@ static bp_status tensors_of(bp_model *m, tensors *t)
         put(t, ours[2], m->out.shift);
         put(t, ours[3], m->out.scale);
     }
+    if (m->in.matrix)
+        put(t, ours[4], m->in.matrix);
     for (int32_t i = 0; i < n; i++)
-        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
+        for (int k = 0; k < OURS; k++)
             if (!strcmp(t->name[i], ours[k]))
                 return bpi_fail(m->ctx, BP_ERR_ARG, "model_save: a parameter has the name %s, "
                                 "which the model's own numbers have", ours[k]);
@@ -59,7 +62,7 @@ static bp_status write_file(bp_model *m, const char *path, const bpi_texts *name
                             const tensors *t, bool only_try)
 {
     char version[24], inputs[24], outputs[24], members[24];
-    snprintf(version, sizeof version, "%d", m->members > 1 ? VERSION : 2);
+    snprintf(version, sizeof version, "%d", m->members > 1 || m->tanh ? VERSION : 2);
     snprintf(members, sizeof members, "%d", (int)m->members);
     snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
     snprintf(outputs, sizeof outputs, "%lld", (long long)m->outputs);
@@ -71,6 +74,8 @@ static bp_status write_file(bp_model *m, const char *path, const bpi_texts *name
     int32_t n = 7;
     if (m->members > 1)
         meta[n++] = (bpi_text_pair){"members", members};
+    if (m->tanh)
+        meta[n++] = (bpi_text_pair){"loss", "tanh"};
     for (int i = 0; i < BPI_NAMES; i++)
         if (names[i].text)
             meta[n++] = (bpi_text_pair){names_keys[i], names[i].text};
@@ -165,7 +170,8 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
     *d = (bpi_description){.inputs = count_of(f, "inputs"),
                        .outputs = count_of(f, version == 1 ? "classes" : "outputs"),
                        .layers = bpi_safetensors_meta(f, "layers"),
-                       .members = version == 3 ? (int32_t)count_of(f, "members") : 1,
+                       .members = version == 3 && bpi_safetensors_meta(f, "members")
+                                      ? (int32_t)count_of(f, "members") : 1,
                        .task = version == 1 ? BP_TASK_CLASSES
                                             : task_named(bpi_safetensors_meta(f, "task"))};
     bool own = version > 1 && same(bpi_safetensors_meta(f, "forward"), "own");
@@ -176,7 +182,13 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
                         "inputs, outputs, and layers or forward \"own\" are wanted", path);
     if (normalize && !bpi_normalize_read(normalize, &d->how))
         return bpi_fail(ctx, BP_ERR_FORMAT,
-                        "%s: normalize is \"%.32s\", not none, global or column", path, normalize);
+                        "%s: normalize is \"%.32s\", which this bpcuda does not know", path,
+                        normalize);
+    const char *loss = bpi_safetensors_meta(f, "loss");
+    d->tanh = loss != NULL;
+    if (loss && (!same(loss, "tanh") || d->task == BP_TASK_REGRESSION))
+        return bpi_fail(ctx, BP_ERR_FORMAT, "%s: loss is \"%.32s\"; \"tanh\" of classes or labels "
+                        "is wanted, or none", path, loss);
     for (int i = 0; i < BPI_NAMES; i++)
         d->names[i] = bpi_safetensors_meta(f, names_keys[i]);
     if (d->names[BPI_CLASS_NAMES] && d->task != BP_TASK_CLASSES)
@@ -192,8 +204,9 @@ typedef struct loading {
     const char *path;
     bpi_safetensors f;
     bpi_description d;
-    double *in, *out; /* the normalisers, shifts and then scales */
-    size_t in_bytes, out_bytes;
+    double *in, *out; /* the normalisers, shifts and then scales; */
+    float *matrix;    /* what follows those of the inputs, or NULL */
+    size_t in_bytes, out_bytes, matrix_bytes;
     bpi_texts names[BPI_NAMES];
 } loading;
 
@@ -239,6 +252,18 @@ static bp_status read_normalizer(loading *l, const char *const *name, int64_t n,
     return BP_OK;
 }
 
+static bp_status read_matrix(loading *l, int64_t n)
+{
+    const bpi_entry *e;
+    BPI_TRY(entry_of(l, ours[4], BP_F32, BP_SHAPE(n, n), &e));
+    l->matrix_bytes = (size_t)(e->end - e->begin);
+    l->matrix = bpi_host_alloc(l->ctx, l->matrix_bytes);
+    if (!l->matrix)
+        return bpi_fail(l->ctx, BP_ERR_NOMEM, "%s: out of memory", l->path);
+    memcpy(l->matrix, l->f.data.at + e->begin, l->matrix_bytes);
+    return BP_OK;
+}
+
 static bp_status read_names(loading *l, const bp_model *m, int which)
 {
     const char *text = l->d.names[which];
@@ -256,8 +281,8 @@ static bp_status read_names(loading *l, const bp_model *m, int which)
 static bp_status check(loading *l, bp_model *m)
 {
     const bpi_entry *e;
-    bool regression = m->task == BP_TASK_REGRESSION;
-    int32_t n = bp_param_count(m->params), all = n + (regression ? 4 : 2);
+    bool regression = m->task == BP_TASK_REGRESSION, mixes = l->d.how >= BP_NORMALIZE_PCA;
+    int32_t n = bp_param_count(m->params), all = n + (regression ? 4 : 2) + mixes;
     if (l->f.n != all)
         return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %lld tensors; the model has %d", l->path,
                         (long long)l->f.n, (int)all);
@@ -267,6 +292,8 @@ static bp_status check(loading *l, bp_model *m)
     BPI_TRY(read_normalizer(l, ours, m->inputs, &l->in, &l->in_bytes));
     if (regression)
         BPI_TRY(read_normalizer(l, ours + 2, m->outputs, &l->out, &l->out_bytes));
+    if (mixes)
+        BPI_TRY(read_matrix(l, m->inputs));
     for (int i = 0; i < BPI_NAMES; i++)
         BPI_TRY(read_names(l, m, i));
     return BP_OK;
@@ -282,8 +309,9 @@ static bp_status fill(loading *l, bp_model *m)
         BPI_TRY(bp_write(bp_param_at(m->params, i), l->f.data.at + e->begin,
                          (size_t)(e->end - e->begin)));
     }
-    BPI_TRY(bpi_normalizer_set(&m->in, l->in));
+    BPI_TRY(bpi_normalizer_set(&m->in, l->in, l->matrix));
     m->how = l->d.how;
+    m->tanh = l->d.tanh;
     for (int i = 0; i < BPI_NAMES; i++)
         bpi_model_take_names(m, i, &l->names[i]);
     return BP_OK;
@@ -301,6 +329,7 @@ static void close_file(loading *l)
     bpi_safetensors_free(l->ctx, &l->f);
     bpi_host_free(l->ctx, l->in, l->in_bytes);
     bpi_host_free(l->ctx, l->out, l->out_bytes);
+    bpi_host_free(l->ctx, l->matrix, l->matrix_bytes);
     for (int i = 0; i < BPI_NAMES; i++)
         bpi_texts_free(l->ctx, &l->names[i]);
 }

@@ -92,7 +92,7 @@ int64_t bpi_names_decode(const char *text, char *to)
     return n;
 }
 
-static uint64_t hashed(uint64_t hash, const void *data, size_t bytes)
+uint64_t bpi_hashed(uint64_t hash, const void *data, size_t bytes)
 {
     const unsigned char *p = data;
     for (size_t i = 0; i < bytes; i++)
@@ -102,16 +102,14 @@ static uint64_t hashed(uint64_t hash, const void *data, size_t bytes)
 
 void bpi_model_digest(const bp_model *m, uint64_t digest[BPI_DIGESTS])
 {
-    const uint64_t begin = 0xCBF29CE484222325u;
+    const uint64_t begin = BPI_HASH_BEGIN;
     const char *layers = m->layers ? m->layers->text : NULL;
-    digest[BPI_DIGEST_LAYERS] = layers ? hashed(begin + (uint64_t)m->members - 1, layers,
-                                                strlen(layers)) : 0;
-    digest[BPI_DIGEST_NORMALIZERS] =
-        hashed(hashed(begin, m->in.host, 2 * (size_t)m->inputs * sizeof(double)), m->out.host,
-               2 * (size_t)m->outputs * sizeof(double));
+    digest[BPI_DIGEST_LAYERS] = (uint64_t)m->tanh + 2 * (uint64_t)m->members - 2;
+    digest[BPI_DIGEST_LAYERS] += layers ? bpi_hashed(begin, layers, strlen(layers)) : 0;
+    digest[BPI_DIGEST_NORMALIZERS] = bpi_hashed(m->in.digest, &m->out.digest, sizeof m->out.digest);
     digest[BPI_DIGEST_NAMES] = 0;
     for (int i = 0; i < BPI_NAMES; i++)
         if (m->names[i].text)
-            digest[BPI_DIGEST_NAMES] = hashed(digest[BPI_DIGEST_NAMES] ^ begin, m->names[i].text,
+            digest[BPI_DIGEST_NAMES] = bpi_hashed(digest[BPI_DIGEST_NAMES] ^ begin, m->names[i].text,
                                               m->names[i].bytes);
 }

@@ -6,11 +6,13 @@
 #include "data/data.h"
 #include "nn/layers.h"
 
-/* (x - shift) scale, column by column. */
+/* (x - shift) scale, column by column; then, where there is a matrix, x M. */
 typedef struct bpi_normalizer {
     int64_t n;
     bp_tensor *shift, *scale; /* f64 [n] each */
     double *host;             /* the same on the host: shift, then scale */
+    bp_tensor *matrix, *room; /* f32 [n, n], or NULL; once made it is kept, for plans name it */
+    uint64_t digest;          /* of all its numbers */
 } bpi_normalizer;
 
 struct bp_model {
@@ -23,6 +25,7 @@ struct bp_model {
     bp_forward_fn own;
     void *user;
     bp_task task;
+    bool tanh; /* its targets are those of tanh outputs */
     int64_t inputs, outputs;
     bpi_normalizer in, out; /* out: 0 and 1 but for regression */
     bp_normalize how;       /* `in` was set; BP_NORMALIZE_DEFAULT: its file does not say */
@@ -30,17 +33,23 @@ struct bp_model {
     bpi_texts names[BPI_NAMES];
     /* To predict one sample: */
     bp_plan *plan;
+    int32_t plan_form;          /* with which it was recorded */
     bp_tensor *sample, *answer; /* f32 [1, inputs], [1, outputs] */
     float *row;                 /* the sample on the host */
 };
 
-/* --- normalize.c ------------------------------------------------------------------------- */
+/* --- normalizer.c ------------------------------------------------------------------------ */
 
 /* One that leaves n columns as they are. On failure too, free it. */
 bp_status bpi_normalizer_create(bp_context *ctx, int64_t n, bpi_normalizer *to);
 void bpi_normalizer_free(bp_context *ctx, bpi_normalizer *of);
-/* From n shifts and then n scales. */
-bp_status bpi_normalizer_set(bpi_normalizer *of, const double *both);
+/* From n shifts and then n scales, and a matrix, [n, n] or NULL. */
+bp_status bpi_normalizer_set(bpi_normalizer *of, const double *both, const float *matrix);
+/* Rows of a table [R, ...] (u8, f32) by number, i32 [B], normalised: f32 [B, n]. */
+bp_tensor *bpi_normal_rows(const bpi_normalizer *n, bp_tensor *table, bp_tensor *index);
+
+/* --- normalize.c ------------------------------------------------------------------------- */
+
 /* The normaliser of the targets, and what follows from it. */
 bp_status bpi_model_set_targets(bp_model *model, const double *both);
 /* The way with this name; false if there is none. */
@@ -49,6 +58,13 @@ bool bpi_normalize_read(const char *text, bp_normalize *how);
 bp_status bpi_model_fits(const bp_model *model, bp_data *data, const char *who);
 /* And whether it has rows that can be measured: not a source, nor an empty ring. */
 bp_status bpi_model_measures(const bp_model *model, bp_data *data, const char *who);
+
+/* --- decorrelate.c ------------------------------------------------------------------------ */
+
+/* The matrix for PCA or ZCA of the samples of a set, whose columns get the shifts and scales
+ * `both`. */
+bp_status bpi_decorrelate(bp_model *model, bp_data *data, bp_normalize how, const double *both,
+                          float *matrix);
 
 /* --- names.c ----------------------------------------------------------------------------- */
 
@@ -87,6 +103,7 @@ typedef struct bpi_description {
     const char *layers; /* NULL: the forward pass is a program's own */
     const char *names[BPI_NAMES]; /* as a file has them; NULL: none */
     bp_normalize how;
+    bool tanh;
     int32_t members;
 } bpi_description;
 /* BP_OK if the model is such a one, else what differs; `who` is the path, or the call. */
@@ -96,6 +113,16 @@ bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const ch
  * the names of its classes and inputs (FNV-1a; 0: there are none). */
 enum { BPI_DIGEST_LAYERS, BPI_DIGEST_NORMALIZERS, BPI_DIGEST_NAMES, BPI_DIGESTS };
 void bpi_model_digest(const bp_model *model, uint64_t digest[BPI_DIGESTS]);
+uint64_t bpi_hashed(uint64_t hash, const void *data, size_t bytes); /* FNV-1a; it begins with: */
+#define BPI_HASH_BEGIN UINT64_C(0xCBF29CE484222325)
+
+/* --- diagonal.c -------------------------------------------------------------------------- */
+
+/* BP_OK where the model is a stack that second derivatives go through, else why not. */
+bp_status bpi_diagonal_fits(const bp_model *model, const char *who);
+/* bp_model_diagonal, unchecked. */
+bp_status bpi_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, double share,
+                             bp_optimizer *opt);
 
 /* --- model.c ----------------------------------------------------------------------------- */
 
@@ -104,8 +131,8 @@ bp_status bpi_model_create(bp_context *ctx, const bpi_description *d, const char
                            bp_model **model);
 /* The forward pass of normalised rows, which are freed as soon as they were read. */
 bp_tensor *bpi_model_through(bp_model *model, bp_tensor *x, bool training);
-/* Rows of a table [R, ...] (u8, f32) by number, i32 [B], normalised: f32 [B, n]. */
-bp_tensor *bpi_normal_rows(const bpi_normalizer *n, bp_tensor *table, bp_tensor *index);
+/* Which ops stand before and behind the layers: a plan is of one such form. */
+int32_t bpi_model_form(const bp_model *model);
 /* Frees outputs of the forward pass that were read; what a program's own gave is its own. */
 void bpi_model_drop(const bp_model *model, bp_tensor *outputs);
 
@@ -117,6 +144,10 @@ static inline int64_t bpi_model_rows(const bp_model *model)
 {
     return model->inputs > BPI_MODEL_ROWS / 4 ? BPI_MODEL_ROWS / 4 : BPI_MODEL_ROWS;
 }
+
+/* Targets of tanh outputs: A tanh(2 z / 3), to +- A / sqrt(3). */
+#define BPI_TANH_SIZE 1.7159
+#define BPI_TANH_TARGET 0.990675326902479
 
 /* The loss of a batch, the rows `index` (i32 [n]) of a set that fits the model, in the innermost
  * scope. By the column "weight", where the set has one: sum w l / sum w. By what rows count, f32

@@ -1,5 +1,5 @@
 /* A data set for a model: whether it fits, and the normalisers, (x - shift) scale, a shift and a
- * scale a column, in f64: of the inputs, and of real targets.
+ * scale a column, in f64: of the inputs, and of real targets. What mixes columns: decorrelate.c.
  *
  * No threshold stands in it, and f64 has room for the squares of what f32 can hold: a column times
  * a power of two gives the same numbers, bit by bit. */
@@ -57,8 +57,11 @@ bp_status bpi_model_measures(const bp_model *m, bp_data *data, const char *who)
 static const char *const name[] = {[BP_NORMALIZE_DEFAULT] = "default",
                                    [BP_NORMALIZE_NONE] = "none",
                                    [BP_NORMALIZE_GLOBAL] = "global",
-                                   [BP_NORMALIZE_COLUMN] = "column"};
-enum { N_NAMES = sizeof name / sizeof *name };
+                                   [BP_NORMALIZE_COLUMN] = "column",
+                                   [BP_NORMALIZE_MINMAX] = "minmax",
+                                   [BP_NORMALIZE_PCA] = "pca",
+                                   [BP_NORMALIZE_ZCA] = "zca"};
+enum { N_NAMES = sizeof name / sizeof *name, DECORRELATED_MAX = 2048 };
 
 const char *bp_normalize_name(bp_normalize how)
 {
@@ -71,6 +74,11 @@ bool bpi_normalize_read(const char *text, bp_normalize *how)
         if (!strcmp(text, name[*how]))
             return true;
     return false;
+}
+
+static bp_normalize default_for(const bp_data *data)
+{
+    return bpi_data_images(data) ? BP_NORMALIZE_GLOBAL : BP_NORMALIZE_COLUMN;
 }
 
 static double value_at(const void *x, bp_dtype dtype, int64_t i)
@@ -88,38 +96,7 @@ static void scales(double *v, int64_t cols, bool global, double constant)
         v[j] = v[j] > 0 ? 1 / sqrt(global ? all : v[j]) : constant;
 }
 
-/* --- the normaliser of n columns ----------------------------------------------------------- */
-
-bp_status bpi_normalizer_create(bp_context *ctx, int64_t n, bpi_normalizer *to)
-{
-    *to = (bpi_normalizer){.n = n};
-    to->shift = bp_tensor_create(ctx, BP_F64, BP_SHAPE(n));
-    to->scale = bp_tensor_create(ctx, BP_F64, BP_SHAPE(n));
-    to->host = bpi_host_alloc(ctx, 2 * (size_t)n * sizeof *to->host);
-    if (!to->shift || !to->scale)
-        return BP_ERR_NOMEM;
-    if (!to->host)
-        return bpi_fail(ctx, BP_ERR_NOMEM, "model_create: out of memory");
-    for (int64_t j = 0; j < n; j++)
-        to->host[n + j] = 1;
-    return bpi_normalizer_set(to, to->host);
-}
-
-void bpi_normalizer_free(bp_context *ctx, bpi_normalizer *of)
-{
-    bp_free(of->shift);
-    bp_free(of->scale);
-    bpi_host_free(ctx, of->host, 2 * (size_t)of->n * sizeof *of->host);
-}
-
-bp_status bpi_normalizer_set(bpi_normalizer *of, const double *both)
-{
-    size_t bytes = (size_t)of->n * sizeof *both;
-    BPI_TRY(bp_write(of->shift, both, bytes));
-    BPI_TRY(bp_write(of->scale, both + of->n, bytes));
-    memmove(of->host, both, 2 * bytes);
-    return BP_OK;
-}
+/* --- the normaliser of the targets ----------------------------------------------------------- */
 
 bp_status bpi_model_set_targets(bp_model *m, const double *both)
 {
@@ -131,7 +108,7 @@ bp_status bpi_model_set_targets(bp_model *m, const double *both)
         square[j] = 1 / both[m->outputs + j] / both[m->outputs + j];
     bp_status st = bp_write(m->square, square, bytes);
     if (st == BP_OK)
-        st = bpi_normalizer_set(&m->out, both);
+        st = bpi_normalizer_set(&m->out, both, NULL);
     bpi_host_free(m->ctx, square, bytes);
     return st;
 }
@@ -196,8 +173,32 @@ static bp_status moments(const columns *c)
     return BP_OK;
 }
 
-/* both: n means, n variances. */
-static bp_status measure(bp_model *m, bp_tensor *values, int64_t rows, int64_t n, double *both)
+/* The middle between the smallest and the largest, and what makes 1 of the way to either. */
+static bp_status bounds(const columns *c)
+{
+    double *low = c->mean, *high = c->variance;
+    for (int64_t i = 0; i < c->rows; i += c->chunk) {
+        int64_t n = c->rows - i < c->chunk ? c->rows - i : c->chunk;
+        BPI_TRY(read_rows(c, i, n));
+        for (int64_t e = 0; e < n * c->cols; e++) {
+            double x = value_at(c->x, c->dtype, e);
+            int64_t j = e % c->cols;
+            bool first = i == 0 && e < c->cols;
+            low[j] = first || x < low[j] ? x : low[j];
+            high[j] = first || x > high[j] ? x : high[j];
+        }
+    }
+    for (int64_t j = 0; j < c->cols; j++) {
+        double half = (high[j] - low[j]) / 2;
+        low[j] += half;
+        high[j] = half > 0 ? 1 / half : 0;
+    }
+    return BP_OK;
+}
+
+/* both: n means, n variances, or what `how` makes of them. */
+static bp_status measure(bp_model *m, bp_tensor *values, int64_t rows, int64_t n,
+                         bp_status (*how)(const columns *), double *both)
 {
     enum { BYTES = 1 << 20 };
     bp_context *ctx = m->ctx;
@@ -209,7 +210,7 @@ static bp_status measure(bp_model *m, bp_tensor *values, int64_t rows, int64_t n
     c.x = bpi_host_alloc(ctx, (size_t)c.chunk * row);
     c.first = bpi_host_alloc(ctx, first);
     bp_status st = c.x && c.first
-                       ? moments(&c)
+                       ? how(&c)
                        : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
     bpi_host_free(ctx, c.first, first);
     bpi_host_free(ctx, c.x, (size_t)c.chunk * row);
@@ -218,20 +219,27 @@ static bp_status measure(bp_model *m, bp_tensor *values, int64_t rows, int64_t n
 
 /* Sets the normaliser of the inputs, and for regression that of the targets: all is measured before
  * any is set. */
-static bp_status set(bp_model *m, bp_data *data, bp_normalize how, double *in, double *out)
+static bp_status set(bp_model *m, bp_data *data, bp_normalize how, double *in, double *out,
+                     float *matrix)
 {
-    if (how != BP_NORMALIZE_NONE) {
-        BPI_TRY(measure(m, bp_data_samples(data), bp_data_rows(data), m->inputs, in));
-        scales(in + m->inputs, m->inputs, how == BP_NORMALIZE_GLOBAL, 0);
+    bp_tensor *x = bp_data_samples(data);
+    bp_normalize base = !matrix ? how : default_for(data);
+    if (base == BP_NORMALIZE_MINMAX) {
+        BPI_TRY(measure(m, x, bp_data_rows(data), m->inputs, bounds, in));
+    } else if (base != BP_NORMALIZE_NONE) {
+        BPI_TRY(measure(m, x, bp_data_rows(data), m->inputs, moments, in));
+        scales(in + m->inputs, m->inputs, base == BP_NORMALIZE_GLOBAL, 0);
     }
+    if (matrix)
+        BPI_TRY(bpi_decorrelate(m, data, how, in, matrix));
     for (int64_t j = 0; how == BP_NORMALIZE_NONE && j < m->inputs; j++)
         in[m->inputs + j] = 1;
     if (m->task == BP_TASK_REGRESSION) {
-        BPI_TRY(measure(m, bp_data_labels(data), bp_data_rows(data), m->outputs, out));
+        BPI_TRY(measure(m, bp_data_labels(data), bp_data_rows(data), m->outputs, moments, out));
         scales(out + m->outputs, m->outputs, false, 1);
         BPI_TRY(bpi_model_set_targets(m, out));
     }
-    return bpi_normalizer_set(&m->in, in);
+    return bpi_normalizer_set(&m->in, in, matrix);
 }
 
 /* --- the call ------------------------------------------------------------------------------- */
@@ -242,15 +250,21 @@ static bp_status normalize(bp_model *m, bp_data *data, bp_normalize how)
     if (how < 0 || how >= N_NAMES)
         return bpi_fail(ctx, BP_ERR_ARG, "model_normalize: there is no way %d", (int)how);
     BPI_TRY(bpi_model_measures(m, data, "model_normalize"));
+    bool mixes = how >= BP_NORMALIZE_PCA;
+    if (mixes && m->inputs > DECORRELATED_MAX)
+        return bpi_fail(ctx, BP_ERR_UNSUPPORTED, "model_normalize: %lld inputs; %s is for at most "
+                        "%d", (long long)m->inputs, name[how], DECORRELATED_MAX);
     if (how == BP_NORMALIZE_DEFAULT)
-        how = bpi_data_images(data) ? BP_NORMALIZE_GLOBAL : BP_NORMALIZE_COLUMN;
+        how = default_for(data);
     bpi_texts names[BPI_NAMES];
-    size_t bytes = 2 * (size_t)(m->inputs + m->outputs) * sizeof(double);
+    size_t numbers = 2 * (size_t)(m->inputs + m->outputs) * sizeof(double);
+    size_t bytes = numbers + (mixes ? (size_t)(m->inputs * m->inputs) * sizeof(float) : 0);
     BPI_TRY(bpi_names_of_data(m, data, BPI_CLASS_NAMES, &names[BPI_CLASS_NAMES]));
     bp_status st = bpi_names_of_data(m, data, BPI_FEATURE_NAMES, &names[BPI_FEATURE_NAMES]);
     double *room = st == BP_OK ? bpi_host_alloc(ctx, bytes) : NULL;
     if (st == BP_OK)
-        st = room ? set(m, data, how, room, room + 2 * m->inputs)
+        st = room ? set(m, data, how, room, room + 2 * m->inputs,
+                        mixes ? (float *)((char *)room + numbers) : NULL)
                   : bpi_fail(ctx, BP_ERR_NOMEM, "model_normalize: out of memory");
     bpi_host_free(ctx, room, bytes);
     if (st == BP_OK)

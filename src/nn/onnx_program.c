@@ -52,10 +52,11 @@ static void put_attribute(bpi_onnx *g, const char *word)
 static int inputs_of(const char *op)
 {
     static const char *const several[] = {"BatchNormalization", "Gemm", "LayerNormalization",
-                                          "Conv", "Add", "Sub", "Mul", "Div", "Reshape"};
-    for (int i = 0; i < 9; i++)
+                                          "Conv", "Clip", "Add", "Sub", "Mul", "MatMul", "Div",
+                                          "Reshape"};
+    for (size_t i = 0; i < sizeof several / sizeof *several; i++)
         if (!strcmp(op, several[i]))
-            return i < 1 ? 5 : i < 4 ? 3 : 2;
+            return i < 1 ? 5 : i < 5 ? 3 : 2;
     return 1;
 }
 

@@ -10,6 +10,9 @@
 
 bp_tensor *bpi_model_answer(const bp_model *m, bp_tensor *outputs)
 {
+    if (m->tanh)
+        return bp_clamp(bp_shift(bp_scale(bp_scaled_tanh(outputs, 0), 0.5 / BPI_TANH_TARGET), 0.5),
+                        0, 1);
     return m->task == BP_TASK_CLASSES  ? bp_exp(bp_log_softmax(outputs, 1))
            : m->task == BP_TASK_LABELS ? bp_sigmoid(outputs)
                                        : outputs;
@@ -37,8 +40,9 @@ static bp_status predict_step(bp_context *ctx, void *user)
 {
     bp_model *m = user;
     (void)ctx;
-    bp_tensor *y = m->members > 1 ? bpi_members_through(m, m->sample, false)
-                                  : bp_layers_forward(m->layers, m->sample, 0);
+    bp_tensor *x = m->in.matrix ? bp_matmul(m->sample, m->in.matrix) : m->sample;
+    bp_tensor *y = m->members > 1 ? bpi_members_through(m, x, false)
+                                  : bp_layers_forward(m->layers, x, 0);
     return bp_copy_into(m->answer, bpi_model_answer(m, y));
 }
 
@@ -66,10 +70,11 @@ static bp_status predict_one(bp_model *m, const float *x, float *p)
         m->row[j] = (float)(((double)x[j] - shift[j]) * scale[j]);
     BPI_TRY(bpi_upload(m->ctx, bpi_view_of(m->sample)->data, m->row,
                        (size_t)m->inputs * sizeof *m->row));
-    if (m->plan && !bpi_plan_holds(m->plan)) { /* the precision is another now */
-        bp_plan_free(m->plan);
+    if (m->plan && (!bpi_plan_holds(m->plan) || m->plan_form != bpi_model_form(m))) {
+        bp_plan_free(m->plan); /* the precision is another now, or what is around the layers */
         m->plan = NULL;
     }
+    m->plan_form = bpi_model_form(m);
     BPI_TRY(m->plan ? bp_plan_replay(m->plan, 1)
                     : bpi_plan_record_still(m->ctx, predict_step, m, &m->plan));
     BPI_TRY(bpi_download(m->ctx, p, bpi_view_of(m->answer)->data,

@@ -20,7 +20,9 @@ struct bp_snapshot {
     bp_shape *shape;
     char *names; /* each with its 0 */
     size_t names_bytes;
-    double *in, *out; /* the normalisers, shifts and then scales */
+    double *in, *out; /* the normalisers, shifts and then scales; */
+    size_t matrix_bytes;
+    float *matrix;    /* what follows those of the inputs, or NULL */
     void *values;     /* all of the store */
 };
 
@@ -44,6 +46,7 @@ static size_t lay_out(bp_snapshot *s, const bp_model *m, const bp_snapshot *like
     parts.shape = room(s, &at, (size_t)like->n * sizeof(bp_shape));
     parts.in = room(s, &at, 2 * (size_t)m->inputs * sizeof(double));
     parts.out = room(s, &at, 2 * (size_t)m->outputs * sizeof(double));
+    parts.matrix = like->matrix_bytes ? room(s, &at, like->matrix_bytes) : NULL;
     parts.values = room(s, &at, (size_t)m->params->count * sizeof(float));
     parts.bytes = at;
     if (s)
@@ -67,6 +70,8 @@ static bp_status fill(bp_snapshot *s, bp_model *m)
     }
     memcpy(s->in, m->in.host, 2 * (size_t)m->inputs * sizeof(double));
     memcpy(s->out, m->out.host, 2 * (size_t)m->outputs * sizeof(double));
+    if (s->matrix)
+        BPI_TRY(bp_read(m->in.matrix, s->matrix, s->matrix_bytes));
     return bpi_params_read_all(m->params, s->values, "snapshot_take");
 }
 
@@ -77,8 +82,10 @@ static bp_status take(bp_model *m, bp_snapshot **out)
     BPI_TRY(bpi_params_materialize(m->params));
     bp_snapshot like = {.refs = 1, .freer = bpi_host_freer(ctx), .n = bp_param_count(m->params),
                         .text_bytes = m->layers ? strlen(m->layers->text) + 1 : 0,
-                        .is = {m->inputs, m->outputs, m->task, NULL, {NULL}, m->how,
+                        .is = {m->inputs, m->outputs, m->task, NULL, {NULL}, m->how, m->tanh,
                                m->members}};
+    if (m->in.matrix)
+        like.matrix_bytes = (size_t)(m->inputs * m->inputs) * sizeof *like.matrix;
     for (int i = 0; i < BPI_NAMES; i++)
         like.told[i].bytes = m->names[i].bytes;
     for (int32_t i = 0; i < like.n; i++)
@@ -151,7 +158,7 @@ static bp_status restore(bp_model *m, const bp_snapshot *s)
     if (st == BP_OK)
         st = bpi_model_set_targets(m, s->out);
     if (st == BP_OK)
-        st = bpi_normalizer_set(&m->in, s->in);
+        st = bpi_normalizer_set(&m->in, s->in, s->matrix);
     if (st == BP_OK)
         st = bpi_params_write_all(m->params, s->values, "model_restore");
     for (int i = 0; i < BPI_NAMES; i++) {
@@ -162,8 +169,10 @@ static bp_status restore(bp_model *m, const bp_snapshot *s)
         else
             bpi_texts_free(m->ctx, &names[i]);
     }
-    if (st == BP_OK)
+    if (st == BP_OK) {
         m->how = s->is.how;
+        m->tanh = s->is.tanh;
+    }
     return st;
 }
 

@@ -43,9 +43,21 @@ static bp_tensor *targets_of(const bp_model *m, bp_tensor *targets, bp_tensor *i
                                       : bpi_normal_rows(&m->out, targets, index);
 }
 
+/* (f - target)^2 / 2 of tanh outputs: model.h. */
+static bp_tensor *tanh_loss(const bp_model *m, bp_tensor *outputs, bp_tensor *t)
+{
+    bool classes = m->task == BP_TASK_CLASSES;
+    bp_tensor *on = classes ? bp_one_hot(t, m->outputs, BP_F32) : t;
+    bp_tensor *target = bp_shift(bp_scale(on, 2 * BPI_TANH_TARGET), -BPI_TANH_TARGET);
+    bp_tensor *each = bp_scale(bp_squared_error(bp_scaled_tanh(outputs, 0), target), 0.5);
+    return classes ? bp_sum_axes(each, BP_AXIS(1), 0) : each;
+}
+
 /* The loss of each row and column, [n, k]; of classes of each row, [n]. */
 static bp_tensor *each_loss(const bp_model *m, bp_tensor *outputs, bp_tensor *t)
 {
+    if (m->tanh)
+        return tanh_loss(m, outputs, t);
     return m->task == BP_TASK_CLASSES  ? bp_cross_entropy_with(outputs, t, 0, -1, BP_EACH)
            : m->task == BP_TASK_LABELS ? bp_sigmoid_cross_entropy(outputs, t)
                                        : bp_squared_error(outputs, t);
@@ -81,8 +93,8 @@ static bp_tensor *loss_of(bp_model *m, bp_tensor *outputs, bp_tensor *targets, b
         return NULL;
     bp_tensor *share = w ? shares_of(w, NULL) : NULL;
     if (m->task == BP_TASK_CLASSES)
-        return share ? mean_of_rows(each_loss(m, outputs, targets), share)
-                     : bp_cross_entropy(outputs, targets);
+        return share || m->tanh ? mean_of_rows(each_loss(m, outputs, targets), share)
+                                : bp_cross_entropy(outputs, targets);
     bp_tensor *index = bp_arange(m->ctx, BP_I32, 0, 1, bp_shape_of(outputs).dim[0]);
     bp_tensor *each = each_loss(m, outputs, targets_of(m, targets, index));
     bp_tensor *loss = bp_mean(mean_of_rows(each, share));
@@ -138,7 +150,7 @@ static bp_tensor *sum_of_right(bp_tensor *right, bp_tensor *counts)
 static void classes_step(bp_model *m, bp_tensor *logits, bp_tensor *labels, bp_tensor *share,
                          bp_tensor *counts, bpi_step_loss *out)
 {
-    if (!share) {
+    if (!share && !m->tanh) {
         out->loss = bp_cross_entropy_correct(logits, labels, &out->correct);
     } else {
         out->loss = mean_of_rows(each_loss(m, logits, labels), share);

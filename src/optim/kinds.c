@@ -38,7 +38,10 @@ static const bpi_kind kinds[] = {
     [BP_ADAGRAD] = {"adagrad", KERNEL(adagrad), .growth = BPI_GROWS_AS_SQUARE,
                     .options = EPS, .start = {.eps = 1e-10, .decay_from = 1}},
     [BP_LION] = {"lion", KERNEL(lion), .growth = BPI_GROWS_AS_MEAN, .options = BETAS,
-                 .start = {.beta1 = 0.9, .beta2 = 0.99, .decay_from = 1}}};
+                 .start = {.beta1 = 0.9, .beta2 = 0.99, .decay_from = 1}},
+    /* v is h^2, which stays: RMSProp's formula with a mean that takes nothing of g */
+    [BP_DIAGONAL_LM] = {"diagonal-lm", KERNEL(rmsprop), .growth = BPI_GROWS_AS_SQUARE,
+                        .options = EPS, .start = {.beta1 = 1, .eps = 0.1, .decay_from = 1}}};
 
 const bpi_kind *bpi_kind_of(bp_optimizer_kind kind)
 {

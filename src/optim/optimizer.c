@@ -70,6 +70,8 @@ static bp_status allocate(bp_optimizer *o, double lr)
     o->part = bpi_host_alloc(p->ctx, part_bytes(o));
     if (!o->part)
         return BP_ERR_NOMEM;
+    for (int64_t i = 0; i < p->n; i++)
+        o->part[i].factor = 1;
     BPI_TRY(bpi_uploaded(p->ctx, BP_U8, BP_SHAPE(sizeof state), &state, BPI_OWNER_LIBRARY,
                          &o->state));
     o->rate = bpi_window(o->state, 0, BP_F64, BP_SCALAR, BPI_OWNER_OBJECT);
@@ -222,7 +224,7 @@ static bp_status set_group(bp_optimizer *o, const char *pattern, const bp_group 
     BPI_TRY(bpi_params_matched(p, pattern, "optimizer_group"));
     for (int64_t i = 0; i < p->n; i++)
         if (bpi_name_matches(pattern, p->segment[i].name))
-            o->part[i] = (bpi_part){.group = g, .own = true};
+            o->part[i] = (bpi_part){.group = g, .factor = o->part[i].factor, .own = true};
     o->numbers.groups++;
     return BP_OK;
 }
@@ -232,6 +234,54 @@ bp_status bp_optimizer_group_of(bp_optimizer *o, const char *pattern, const bp_g
 {
     BPI_LEADS(o, "optimizer_group: opt");
     BPI_INSIDE(o->params->ctx, set_group(o, pattern, group, struct_bytes));
+}
+
+/* --- rates of layers --------------------------------------------------------------------- */
+
+/* The weight that a bias or gain belongs to, or itself; -1: none. */
+static int64_t weight_of(const bp_params *p, int64_t i)
+{
+    const char *dot = strrchr(p->segment[i].name, '.');
+    size_t length = dot ? (size_t)(dot - p->segment[i].name) : 0;
+    for (int64_t k = i; k >= 0; k--)
+        if (p->segment[k].shape.ndim > 1 &&
+            (k == i || (dot && !strncmp(p->segment[k].name, p->segment[i].name, length + 1))))
+            return k;
+    return -1;
+}
+
+static double log_inputs(const bp_params *p, int64_t i, const double *places)
+{
+    const bp_shape *shape = &p->segment[i].shape;
+    double n = shape->dim[0] ? (double)bp_shape_count(*shape) / (double)shape->dim[0] : 0;
+    return log(n > 0 ? n * (places ? places[i] : 1) : 1);
+}
+
+bp_status bpi_optimizer_fan_in(bp_optimizer *o, const double *places, double power)
+{
+    bp_params *p = o->params;
+    double sum = 0, weights = 0;
+    if (!(power >= -1 && power <= 1))
+        return bpi_fail(p->ctx, BP_ERR_ARG, "optimizer_fan_in: the power %g is not in [-1, 1]",
+                        power);
+    BPI_TRY(bpi_not_recording(p->ctx, "optimizer_fan_in"));
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->segment[i].shape.ndim > 1) {
+            sum += log_inputs(p, i, places);
+            weights++;
+        }
+    for (int64_t i = 0; i < p->n; i++) {
+        int64_t k = weight_of(p, i);
+        o->part[i].factor = k < 0 ? 1 : exp(power * (log_inputs(p, k, places) - sum / weights));
+    }
+    o->numbers.groups++;
+    return BP_OK;
+}
+
+bp_status bp_optimizer_fan_in(bp_optimizer *o, double power)
+{
+    BPI_LEADS(o, "optimizer_fan_in: opt");
+    BPI_INSIDE(o->params->ctx, bpi_optimizer_fan_in(o, NULL, power));
 }
 
 /* --- looking at one ----------------------------------------------------------------------- */
@@ -256,6 +306,15 @@ int32_t bpi_optimizer_tensors(bp_optimizer *o, bp_tensor **tensor, const char **
         name[1 + i] = moment[i];
     }
     return 1 + o->kind->n_moments;
+}
+
+bp_tensor *bpi_optimizer_moment(bp_optimizer *o, int which, int32_t i)
+{
+    const bpi_segment *s = &o->params->segment[i];
+    bp_tensor *flat = o->moment[which];
+    bp_view v = *bpi_view_of(s->value);
+    v.data = (char *)bpi_view_of(flat)->data + (size_t)s->offset * bp_dtype_bytes(v.dtype);
+    return bpi_handle(o->params->ctx, bpi_at(flat)->storage, &v, BPI_OWNER_SCOPE);
 }
 
 bp_params *bpi_optimizer_params(const bp_optimizer *o)

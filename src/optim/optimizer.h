@@ -8,6 +8,7 @@
 /* What the optimiser knows of a parameter. */
 typedef struct bpi_part {
     bp_group group;
+    double factor; /* of its rate, beside the group's: bp_optimizer_fan_in */
     bool own;   /* bp_optimizer_group has set it; else it follows from the options */
     bool taken; /* by a launch of this step */
 } bpi_part;

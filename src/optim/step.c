@@ -78,13 +78,15 @@ static bp_status update_like(bp_optimizer *o, int32_t first)
     const bpi_numbers *n = &o->numbers;
     const bp_group *all = &o->part[first].group;
     bpi_update_params params = {
-        .beta1 = n->beta1, .beta2 = n->beta2, .eps = n->eps, .rate = all->rate, .l1 = all->l1,
+        .beta1 = n->beta1, .beta2 = n->beta2, .eps = n->eps,
+        .rate = all->rate * o->part[first].factor, .l1 = all->l1,
         .l2 = all->l2, .decay = all->weight_decay, .decay_from = n->decay_from,
         .clip_value = n->clip_value, .store = p->serial, .scales = n->clip_norm != 0,
         .most_gradient = bpi_most_gradient(o->kind, n, p->dtype)};
     for (int32_t i = first; i >= 0; i = p->segment[i].next) {
         bpi_part *part = &o->part[i];
-        if (part->taken || memcmp(&part->group, all, sizeof *all) != 0)
+        if (part->taken || part->factor != o->part[first].factor ||
+            memcmp(&part->group, all, sizeof *all) != 0)
             continue;
         if (!(part->taken = add_range(&params.ranges, &p->segment[i])))
             break;

@@ -81,6 +81,7 @@ static bp_status of_function(bp_trainer *t, bp_batch *b, bpi_step_loss *l)
 bp_status bpi_batch_loss(bp_trainer *t, bp_batch *b, bpi_step_loss *l)
 {
     *l = (bpi_step_loss){0};
-    return t->model ? bpi_model_step_loss(t->model, b->data, b->index, t->importance, b->training, l)
+    return t->model ? bpi_model_step_loss(t->model, b->data, b->index,
+                                          b->training ? t->importance : NULL, b->training, l)
                     : of_function(t, b, l);
 }

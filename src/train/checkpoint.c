@@ -6,31 +6,12 @@
 
 #include "core/context.h"
 #include "core/params.h"
-#include "core/rng.h"
 #include "core/tensor.h"
 #include "io/safetensors.h"
 #include "optim/optim.h"
-#include "train/train.h"
+#include "train/checkpoint.h"
 
 enum { NAME_MAX_BYTES = 256 };
-
-/* A tensor of the file: where its numbers are. */
-typedef struct item {
-    char *name;
-    bp_tensor *tensor; /* or */
-    void *host;        /* bytes of the host's, which a tensor of ours takes to the file */
-    bool ours;
-} item;
-
-struct bp_checkpoint {
-    bp_context *ctx;
-    bpi_late late;
-    item *item;
-    int64_t n, capacity;
-    bp_params **store; /* whose gradients a load forgets */
-    int64_t n_stores, store_capacity;
-    bpi_rng_saved rng;
-};
 
 static bool nameable(const char *name)
 {
@@ -64,7 +45,7 @@ int64_t bpi_checkpoint_size(const bp_checkpoint *c)
 void bpi_checkpoint_cut(bp_checkpoint *c, int64_t n)
 {
     while (c->n > n) {
-        item *i = &c->item[--c->n];
+        bpi_item *i = &c->item[--c->n];
         if (i->ours)
             bp_free(i->tensor);
         bpi_host_free(c->ctx, i->name, strlen(i->name) + 1);
@@ -82,7 +63,7 @@ static bp_status add(bp_checkpoint *c, const char *name, const char *part, bp_te
         return bpi_fail(c->ctx, BP_ERR_NOMEM, "checkpoint: out of memory");
     }
     snprintf(copy, bytes, part ? "%s/%s" : "%s", name, part);
-    c->item[c->n++] = (item){copy, t, host, host != NULL};
+    c->item[c->n++] = (bpi_item){copy, t, host, host != NULL};
     return BP_OK;
 }
 

@@ -47,6 +47,19 @@ static size_t lay_out(bpi_composer *c, char *block)
     return at;
 }
 
+/* A program may have written to the labels since they were checked. */
+static bp_status count_rows(bp_context *ctx, bpi_composer *c)
+{
+    for (int64_t i = 0; i < c->rows; i++) {
+        int32_t k = c->label[i];
+        if (k < 0 || k >= c->classes)
+            return bpi_fail(ctx, BP_ERR_RANGE, "trainer_run: class %d of row %lld is not in 0 .. %d",
+                            (int)k, (long long)i, (int)c->classes - 1);
+        c->met += c->count[k]++ == 0;
+    }
+    return BP_OK;
+}
+
 bp_status bpi_composer_create(bp_context *ctx, const bpi_wish *wish, const bpi_epoch *cut,
                               const int32_t *label, int64_t rows, int32_t classes,
                               bpi_composer **out)
@@ -61,11 +74,9 @@ bp_status bpi_composer_create(bp_context *ctx, const bpi_wish *wish, const bpi_e
                         (long long)made.steps, (int)classes);
     lay_out(&made, (char *)c);
     *c = made;
-    for (int64_t i = 0; i < rows; i++)
-        c->count[label[i]]++;
-    for (int32_t k = 0; k < classes; k++)
-        c->met += c->count[k] > 0;
-    bp_status st = bpi_deal(ctx, c);
+    bp_status st = count_rows(ctx, c);
+    if (st == BP_OK)
+        st = bpi_deal(ctx, c);
     if (st == BP_OK)
         *out = c;
     else
@@ -184,8 +195,8 @@ static void shuffled(bpi_composer *c, bpi_draws *d, int32_t *order)
 
 /* --- stratified --------------------------------------------------------------------------- */
 
-/* Rounds n_k R / N of the rest down, and up for as many classes as are missing: those whose share of
- * what is missing, one behind the other, a comb with teeth of 1 and a drawn start falls into. */
+/* Rounds n_k R / N of the rest down, and up for as many classes as are missing: those whose share
+ * of what is missing, one behind the other, a comb with teeth of 1 and a drawn start falls into. */
 static void cut_rest(bpi_composer *c, bpi_draws *d)
 {
     int32_t *now = c->now + c->cut.full * c->classes;

@@ -84,6 +84,8 @@ static bp_status optimizer(bp_trainer *t)
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         if (option[same[i].from] != 0)
             BPI_TRY(bp_optimizer_set(t->opt, same[i].to, option[same[i].from]));
+    if (option[BP_TRAIN_OPTIMIZER] == BP_DIAGONAL_LM)
+        BPI_TRY(bp_optimizer_set(t->opt, BP_OPT_EPS, option[BP_TRAIN_MU]));
     return bp_optimizer_set(t->opt, BP_OPT_DECAY_FROM,
                             (option[BP_TRAIN_DECAY_FROM] - 1) * (double)t->steps + 1);
 }
@@ -93,7 +95,7 @@ static bp_status leaves_it_alone(bp_trainer *t)
 {
     static const bp_train_option its[] = {BP_TRAIN_L1, BP_TRAIN_L2, BP_TRAIN_DECAY_FROM,
                                           BP_TRAIN_OPTIMIZER, BP_TRAIN_CLIP_NORM,
-                                          BP_TRAIN_WEIGHT_DECAY};
+                                          BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_MU, BP_TRAIN_FAN_IN};
     for (size_t i = 0; i < sizeof its / sizeof *its; i++) {
         const bpi_train_option *o = &bpi_train_options[its[i]];
         if (t->now.option[its[i]] != o->start)
@@ -127,6 +129,7 @@ static bp_status prepare(bp_trainer *t)
     BPI_TRY(allocate(t));
     BPI_TRY(t->own_optimizer ? leaves_it_alone(t) : optimizer(t));
     BPI_TRY(mean(t));
+    BPI_TRY(bpi_train_rates_prepare(t));
     BPI_TRY(bpi_train_measure_prepare(t));
     return bpi_train_checkpoint_prepare(t);
 }

@@ -93,6 +93,8 @@ static bp_status train_step(bp_context *ctx, void *user)
     }
     BPI_TRY(bp_add_into(t->at, t->one));
     BPI_TRY(bp_optimizer_step(t->opt));
+    double most = t->now.option[BP_TRAIN_MAX_NORM];
+    BPI_TRY(most > 0 ? bp_max_norm(t->params, "*", most) : BP_OK);
     return share ? average(t, share) : BP_OK;
 }
 
@@ -135,6 +137,7 @@ static bp_status begin_epoch(bp_trainer *t)
         BPI_TRY(bp_write(t->correct, &zero, sizeof zero));
         BPI_TRY(bp_write(t->weight, &zero, sizeof zero));
     }
+    BPI_TRY(bpi_train_diagonal(t));
     t->begun = true;
     return BP_OK;
 }
@@ -179,10 +182,12 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
     BPI_TRY(bpi_train_next(t));
     if (t->now.progress.steps == 0)
         BPI_TRY(bpi_train_symmetric(t));
-    if (*plan && !bpi_plan_holds(*plan)) { /* a parameter was frozen, say */
-        bp_plan_free(*plan);
+    int32_t form = t->model ? bpi_model_form(t->model) : 0, *had = &t->form[!is_full(t)];
+    if (*plan && (!bpi_plan_holds(*plan) || *had != form)) {
+        bp_plan_free(*plan); /* a parameter was frozen, or samples are decorrelated now, say */
         *plan = NULL;
     }
+    *had = form;
     *steps = alone || bp_plan_nodes(*plan) == 0 ? 1 : left < most ? left : most;
     bp_status st = eager ? bp_run(t->ctx, 0, train_step, t)
                  : *plan ? bp_plan_replay(*plan, *steps)
@@ -193,6 +198,17 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
     t->now.step += *steps;
     t->now.progress.rate = t->rate[t->now.step - 1];
     return BP_OK;
+}
+
+bp_status bpi_train_step(bp_trainer *t)
+{
+    int64_t steps;
+    if (t->now.step == t->steps) {
+        t->now.step = 0;
+        t->now.epoch++;
+        t->begun = false;
+    }
+    return next_steps(t, 1, &steps);
 }
 
 /* --- between ------------------------------------------------------------------------------ */

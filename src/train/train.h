@@ -1,9 +1,10 @@
 /* The inside of a trainer. trainer.c makes one and takes what it is told; prepare.c makes what it
  * needs to run; run.c is the loop; rows.c says which rows an epoch has (epoch.c: each once;
- * compose.c: in batches that keep to a wish; sample.c: drawn); batch.c is what a loss function
- * sees; measure.c is what happens after an epoch; symmetric.c looks for units that would stay one;
- * explain.c finds where a number was not finite; resume.c is its checkpoint, of which checkpoint.c
- * is the list and the file. */
+ * compose.c, deal.c: in batches that keep to a wish; sample.c: drawn); batch.c is what a loss
+ * function sees; measure.c is what happens after an epoch; symmetric.c looks for units that would
+ * stay one; explain.c finds where a number was not finite; rates.c and range.c are about rates;
+ * fit.c takes all rows at once; resume.c is its checkpoint, of which checkpoint.c is the list and
+ * the file. */
 #ifndef BPI_TRAIN_H
 #define BPI_TRAIN_H
 
@@ -16,7 +17,7 @@
 #include "nn/nn.h"
 #include "train/compose.h"
 
-enum { BPI_TRAIN_OPTIONS = 27, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
+enum { BPI_TRAIN_OPTIONS = 30, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128 };
 
 /* --- options (trainer.c) ------------------------------------------------------------------ */
 
@@ -105,7 +106,8 @@ struct bp_trainer {
     bp_tensor *loss, *correct;   /* sums over the epoch: f64 []; loss counts full batches */
     bp_tensor *weight;           /* the same of the rows' weights, where they have some */
     bp_tensor *best;             /* flat, or NULL: the best weights */
-    bp_plan *plan[2];            /* of a full batch, of the rest */
+    bp_plan *plan[2];            /* of a full batch, of the rest; recorded with */
+    int32_t form[2];             /* of the model: bpi_model_form */
     bpi_train_state now;
 };
 
@@ -126,6 +128,15 @@ bool bpi_train_arrives(const bp_trainer *t);
  * alike where it is NULL. */
 void bpi_sample_rows(uint64_t seed, int64_t epoch, const double *cumulative, int64_t rows,
                      int32_t *order, int64_t n);
+
+/* --- run.c, rates.c ----------------------------------------------------------------------- */
+
+/* A step of a trainer that is ready, and nothing of what follows a step or an epoch. */
+bp_status bpi_train_step(bp_trainer *t);
+/* The rates of layers, and what an optimiser of second derivatives asks, when one is there. */
+bp_status bpi_train_rates_prepare(bp_trainer *t);
+/* Second derivatives, where an epoch begins, for an optimiser that divides by them. */
+bp_status bpi_train_diagonal(bp_trainer *t);
 
 /* --- measure.c ---------------------------------------------------------------------------- */
 

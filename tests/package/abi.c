@@ -52,6 +52,7 @@ typedef int32_t bp_rows;
 typedef bp_status (*bp_rows_fn)(void *user, int64_t epoch, int32_t *rows, int64_t n);
 typedef bp_status (*bp_trainer_fn)(bp_trainer *trainer, const bp_progress *progress, void *user);
 typedef int32_t bp_stop;
+typedef int32_t bp_method;
 typedef double (*bp_cost_fn)(void *user, const double *x, int64_t n);
 typedef bp_tensor *(*bp_objective_fn)(bp_context *ctx, void *user);
 typedef bp_status (*bp_found_fn)(bp_context *ctx, const bp_found *now, void *user);
@@ -277,6 +278,11 @@ bp_status bp_model_normalize(bp_model *model, const bp_data *data);
 bp_status bp_model_normalize_as(bp_model *model, const bp_data *data, bp_normalize how);
 bp_normalize bp_model_normalized(const bp_model *model);
 const char *bp_normalize_name(bp_normalize how);
+bp_status bp_model_tanh_targets(bp_model *model, int32_t on);
+int32_t bp_model_has_tanh_targets(const bp_model *model);
+bp_status bp_model_normalized_of(bp_model *model, const float *x, int64_t n, float *y);
+bp_status bp_model_raw_of(bp_model *model, const float *y, int64_t n, float *x);
+bp_tensor *bp_model_decorrelation(bp_model *model);
 bp_tensor *bp_model_forward(bp_model *model, bp_tensor *x, int32_t training);
 bp_tensor *bp_model_logits(bp_model *model, bp_data *data, bp_tensor *index, int32_t training);
 bp_tensor *bp_model_loss(bp_model *model, bp_tensor *outputs, bp_tensor *targets);
@@ -289,6 +295,9 @@ bp_status bp_model_measure_of(bp_model *model, bp_data *data, int32_t top, bp_me
     size_t struct_bytes);
 static inline bp_status bp_model_measure(bp_model *model, bp_data *data, bp_metrics *metrics);
 bp_status bp_model_confusion(bp_model *model, bp_data *data, int64_t *counts);
+bp_status bp_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, double share,
+    bp_optimizer *opt);
+bp_status bp_model_fan_in(bp_model *model, bp_optimizer *opt, double power);
 bp_params *bp_model_params(bp_model *model);
 bp_context *bp_model_context(bp_model *model);
 int64_t bp_model_inputs(const bp_model *model);
@@ -354,12 +363,14 @@ void bp_optimizer_free(bp_optimizer *opt);
 bp_status bp_optimizer_set(bp_optimizer *opt, bp_optimizer_option option, double value);
 bp_status bp_optimizer_group_of(bp_optimizer *opt, const char *pattern, const bp_group *group,
     size_t struct_bytes);
+bp_status bp_optimizer_fan_in(bp_optimizer *opt, double power);
 static inline bp_status bp_optimizer_group(bp_optimizer *opt, const char *pattern, const bp_group
     *group);
 bp_tensor *bp_optimizer_rate(bp_optimizer *opt);
 bp_tensor *bp_optimizer_norm(bp_optimizer *opt);
 bp_status bp_optimizer_steps(bp_optimizer *opt, int64_t *steps);
 bp_status bp_optimizer_step(bp_optimizer *opt);
+bp_status bp_max_norm(bp_params *params, const char *pattern, double most);
 bp_status bp_average_into(bp_optimizer *opt, bp_tensor *average, bp_tensor *x, double rate);
 bp_status bp_params_create(bp_context *ctx, bp_dtype dtype, bp_params **params);
 void bp_params_free(bp_params *params);
@@ -493,6 +504,7 @@ bp_status bp_trainer_schedule_own(bp_trainer *trainer, bp_schedule *schedule);
 bp_status bp_trainer_rows(bp_trainer *trainer, bp_rows_fn rows, void *user);
 bp_status bp_trainer_optimizer(bp_trainer *trainer, bp_optimizer *opt);
 bp_status bp_trainer_validate(bp_trainer *trainer, bp_data *data);
+bp_status bp_trainer_decay(bp_trainer *trainer, double *l2);
 bp_status bp_trainer_best(bp_trainer *trainer);
 bp_status bp_trainer_average(bp_trainer *trainer);
 bp_status bp_trainer_on_step(bp_trainer *trainer, bp_trainer_fn fn, void *user);
@@ -500,6 +512,12 @@ bp_status bp_trainer_on_epoch(bp_trainer *trainer, bp_trainer_fn fn, void *user)
 bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds, int32_t *done);
 void bp_trainer_stop(bp_trainer *trainer);
 void bp_progress_of(const bp_trainer *trainer, bp_progress *progress, size_t struct_bytes);
+bp_status bp_trainer_range(bp_trainer *trainer, double from, double to, int64_t steps, double *loss,
+    double *smooth, bp_rate_range *found);
+bp_status bp_trainer_curvature(bp_trainer *trainer, int64_t rows, double tolerance, int64_t
+    products, bp_eigen *found);
+bp_status bp_model_fit(bp_model *model, bp_data *data, bp_method method, double l2, const
+    bp_minimize_options *options, bp_found *result);
 static inline void bp_trainer_progress(const bp_trainer *trainer, bp_progress *progress);
 bp_checkpoint *bp_trainer_checkpoint(bp_trainer *trainer);
 bp_status bp_trainer_save(bp_trainer *trainer, const char *path, int32_t keep);
@@ -518,6 +536,12 @@ bp_status bp_lbfgs(bp_params *params, bp_objective_fn loss, void *user, const bp
     *options, bp_found *result);
 bp_status bp_levenberg_marquardt(bp_params *params, bp_objective_fn residuals, void *user, const
     bp_minimize_options *options, bp_found *result);
+bp_status bp_gauss_newton(bp_params *params, bp_objective_fn residuals, void *user, const
+    bp_minimize_options *options, bp_found *result);
+bp_status bp_hessian_largest(bp_params *params, bp_objective_fn loss, void *user, double tolerance,
+    int64_t products, bp_eigen *found);
+bp_status bp_hessian_eigenvalues(bp_params *params, bp_objective_fn loss, void *user, double
+    *eigenvalues, int64_t *n);
 
 /* --- values ----------------------------------------------------------------------------------- */
 
@@ -561,6 +585,9 @@ IS(BP_NORMALIZE_DEFAULT, 0);
 IS(BP_NORMALIZE_NONE, 1);
 IS(BP_NORMALIZE_GLOBAL, 2);
 IS(BP_NORMALIZE_COLUMN, 3);
+IS(BP_NORMALIZE_MINMAX, 4);
+IS(BP_NORMALIZE_PCA, 5);
+IS(BP_NORMALIZE_ZCA, 6);
 IS(BP_SGD, 1);
 IS(BP_NESTEROV, 2);
 IS(BP_ADAM, 3);
@@ -568,6 +595,7 @@ IS(BP_ADAMW, 4);
 IS(BP_RMSPROP, 5);
 IS(BP_ADAGRAD, 6);
 IS(BP_LION, 7);
+IS(BP_DIAGONAL_LM, 8);
 IS(BP_OPT_LR, 1);
 IS(BP_OPT_BETA1, 2);
 IS(BP_OPT_BETA2, 3);
@@ -609,19 +637,25 @@ IS(BP_TRAIN_WEIGHT_DECAY, 16);
 IS(BP_TRAIN_BATCH_CLASSES, 17);
 IS(BP_TRAIN_BATCH_PER_CLASS, 18);
 IS(BP_TRAIN_EMPHASIS, 19);
-IS(BP_TRAIN_AVERAGE, 20);
-IS(BP_TRAIN_AVERAGE_FROM, 21);
-IS(BP_TRAIN_STOP_GL, 22);
-IS(BP_TRAIN_STOP_PQ, 23);
-IS(BP_TRAIN_STOP_UP, 24);
-IS(BP_TRAIN_STOP_STRIP, 25);
-IS(BP_TRAIN_SYMMETRIC, 26);
+IS(BP_TRAIN_MAX_NORM, 20);
+IS(BP_TRAIN_MU, 21);
+IS(BP_TRAIN_FAN_IN, 22);
+IS(BP_TRAIN_AVERAGE, 23);
+IS(BP_TRAIN_AVERAGE_FROM, 24);
+IS(BP_TRAIN_STOP_GL, 25);
+IS(BP_TRAIN_STOP_PQ, 26);
+IS(BP_TRAIN_STOP_UP, 27);
+IS(BP_TRAIN_STOP_STRIP, 28);
+IS(BP_TRAIN_SYMMETRIC, 29);
 IS(BP_ROWS_SHUFFLED, 0);
 IS(BP_ROWS_IN_ORDER, 1);
 IS(BP_ROWS_WEIGHTED, 2);
 IS(BP_ROWS_BALANCED, 3);
 IS(BP_ROWS_STRATIFIED, 4);
 IS(BP_ROWS_BY_ERROR, 5);
+IS(BP_METHOD_LBFGS, 1);
+IS(BP_METHOD_LEVENBERG_MARQUARDT, 2);
+IS(BP_METHOD_GAUSS_NEWTON, 3);
 IS(BP_STOP_NONE, 0);
 IS(BP_STOP_GRADIENT, 1);
 IS(BP_STOP_VALUE, 2);
@@ -750,3 +784,15 @@ AT(bp_minimize_options, history, 40);
 AT(bp_minimize_options, damping, 48);
 AT(bp_minimize_options, each, 56);
 AT(bp_minimize_options, user, 64);
+AT(bp_minimize_options, products, 72);
+AT(bp_eigen, struct_bytes, 0);
+AT(bp_eigen, value, 8);
+AT(bp_eigen, residual, 16);
+AT(bp_eigen, rate, 24);
+AT(bp_eigen, products, 32);
+AT(bp_eigen, converged, 40);
+AT(bp_rate_range, struct_bytes, 0);
+AT(bp_rate_range, steps, 8);
+AT(bp_rate_range, diverged, 16);
+AT(bp_rate_range, least, 24);
+AT(bp_rate_range, rate, 32);

@@ -380,6 +380,16 @@ static void refuses(const char *text, bpi_wish w, int64_t rows, int64_t batch)
 
 static void test_refusals(void)
 {
+    bpi_wish two = {BP_ROWS_SHUFFLED, 2, 1};
+    bpi_epoch e = cut_for(&two, 5, 5);
+    bpi_composer *c = NULL;
+    for (int32_t wrong = -1; wrong <= 4; wrong += 5) {
+        for (int i = 0; i < 5; i++)
+            label[i] = i == 3 ? wrong : i % 2;
+        check(bpi_composer_create(ctx, &two, &e, label, 5, 4, &c) == BP_ERR_RANGE && !c &&
+                  strstr(bp_error_text(ctx), "of row 3 is not in 0 .. 3"),
+              "a label that was written since it was checked is told");
+    }
     for (int i = 0; i < ROWS_MAX; i++)
         label[i] = i < 97 ? 0 : i < 99 ? 1 : 2;
     refuses("trainer_run: batch_classes wants 4 classes in every batch; the rows to train on have 3",

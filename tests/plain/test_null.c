@@ -42,6 +42,10 @@ typedef struct world {
     bp_minimize_options minimize;
     bp_evolve_options evolve;
     bp_found found;
+    bp_eigen eigen;
+    bp_rate_range range;
+    bp_optimizer *diagonal;
+    bp_tensor *index;
     char room[64];
     float f[64];
     int32_t i[64];
@@ -160,6 +164,8 @@ static bool make(world *w, const guard *g)
     w->minimize.struct_bytes = sizeof w->minimize;
     w->evolve.struct_bytes = sizeof w->evolve;
     w->found.struct_bytes = sizeof w->found;
+    w->eigen.struct_bytes = sizeof w->eigen;
+    w->range.struct_bytes = sizeof w->range;
     w->def = (bp_op_def){.struct_bytes = sizeof w->def, .name = "two", .n_in = 1, .n_out = 2,
                          .params_bytes = 8, .infer = infer, .forward = no_kernel};
     return bp_open_with("cpu", &w->hooks, &w->ctx) == BP_OK && bp_set_threads(w->ctx, 1) == BP_OK &&
@@ -180,6 +186,9 @@ static bool make(world *w, const guard *g)
            bp_model_create(w->ctx, 3, "4", 2, &w->model) == BP_OK &&
            bp_snapshot_take(w->model, &w->snapshot) == BP_OK &&
            bp_sgd_create(bp_model_params(w->model), 0.1, 0, &w->model_opt) == BP_OK &&
+           bp_optimizer_create(bp_model_params(w->model), BP_DIAGONAL_LM, 0.1, &w->diagonal) ==
+               BP_OK &&
+           (w->index = bp_tensor_create(w->ctx, BP_I32, BP_SHAPE(1))) &&
            bp_trainer_create(w->model, w->data, &w->trainer) == BP_OK &&
            bp_checkpoint_create(w->ctx, &w->checkpoint) == BP_OK &&
            bp_op_register(w->ctx, &w->def, &w->op) == BP_OK &&
@@ -206,6 +215,8 @@ static void end(world *w)
     bp_checkpoint_free(w->new_checkpoint);
     bp_checkpoint_free(w->checkpoint);
     bp_optimizer_free(w->model_opt);
+    bp_optimizer_free(w->diagonal);
+    bp_free(w->index);
     bp_layers_free(w->new_layers);
     bp_layers_free(w->layers);
     bp_params_free(w->new_store);

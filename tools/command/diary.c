@@ -24,7 +24,7 @@ static void describe_run(const job *j, json *to)
         if (options[i].words)
             json_text(to, options[i].name, option_word(&options[i], set->train[i], word));
         else
-            json_number(to, options[i].name, set->train[i]);
+            json_number(to, options[i].name, i == BP_TRAIN_LR ? j->lr : set->train[i]);
 }
 
 /* What failed is told, and closed: nothing more is written there. */
@@ -39,21 +39,24 @@ static void write_failed(diary *d, bool log)
         events_close(&d->events, more);
 }
 
-/* Behind each epoch. */
-static bp_status write_epoch(bp_trainer *trainer, const bp_progress *p, void *user)
+void diary_epoch(diary *d, const bp_progress *p)
 {
-    diary *d = user;
     job *j = d->j;
     double rows = (double)((p->epoch - d->epoch) * bp_data_rows(j->train)), now = run_clock();
     run_point point = run_point_of(p, bp_model_task(j->model) != BP_TASK_REGRESSION, j->valid,
                                    rows / (now - d->time));
-    (void)trainer;
     d->epoch = p->epoch;
     d->time = now;
     if (d->log.file && !run_log_point(&d->log, &point, j->text))
         write_failed(d, true);
     if (d->events.file && !events_point(&d->events, &point, j->text))
         write_failed(d, false);
+}
+
+static bp_status write_epoch(bp_trainer *trainer, const bp_progress *p, void *user)
+{
+    (void)trainer;
+    diary_epoch(user, p);
     return BP_OK;
 }
 
@@ -73,7 +76,7 @@ bp_status diary_open(diary *d)
         describe_run(j, run_log_begin(&d->log, "run"));
     if (set->log && !run_log_end(&d->log, j->text))
         return BP_ERR_IO;
-    return set->log || set->tensorboard ? bp_trainer_on_epoch(j->trainer, write_epoch, d) : BP_OK;
+    return j->trainer ? bp_trainer_on_epoch(j->trainer, write_epoch, d) : BP_OK;
 }
 
 void diary_line_ends(diary *d)

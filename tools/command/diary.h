@@ -13,9 +13,11 @@ typedef struct diary {
     double time;
 } diary;
 
-/* Opens what the options name, writes what run it is, and listens to the trainer, which has not run
- * a step. */
+/* Opens what the options name, writes what run it is, and listens to the trainer, where there is
+ * one, which has not run a step. */
 bp_status diary_open(diary *d);
+/* Behind each epoch. */
+void diary_epoch(diary *d, const bp_progress *p);
 /* The line that was begun is written. What cannot be written is told once, and lost (job.h). */
 void diary_line_ends(diary *d);
 void diary_close(diary *d);

@@ -42,13 +42,28 @@ static const unsigned char order[] = {
 #define LIBRARY                                                                                  \
     BP_TRAIN_EPOCHS, BP_TRAIN_BATCH, BP_TRAIN_OPTIMIZER, BP_TRAIN_LR, BP_TRAIN_HOLD_OUT,         \
         BP_TRAIN_PATIENCE, BP_TRAIN_SEED, BP_TRAIN_L1, BP_TRAIN_L2, BP_TRAIN_DECAY_FROM,         \
-        BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_CLIP_NORM, BP_TRAIN_ROWS, BP_TRAIN_BATCH_CLASSES,        \
-        BP_TRAIN_BATCH_PER_CLASS, BP_TRAIN_EMPHASIS, BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS,       \
-        BP_TRAIN_EAGER, BP_TRAIN_AVERAGE, BP_TRAIN_AVERAGE_FROM, BP_TRAIN_STOP_GL,               \
-        BP_TRAIN_STOP_PQ, BP_TRAIN_STOP_UP, BP_TRAIN_STOP_STRIP, BP_TRAIN_SYMMETRIC,
+        BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_CLIP_NORM, BP_TRAIN_MAX_NORM, BP_TRAIN_ROWS,             \
+        BP_TRAIN_BATCH_CLASSES, BP_TRAIN_BATCH_PER_CLASS, BP_TRAIN_EMPHASIS,                     \
+        BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS, BP_TRAIN_EAGER, BP_TRAIN_MU, BP_TRAIN_FAN_IN,      \
+        BP_TRAIN_AVERAGE, BP_TRAIN_AVERAGE_FROM, BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ,             \
+        BP_TRAIN_STOP_UP, BP_TRAIN_STOP_STRIP, BP_TRAIN_SYMMETRIC,
 #include "options.def"
 };
 _Static_assert(sizeof order == N_OPTIONS - 1, "each option has a place in the help");
+
+/* Words, of which what has no room in the line stands in the next. */
+static void print_words(const char *words)
+{
+    enum { ROOM = 52 };
+    for (; strlen(words) > ROOM; words++) {
+        const char *end = words + ROOM;
+        while (*end != '|')
+            end--;
+        printf("%.*s\n%24s", (int)(end - words) + 1, words, "");
+        words = end;
+    }
+    printf("%s", words);
+}
 
 static void print_option(const option *o)
 {
@@ -56,8 +71,9 @@ static void print_option(const option *o)
     /* Words that are long stand behind what they are for. */
     bool many = o->words && strlen(o->words) > 12;
     snprintf(left, sizeof left, "%s %s", option_shown(o), many ? "WORD" : o->value ? o->value : "");
-    printf("  %-21s %s%s%s%s\n", left, many ? o->words : "", many && *o->text ? ": " : "", o->text,
-           without(o, start, sizeof start));
+    printf("  %-21s ", left);
+    print_words(many ? o->words : "");
+    printf("%s%s%s\n", many && *o->text ? ": " : "", o->text, without(o, start, sizeof start));
 }
 
 void print_help(const command *c, bool all)
@@ -179,7 +195,8 @@ static void print_bash(void)
     for (int i = 0; i < n_commands; i++) {
         printf("            %s) words=\"--help", commands[i].name);
         print_names(&commands[i]);
-        printf("%s\" ;;\n", commands[i].bit == CHECK ? " device data model" : "");
+        printf("%s\" ;;\n", commands[i].bit == CHECK ? " device data model"
+                         : commands[i].bit == RATE ? " range hessian" : "");
     }
     printf("            esac ;;\n        esac\n    fi\n"
            "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"

@@ -28,10 +28,12 @@ static void print_model(job *j)
     printf("%s: ", j->set->operand[0]);
     if (bp_model_members(j->model) > 1)
         printf("an ensemble of %d: ", (int)bp_model_members(j->model));
-    printf("%s, %lld inputs, %lld outputs, normalised by %s\nlayers \"%s\", and the outputs\n",
+    printf("%s, %lld inputs, %lld outputs, normalised by %s%s\nlayers \"%s\", and the outputs\n",
            bp_task_name(bp_model_task(j->model)),
            (long long)bp_model_inputs(j->model), (long long)bp_model_outputs(j->model),
-           bp_normalize_name(bp_model_normalized(j->model)), bp_model_layers(j->model));
+           bp_normalize_name(bp_model_normalized(j->model)),
+           bp_model_has_tanh_targets(j->model) ? ", targets of tanh outputs" : "",
+           bp_model_layers(j->model));
     for (int32_t c = 0; c < bp_model_classes(j->model); c++) {
         class_text(j->model, c, text, sizeof text);
         fputs(c ? ", " : "classes ", stdout);
@@ -59,6 +61,7 @@ static void print_model_json(job *j, json *to)
     json_text(to, "layers", bp_model_layers(j->model));
     json_number(to, "members", bp_model_members(j->model));
     json_text(to, "normalize", bp_normalize_name(bp_model_normalized(j->model)));
+    json_bool(to, "tanh_targets", bp_model_has_tanh_targets(j->model));
     json_open(to, "classes", '[');
     for (int32_t c = 0; c < bp_model_classes(j->model); c++) {
         class_text(j->model, c, text, sizeof text);

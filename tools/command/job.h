@@ -19,6 +19,9 @@ typedef struct job {
     bp_model *model;
     bp_trainer *trainer;
     double seed; /* of weights, dropout and order: --seed, or that of a member of an ensemble */
+    double l2;       /* --estimate-decay */
+    double lr;       /* of --lr, or what "auto" is */
+    bp_found fitted; /* struct_bytes is 0 where a trainer trains */
     int exit; /* where the command has a status of its own */
     char text[512]; /* an error of our own; else the context has one */
     char lost[512]; /* what failed first while the run went on: it ends with this error */
@@ -54,8 +57,8 @@ bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *
 
 /* learn.c: j->model of the options for j->train, its trainer; a run of that, with the bar, which a
  * signal stops (BP_ERR_STOPPED); and the weights that the model keeps: the best, or their mean. */
-bp_status create_model(job *j);
-bp_status create_its_trainer(job *j);
+bp_status model_of_options(job *j);
+bp_status trainer_of_options(job *j);
 bp_status run_trainer(job *j, bp_progress *p);
 /* Over several runs: a signal between two of them stops the next. Whether one came. */
 void listen_to_signals(bool on);
@@ -69,7 +72,11 @@ bp_status check_files(job *j);
 struct json;
 void print_metrics(const job *j, const bp_metrics *m, const char *prefix, struct json *to);
 
+/* rate.c: what --lr auto is. */
+bp_status rate_of_curvature(job *j, double *rate);
+
 bp_status command_train(job *j);
+bp_status command_rate(job *j);
 bp_status command_eval(job *j);
 bp_status command_predict(job *j);
 bp_status command_inspect(job *j);

@@ -7,27 +7,34 @@
 
 /* --- what is asked for ----------------------------------------------------------------------- */
 
-bp_status create_model(job *j)
+bp_status model_of_options(job *j)
 {
     static const bp_task of_targets[] = {0, BP_TASK_CLASSES, BP_TASK_REGRESSION, BP_TASK_LABELS};
     static const char *const loss[] = {NULL, "cross-entropy", "mse", "bce"};
     bp_task task = of_targets[bp_data_targets(j->train)];
     char given[32];
-    if (j->set->loss && (int)j->set->loss != task)
+    bool squashed = (int)j->set->loss > BP_TASK_LABELS; /* "tanh" is behind those of the tasks */
+    if (squashed ? task == BP_TASK_REGRESSION : j->set->loss && (int)j->set->loss != task)
         return fail(j, BP_ERR_ARG, "--loss %s: the task is %s, whose loss is %s",
                     option_word(&options[OPTION_loss], j->set->loss, given), bp_task_name(task),
                     loss[task]);
     TRY(bp_model_create_for(j->train, j->set->layers, &j->model));
+    TRY(bp_model_tanh_targets(j->model, squashed));
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
 
-bp_status create_its_trainer(job *j)
+bp_status trainer_of_options(job *j)
 {
+    bool automatic = j->set->train[BP_TRAIN_LR] == LR_AUTO;
     TRY(bp_trainer_create(j->model, j->train, &j->trainer));
-    for (int i = 1; i < TRAIN_OPTIONS; i++)
-        if (i != BP_TRAIN_HOLD_OUT) /* cut before the normaliser was set: source.c */
+    for (int i = 1; i < TRAIN_OPTIONS; i++) /* held out before the normaliser was set: source.c */
+        if (i != BP_TRAIN_HOLD_OUT && !(i == BP_TRAIN_LR && automatic))
             TRY(bp_trainer_set(j->trainer, i,
                                i == BP_TRAIN_SEED ? j->seed : j->set->train[i]));
+    j->lr = j->set->train[BP_TRAIN_LR];
+    if (automatic)
+        TRY(rate_of_curvature(j, &j->lr));
+    TRY(bp_trainer_set(j->trainer, BP_TRAIN_LR, j->lr));
     TRY(bp_trainer_schedule(j->trainer, j->set->schedule));
     return j->valid ? bp_trainer_validate(j->trainer, j->valid) : BP_OK;
 }

@@ -36,7 +36,7 @@ const option options[N_OPTIONS] = {
 #include "options.def"
 #define BPI_OPTION(code, its_name, begin, low, high, whole, list, what)                            \
     [code] = {#its_name, (list) ? (list) : "N", list, NULL, what,                                 \
-              TRAIN | CHECK | SEARCH | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole,                 \
+              TRAIN | CHECK | RATE | SEARCH | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole, \
               COMMON >> code & 1, AT(train[code]), begin, low, high},
 #include "../../src/train/options.def"
 };
@@ -201,6 +201,8 @@ int take_value(const command *c, const option *o, const char *value, settings *s
         *(const char **)place = value;
         return COMMAND_RUN;
     }
+    if (o == &options[BP_TRAIN_LR] && c->bit == TRAIN && !strcmp(value, "auto"))
+        return *(double *)place = LR_AUTO, COMMAND_RUN;
     char *end;
     double x = strtod(value, &end);
     if (end == value || *end || !(x >= o->min && x <= o->max) || (o->integer && x != floor(x))) {
@@ -281,6 +283,7 @@ static const option *validating(const settings *set)
 /* What one option asks of others. */
 static int fits(const command *c, const settings *set)
 {
+    char word[32];
     if (!set->checkpoint && (set->resume || set->given[OPTION_checkpoint_every] ||
                              set->given[OPTION_checkpoint_keep]))
         say("--%s wants --checkpoint FILE", set->resume                           ? "resume"
@@ -293,6 +296,13 @@ static int fits(const command *c, const settings *set)
         say("--%s is of one run: --ensemble has several", set->checkpoint ? "checkpoint"
                                                           : set->log      ? "log"
                                                                           : "tensorboard");
+    else if (set->ensemble > 1 && set->estimate_decay)
+        say("--estimate-decay is of one run: --ensemble has several");
+    else if (set->estimate_decay && set->train[BP_TRAIN_HOLD_OUT] == 0)
+        say("--estimate-decay wants --val SHARE, the rows that say which weights are best");
+    else if (set->train[BP_TRAIN_OPTIMIZER] > BP_DIAGONAL_LM && c->bit & (CHECK | RATE))
+        say("%s is about steps and their rate, and --optimizer %s has none", c->name,
+            option_word(&options[BP_TRAIN_OPTIMIZER], set->train[BP_TRAIN_OPTIMIZER], word));
     else if (c->bit == SEARCH && set->train[BP_TRAIN_HOLD_OUT] == 0)
         say("search wants --val SHARE, the rows that decide");
     else if (validating(set) && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit == TRAIN)
@@ -321,7 +331,7 @@ static int read_words(const command *c, int argc, char **argv, settings *set)
             set->operand[set->operands++] = word;
         }
     }
-    if (!set->data && c->bit & (TRAIN | CHECK | SEARCH))
+    if (!set->data && c->bit & (TRAIN | CHECK | RATE | SEARCH))
         set->data = "digits";
     if (c->bit == SEARCH && !set->given[BP_TRAIN_HOLD_OUT])
         set->train[BP_TRAIN_HOLD_OUT] = 0.2;

@@ -13,9 +13,9 @@
 
 enum {
     TRAIN = 1, EVAL = 2, PREDICT = 4, INSPECT = 8, EXPORT = 16, PLOT = 32, BENCH = 64, DEVICES = 128,
-    CHECK = 256, SEARCH = 512
+    CHECK = 256, RATE = 512, SEARCH = 1024
 };
-enum { TRAIN_OPTIONS = 27, OPERANDS = 32, COMMAND_RUN = -1 };
+enum { TRAIN_OPTIONS = 30, OPERANDS = 32, COMMAND_RUN = -1, LR_AUTO = 0 };
 
 /* An option's number: that of the trainer's is its bp_train_option, the others stand behind. */
 enum {

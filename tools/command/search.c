@@ -33,8 +33,8 @@ typedef struct search {
 static bp_status train_trial(job *j, trial *t)
 {
     TRY(bp_seed(j->ctx, (uint64_t)j->seed));
-    TRY(create_model(j));
-    TRY(create_its_trainer(j));
+    TRY(model_of_options(j));
+    TRY(trainer_of_options(j));
     TRY(run_trainer(j, &t->p));
     TRY(settle(j, &t->p));
     return bp_model_evaluate(j->model, j->valid, &t->loss, &t->accuracy);
@@ -66,6 +66,8 @@ static void value_text(const option *o, const settings *set, char *to, size_t ro
     char word[32];
     if (o->words)
         snprintf(to, room, "%s", option_word(o, *(const double *)place, word));
+    else if (o == &options[BP_TRAIN_LR] && *(const double *)place == LR_AUTO)
+        snprintf(to, room, "auto");
     else if (o->integer)
         snprintf(to, room, "%.0f", *(const double *)place);
     else if (o->number) /* the shortest that is read as it */
@@ -259,7 +261,7 @@ static bp_status prepare(search *s)
     s->numbers = bp_data_targets(j->train) == BP_TARGETS_REAL;
     TRY(check_files(j));
     if (s->given->out) {
-        TRY(create_model(j));
+        TRY(model_of_options(j));
         TRY(bp_model_save_check(j->model, s->given->out));
         forget(j);
     }

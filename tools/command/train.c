@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "diary.h"
+#include "fit.h"
 #include "job.h"
 #include "json.h"
 
@@ -25,7 +25,7 @@ static bp_status prepare_checkpoint(job *j)
                     set->checkpoint);
     TRY(st);
     for (size_t i = 0; there && i < sizeof asked / sizeof *asked; i++)
-        if (set->given[asked[i]])
+        if (set->given[asked[i]] && !(asked[i] == BP_TRAIN_LR && set->train[asked[i]] == LR_AUTO))
             TRY(bp_trainer_set(j->trainer, asked[i], set->train[asked[i]]));
     if (set->checkpoint)
         TRY(bp_trainer_save_every(j->trainer, (int64_t)set->checkpoint_every, set->checkpoint,
@@ -62,7 +62,13 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
         json_number(to, "valid_loss", p->best_loss);
         json_number(to, "best_epoch", (double)p->best_epoch);
     }
+    if (j->set->estimate_decay)
+        json_number(to, "l2_estimate", j->l2);
     json_number(to, "epochs", (double)p->epoch);
+    if (j->fitted.struct_bytes) {
+        json_number(to, "value", j->fitted.value);
+        json_text(to, "ended", stopped ? "it was stopped" : bp_stop_text(j->fitted.stop));
+    }
     json_number(to, "seconds", p->seconds);
     json_number(to, "samples_per_second", samples_per_second(j, p));
     json_text(to, "device", bp_device_text(j->ctx));
@@ -82,6 +88,8 @@ static void print_result(const job *j, const bp_progress *p, const bp_metrics *m
         json_close(&to, '}');
     } else {
         print_metrics(j, m, j->test ? "test" : "training", NULL);
+        if (j->set->estimate_decay)
+            printf(", l2 about %.3g", j->l2);
         printf(", %lld epochs in %.2f s, %.0f samples/s%s%s", (long long)p->epoch, p->seconds,
                samples_per_second(j, p), p->stopped_by ? ", ended by " : stopped ? ", stopped" : "",
                p->stopped_by ? option_shown(&options[p->stopped_by]) : "");
@@ -118,9 +126,11 @@ static void tell_what_next(const job *j, bool stopped)
     }
 }
 
-static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
+bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
 {
     bp_metrics m;
+    if (j->set->estimate_decay)
+        TRY(bp_trainer_decay(j->trainer, &j->l2));
     if (j->set->out)
         TRY(bp_model_save(j->model, j->set->out));
     TRY(bp_model_measure(j->model, j->test ? j->test : j->train, &m));
@@ -135,7 +145,7 @@ static bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
 }
 
 /* What was found out is said, with the option that says otherwise. */
-static void tell_what_is_done(const job *j)
+void tell_what_is_done(const job *j)
 {
     const settings *set = j->set;
     bool table = !strncmp(set->data, "csv:", 4) || !strcmp(set->data, "-");
@@ -158,8 +168,8 @@ static bp_status train_member(job *j, int32_t i, bp_progress *p)
         j->trainer = NULL;
         j->seed = j->set->train[BP_TRAIN_SEED] + i;
         TRY(bp_seed(j->ctx, (uint64_t)j->seed));
-        TRY(create_model(j));
-        TRY(create_its_trainer(j));
+        TRY(model_of_options(j));
+        TRY(trainer_of_options(j));
     }
     bp_status st = run_trainer(j, p);
     if (st != BP_OK && st != BP_ERR_STOPPED)
@@ -232,18 +242,25 @@ static bp_status run_and_finish(job *j, diary *d)
     return finish(j, d, stopped, &p);
 }
 
+static bp_status prepare(job *j)
+{
+    TRY(trainer_of_options(j));
+    return prepare_checkpoint(j);
+}
+
 bp_status command_train(job *j)
 {
     diary d = {.j = j};
     TRY(open_context(j));
     TRY(load_data(j, LEARN));
-    TRY(create_model(j));
+    TRY(model_of_options(j));
     TRY(check_files(j));
     if (j->set->out)
         TRY(bp_model_save_check(j->model, j->set->out));
-    TRY(create_its_trainer(j));
-    TRY(prepare_checkpoint(j));
-    bp_status st = run_and_finish(j, &d);
+    bp_status st = j->set->train[BP_TRAIN_OPTIMIZER] >= FIT_LBFGS ? fit_and_finish(j, &d)
+                                                                  : prepare(j);
+    if (st == BP_OK && j->trainer)
+        st = run_and_finish(j, &d);
     diary_close(&d);
     return st == BP_OK && j->lost[0] ? fail(j, BP_ERR_IO, "%s", j->lost) : st;
 }

@@ -1,4 +1,5 @@
-/* The first weights of a model of images, each row as an image, on one scale from -m to m. */
+/* The first weights of a model of images, each row as an image, on one scale from -m to m. Where
+ * samples are decorrelated, y = x M, they are shown as what they make of x: W M^T. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -28,6 +29,28 @@ static bp_tensor *find_weights(bp_model *model, const char **name)
         }
     }
     return NULL;
+}
+
+/* f->w times the turned matrix. */
+static bool turn_back(filters *f, bp_tensor *matrix, int64_t inputs, char *text)
+{
+    float *m = malloc((size_t)(inputs * inputs) * sizeof *m), *w = f->w;
+    double *row = malloc((size_t)inputs * sizeof *row);
+    bool good = (m && row) || fault(text, "plot: out of memory");
+    if (good && bp_read_f32(matrix, m, inputs * inputs) != BP_OK)
+        good = fault(text, "%s", bp_error_text(bp_context_of(matrix)));
+    for (int64_t k = 0; good && k < f->n; k++, w += inputs) {
+        for (int64_t i = 0; i < inputs; i++) {
+            row[i] = 0;
+            for (int64_t j = 0; j < inputs; j++)
+                row[i] += (double)w[j] * (double)m[i * inputs + j];
+        }
+        for (int64_t i = 0; i < inputs; i++)
+            w[i] = (float)row[i];
+    }
+    free(row);
+    free(m);
+    return good;
 }
 
 static bool find_size(filters *f, int64_t inputs, char *text)
@@ -102,6 +125,8 @@ bool plot_filters(bp_model *model, int64_t width, int64_t height, const char *ou
     bool good = f.w || fault(text, "plot: out of memory");
     if (good && bp_read_f32(t, f.w, f.n * inputs) != BP_OK)
         good = fault(text, "%s", bp_error_text(bp_model_context(model)));
+    if (good && bp_model_decorrelation(model))
+        good = turn_back(&f, bp_model_decorrelation(model), inputs, text);
     good = good && draw(&f, out, text);
     free(f.w);
     return good;

@@ -26,6 +26,13 @@ plot_terminal plot_terminal_here(void);
 /* The same as plot_runs, without the rate, as text. Errors of `to` stay with it. */
 bool plot_runs_text(const char *const *logs, int n, plot_terminal how, FILE *to, char *text);
 
+/* A range test of rates: n losses, smoothed, over their rates, and the rate that is suggested. */
+bool plot_range(const double *rate, const double *loss, const double *smooth, int64_t n,
+                const bp_rate_range *found, const char *out, char *text);
+
+/* n eigenvalues, of each sign by magnitude, on a log axis. */
+bool plot_eigenvalues(const double *ascending, int64_t n, const char *out, char *text);
+
 /* What a model of two inputs says over the plane, and the rows of the data (4,000 at most): of
  * classes the likeliest, the paler the less likely; else the first output as a shade. */
 bool plot_regions(bp_model *model, bp_data *data, const char *out, char *text);
