@@ -39,6 +39,8 @@ run 1 export bag -o bag.onnx && grep -q 'an ensemble of 3' err && [ ! -e bag.onn
 claim "what is for one model says so"
 run 2 train --ensemble 2 --log log && grep -q 'log is of one run' err && [ ! -e log ]
 claim "a log is of one run"
+run 2 train --ensemble 2 --loss tanh && run 1 train --ensemble 2 --optimizer lbfgs && quiet out
+claim "what has no mean, or no seeds, is told"
 "$bpcuda" train --data digits --layers "32 tanh" --epochs 3000 --schedule constant --ensemble 1000 --out cut --quiet --json > out 2> err &
 sleep 2
 kill -INT $!

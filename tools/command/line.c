@@ -296,6 +296,8 @@ static int fits(const command *c, const settings *set)
         say("--%s is of one run: --ensemble has several", set->checkpoint ? "checkpoint"
                                                           : set->log      ? "log"
                                                                           : "tensorboard");
+    else if (set->ensemble > 1 && set->loss > BP_TASK_LABELS)
+        say("--loss tanh: such outputs have no mean, which --ensemble wants");
     else if (set->ensemble > 1 && set->estimate_decay)
         say("--estimate-decay is of one run: --ensemble has several");
     else if (set->estimate_decay && set->train[BP_TRAIN_HOLD_OUT] == 0)

@@ -66,8 +66,6 @@ static void value_text(const option *o, const settings *set, char *to, size_t ro
     char word[32];
     if (o->words)
         snprintf(to, room, "%s", option_word(o, *(const double *)place, word));
-    else if (o == &options[BP_TRAIN_LR] && *(const double *)place == LR_AUTO)
-        snprintf(to, room, "auto");
     else if (o->integer)
         snprintf(to, room, "%.0f", *(const double *)place);
     else if (o->number) /* the shortest that is read as it */
