@@ -443,17 +443,18 @@ class Model(_Object):
         self._check(_library.bp_model_normalize_as(self, data, _number(_NORMALIZE, how, 'how')))
 
     def predict(self, x):
-        """Of raw samples x [n, inputs] a Tensor [n, outputs], of one sample [inputs] a Tensor
-        [outputs], in host memory."""
+        """Of raw samples x [n, ...] a Tensor [n, outputs], of one sample a Tensor [outputs], in host
+        memory. A sample has as many numbers as the model has inputs, in any shape."""
         values, _, shape = self.context._packed(x, _TO_F32)
         inputs, outputs = _library.bp_model_inputs(self), _library.bp_model_outputs(self)
-        rows = shape[0] if len(shape) > 1 else 1
+        one = len(shape) < 2 or shape[0] != 1 and len(values) == inputs
+        rows = 1 if one else shape[0]
         if self._as_parameter_ and rows * inputs != len(values):
             raise ValueError(f'the shape of x is {shape}; rows of {inputs} numbers are wanted')
         p = (c_float * (rows * outputs))()
         self._check(_library.bp_model_predict(self, values, rows, p))
         return self.context._on_host._filled(
-            p, 'f32', (rows, outputs) if len(shape) > 1 else (outputs,))
+            p, 'f32', (outputs,) if one else (rows, outputs))
 
     def evaluate(self, data):
         """(mean loss, share of rows that are right)."""

@@ -219,7 +219,7 @@ class Training(Case):
         forms = [test_x.astype('f4'), test_x.astype('u1'), test_x.tolist(),
                  np.asfortranarray(test_x), memoryview(test_x), self.ctx.tensor(test_x)]
         if torch:
-            forms += [torch.tensor(test_x), torch.tensor(test_x).float().T.contiguous().T]
+            forms += [torch.tensor(test_x), torch.tensor(test_x).float().mT.contiguous().mT]
         for form in forms:
             np.testing.assert_array_equal(np.from_dlpack(model.predict(form)), p)
         one = model.predict(test_x[0])
