@@ -39,7 +39,8 @@ _TASKS = {'classes': 1, 'regression': 2, 'labels': 3}
 _NORMALIZE = dict(zip('default none global column minmax pca zca'.split(), itertools.count(0)))
 _OPTIONS = dict(zip('epochs batch lr seed l1 l2 decay_from rows epoch_steps parts patience eager '
                     'val optimizer clip_norm weight_decay batch_classes batch_per_class '
-                    'emphasis max_norm mu lr_fan_in'.split(), itertools.count(1)))
+                    'emphasis max_norm mu lr_fan_in average average_from stop_gl stop_pq '
+                    'stop_up stop_strip symmetric'.split(), itertools.count(1)))
 _OPTIMIZERS = dict(zip('sgd nesterov adam adamw rmsprop adagrad lion diagonal_lm'.split(),
                        itertools.count(1)))
 _ROWS = dict(zip('shuffled in_order weighted balanced stratified by_error'.split(),
@@ -68,7 +69,7 @@ class Progress(ctypes.Structure):
     _fields_ = [(name, c_int64) for name in ('epoch', 'steps', 'epoch_steps')] + \
                [(name, c_double) for name in ('loss', 'accuracy', 'seconds', 'valid_loss',
                                               'valid_accuracy', 'best_loss')] + \
-               [('best_epoch', c_int64), ('rate', c_double)]
+               [('best_epoch', c_int64), ('rate', c_double), ('stopped_by', c_int32)]
 
 
 _NEW = POINTER(c_void_p)
@@ -98,7 +99,7 @@ _PROTOTYPES = {
         'bp_trainer_set': [c_void_p, c_int32, c_double],
         'bp_trainer_augment': [c_void_p, c_char_p],
         'bp_trainer_schedule': [c_void_p, c_char_p], 'bp_trainer_validate': [c_void_p, c_void_p],
-        'bp_trainer_best': [c_void_p],
+        'bp_trainer_best': [c_void_p], 'bp_trainer_average': [c_void_p],
         'bp_trainer_run': [c_void_p, c_int64, c_double, POINTER(c_int32)],
         'bp_trainer_save': [c_void_p, c_char_p, c_int32], 'bp_trainer_resume': [c_void_p, c_char_p]
     },
@@ -508,6 +509,10 @@ class Trainer(_Object):
     def best(self):
         """Puts the weights of the best epoch into the model."""
         self._check(_library.bp_trainer_best(self))
+
+    def average(self):
+        """Puts the mean of the weights into the model, where average=0.999, say, keeps one."""
+        self._check(_library.bp_trainer_average(self))
 
     @property
     def progress(self):

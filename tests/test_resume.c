@@ -7,17 +7,26 @@
 
 #define CLAIM(name) Test(resume, name, .init = enter, .fini = leave)
 
-/* What can change within a run is in it: dropout, validation, patience, a schedule that listens. */
+/* What can change within a run is in it: dropout, validation, patience, a mean of the weights, rises
+ * of the loss, a schedule that listens. */
+static void create(job *j, bp_data *train, bp_data *valid)
+{
+    static const struct { bp_train_option option; double value; } set[] = {
+        {BP_TRAIN_BATCH, 200}, {BP_TRAIN_PATIENCE, 5}, {BP_TRAIN_AVERAGE, 0.9},
+        {BP_TRAIN_AVERAGE_FROM, 2}, {BP_TRAIN_STOP_UP, 2}, {BP_TRAIN_STOP_STRIP, 2}};
+    OK(bp_trainer_create(j->model, train, &j->trainer));
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+        OK(bp_trainer_set(j->trainer, set[i].option, set[i].value));
+    OK(bp_trainer_schedule(j->trainer, "plateau=0.5,0 cosine=0.1"));
+    OK(bp_trainer_validate(j->trainer, valid));
+}
+
 static job start(double epochs, const char *layers)
 {
     job j = digits_job(0.3, layers);
-    OK(bp_trainer_create(j.model, j.train, &j.trainer));
+    create(&j, j.train, j.test);
     OK(bp_trainer_set(j.trainer, BP_TRAIN_EPOCHS, epochs));
-    OK(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, 200));
     OK(bp_trainer_set(j.trainer, BP_TRAIN_LR, 0.05));
-    OK(bp_trainer_set(j.trainer, BP_TRAIN_PATIENCE, 5));
-    OK(bp_trainer_schedule(j.trainer, "plateau=0.5,0 cosine=0.1"));
-    OK(bp_trainer_validate(j.trainer, j.test));
     return j;
 }
 
@@ -193,11 +202,7 @@ CLAIM(a_checkpoint_of_another_run_is_refused_by_a_sentence)
             "the schedule was \"plateau=0.5,0 cosine=0.1\"; it is \"cosine=0.1\" now");
     j = start(EPOCHS, layers);
     bp_trainer_free(j.trainer);
-    OK(bp_trainer_create(j.model, j.test, &j.trainer));
-    OK(bp_trainer_set(j.trainer, BP_TRAIN_BATCH, 200));
-    OK(bp_trainer_set(j.trainer, BP_TRAIN_PATIENCE, 5));
-    OK(bp_trainer_schedule(j.trainer, "plateau=0.5,0 cosine=0.1"));
-    OK(bp_trainer_validate(j.trainer, j.train));
+    create(&j, j.test, j.train);
     refused(&j, BP_ERR_FORMAT, "the data had 1258 rows an epoch and 2 columns; they have 539 and 2");
 }
 

@@ -49,11 +49,27 @@ void put_text(const char *text)
     fputs(shown, stdout);
 }
 
+/* A word as a shell reads it. */
+void say_quoted(const char *before, const char *word)
+{
+    fputs(before, stderr);
+    if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "_-+=:,./@%")]) {
+        fputs(word, stderr);
+        return;
+    }
+    fputc('\'', stderr);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stderr);
+    fputc('\'', stderr);
+}
+
 bp_status open_context(job *j)
 {
     TRY(bp_open(j->set->device, &j->ctx));
     TRY(bp_set_threads(j->ctx, (int32_t)j->set->threads));
-    return bp_seed(j->ctx, (uint64_t)j->set->train[BP_TRAIN_SEED]);
+    j->seed = j->set->train[BP_TRAIN_SEED];
+    return bp_seed(j->ctx, (uint64_t)j->seed);
 }
 
 bp_status load_model(job *j, const char *path)
@@ -69,6 +85,7 @@ static bp_status run(job *j)
     case EVAL: return command_eval(j);
     case PREDICT: return command_predict(j);
     case INSPECT: return command_inspect(j);
+    case SEARCH: return command_search(j);
     case EXPORT: return command_export(j);
     case PLOT: return command_plot(j);
     case BENCH: return command_bench(j);

@@ -53,6 +53,18 @@ BP_API bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int
 
 BP_API void bp_model_free(bp_model *model); /* its store too; NULL is fine */
 
+/* Several models as one: bagging of seeds (Breiman, 1996; Hansen, Salamon, 1990). The models, 1 to
+ * 4096, all of ctx, have one task, one text of layers, equal normalisers, and other weights, which
+ * are copied; names are the first one's. What the ensemble answers is the mean of what they answer:
+ * of probabilities p_i over its n members, sum p_i / n, or of numbers. Its outputs are chosen so
+ * that this holds: log(sum p_i / n) as logits of classes, log(sum p_i / sum (1 - p_i)) of labels,
+ * both without leaving the logarithms. So it is evaluated, measured, saved and shared like any
+ * model; it has the parameters of each, "0.layer1.weight", "1.layer1.weight", ..., and training it
+ * trains all of them on the loss of the mean. It is not exported (export.h). BP_ERR_ARG or
+ * BP_ERR_FORMAT names the model that does not fit. Of one model it is a copy. */
+BP_API bp_status bp_model_ensemble(bp_context *ctx, bp_model *const *models, int32_t n,
+                                   bp_model **ensemble) BP_USE;
+
 /* How a normaliser is set from a data set. COLUMN: each column minus its mean, over its standard
  * deviation, which suits tables; a column times a power of two changes no bit of a prediction.
  * GLOBAL: the columns have one unit, as pixels do, so each minus its mean is divided by the root of
@@ -148,6 +160,12 @@ BP_API bp_tensor *bp_model_loss_weighted(bp_model *model, bp_tensor *outputs, bp
  * outside a scope goes a short way, which allocates nothing after the first. */
 BP_API bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, float *p) BP_USE;
 
+/* The same, and how far the members of an ensemble are from one another: spread [n, outputs] is the
+ * standard deviation, over n - 1, of what each of them answers, in the units of p; 0 of a model that
+ * is no ensemble (Lakshminarayanan, Pritzel, Blundell, 2017). */
+BP_API bp_status bp_model_predict_spread(bp_model *model, const float *x, int64_t n, float *p,
+                                         float *spread) BP_USE;
+
 /* Mean loss over a data set, in nats or in squared units of the targets, by its column "weight"
  * where it has one; and the share of rows that are right, of labels that are right, or 0 for
  * regression. Waits. BP_ERR_NONFINITE names a parameter that holds a number that is not finite. */
@@ -208,6 +226,7 @@ BP_API int64_t bp_model_outputs(const bp_model *model); /* the classes, numbers 
 BP_API bp_task bp_model_task(const bp_model *model); /* what the outputs mean */
 BP_API int32_t bp_model_classes(const bp_model *model);    /* how many; 0: another task */
 BP_API const char *bp_model_layers(const bp_model *model); /* NULL: the forward pass is yours */
+BP_API int32_t bp_model_members(const bp_model *model); /* 1: it is no ensemble */
 BP_API const char *bp_model_class_name(const bp_model *model, int32_t c); /* NULL: it has none */
 /* Of element i of a sample, as the set had it by which the model was normalised; NULL: none. */
 BP_API const char *bp_model_feature_name(const bp_model *model, int64_t i);
@@ -218,12 +237,13 @@ BP_API const char *bp_model_feature_name(const bp_model *model, int64_t i);
  * parameters by their names, f32, and f64 normalizer.shift and normalizer.scale [inputs], of
  * regression targets.shift and targets.scale [outputs] too: (x - shift) scale. Its metadata:
  *     format       "bpcuda"
- *     version      "2", or "3" with a loss; version 1, which is read too, had no task, and classes
+ *     version      "2", or "3" with a loss or members; version 1, read too, had no task, and classes
  *                  for outputs
  *     task         "classes", "regression", "labels"
  *     inputs, outputs   "64", "10"
  *     layers       the text of layers; or in its place
  *     forward      "own": the forward pass is a program's
+ *     members      of an ensemble alone: "5", where parameters are 0.layer1.weight to 4. ...
  *     normalize    how the normaliser was set, by bp_normalize_name(); "default": unknown. With
  *                  "pca" and "zca" there is a tensor more, f32 normalizer.matrix [inputs, inputs]
  *     loss         "tanh": bp_model_tanh_targets() is on

@@ -82,8 +82,40 @@ enum {
     BP_TRAIN_MAX_NORM = 20,   /* bp_max_norm() of all weights behind each step; 0: none */
     BP_TRAIN_MU = 21,         /* of BP_DIAGONAL_LM, whose h is measured at the start of each epoch on
                                * its first 500 rows, by the batch, 1/10 of the mean each */
-    BP_TRAIN_FAN_IN = 22      /* power of bp_optimizer_fan_in, or of bp_model_fan_in for a model */
+    BP_TRAIN_FAN_IN = 22,     /* power of bp_optimizer_fan_in, or of bp_model_fan_in for a model */
+    BP_TRAIN_AVERAGE = 23,      /* a mean of the weights: below; 0: none */
+    BP_TRAIN_AVERAGE_FROM = 24, /* epoch from which it is taken */
+    BP_TRAIN_STOP_GL = 25,      /* early stopping by the loss of the rows that validate: below; */
+    BP_TRAIN_STOP_PQ = 26,      /* 0: never */
+    BP_TRAIN_STOP_UP = 27,
+    BP_TRAIN_STOP_STRIP = 28,   /* epochs, k */
+    BP_TRAIN_SYMMETRIC = 29     /* 1: equal units are meant: below */
 };
+
+/* AVERAGE: beside the weights w a mean m of them is kept, in a step's own plan: after step t
+ *     m += s (w - m),  s = max(1 - AVERAGE, 1 / t),  t counted from the first step of AVERAGE_FROM
+ * so that 1 is the mean of all w since then (Polyak, Juditsky, 1992: averaged SGD; Ruppert, 1988),
+ * and 0.999 an exponential mean of about the last 1000 steps, which begins as the mean of those it
+ * has seen (Kingma, Ba, 2015, 7.2). Before that m is w; a refused step leaves it as it was. What
+ * validates is measured with m, and the best weights are m; callbacks see w, and training goes on
+ * with it. bp_trainer_average() puts m into the store. Running statistics of a batch norm are of w:
+ * after it, put them right by passes over training data (Izmailov et al., 2018, 3.2).
+ *
+ * STOP (Prechelt: "Early Stopping - But When?", Neural Networks: Tricks of the Trade, 2012). With
+ * V(t) the validating loss of epoch t, its smallest so far V_opt, T(t) the training loss,
+ *     GL  ends where 100 (V(t) - V_opt) / |V_opt|, the generalisation loss, is above STOP_GL;
+ *     PQ  after each strip of k = STOP_STRIP epochs, where it is above STOP_PQ times the progress
+ *         1000 (sum of T over the strip / (k min of T in it) - 1);
+ *     UP  where V at the ends of STOP_UP strips in a row was above that at the end before.
+ * They may be combined, with patience too; the first that holds ends the run (stopped_by). The
+ * book's thresholds are 1 to 5 for GL, 0.5 to 3 for PQ, 2 to 8 for UP.
+ *
+ * SYMMETRIC: units of a layer that begin with equal weights, and get equal gradients, stay one unit
+ * for ever (Rumelhart, Hinton, Williams, 1986). Before the first step of a run a weight of rank 2
+ * and more whose rows, the units, are all equal is looked at: where the gradient of the first batch
+ * (of a model's task, without dropout) is equal in all rows too, the run ends with BP_ERR_STATE and
+ * the parameter's name. So what begins with zeros and is told apart by its targets, as an output
+ * layer is, may do so. Frozen parameters, biases and gains are not asked. */
 
 /* Which rows an epoch has.
  *
@@ -170,6 +202,10 @@ BP_API bp_status bp_trainer_best(bp_trainer *trainer) BP_USE;
  * gradients that wait for a step. */
 BP_API bp_status bp_trainer_decay(bp_trainer *trainer, double *l2) BP_USE;
 
+/* Puts the mean of the weights into the store (BP_TRAIN_AVERAGE); after it, training goes on from
+ * there. BP_ERR_STATE where none is taken, or no step was done. */
+BP_API bp_status bp_trainer_average(bp_trainer *trainer) BP_USE;
+
 /* --- running ------------------------------------------------------------------------------ */
 
 /* Where a run is; more members may follow, at the end. */
@@ -184,6 +220,7 @@ typedef struct bp_progress {
     double best_loss;   /* the smallest of them; where no data validate, of `loss` */
     int64_t best_epoch; /* its epoch, counted from 1; 0: there is none yet */
     double rate;                       /* of the last step */
+    bp_train_option stopped_by; /* which of PATIENCE, STOP_GL, _PQ, _UP ended it; 0: none */
 } bp_progress;
 
 /* Between steps, or epochs: called after each one, in bp_trainer_run, with what bp_trainer_progress

@@ -54,6 +54,14 @@ bp_status bpi_params_materialize(bp_params *p);
  * parameters have in the same places. The store is in use then. */
 bp_status bpi_params_read_all(bp_params *p, void *host, const char *who);
 bp_status bpi_params_write_all(bp_params *p, const void *host, const char *who);
+/* The same on the device, in tensors like the store's own, which are the caller's: a new one; the
+ * values into it, and back; flat += rate (values - flat), rate f64 [], where the step that the `state` of
+ * an optimiser tells of was taken. Kernel calls, parts of a plan. */
+bp_tensor *bpi_params_flat(bp_params *p);
+bp_status bpi_params_take(bp_params *p, bp_tensor *flat);
+bp_status bpi_params_give(bp_params *p, bp_tensor *flat, const char *who);
+bp_status bpi_params_average_flat(bp_params *p, bp_tensor *flat, bp_tensor *state,
+                                  bp_tensor *rate);
 /* Takes back all declarations but the first n, of a store that is not in use yet. */
 void bpi_params_undeclare(bp_params *p, int32_t n);
 void bpi_params_forget_initial(bp_params *p);

@@ -50,16 +50,51 @@ static bp_status within(bp_params *dst, bp_params *src, double tau, const char *
     bp_context *ctx = dst->ctx;
     BPI_TRY(bpi_params_materialize(dst));
     BPI_TRY(bpi_params_materialize(src));
-    bp_tensor *in[2] = {src->values, NULL};
+    bp_tensor *in[3] = {src->values, NULL, NULL};
     bpi_average_params p = {tau};
     if (tau == 1)
         BPI_TRY(bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, in, 1, &dst->values, 1, NULL, 0));
     else
-        BPI_TRY(bpi_dispatch(ctx, BPI_OP_average, BPI_FORWARD, in, 2, &dst->values, 1, &p,
+        BPI_TRY(bpi_dispatch(ctx, BPI_OP_average, BPI_FORWARD, in, 3, &dst->values, 1, &p,
                              sizeof p));
     BPI_TRY(note_all(src, false, who));
     return note_all(dst, true, who);
 }
+
+/* --- in tensors ------------------------------------------------------------------------- */
+
+bp_tensor *bpi_params_flat(bp_params *p)
+{
+    return bpi_params_materialize(p) == BP_OK
+               ? bp_tensor_create(p->ctx, p->dtype, BP_SHAPE(p->count)) : NULL;
+}
+
+bp_status bpi_params_take(bp_params *p, bp_tensor *flat)
+{
+    BPI_TRY(bpi_dispatch(p->ctx, BPI_OP_copy, BPI_FORWARD, &p->values, 1, &flat, 1, NULL, 0));
+    bpi_storage_written(bpi_at(flat)->storage, "a copy of a store");
+    return note_all(p, false, "");
+}
+
+bp_status bpi_params_give(bp_params *p, bp_tensor *flat, const char *who)
+{
+    BPI_TRY(bpi_dispatch(p->ctx, BPI_OP_copy, BPI_FORWARD, &flat, 1, &p->values, 1, NULL, 0));
+    return note_all(p, true, who);
+}
+
+bp_status bpi_params_average_flat(bp_params *p, bp_tensor *flat, bp_tensor *state,
+                                  bp_tensor *rate)
+{
+    bp_tensor *in[3] = {p->values, state, rate};
+    bpi_average_params none = {0};
+    if (p->ctx->pending != BP_OK)
+        return p->ctx->pending;
+    BPI_TRY(bpi_dispatch(p->ctx, BPI_OP_average, BPI_FORWARD, in, 3, &flat, 1, &none, sizeof none));
+    bpi_storage_written(bpi_at(flat)->storage, "a mean of a store");
+    return note_all(p, false, "");
+}
+
+/* --- to the host, and to other contexts ------------------------------------------------- */
 
 static size_t bytes_of(const bp_params *p)
 {

@@ -234,11 +234,11 @@ static bp_status write_into(bp_context *ctx, bp_tensor *dst, bp_tensor *src, boo
         st = bpi_dispatch(ctx, BPI_OP_copy, BPI_FORWARD, &src, 1, &copy, 1, NULL, 0);
         src = copy;
     }
-    bp_tensor *in[2] = {add ? dst : src, state ? state : src};
+    bp_tensor *in[3] = {add ? dst : src, state ? state : src, NULL};
     bpi_average_params p = {rate};
     if (st == BP_OK)
         st = bpi_dispatch(ctx, state ? BPI_OP_average : add ? BPI_OP_add : BPI_OP_copy,
-                          BPI_FORWARD, in, state || add ? 2 : 1, &dst, 1, state ? &p : NULL,
+                          BPI_FORWARD, in, state ? 3 : add ? 2 : 1, &dst, 1, state ? &p : NULL,
                           state ? sizeof p : 0);
     if (st == BP_OK)
         bpi_storage_written(bpi_at(dst)->storage, who);

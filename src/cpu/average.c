@@ -1,7 +1,7 @@
 /* average: y += rate (x - y), unless there is a state whose step that began last is refused.
  *
- * Forward: x, state or none -> y. Floor: x and y read, y written. Called by src/core/tensor.c
- * and params_copy.c. */
+ * Forward: x, state or none, rate or none -> y. Floor: x and y read, y written. Called by
+ * src/core/tensor.c and params_copy.c. */
 #include "cpu/loop.h"
 #include "door/kernel_params.h"
 
@@ -26,6 +26,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     for (int i = 0; i < out->shape.ndim; i++)
         w.n *= out->shape.dim[i];
     const bpi_optimizer_state *state = in[1].data;
+    if (in[2].data)
+        w.rate = (real)*(const double *)in[2].data;
     if (!state || !state->refused)
         bp_parallel_for(ex, parts(w.n, BPI_GRAIN), block_fn, &w);
     return BP_OK;

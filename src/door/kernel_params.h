@@ -211,8 +211,8 @@ typedef struct bpi_cross_entropy_params {
  * those of optimizers.def
  *                  forward: g, state -> w and its moments, all flat; nothing where the step is
  *                  refused. A w that would not be finite stays as it is, and is noted.
- * average          forward: x, state or none -> y, packed; y += rate (x - y), nothing where there
- *                  is a state whose step is refused. */
+ * average          forward: x, state or none, rate f64 or none -> y, packed; y += rate (x - y), by
+ *                  the params' rate where it is none; nothing where a state's step is refused. */
 typedef struct bpi_optimizer_state {
     double rate, step;
     double norm, scale; /* of the gradients; what they are multiplied by: 1, or less */

@@ -53,6 +53,9 @@ bp_status bpi_diagonal_fits(const bp_model *m, const char *who)
     if (!m->layers)
         return bpi_fail(m->ctx, BP_ERR_STATE, "%s: the forward pass is a program's own; second "
                         "derivatives want a stack of layers", who);
+    if (m->members > 1)
+        return bpi_fail(m->ctx, BP_ERR_STATE, "%s: an ensemble; second derivatives want one stack "
+                        "of layers", who);
     for (int32_t i = 0; i < m->layers->n; i++)
         if (foreign(&m->layers->layer[i]))
             return bpi_fail(m->ctx, BP_ERR_STATE, "%s: layers \"%s\" hold %s: the recursion of "

@@ -5,6 +5,9 @@
 
 bp_status bpi_model_has_layers(const bp_model *m, const char *who)
 {
+    if (m->members > 1)
+        return bpi_fail(m->ctx, BP_ERR_UNSUPPORTED, "%s: this model is an ensemble of %d: a single "
+                        "one is wanted", who, (int)m->members);
     return m->layers ? BP_OK
                      : bpi_fail(m->ctx, BP_ERR_UNSUPPORTED, "%s: the forward pass of this model is "
                                 "a program's own function: a model of a text of layers is wanted",

@@ -17,13 +17,16 @@ typedef struct recipe {
     int64_t inputs, outputs;
     bp_task task;
     char image[64]; /* a word before the layers, or "" */
+    int32_t members; /* 0 is 1 */
 } recipe;
 
 static bp_status build(bp_model *m, const recipe *r)
 {
     bp_context *ctx = m->ctx;
     BPI_TRY(bp_params_create(ctx, BP_F32, &m->params));
-    if (r->layers)
+    if (r->layers && m->members > 1)
+        BPI_TRY(bpi_members_create(m, r->image, r->layers));
+    else if (r->layers)
         BPI_TRY(bpi_layers_create(m->params, "", m->inputs, r->image, r->layers, m->outputs,
                                   &m->layers));
     m->how = BP_NORMALIZE_NONE;
@@ -51,6 +54,7 @@ static bp_status create(bp_context *ctx, const recipe *r, bp_model **out)
     m->inputs = r->inputs;
     m->outputs = r->outputs;
     m->task = r->task;
+    m->members = r->members > 1 ? r->members : 1;
     m->own = r->own;
     m->user = r->user;
     bp_status st = build(m, r);
@@ -73,8 +77,7 @@ static bp_status make(bp_context *ctx, const recipe *r, const void *given, const
 bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers, int32_t classes,
                           bp_model **model)
 {
-    recipe r = {"model_create", layers, NULL, NULL, inputs, classes, BP_TASK_CLASSES,
-                ""};
+    recipe r = {"model_create", layers, NULL, NULL, inputs, classes, BP_TASK_CLASSES, "", 1};
     if (model)
         *model = NULL;
     BPI_INSIDE(ctx, make(ctx, &r, layers, "model_create: layers", model, "model_create: model"));
@@ -83,7 +86,7 @@ bp_status bp_model_create(bp_context *ctx, int64_t inputs, const char *layers, i
 bp_status bp_model_create_as(bp_context *ctx, int64_t inputs, const char *layers, bp_task task,
                              int64_t outputs, bp_model **model)
 {
-    recipe r = {"model_create_as", layers, NULL, NULL, inputs, outputs, task, ""};
+    recipe r = {"model_create_as", layers, NULL, NULL, inputs, outputs, task, "", 1};
     if (model)
         *model = NULL;
     BPI_INSIDE(ctx, make(ctx, &r, layers, "model_create_as: layers", model,
@@ -97,7 +100,7 @@ static bp_status create_for(bp_data *data, const char *layers, bp_model **out)
                                  [BP_TARGETS_LABELS] = BP_TASK_LABELS};
     bp_context *ctx = bpi_data_context(data);
     recipe r = {"model_create_for", layers, NULL, NULL, bp_data_cols(data), bp_data_outputs(data),
-                of[bp_data_targets(data)], ""};
+                of[bp_data_targets(data)], "", 1};
     BPI_TRY(bpi_given(ctx, layers, "model_create_for: layers"));
     BPI_TRY(bpi_given(ctx, out, "model_create_for: model"));
     if (!r.task || !r.inputs)
@@ -121,11 +124,18 @@ bp_status bp_model_create_for(const bp_data *data, const char *layers, bp_model 
 bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int64_t outputs,
                        bp_forward_fn forward, void *user, bp_model **model)
 {
-    recipe r = {"model_own", NULL, forward, user, inputs, outputs, task, ""};
+    recipe r = {"model_own", NULL, forward, user, inputs, outputs, task, "", 1};
     const void *given = forward ? &forward : NULL;
     if (model)
         *model = NULL;
     BPI_INSIDE(ctx, make(ctx, &r, given, "model_own: forward", model, "model_own: model"));
+}
+
+bp_status bpi_model_create(bp_context *ctx, const bpi_description *d, const char *who,
+                           bp_model **model)
+{
+    recipe r = {who, d->layers, NULL, NULL, d->inputs, d->outputs, d->task, "", d->members};
+    return create(ctx, &r, model);
 }
 
 static void free_late(bpi_late *late)
@@ -144,6 +154,9 @@ void bp_model_free(bp_model *m)
     bp_free(m->square);
     bpi_normalizer_free(ctx, &m->in);
     bpi_normalizer_free(ctx, &m->out);
+    for (int32_t i = 1; m->member && i < m->members; i++)
+        bp_layers_free(m->member[i]);
+    bpi_host_free(ctx, m->member, (size_t)m->members * sizeof *m->member);
     bp_layers_free(m->layers);
     bp_params_free(m->params);
     bpi_host_free(ctx, m->row, (size_t)m->inputs * sizeof *m->row);
@@ -180,6 +193,11 @@ static bp_tensor *own_forward(bp_model *m, bp_tensor *x, bool training)
 
 bp_tensor *bpi_model_through(bp_model *m, bp_tensor *x, bool training)
 {
+    if (m->members > 1) {
+        bp_tensor *y = bpi_members_through(m, x, training);
+        bp_free(x);
+        return y;
+    }
     if (m->layers)
         return bpi_layers_consume(m->layers, x, training);
     return x ? own_forward(m, x, training) : NULL;
@@ -248,6 +266,8 @@ static bp_status tanh_targets(bp_model *m, bool on)
     if (on && m->task == BP_TASK_REGRESSION)
         return bpi_fail(m->ctx, BP_ERR_ARG, "model_tanh_targets: the task is regression; classes or "
                         "labels are wanted");
+    if (on && m->members > 1)
+        return bpi_fail(m->ctx, BP_ERR_ARG, "model_tanh_targets: an ensemble has none");
     m->tanh = on;
     return BP_OK;
 }
@@ -298,4 +318,9 @@ int32_t bp_model_classes(const bp_model *m)
 const char *bp_model_layers(const bp_model *m)
 {
     return m && m->layers ? m->layers->text : NULL;
+}
+
+int32_t bp_model_members(const bp_model *m)
+{
+    return m ? m->members : 0;
 }

@@ -9,7 +9,7 @@
 #include "io/safetensors.h"
 #include "nn/nn.h"
 
-enum { VERSION = 3, META_MAX = 10 };
+enum { VERSION = 3, META_MAX = 11 }; /* what is no ensemble and has no loss is version 2 */
 
 static const char *const names_keys[BPI_NAMES] = {"class_names", "feature_names"};
 static const char *const ours[] = {"normalizer.shift", "normalizer.scale", "targets.shift",
@@ -61,8 +61,9 @@ static bp_status tensors_of(bp_model *m, tensors *t)
 static bp_status write_file(bp_model *m, const char *path, const bpi_texts *names,
                             const tensors *t, bool only_try)
 {
-    char version[24], inputs[24], outputs[24];
-    snprintf(version, sizeof version, "%d", m->tanh ? VERSION : 2);
+    char version[24], inputs[24], outputs[24], members[24];
+    snprintf(version, sizeof version, "%d", m->members > 1 || m->tanh ? VERSION : 2);
+    snprintf(members, sizeof members, "%d", (int)m->members);
     snprintf(inputs, sizeof inputs, "%lld", (long long)m->inputs);
     snprintf(outputs, sizeof outputs, "%lld", (long long)m->outputs);
     const char *layers = m->layers ? "layers" : "forward";
@@ -71,6 +72,8 @@ static bp_status write_file(bp_model *m, const char *path, const bpi_texts *name
         {"inputs", inputs}, {"outputs", outputs}, {layers, m->layers ? m->layers->text : "own"},
         {"normalize", bp_normalize_name(m->how)}};
     int32_t n = 7;
+    if (m->members > 1)
+        meta[n++] = (bpi_text_pair){"members", members};
     if (m->tanh)
         meta[n++] = (bpi_text_pair){"loss", "tanh"};
     for (int i = 0; i < BPI_NAMES; i++)
@@ -146,6 +149,9 @@ bp_status bpi_model_is(const bp_model *m, const bpi_description *d, const char *
                         "%s: %s of %lld inputs and %lld outputs; the model is %s of %lld and %lld",
                         who, bp_task_name(d->task), (long long)d->inputs, (long long)d->outputs,
                         bp_task_name(m->task), (long long)m->inputs, (long long)m->outputs);
+    if (d->members != m->members)
+        return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: has %d members; the model has %d", who,
+                        (int)d->members, (int)m->members);
     if (d->layers ? !same(layers, d->layers) : layers != NULL)
         return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: its layers are \"%s\"; the model's are \"%s\"",
                         who, d->layers ? d->layers : "of its own", layers ? layers : "its own");
@@ -164,10 +170,13 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
     *d = (bpi_description){.inputs = count_of(f, "inputs"),
                        .outputs = count_of(f, version == 1 ? "classes" : "outputs"),
                        .layers = bpi_safetensors_meta(f, "layers"),
+                       .members = version == 3 && bpi_safetensors_meta(f, "members")
+                                      ? (int32_t)count_of(f, "members") : 1,
                        .task = version == 1 ? BP_TASK_CLASSES
                                             : task_named(bpi_safetensors_meta(f, "task"))};
     bool own = version > 1 && same(bpi_safetensors_meta(f, "forward"), "own");
-    if (!model || !d->inputs || !d->outputs || !d->task || (d->layers != NULL) == own)
+    if (!model || !d->inputs || !d->outputs || !d->task || (d->layers != NULL) == own ||
+        d->members < 1 || (d->members > 1 && own))
         return bpi_fail(ctx, BP_ERR_FORMAT,
                         "%s: not a model: metadata with format \"bpcuda\", version \"2\", task, "
                         "inputs, outputs, and layers or forward \"own\" are wanted", path);
@@ -335,6 +344,9 @@ static bp_status architecture(const loading *l, bp_model **m)
     if (!fits(bpi_safetensors_find(&l->f, ours[0]), BP_F64, BP_SHAPE(d->inputs)))
         return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %s is not F64 [%lld]", l->path, ours[0],
                         (long long)d->inputs);
+    if (d->members > l->f.n)
+        return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: %d members of %lld tensors", l->path,
+                        (int)d->members, (long long)l->f.n);
     if (!backed)
         return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: no bias has %lld outputs", l->path,
                         (long long)d->outputs);
@@ -343,7 +355,7 @@ static bp_status architecture(const loading *l, bp_model **m)
                         "model with bp_model_own, then bp_model_load_into", l->path);
     if (strlen(d->layers) >= BPI_LAYERS_TEXT_MAX)
         return bpi_fail(l->ctx, BP_ERR_FORMAT, "%s: its text of layers is too long", l->path);
-    return bp_model_create_as(l->ctx, d->inputs, d->layers, d->task, d->outputs, m);
+    return bpi_model_create(l->ctx, d, "model_load", m);
 }
 
 static bp_status load(bp_context *ctx, const char *path, bp_model **model)

@@ -104,7 +104,7 @@ void bpi_model_digest(const bp_model *m, uint64_t digest[BPI_DIGESTS])
 {
     const uint64_t begin = BPI_HASH_BEGIN;
     const char *layers = m->layers ? m->layers->text : NULL;
-    digest[BPI_DIGEST_LAYERS] = m->tanh;
+    digest[BPI_DIGEST_LAYERS] = (uint64_t)m->tanh + 2 * (uint64_t)m->members - 2;
     digest[BPI_DIGEST_LAYERS] += layers ? bpi_hashed(begin, layers, strlen(layers)) : 0;
     digest[BPI_DIGEST_NORMALIZERS] = bpi_hashed(m->in.digest, &m->out.digest, sizeof m->out.digest);
     digest[BPI_DIGEST_NAMES] = 0;

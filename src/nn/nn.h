@@ -20,6 +20,8 @@ struct bp_model {
     bpi_late late;
     bp_params *params;
     bp_layers *layers; /* or NULL: */
+    bp_layers **member; /* of an ensemble [members], the first is `layers`; else NULL */
+    int32_t members;    /* 1 or more */
     bp_forward_fn own;
     void *user;
     bp_task task;
@@ -78,6 +80,20 @@ size_t bpi_names_encode(const bp_model *model, int which, char *to);
 /* Fills to[], of as many bytes as `text` has, with the names; how many, or -1. */
 int64_t bpi_names_decode(const char *text, char *to);
 
+/* --- members.c --------------------------------------------------------------------------- */
+
+/* Declares the chains of m->members members, of one text. On failure too, freed with the model. */
+bp_status bpi_members_create(bp_model *model, const char *image, const char *layers);
+/* Of normalised rows, which stay: the outputs of each member, [members, N, outputs]; and of the
+ * ensemble, those whose answer is the mean. */
+bp_tensor *bpi_members_each(bp_model *model, bp_tensor *x, bool training);
+bp_tensor *bpi_members_through(bp_model *model, bp_tensor *x, bool training);
+
+/* --- predict.c --------------------------------------------------------------------------- */
+
+/* Of outputs, what a program wants: probabilities, or normalised numbers as they are. */
+bp_tensor *bpi_model_answer(const bp_model *model, bp_tensor *outputs);
+
 /* --- model_file.c ------------------------------------------------------------------------ */
 
 /* What a file, or a snapshot, says it is. */
@@ -88,6 +104,7 @@ typedef struct bpi_description {
     const char *names[BPI_NAMES]; /* as a file has them; NULL: none */
     bp_normalize how;
     bool tanh;
+    int32_t members;
 } bpi_description;
 /* BP_OK if the model is such a one, else what differs; `who` is the path, or the call. */
 bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const char *who);
@@ -109,6 +126,9 @@ bp_status bpi_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, d
 
 /* --- model.c ----------------------------------------------------------------------------- */
 
+/* The model of layers that a description tells of, in the name of `who`. */
+bp_status bpi_model_create(bp_context *ctx, const bpi_description *d, const char *who,
+                           bp_model **model);
 /* The forward pass of normalised rows, which are freed as soon as they were read. */
 bp_tensor *bpi_model_through(bp_model *model, bp_tensor *x, bool training);
 /* Which ops stand before and behind the layers: a plan is of one such form. */

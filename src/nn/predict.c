@@ -8,8 +8,7 @@
 #include "core/plan.h"
 #include "nn/nn.h"
 
-/* Of outputs, what a program wants: probabilities, or normalised numbers as they are. */
-static bp_tensor *answer_of(const bp_model *m, bp_tensor *outputs)
+bp_tensor *bpi_model_answer(const bp_model *m, bp_tensor *outputs)
 {
     if (m->tanh)
         return bp_clamp(bp_shift(bp_scale(bp_scaled_tanh(outputs, 0), 0.5 / BPI_TANH_TARGET), 0.5),
@@ -42,7 +41,9 @@ static bp_status predict_step(bp_context *ctx, void *user)
     bp_model *m = user;
     (void)ctx;
     bp_tensor *x = m->in.matrix ? bp_matmul(m->sample, m->in.matrix) : m->sample;
-    return bp_copy_into(m->answer, answer_of(m, bp_layers_forward(m->layers, x, 0)));
+    bp_tensor *y = m->members > 1 ? bpi_members_through(m, x, false)
+                                  : bp_layers_forward(m->layers, x, 0);
+    return bp_copy_into(m->answer, bpi_model_answer(m, y));
 }
 
 /* The buffers, once. */
@@ -101,7 +102,7 @@ static bp_status predict_rows(bp_context *ctx, void *user)
         st = bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float));
     if (st == BP_OK) {
         bp_tensor *y = bpi_model_through(m, bpi_normal_rows(&m->in, x, index), false);
-        bp_tensor *p = answer_of(m, y);
+        bp_tensor *p = bpi_model_answer(m, y);
         st = p ? bp_read(p, w->p, (size_t)(w->n * m->outputs) * sizeof(float)) : BP_ERR_STATE;
     }
     bp_free(index);

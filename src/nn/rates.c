@@ -19,11 +19,14 @@ static bp_status fan_in(bp_model *m, bp_optimizer *opt, double power)
     double *used = bpi_host_alloc(ctx, (size_t)n * sizeof *used);
     if (n && !used)
         return bpi_fail(ctx, BP_ERR_NOMEM, "model_fan_in: out of memory");
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++)
         used[i] = 1;
-        for (int32_t k = 0; m->layers && k < m->layers->n; k++)
-            if (m->layers->layer[k].weight == bp_param_at(m->params, i))
-                used[i] = places(&m->layers->layer[k]);
+    for (int32_t c = 0; m->layers && c < m->members; c++) {
+        const bp_layers *l = m->members > 1 ? m->member[c] : m->layers;
+        for (int32_t i = 0; i < n; i++)
+            for (int32_t k = 0; k < l->n; k++)
+                if (l->layer[k].weight == bp_param_at(m->params, i))
+                    used[i] = places(&l->layer[k]);
     }
     bp_status st = bpi_optimizer_fan_in(opt, used, power);
     bpi_host_free(ctx, used, (size_t)n * sizeof *used);

@@ -82,7 +82,8 @@ static bp_status take(bp_model *m, bp_snapshot **out)
     BPI_TRY(bpi_params_materialize(m->params));
     bp_snapshot like = {.refs = 1, .freer = bpi_host_freer(ctx), .n = bp_param_count(m->params),
                         .text_bytes = m->layers ? strlen(m->layers->text) + 1 : 0,
-                        .is = {m->inputs, m->outputs, m->task, NULL, {NULL}, m->how, m->tanh}};
+                        .is = {m->inputs, m->outputs, m->task, NULL, {NULL}, m->how, m->tanh,
+                               m->members}};
     if (m->in.matrix)
         like.matrix_bytes = (size_t)(m->inputs * m->inputs) * sizeof *like.matrix;
     for (int i = 0; i < BPI_NAMES; i++)
@@ -189,7 +190,7 @@ static bp_status from(bp_context *ctx, const bp_snapshot *s, bp_model **out)
     if (!s->text)
         return bpi_fail(ctx, BP_ERR_FORMAT, "model_from: its forward pass is a program's own: make "
                         "the model with bp_model_own, then bp_model_restore");
-    BPI_TRY(bp_model_create_as(ctx, s->is.inputs, s->text, s->is.task, s->is.outputs, &m));
+    BPI_TRY(bpi_model_create(ctx, &s->is, "model_from", &m));
     bp_status st = restore(m, s);
     if (st == BP_OK)
         *out = m;

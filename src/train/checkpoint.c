@@ -67,11 +67,6 @@ static bp_status add(bp_checkpoint *c, const char *name, const char *part, bp_te
     return BP_OK;
 }
 
-bp_status bpi_checkpoint_add(bp_checkpoint *c, const char *name, const char *part, bp_tensor *t)
-{
-    return add(c, name, part, t, NULL);
-}
-
 static bp_status add_params(bp_checkpoint *c, const char *name, bp_params *p)
 {
     BPI_TRY(bpi_given(c->ctx, p, "checkpoint_params: params"));

@@ -1,5 +1,6 @@
 /* What a trainer needs to run, made before its first step: tensors, optimiser, the data's parts. A
  * failure takes all of it back, and the call can be made again. */
+#include "core/params.h"
 #include "train/train.h"
 
 static void free_tensor(bp_tensor **t)
@@ -25,19 +26,15 @@ void bpi_train_release(bp_trainer *t)
     }
     bp_tensor **tensor[] = {&t->batches, &t->rest, &t->rates,  &t->at,
                             &t->one,     &t->loss, &t->correct, &t->weight,
-                            &t->importance};
+                            &t->importance, &t->shares, &t->mean, &t->raw, &t->best};
     for (size_t i = 0; i < sizeof tensor / sizeof *tensor; i++)
         free_tensor(tensor[i]);
-    for (int32_t i = 0; t->best && i < t->n_best; i++)
-        bp_free(t->best[i]);
-    bpi_host_free(t->ctx, t->best, (size_t)t->n_best * sizeof *t->best);
     bpi_composer_free(t->ctx, t->composer);
     bpi_host_free(t->ctx, t->order, (size_t)t->n_order * sizeof *t->order);
     bpi_host_free(t->ctx, t->scratch, (size_t)t->cut.rows * sizeof *t->scratch);
     bpi_host_free(t->ctx, t->label, (size_t)t->most_rows * sizeof *t->label);
     bpi_host_free(t->ctx, t->cumulative, (size_t)t->most_rows * sizeof *t->cumulative);
-    bpi_host_free(t->ctx, t->rate, (size_t)t->steps * sizeof *t->rate);
-    t->best = NULL;
+    bpi_host_free(t->ctx, t->rate, 2 * (size_t)t->steps * sizeof *t->rate);
     t->label = t->order = t->scratch = NULL;
     t->cumulative = t->rate = NULL;
     t->composer = NULL;
@@ -50,7 +47,7 @@ static bp_status allocate(bp_trainer *t)
     bp_context *ctx = t->ctx;
     int32_t one = 1;
     BPI_TRY(bpi_train_rows_prepare(t));
-    t->rate = bpi_host_alloc(ctx, (size_t)t->steps * sizeof *t->rate);
+    t->rate = bpi_host_alloc(ctx, 2 * (size_t)t->steps * sizeof *t->rate);
     if (!t->rate)
         return bpi_fail(ctx, BP_ERR_NOMEM, "trainer_run: no memory for %lld steps",
                         (long long)t->steps);
@@ -63,6 +60,16 @@ static bp_status allocate(bp_trainer *t)
     if (!t->rates || !t->at || !t->one || !t->loss || !t->correct || !t->weight)
         return BP_ERR_NOMEM;
     return bp_write(t->one, &one, sizeof one);
+}
+
+/* The mean begins as the weights. */
+static bp_status mean(bp_trainer *t)
+{
+    if (t->now.option[BP_TRAIN_AVERAGE] == 0)
+        return BP_OK;
+    t->shares = bp_tensor_create(t->ctx, BP_F64, BP_SHAPE(t->steps));
+    t->mean = bpi_params_flat(t->params);
+    return t->shares && t->mean ? bpi_params_take(t->params, t->mean) : BP_ERR_NOMEM;
 }
 
 /* The optimiser of the options. */
@@ -121,6 +128,7 @@ static bp_status prepare(bp_trainer *t)
     t->steps = bpi_epoch_steps(&t->cut);
     BPI_TRY(allocate(t));
     BPI_TRY(t->own_optimizer ? leaves_it_alone(t) : optimizer(t));
+    BPI_TRY(mean(t));
     BPI_TRY(bpi_train_rates_prepare(t));
     BPI_TRY(bpi_train_measure_prepare(t));
     return bpi_train_checkpoint_prepare(t);

@@ -8,7 +8,7 @@
 
 static const char state_name[] = "trainer";
 
-/* Once the optimiser is there: "best/..." where rows validate. */
+/* Once the optimiser is there: "best" where rows validate, "average" where a mean is taken. */
 bp_status bpi_train_checkpoint_prepare(bp_trainer *t)
 {
     bp_checkpoint *c = t->checkpoint;
@@ -23,8 +23,10 @@ bp_status bpi_train_checkpoint_prepare(bp_trainer *t)
     if (t->importance)
         BPI_TRY(bp_checkpoint_tensor(c, "importance", t->importance));
     BPI_TRY(bp_checkpoint_tensor(c, "step", t->at));
-    for (int32_t i = 0; t->best && i < t->n_best; i++)
-        BPI_TRY(bpi_checkpoint_add(c, "best", bp_param_name(t->params, i), t->best[i]));
+    if (t->best)
+        BPI_TRY(bp_checkpoint_tensor(c, "best", t->best));
+    if (t->mean)
+        BPI_TRY(bp_checkpoint_tensor(c, "average", t->mean));
     t->now.rows = bpi_train_arrives(t) ? t->cut.batch : t->cut.rows;
     t->now.columns = bp_data_columns(t->train);
     t->now.progress.epoch_steps = t->steps;
@@ -57,7 +59,7 @@ static bp_status fits(void *user, const char *path, const void *bytes)
     bpi_train_state file;
     memcpy(&file, bytes, sizeof file);
     bool sane = file.epoch >= 0 && file.step >= 0 && file.step <= t->steps && file.planned >= 1 &&
-                file.bad_epochs >= 0 && file.told >= 0 && file.told <= file.epoch &&
+                file.bad_epochs >= 0 && file.rises >= 0 && file.told >= 0 && file.told <= file.epoch &&
                 file.progress.steps == file.epoch * t->steps + file.step;
     for (int i = 1; i < BPI_TRAIN_OPTIONS; i++) {
         bool may = i == BP_TRAIN_EPOCHS || i == BP_TRAIN_LR || i == BP_TRAIN_PATIENCE;

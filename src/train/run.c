@@ -10,7 +10,9 @@
 
 #include "core/context.h"
 #include "core/plan.h"
+#include "core/params.h"
 #include "data/data.h"
+#include "optim/optim.h"
 #include "train/train.h"
 
 enum { STEPS_AHEAD = 8 }; /* steps given to the device before a look at the clock */
@@ -55,18 +57,33 @@ static bp_status part_of_step(bp_trainer *t, bp_tensor *index, int64_t begin, in
     return l.correct ? bp_add_into(t->correct, bp_cast(l.correct, BP_F64)) : BP_OK;
 }
 
+bp_tensor *bpi_train_index(bp_trainer *t)
+{
+    if (!is_full(t) || !t->batches)
+        return t->rest;
+    return bp_reshape(bp_gather(t->batches, t->at), BP_SHAPE(t->cut.batch));
+}
+
+/* The weights go into their mean. */
+static bp_status average(bp_trainer *t, bp_tensor *share)
+{
+    bp_tensor *part[BPI_OPTIMIZER_TENSORS];
+    const char *name[BPI_OPTIMIZER_TENSORS];
+    bpi_optimizer_tensors(t->opt, part, name); /* the first is its state */
+    return bpi_params_average_flat(t->params, t->mean, part[0], share);
+}
+
 /* What a plan records. The small calls stand together: a GPU takes neighbours as one. */
 static bp_status train_step(bp_context *ctx, void *user)
 {
     bp_trainer *t = user;
-    bool full = is_full(t);
-    int64_t rows = full ? t->cut.batch : t->cut.rest;
+    int64_t rows = is_full(t) ? t->cut.batch : t->cut.rest;
     int64_t parts = (int64_t)t->now.option[BP_TRAIN_PARTS];
     parts = parts < rows ? parts : rows;
     bp_tensor *rate = bp_reshape(bp_gather(t->rates, t->at), BP_SCALAR);
     BPI_TRY(bp_copy_into(bp_optimizer_rate(t->opt), rate));
-    bp_tensor *index = full && t->batches
-                           ? bp_reshape(bp_gather(t->batches, t->at), BP_SHAPE(rows)) : t->rest;
+    bp_tensor *share = t->mean ? bp_reshape(bp_gather(t->shares, t->at), BP_SCALAR) : NULL;
+    bp_tensor *index = bpi_train_index(t);
     for (int64_t i = 0; i < parts; i++) {
         BPI_TRY(bp_scope_begin(ctx, 0)); /* the memory of a part ends with it */
         bp_status st = part_of_step(t, index, i * rows / parts, (i + 1) * rows / parts, rows);
@@ -77,10 +94,23 @@ static bp_status train_step(bp_context *ctx, void *user)
     BPI_TRY(bp_add_into(t->at, t->one));
     BPI_TRY(bp_optimizer_step(t->opt));
     double most = t->now.option[BP_TRAIN_MAX_NORM];
-    return most > 0 ? bp_max_norm(t->params, "*", most) : BP_OK;
+    BPI_TRY(most > 0 ? bp_max_norm(t->params, "*", most) : BP_OK);
+    return share ? average(t, share) : BP_OK;
 }
 
 /* --- an epoch ----------------------------------------------------------------------------- */
+
+/* s of trainer.h, of each step of the epoch. */
+static bp_status upload_shares(bp_trainer *t)
+{
+    double least = 1 - t->now.option[BP_TRAIN_AVERAGE], *share = t->rate + t->steps;
+    int64_t before = ((int64_t)t->now.option[BP_TRAIN_AVERAGE_FROM] - 1) * t->steps;
+    for (int64_t i = 0; i < t->steps; i++) {
+        double n = (double)(t->now.epoch * t->steps + i + 1 - before);
+        share[i] = n <= 1 ? 1 : fmax(least, 1 / n);
+    }
+    return bp_write(t->shares, share, (size_t)t->steps * sizeof *share);
+}
 
 static bp_status upload_rates(bp_trainer *t)
 {
@@ -91,7 +121,7 @@ static bp_status upload_rates(bp_trainer *t)
         t->rate[i] *= t->now.option[BP_TRAIN_LR];
     BPI_TRY(bp_write(t->rates, t->rate, (size_t)t->steps * sizeof *t->rate));
     t->stale = false;
-    return BP_OK;
+    return t->mean ? upload_shares(t) : BP_OK;
 }
 
 /* Sums of an epoch that goes on after a resume stay. */
@@ -150,6 +180,8 @@ static bp_status next_steps(bp_trainer *t, int64_t most, int64_t *steps)
     if (t->stale)
         BPI_TRY(upload_rates(t));
     BPI_TRY(bpi_train_next(t));
+    if (t->now.progress.steps == 0)
+        BPI_TRY(bpi_train_symmetric(t));
     int32_t form = t->model ? bpi_model_form(t->model) : 0, *had = &t->form[!is_full(t)];
     if (*plan && (!bpi_plan_holds(*plan) || *had != form)) {
         bp_plan_free(*plan); /* a parameter was frozen, or samples are decorrelated now, say */

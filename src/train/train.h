@@ -1,9 +1,10 @@
 /* The inside of a trainer. trainer.c makes one and takes what it is told; prepare.c makes what it
  * needs to run; run.c is the loop; rows.c says which rows an epoch has (epoch.c: each once;
  * compose.c, deal.c: in batches that keep to a wish; sample.c: drawn); batch.c is what a loss
- * function sees; measure.c is what happens after an epoch; explain.c finds where a number was not
- * finite; rates.c and range.c are about rates; fit.c takes all rows at once; resume.c is its
- * checkpoint, of which checkpoint.c is the list and the file. */
+ * function sees; measure.c is what happens after an epoch; symmetric.c looks for units that would
+ * stay one; explain.c finds where a number was not finite; rates.c and range.c are about rates;
+ * fit.c takes all rows at once; resume.c is its checkpoint, of which checkpoint.c is the list and
+ * the file. */
 #ifndef BPI_TRAIN_H
 #define BPI_TRAIN_H
 
@@ -16,7 +17,7 @@
 #include "nn/nn.h"
 #include "train/compose.h"
 
-enum { BPI_TRAIN_OPTIONS = 23, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128,
+enum { BPI_TRAIN_OPTIONS = 30, BPI_COLUMNS_KNOWN = 32, BPI_SCHEDULE_TEXT = 128,
        BPI_AUGMENT_TEXT = 64 };
 
 /* --- options (trainer.c) ------------------------------------------------------------------ */
@@ -55,6 +56,9 @@ typedef struct bpi_train_state {
     int64_t bad_epochs;           /* since the best */
     int64_t told;                 /* epochs that the callback for epochs has seen */
     int64_t planned;              /* epochs, when it began: words of the schedule end with them */
+    double strip_sum, strip_least; /* of the training losses since the last strip ended */
+    double strip_end;             /* what validated then; infinite before */
+    int64_t rises;                /* of it, in a row */
     bp_progress progress;
 } bpi_train_state;
 
@@ -95,14 +99,15 @@ struct bp_trainer {
     bpi_composer *composer;      /* where batches keep to a wish */
     double *cumulative;          /* [rows]: of weights that rows are drawn by */
     bp_tensor *importance;       /* f32 [rows]: what a row drawn by its error counts; or NULL */
-    double *rate;                /* [steps] */
+    double *rate;                /* [steps]; then as many shares in the mean of the weights */
     bp_optimizer *opt;
     bp_tensor *batches, *rest;   /* the order: i32 [full, batch], i32 [rest] */
     bp_tensor *rates, *at, *one; /* f64 [steps]; the step in the epoch and 1, i32 [1] */
+    bp_tensor *shares;           /* f64 [steps]: of the weights in their mean */
+    bp_tensor *mean, *raw;       /* flat, or NULL: it; the weights while it is in the store */
     bp_tensor *loss, *correct;   /* sums over the epoch: f64 []; loss counts full batches */
     bp_tensor *weight;           /* the same of the rows' weights, where they have some */
-    bp_tensor **best;            /* [n_best]: the best weights, in the order of the store */
-    int32_t n_best;
+    bp_tensor *best;             /* flat, or NULL: the best weights */
     bp_plan *plan[2];            /* of a full batch, of the rest; recorded with */
     int32_t form[2];             /* of the model: bpi_model_form */
     bpi_train_state now;
@@ -146,14 +151,19 @@ bool bpi_train_done(const bp_trainer *t);
 /* --- resume.c, checkpoint.c --------------------------------------------------------------- */
 
 bp_status bpi_train_checkpoint_prepare(bp_trainer *t);
-/* A tensor as name/part, unchecked. */
-bp_status bpi_checkpoint_add(bp_checkpoint *c, const char *name, const char *part, bp_tensor *t);
 int64_t bpi_checkpoint_size(const bp_checkpoint *c);
 void bpi_checkpoint_cut(bp_checkpoint *c, int64_t size); /* takes back what was added since */
 /* As bp_checkpoint_load; before anything changes, fits(user, path, bytes of the entry `name`). */
 bp_status bpi_checkpoint_load(bp_checkpoint *c, const char *path, const char *name,
                               bp_status (*fits)(void *user, const char *path, const void *bytes),
                               void *user);
+
+/* --- symmetric.c -------------------------------------------------------------------------- */
+
+/* Before the first step of a run, whose batch is there: whether units would stay equal. */
+bp_status bpi_train_symmetric(bp_trainer *t);
+/* The rows of the next step, i32 [n]. */
+bp_tensor *bpi_train_index(bp_trainer *t);
 
 /* --- explain.c ---------------------------------------------------------------------------- */
 

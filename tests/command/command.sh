@@ -10,7 +10,7 @@ run 2 && quiet out && [ "$(head -n 1 err)" = "usage: bpcuda COMMAND [options]" ]
 claim "without a command there is the usage, and nothing else"
 run 0 --version && grep -qE '^bpcuda [0-9]+\.[0-9]+\.[0-9]+$' out
 claim "--version is one line"
-for command in train eval predict inspect export plot bench devices check; do
+for command in train search eval predict inspect export plot bench devices check; do
     run 0 $command --help && [ "$(wc -l < out)" -le 24 ] && awk 'length($0) > 80 { exit 1 }' out
     claim "$command --help fits a screen"
     run 0 $command --help-all && awk 'length($0) > 100 { exit 1 }' out && run 0 help $command
@@ -21,7 +21,7 @@ done
 run 0 train --help-all && grep -q -- '--decay-from' out && ! "$bpcuda" train --help | grep -q -- '--decay-from'
 claim "train --help-all lists all options"
 if command -v man > /dev/null; then
-    for page in man man-train man-check; do "$bpcuda" --page $page > page.1; man --warnings -l page.1 2>&1 >/dev/null; done > warnings
+    for page in man man-train man-search man-check; do "$bpcuda" --page $page > page.1; man --warnings -l page.1 2>&1 >/dev/null; done > warnings
     quiet warnings
     claim "the manual pages have no warnings"
 fi

@@ -4,7 +4,7 @@
 const char *const fuzz_words[] = {
     "\"__metadata__\":", "\"dtype\":", "\"shape\":", "\"data_offsets\":", "\"F32\"", "\"U8\"",
     "\"format\":\"bpcuda\"", "\"version\":\"1\"", "\"layers\":\"\"", "\"inputs\":\"2\"", "null",
-    "true", "\"classes\":\"2\"", "\"version\":\"2\"", "\"outputs\":\"2\"", "\"forward\":\"own\"",
+    "true", "\"classes\":\"2\"", "\"version\":\"2\"", "\"version\":\"3\"", "\"members\":\"2\"", "\"outputs\":\"2\"", "\"forward\":\"own\"",
     "\"task\":\"regression\"", "labels", "\"targets.scale\":", "\"class_names\":\"a,%2C\"", "\"layer1.weight\":", "\"normalizer.shift\":", "\\u0041",
     "\\ud83d\\ude00", "\\u0000", "{\"a\":[]},", "[0,4]", "[2,2]", "18446744073709551615",
     "9223372036854775807", NULL};

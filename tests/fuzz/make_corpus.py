@@ -53,6 +53,12 @@ for task in ('classes', 'regression', 'labels'):
                         [('format', 'bpcuda'), ('version', '2'), ('task', task), ('inputs', '3'),
                          ('outputs', '2'), ('layers', ''), *names])
     put('model', task, b'\1' + text + b'\0' + struct.pack('<f', 0.5) * (size // 4))
+text, size = header([('0.layer1.weight', (2, 3)), ('0.layer1.bias', (2,)),
+                     ('1.layer1.weight', (2, 3)), ('1.layer1.bias', (2,)),
+                     ('normalizer.shift', (3,)), ('normalizer.scale', (3,))],
+                    [('format', 'bpcuda'), ('version', '3'), ('task', 'classes'), ('inputs', '3'),
+                     ('outputs', '2'), ('layers', ''), ('members', '2')])
+put('model', 'ensemble', b'\1' + text + b'\0' + struct.pack('<f', 0.5) * (size // 4))
 text, size = model(3, '4 relu', 2, [('normalize', 'column')])
 put('model', 'wide', b'\1' + text + b'\0' + struct.pack('<f', 0.5) * (size // 4))
 put('model', 'escapes',

@@ -273,6 +273,7 @@ bp_status bp_model_create_for(const bp_data *data, const char *layers, bp_model 
 bp_status bp_model_own(bp_context *ctx, int64_t inputs, bp_task task, int64_t outputs, bp_forward_fn
     forward, void *user, bp_model **model);
 void bp_model_free(bp_model *model);
+bp_status bp_model_ensemble(bp_context *ctx, bp_model *const *models, int32_t n, bp_model **ensemble);
 bp_status bp_model_normalize(bp_model *model, const bp_data *data);
 bp_status bp_model_normalize_as(bp_model *model, const bp_data *data, bp_normalize how);
 bp_normalize bp_model_normalized(const bp_model *model);
@@ -288,6 +289,7 @@ bp_tensor *bp_model_loss(bp_model *model, bp_tensor *outputs, bp_tensor *targets
 bp_tensor *bp_model_loss_weighted(bp_model *model, bp_tensor *outputs, bp_tensor *targets, bp_tensor
     *weights);
 bp_status bp_model_predict(bp_model *model, const float *x, int64_t n, float *p);
+bp_status bp_model_predict_spread(bp_model *model, const float *x, int64_t n, float *p, float *spread);
 bp_status bp_model_evaluate(bp_model *model, bp_data *data, double *loss, double *accuracy);
 bp_status bp_model_measure_of(bp_model *model, bp_data *data, int32_t top, bp_metrics *metrics,
     size_t struct_bytes);
@@ -303,6 +305,7 @@ int64_t bp_model_outputs(const bp_model *model);
 bp_task bp_model_task(const bp_model *model);
 int32_t bp_model_classes(const bp_model *model);
 const char *bp_model_layers(const bp_model *model);
+int32_t bp_model_members(const bp_model *model);
 const char *bp_model_class_name(const bp_model *model, int32_t c);
 bp_status bp_model_save(bp_model *model, const char *path);
 bp_status bp_model_save_check(bp_model *model, const char *path);
@@ -505,6 +508,7 @@ bp_status bp_trainer_optimizer(bp_trainer *trainer, bp_optimizer *opt);
 bp_status bp_trainer_validate(bp_trainer *trainer, bp_data *data);
 bp_status bp_trainer_decay(bp_trainer *trainer, double *l2);
 bp_status bp_trainer_best(bp_trainer *trainer);
+bp_status bp_trainer_average(bp_trainer *trainer);
 bp_status bp_trainer_on_step(bp_trainer *trainer, bp_trainer_fn fn, void *user);
 bp_status bp_trainer_on_epoch(bp_trainer *trainer, bp_trainer_fn fn, void *user);
 bp_status bp_trainer_run(bp_trainer *trainer, int64_t max_steps, double max_seconds, int32_t *done);
@@ -638,6 +642,13 @@ IS(BP_TRAIN_EMPHASIS, 19);
 IS(BP_TRAIN_MAX_NORM, 20);
 IS(BP_TRAIN_MU, 21);
 IS(BP_TRAIN_FAN_IN, 22);
+IS(BP_TRAIN_AVERAGE, 23);
+IS(BP_TRAIN_AVERAGE_FROM, 24);
+IS(BP_TRAIN_STOP_GL, 25);
+IS(BP_TRAIN_STOP_PQ, 26);
+IS(BP_TRAIN_STOP_UP, 27);
+IS(BP_TRAIN_STOP_STRIP, 28);
+IS(BP_TRAIN_SYMMETRIC, 29);
 IS(BP_ROWS_SHUFFLED, 0);
 IS(BP_ROWS_IN_ORDER, 1);
 IS(BP_ROWS_WEIGHTED, 2);
@@ -743,6 +754,7 @@ AT(bp_progress, valid_accuracy, 56);
 AT(bp_progress, best_loss, 64);
 AT(bp_progress, best_epoch, 72);
 AT(bp_progress, rate, 80);
+AT(bp_progress, stopped_by, 88);
 AT(bp_evolve_options, struct_bytes, 0);
 AT(bp_evolve_options, deviation, 8);
 AT(bp_evolve_options, population, 16);

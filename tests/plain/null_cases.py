@@ -28,7 +28,7 @@ RECIPES = {
     "bp_data_table.rows": "4", "bp_data_add.data": "w->table", "bp_data_add_classes.data": "w->table",
     "bp_data_add_classes.names": "w->names", "const char *const *": "w->names",
     "bp_model *": "w->model", "const bp_model *": "w->model", "bp_model **": "&w->new_model",
-    "bp_forward_fn": "no_forward", "bp_task": "BP_TASK_CLASSES",
+    "bp_model *const *": "&w->model", "bp_forward_fn": "no_forward", "bp_task": "BP_TASK_CLASSES",
     "bp_snapshot *": "w->snapshot", "const bp_snapshot *": "w->snapshot",
     "bp_snapshot **": "&w->new_snapshot", "bp_metrics *": "&w->metrics", "bp_model_measure_of.struct_bytes": "sizeof w->metrics",
     "bp_layers *": "w->layers", "const bp_layers *": "w->layers",

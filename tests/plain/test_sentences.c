@@ -264,6 +264,7 @@ static void files(bp_model *model, bp_trainer *trained, bp_trainer *other)
 static void runs(void)
 {
     static const float sample[4][2] = {{1, 2}, {3, 4}, {5, 6}, {7, 8}};
+    static const float equal[4][2] = {{1, 2}, {1, 2}, {1, 2}, {1, 2}};
     float unknown[2] = {NAN, 0}, far[4][2] = {{0, 0}, {0, INFINITY}}, p[3];
     int32_t class[4] = {0, 1, 2, 9}, done;
     bp_data *data, *numbers;
@@ -305,6 +306,10 @@ static void runs(void)
     good(bp_model_create_as(ctx, 2, "4", BP_TASK_REGRESSION, 2, &wide));
     good(bp_trainer_create(wide, numbers, &t));
     good(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_BALANCED));
+    bad(bp_trainer_run(t, -1, -1, &done));
+    good(bp_trainer_set(t, BP_TRAIN_ROWS, BP_ROWS_SHUFFLED));
+    good(bp_write(bp_param_at(bp_model_params(wide), 0), equal, sizeof equal));
+    good(bp_write(bp_param_at(bp_model_params(wide), 2), (float[2][4]){0}, sizeof equal));
     bad(bp_trainer_run(t, -1, -1, &done));
     bp_trainer_free(t);
     bp_model_free(wide);

@@ -23,6 +23,9 @@ static bp_status look(job *j, bool with_model, findings *found)
     TRY(open_context(j));
     if (set->operands == 2)
         TRY(load_model(j, set->operand[1]));
+    if (bp_model_members(j->model) > 1)
+        return fail(j, BP_ERR_ARG, "check model: %.200s is an ensemble of %d: a single model is "
+                    "wanted", set->operand[1], (int)bp_model_members(j->model));
     TRY(load_data(j, LEARN));
     doctor_case c = {.ctx = j->ctx, .train = j->train, .test = j->test, .layers = set->layers,
                      .task = bp_data_targets(j->train), .how = (bp_normalize)set->normalize,

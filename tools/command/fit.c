@@ -21,7 +21,9 @@ static bp_status check_options(job *j)
 {
     static const int none[] = {BP_TRAIN_BATCH, BP_TRAIN_LR, BP_TRAIN_L1, BP_TRAIN_DECAY_FROM,
                                BP_TRAIN_ROWS, BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS, BP_TRAIN_EAGER,
-                               BP_TRAIN_CLIP_NORM, BP_TRAIN_WEIGHT_DECAY, OPTION_schedule,
+                               BP_TRAIN_CLIP_NORM, BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_AVERAGE,
+                               BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ, BP_TRAIN_STOP_UP,
+                               OPTION_ensemble, OPTION_schedule,
                                OPTION_checkpoint, OPTION_resume};
     const settings *set = j->set;
     const option *of = &options[BP_TRAIN_OPTIMIZER];
@@ -68,7 +70,7 @@ static bp_status each(bp_context *ctx, const bp_found *now, void *user)
     if (f->d->log.file || f->d->events.file)
         diary_epoch(f->d, p);
     bar_show(&f->b, p);
-    return signalled || f->waited ? BP_ERR_STOPPED : BP_OK;
+    return signal_came() || f->waited ? BP_ERR_STOPPED : BP_OK;
 }
 
 static bp_status run(fit *f)
@@ -79,10 +81,10 @@ static bp_status run(fit *f)
     bp_method method = (bp_method)j->set->train[BP_TRAIN_OPTIMIZER] - FIT_LBFGS + BP_METHOD_LBFGS;
     j->fitted.struct_bytes = sizeof j->fitted;
     f->b = bar_begin(j, &f->p);
-    listen_to_signals(true, NULL);
+    listen_to_signals(true);
     bp_status st = bp_model_fit(j->model, j->train, method, j->set->train[BP_TRAIN_L2], &o,
                                 &j->fitted);
-    listen_to_signals(false, NULL);
+    listen_to_signals(false);
     bar_end(&f->b);
     return st == BP_ERR_STOPPED && f->waited ? BP_OK : st;
 }

@@ -3,15 +3,10 @@
 #ifndef COMMAND_FIT_H
 #define COMMAND_FIT_H
 
-#include <signal.h>
-
 #include "diary.h"
 
 /* Words of --optimizer behind the library's optimisers: bp_method, in its order. */
 enum { FIT_LBFGS = BP_DIAGONAL_LM + 1 };
-
-extern volatile sig_atomic_t signalled; /* SIGINT, SIGTERM or SIGHUP came while this listens */
-void listen_to_signals(bool listens, bp_trainer *trainer);
 
 void tell_what_is_done(const job *j);
 bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p);

@@ -44,7 +44,9 @@ static const unsigned char order[] = {
         BP_TRAIN_PATIENCE, BP_TRAIN_SEED, BP_TRAIN_L1, BP_TRAIN_L2, BP_TRAIN_DECAY_FROM,         \
         BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_CLIP_NORM, BP_TRAIN_MAX_NORM, BP_TRAIN_ROWS,             \
         BP_TRAIN_BATCH_CLASSES, BP_TRAIN_BATCH_PER_CLASS, BP_TRAIN_EMPHASIS,                     \
-        BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS, BP_TRAIN_EAGER, BP_TRAIN_MU, BP_TRAIN_FAN_IN,
+        BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS, BP_TRAIN_EAGER, BP_TRAIN_MU, BP_TRAIN_FAN_IN,      \
+        BP_TRAIN_AVERAGE, BP_TRAIN_AVERAGE_FROM, BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ,             \
+        BP_TRAIN_STOP_UP, BP_TRAIN_STOP_STRIP, BP_TRAIN_SYMMETRIC,
 #include "options.def"
 };
 _Static_assert(sizeof order == N_OPTIONS - 1, "each option has a place in the help");

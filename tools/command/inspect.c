@@ -25,8 +25,11 @@ static void print_model(job *j)
     bp_params *params = bp_model_params(j->model);
     int64_t total = 0;
     char text[128];
-    printf("%s: %s, %lld inputs, %lld outputs, normalised by %s%s\nlayers \"%s\", and the outputs\n",
-           j->set->operand[0], bp_task_name(bp_model_task(j->model)),
+    printf("%s: ", j->set->operand[0]);
+    if (bp_model_members(j->model) > 1)
+        printf("an ensemble of %d: ", (int)bp_model_members(j->model));
+    printf("%s, %lld inputs, %lld outputs, normalised by %s%s\nlayers \"%s\", and the outputs\n",
+           bp_task_name(bp_model_task(j->model)),
            (long long)bp_model_inputs(j->model), (long long)bp_model_outputs(j->model),
            bp_normalize_name(bp_model_normalized(j->model)),
            bp_model_has_tanh_targets(j->model) ? ", targets of tanh outputs" : "",
@@ -56,6 +59,7 @@ static void print_model_json(job *j, json *to)
     json_number(to, "inputs", (double)bp_model_inputs(j->model));
     json_number(to, "outputs", (double)bp_model_outputs(j->model));
     json_text(to, "layers", bp_model_layers(j->model));
+    json_number(to, "members", bp_model_members(j->model));
     json_text(to, "normalize", bp_normalize_name(bp_model_normalized(j->model)));
     json_bool(to, "tanh_targets", bp_model_has_tanh_targets(j->model));
     json_open(to, "classes", '[');

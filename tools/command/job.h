@@ -18,6 +18,7 @@ typedef struct job {
     bp_data *train, *valid, *test;
     bp_model *model;
     bp_trainer *trainer;
+    double seed; /* of weights, dropout and order: --seed, or that of a member of an ensemble */
     double l2;       /* --estimate-decay */
     double lr;       /* of --lr, or what "auto" is */
     bp_found fitted; /* struct_bytes is 0 where a trainer trains */
@@ -37,6 +38,8 @@ void talk(const job *j, const char *format, ...) __attribute__((format(printf, 2
 /* A class by its name or number, as it is; and a text on stdout as people may read it. */
 void class_text(const bp_model *model, int32_t c, char *to, size_t room);
 void put_text(const char *text);
+/* On stderr, what comes before a word, and the word as a shell reads it. */
+void say_quoted(const char *before, const char *word);
 
 /* Opens --device, with --threads and --seed. */
 bp_status open_context(job *j);
@@ -52,6 +55,16 @@ bp_status load_data(job *j, purpose what_for);
 enum { CHUNK = 4096 };
 bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *to);
 
+/* learn.c: j->model of the options for j->train, its trainer; a run of that, with the bar, which a
+ * signal stops (BP_ERR_STOPPED); and the weights that the model keeps: the best, or their mean. */
+bp_status model_of_options(job *j);
+bp_status trainer_of_options(job *j);
+bp_status run_trainer(job *j, bp_progress *p);
+/* Over several runs: a signal between two of them stops the next. Whether one came. */
+void listen_to_signals(bool on);
+bool signal_came(void);
+bp_status settle(job *j, const bp_progress *p);
+
 /* files.c: --out, --checkpoint and --log are files of their own. */
 bp_status check_files(job *j);
 
@@ -59,9 +72,6 @@ bp_status check_files(job *j);
 struct json;
 void print_metrics(const job *j, const bp_metrics *m, const char *prefix, struct json *to);
 
-/* train.c: the network and the trainer of the options. */
-bp_status model_of_options(job *j);
-bp_status trainer_of_options(job *j);
 /* rate.c: what --lr auto is. */
 bp_status rate_of_curvature(job *j, double *rate);
 
@@ -70,6 +80,7 @@ bp_status command_rate(job *j);
 bp_status command_eval(job *j);
 bp_status command_predict(job *j);
 bp_status command_inspect(job *j);
+bp_status command_search(job *j);
 bp_status command_export(job *j);
 bp_status command_plot(job *j);
 bp_status command_bench(job *j);

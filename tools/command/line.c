@@ -36,7 +36,7 @@ const option options[N_OPTIONS] = {
 #include "options.def"
 #define BPI_OPTION(code, its_name, begin, low, high, whole, list, what)                            \
     [code] = {#its_name, (list) ? (list) : "N", list, NULL, what,                                 \
-              TRAIN | CHECK | RATE | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole,          \
+              TRAIN | CHECK | RATE | SEARCH | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole, \
               COMMON >> code & 1, AT(train[code]), begin, low, high},
 #include "../../src/train/options.def"
 };
@@ -133,7 +133,7 @@ static nearest begin_compare(const char *wanted)
 }
 
 /* Ends the one line of a message about the command line. */
-static int wrong(const command *c, const nearest *n)
+static int wrong_word(const command *c, const nearest *n)
 {
     if (n && n->word[0])
         fprintf(stderr, "; did you mean %s?", n->word);
@@ -141,9 +141,14 @@ static int wrong(const command *c, const nearest *n)
     return 2;
 }
 
+int wrong(const command *c)
+{
+    return wrong_word(c, NULL);
+}
+
 /* --- options --------------------------------------------------------------------------------- */
 
-static const option *find_option(const command *c, const char *shown)
+const option *find_option(const command *c, const char *shown)
 {
     for (int i = 0; i < N_OPTIONS; i++)
         if (options[i].name && options[i].commands & c->bit &&
@@ -168,7 +173,7 @@ static int unknown(const command *c, const char *shown)
             fprintf(stderr, ", which bpcuda %s does", commands[i].name);
             break;
         }
-    return wrong(c, &n);
+    return wrong_word(c, &n);
 }
 
 static int take_word(const command *c, const option *o, const char *value, double *place)
@@ -184,10 +189,10 @@ static int take_word(const command *c, const option *o, const char *value, doubl
         compare(&n, one);
     }
     say("%s: \"%s\" is none of %s", option_shown(o), value, o->words);
-    return wrong(c, &n);
+    return wrong_word(c, &n);
 }
 
-static int take(const command *c, const option *o, const char *value, settings *set)
+int take_value(const command *c, const option *o, const char *value, settings *set)
 {
     void *place = (char *)set + o->place;
     if (o->words)
@@ -203,7 +208,7 @@ static int take(const command *c, const option *o, const char *value, settings *
     if (end == value || *end || !(x >= o->min && x <= o->max) || (o->integer && x != floor(x))) {
         say("%s: \"%s\" is not %s from %.16g to %.16g", option_shown(o), value,
             o->integer ? "an integer" : "a number", o->min, o->max);
-        return wrong(c, NULL);
+        return wrong(c);
     }
     *(double *)place = x;
     return COMMAND_RUN;
@@ -231,14 +236,14 @@ static int option_at(const command *c, int argc, char **argv, int *i, settings *
         if (!value)
             return COMMAND_RUN;
         say("%s takes no value", shown);
-        return wrong(c, NULL);
+        return wrong(c);
     }
     if (!value && *i + 1 < argc)
         value = argv[++*i];
     if (value)
-        return take(c, o, value, set);
+        return take_value(c, o, value, set);
     say("%s wants a value: %s", shown, o->value);
-    return wrong(c, NULL);
+    return wrong(c);
 }
 
 static void begin(settings *set)
@@ -261,7 +266,18 @@ static int count_operands(const command *c, const settings *set)
         say("%s: \"%s\" is one word too many", c->name, set->operand[c->most]);
     else
         return COMMAND_RUN;
-    return wrong(c, NULL);
+    return wrong(c);
+}
+
+/* An option that was given and looks at the rows that validate, or NULL. */
+static const option *validating(const settings *set)
+{
+    static const bp_train_option all[] = {BP_TRAIN_PATIENCE, BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ,
+                                          BP_TRAIN_STOP_UP};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (set->given[all[i]])
+            return &options[all[i]];
+    return NULL;
 }
 
 /* What one option asks of others. */
@@ -276,16 +292,26 @@ static int fits(const command *c, const settings *set)
     else if (c->bit & (EVAL | PREDICT) && !set->data)
         say("%s wants --data: csv:FILE, npy:FILE, mnist:DIR, digits, - for a CSV on standard input",
             c->name);
+    else if (set->ensemble > 1 && (set->checkpoint || set->log || set->tensorboard))
+        say("--%s is of one run: --ensemble has several", set->checkpoint ? "checkpoint"
+                                                          : set->log      ? "log"
+                                                                          : "tensorboard");
+    else if (set->ensemble > 1 && set->loss > BP_TASK_LABELS)
+        say("--loss tanh: such outputs have no mean, which --ensemble wants");
+    else if (set->ensemble > 1 && set->estimate_decay)
+        say("--estimate-decay is of one run: --ensemble has several");
     else if (set->estimate_decay && set->train[BP_TRAIN_HOLD_OUT] == 0)
         say("--estimate-decay wants --val SHARE, the rows that say which weights are best");
     else if (set->train[BP_TRAIN_OPTIMIZER] > BP_DIAGONAL_LM && c->bit & (CHECK | RATE))
         say("%s is about steps and their rate, and --optimizer %s has none", c->name,
             option_word(&options[BP_TRAIN_OPTIMIZER], set->train[BP_TRAIN_OPTIMIZER], word));
-    else if (set->given[BP_TRAIN_PATIENCE] && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit == TRAIN)
-        say("--patience wants --val SHARE, the rows that are waited for");
+    else if (c->bit == SEARCH && set->train[BP_TRAIN_HOLD_OUT] == 0)
+        say("search wants --val SHARE, the rows that decide");
+    else if (validating(set) && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit == TRAIN)
+        say("%s wants --val SHARE, the rows that are waited for", option_shown(validating(set)));
     else
         return COMMAND_RUN;
-    return wrong(c, NULL);
+    return wrong(c);
 }
 
 static int read_words(const command *c, int argc, char **argv, settings *set)
@@ -307,8 +333,10 @@ static int read_words(const command *c, int argc, char **argv, settings *set)
             set->operand[set->operands++] = word;
         }
     }
-    if (!set->data && c->bit & (TRAIN | CHECK | RATE))
+    if (!set->data && c->bit & (TRAIN | CHECK | RATE | SEARCH))
         set->data = "digits";
+    if (c->bit == SEARCH && !set->given[BP_TRAIN_HOLD_OUT])
+        set->train[BP_TRAIN_HOLD_OUT] = 0.2;
     int status = count_operands(c, set);
     return status == COMMAND_RUN ? fits(c, set) : status;
 }
@@ -338,5 +366,5 @@ int command_line(int argc, char **argv, settings *set)
     if (!strcmp(word, "help"))
         return print_usage(stdout), 0;
     say("\"%s\" is not a command", word);
-    return wrong(NULL, &n);
+    return wrong_word(NULL, &n);
 }

@@ -13,9 +13,9 @@
 
 enum {
     TRAIN = 1, EVAL = 2, PREDICT = 4, INSPECT = 8, EXPORT = 16, PLOT = 32, BENCH = 64, DEVICES = 128,
-    CHECK = 256, RATE = 512
+    CHECK = 256, RATE = 512, SEARCH = 1024
 };
-enum { TRAIN_OPTIONS = 23, OPERANDS = 32, COMMAND_RUN = -1, LR_AUTO = 0 };
+enum { TRAIN_OPTIONS = 30, OPERANDS = 32, COMMAND_RUN = -1, LR_AUTO = 0 };
 
 /* An option's number: that of the trainer's is its bp_train_option, the others stand behind. */
 enum {
@@ -75,6 +75,12 @@ int command_line(int argc, char **argv, settings *set);
 const command *command_of(unsigned bit);
 /* "--decay-from", in a buffer of its own. */
 const char *option_shown(const option *o);
+/* An option of a command, as it is shown; NULL: it has none such. Its value from a text, into set:
+ * COMMAND_RUN, or the exit status, and what is wrong is said. */
+const option *find_option(const command *c, const char *shown);
+int take_value(const command *c, const option *o, const char *value, settings *set);
+/* Ends a line that say() began about the command line: its exit status. */
+int wrong(const command *c);
 /* Copies the word of a number, "adam"; `to` has 32 bytes. */
 const char *option_word(const option *o, double value, char *to);
 

@@ -57,8 +57,25 @@ bp_status command_eval(job *j)
 
 /* --- predictions ----------------------------------------------------------------------------- */
 
-/* Of labels, and of the classes' probabilities, all are told. */
-static void print_row(const job *j, const float *p, json *to)
+/* Numbers by commas, or as an array; one alone is no array. `yes`: whether each is above a half. */
+static void print_numbers(const float *p, int64_t n, bool yes, const char *name, json *to)
+{
+    if (to && n > 1)
+        json_open(to, name, '[');
+    for (int64_t i = 0; i < n; i++) {
+        double value = yes ? p[i] > 0.5f : p[i];
+        if (to)
+            json_number(to, n > 1 ? NULL : name, value);
+        else
+            printf("%s%.9g", i ? "," : "", value);
+    }
+    if (to && n > 1)
+        json_close(to, ']');
+}
+
+/* The answer of a row: of labels, and of the classes' probabilities, all are told. Its spread is
+ * that of the numbers, or of the probability of the class, that were. */
+static void print_row(const job *j, const float *p, const float *spread, json *to)
 {
     bp_task task = bp_model_task(j->model);
     int64_t n = bp_model_outputs(j->model);
@@ -68,34 +85,34 @@ static void print_row(const job *j, const float *p, json *to)
         best = p[c] > p[best] ? c : best;
     char name[256];
     class_text(j->model, best, name, sizeof name);
-    if (to && all && n > 1)
-        json_open(to, NULL, '[');
-    for (int64_t i = 0; all && i < n; i++) {
-        double value = labels && !j->set->probabilities ? p[i] > 0.5f : p[i];
-        if (to)
-            json_number(to, NULL, value);
-        else
-            printf("%s%.9g", i ? "," : "", value);
-    }
-    if (to && all && n > 1)
-        json_close(to, ']');
+    if (to && spread)
+        json_open(to, NULL, '{');
+    print_numbers(p, all ? n : 0, labels && !j->set->probabilities, spread ? "answer" : NULL, to);
     if (!all && to)
-        json_text(to, NULL, name);
+        json_text(to, spread ? "answer" : NULL, name);
     else if (!all)
         put_text(name);
+    if (spread && !to)
+        putchar(',');
+    if (spread)
+        print_numbers(all ? spread : spread + best, all ? n : 1, false, "spread", to);
+    if (to && spread)
+        json_close(to, '}');
     if (!to)
         putchar('\n');
 }
 
 static bp_status predict_rows(job *j, float *x, float *p, json *to)
 {
-    int64_t all = bp_data_rows(j->test);
+    int64_t all = bp_data_rows(j->test), k = bp_model_outputs(j->model);
+    float *spread = j->set->spread ? p + CHUNK * k : NULL;
     for (int64_t first = 0; first < all; first += CHUNK) {
         int64_t n = all - first < CHUNK ? all - first : CHUNK;
         TRY(read_rows(j, bp_data_samples(j->test), first, n, x));
-        TRY(bp_model_predict(j->model, x, n, p));
+        TRY(spread ? bp_model_predict_spread(j->model, x, n, p, spread)
+                   : bp_model_predict(j->model, x, n, p));
         for (int64_t i = 0; i < n; i++)
-            print_row(j, p + i * bp_model_outputs(j->model), to);
+            print_row(j, p + i * k, spread ? spread + i * k : NULL, to);
     }
     return BP_OK;
 }
@@ -136,8 +153,10 @@ bp_status command_predict(job *j)
                         ? ": --target names the one to leave out" : "");
     if (j->set->probabilities && bp_model_task(j->model) == BP_TASK_REGRESSION)
         return fail(j, BP_ERR_ARG, "--probabilities: the model tells numbers, not classes");
+    if (j->set->spread && bp_model_members(j->model) == 1)
+        return fail(j, BP_ERR_ARG, "--spread: %.200s is one model, not an ensemble", j->set->operand[0]);
     float *x = malloc((size_t)(CHUNK * inputs) * sizeof *x);
-    float *p = malloc((size_t)(CHUNK * bp_model_outputs(j->model)) * sizeof *p);
+    float *p = malloc(2 * (size_t)(CHUNK * bp_model_outputs(j->model)) * sizeof *p);
     bp_status st = x && p ? BP_OK : fail(j, BP_ERR_NOMEM, "predict: out of memory");
     if (st == BP_OK)
         st = j->set->json ? predict_json(j, x, p) : predict_rows(j, x, p, NULL);

@@ -1,33 +1,14 @@
 /* bpcuda train: reads, trains, tests, saves. All that can be wrong is found before the first step:
  * the options, the data, the files that will be written. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "bar.h"
 #include "fit.h"
 #include "job.h"
 #include "json.h"
-
-/* --- what is asked for ----------------------------------------------------------------------- */
-
-bp_status model_of_options(job *j)
-{
-    static const bp_task of_targets[] = {0, BP_TASK_CLASSES, BP_TASK_REGRESSION, BP_TASK_LABELS};
-    static const char *const loss[] = {NULL, "cross-entropy", "mse", "bce"};
-    bp_task task = of_targets[bp_data_targets(j->train)];
-    char given[32];
-    bool squashed = (int)j->set->loss > BP_TASK_LABELS; /* "tanh" is behind those of the tasks */
-    if (squashed ? task == BP_TASK_REGRESSION : j->set->loss && (int)j->set->loss != task)
-        return fail(j, BP_ERR_ARG, "--loss %s: the task is %s, whose loss is %s",
-                    option_word(&options[OPTION_loss], j->set->loss, given), bp_task_name(task),
-                    loss[task]);
-    TRY(bp_model_create_for(j->train, j->set->layers, &j->model));
-    TRY(bp_model_tanh_targets(j->model, squashed));
-    return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
-}
 
 /* A first checkpoint is written at once: where that cannot be, no time is lost. */
 static bp_status prepare_checkpoint(job *j)
@@ -60,71 +41,6 @@ static bp_status prepare_checkpoint(job *j)
     return BP_OK;
 }
 
-bp_status trainer_of_options(job *j)
-{
-    bool automatic = j->set->train[BP_TRAIN_LR] == LR_AUTO;
-    TRY(bp_trainer_create(j->model, j->train, &j->trainer));
-    for (int i = 1; i < TRAIN_OPTIONS; i++) /* held out before the normaliser was set: source.c */
-        if (i != BP_TRAIN_HOLD_OUT && !(i == BP_TRAIN_LR && automatic))
-            TRY(bp_trainer_set(j->trainer, i, j->set->train[i]));
-    j->lr = j->set->train[BP_TRAIN_LR];
-    if (automatic)
-        TRY(rate_of_curvature(j, &j->lr));
-    TRY(bp_trainer_set(j->trainer, BP_TRAIN_LR, j->lr));
-    TRY(bp_trainer_schedule(j->trainer, j->set->schedule));
-    if (j->set->augment)
-        TRY(bp_trainer_augment(j->trainer, j->set->augment));
-    return j->valid ? bp_trainer_validate(j->trainer, j->valid) : BP_OK;
-}
-
-/* --- the run --------------------------------------------------------------------------------- */
-
-static bp_trainer *volatile running;
-volatile sig_atomic_t signalled;
-
-/* The first signal ends the run behind its step; a second one ends the program. */
-static void stop(int signal)
-{
-    (void)signal;
-    signalled = 1;
-    bp_trainer_stop(running);
-}
-
-void listen_to_signals(bool listens, bp_trainer *trainer)
-{
-    struct sigaction stops = {.sa_handler = listens ? stop : SIG_DFL,
-                              .sa_flags = (int)SA_RESETHAND};
-    running = trainer;
-    sigaction(SIGINT, &stops, NULL);
-    sigaction(SIGTERM, &stops, NULL);
-    struct sigaction hangup; /* which nohup lets nobody hear */
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaction(SIGHUP, &stops, NULL);
-}
-
-static bp_status run(job *j, bp_progress *p)
-{
-    bp_trainer_progress(j->trainer, p);
-    bar b = bar_begin(j, p);
-    bp_status st = BP_OK;
-    listen_to_signals(true, j->trainer);
-    for (int32_t done = 0; !done && st == BP_OK;) {
-        st = bp_trainer_run(j->trainer, b.terminal ? -1 : p->epoch_steps,
-                            b.terminal ? 0.1 : -1, &done);
-        if (st == BP_ERR_IO && !j->lost[0]) { /* a checkpoint: the run is worth more */
-            bar_end(&b);
-            lose(j, bp_error_text(j->ctx));
-            st = bp_trainer_save_every(j->trainer, 0, NULL, 1);
-        }
-        bp_trainer_progress(j->trainer, p);
-        if (st == BP_OK)
-            bar_show(&b, p);
-    }
-    listen_to_signals(false, NULL);
-    bar_end(&b);
-    return st;
-}
-
 /* --- its end --------------------------------------------------------------------------------- */
 
 static double samples_per_second(const job *j, const bp_progress *p)
@@ -140,6 +56,8 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
     print_metrics(j, m, "test_", to);
     if (!j->test)
         json_text(to, "tested_on", "training rows");
+    if (bp_model_members(j->model) > 1)
+        json_number(to, "members", bp_model_members(j->model));
     if (j->valid && p->best_epoch) {
         json_number(to, "valid_loss", p->best_loss);
         json_number(to, "best_epoch", (double)p->best_epoch);
@@ -155,6 +73,8 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
     json_number(to, "samples_per_second", samples_per_second(j, p));
     json_text(to, "device", bp_device_text(j->ctx));
     json_number(to, "seed", j->set->train[BP_TRAIN_SEED]);
+    if (p->stopped_by)
+        json_text(to, "stopped_by", options[p->stopped_by].name);
     if (stopped)
         json_bool(to, "stopped", true);
 }
@@ -170,26 +90,12 @@ static void print_result(const job *j, const bp_progress *p, const bp_metrics *m
         print_metrics(j, m, j->test ? "test" : "training", NULL);
         if (j->set->estimate_decay)
             printf(", l2 about %.3g", j->l2);
-        printf(", %lld epochs in %.2f s, %.0f samples/s%s", (long long)p->epoch, p->seconds,
-               samples_per_second(j, p), stopped ? ", stopped" : "");
+        printf(", %lld epochs in %.2f s, %.0f samples/s%s%s", (long long)p->epoch, p->seconds,
+               samples_per_second(j, p), p->stopped_by ? ", ended by " : stopped ? ", stopped" : "",
+               p->stopped_by ? option_shown(&options[p->stopped_by]) : "");
     }
     printf("\n");
     fflush(stdout);
-}
-
-/* A word as a shell reads it. */
-static void say_quoted(const char *before, const char *word)
-{
-    fputs(before, stderr);
-    if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                    "_-+=:,./@%")]) {
-        fputs(word, stderr);
-        return;
-    }
-    fputc('\'', stderr);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stderr);
-    fputc('\'', stderr);
 }
 
 static void tell_what_next(const job *j, bool stopped)
@@ -223,10 +129,6 @@ static void tell_what_next(const job *j, bool stopped)
 bp_status finish(job *j, diary *d, bool stopped, const bp_progress *p)
 {
     bp_metrics m;
-    if (stopped && j->set->checkpoint && !j->lost[0])
-        TRY(bp_trainer_save(j->trainer, j->set->checkpoint, (int32_t)j->set->checkpoint_keep));
-    if (j->trainer && j->valid && p->best_epoch)
-        TRY(bp_trainer_best(j->trainer));
     if (j->set->estimate_decay)
         TRY(bp_trainer_decay(j->trainer, &j->l2));
     if (j->set->out)
@@ -256,18 +158,89 @@ void tell_what_is_done(const job *j)
          set->augment ? "; each batch is augmented anew: " : "", set->augment ? set->augment : "");
 }
 
+/* --- several seeds --------------------------------------------------------------------------- */
+
+/* Model i of an ensemble is what the same command with --seed plus i makes, but that the rows which
+ * validate are those of the first. It is in j->model. */
+static bp_status train_member(job *j, int32_t i, bp_progress *p)
+{
+    if (i > 0) {
+        bp_trainer_free(j->trainer);
+        j->trainer = NULL;
+        j->seed = j->set->train[BP_TRAIN_SEED] + i;
+        TRY(bp_seed(j->ctx, (uint64_t)j->seed));
+        TRY(model_of_options(j));
+        TRY(trainer_of_options(j));
+    }
+    bp_status st = run_trainer(j, p);
+    if (st != BP_OK && st != BP_ERR_STOPPED)
+        return st;
+    TRY(settle(j, p));
+    talk(j, "model %d of %d, seed %.0f: loss %.4g", (int)i + 1, (int)j->set->ensemble, j->seed,
+         p->loss);
+    if (j->valid)
+        talk(j, ", best validation %.4g", p->best_loss);
+    talk(j, "\n");
+    return st;
+}
+
+/* One that was stopped is left out, but for the first: there must be a model. */
+static bp_status collect(job *j, bp_model **member, int32_t *n, bp_progress *all)
+{
+    bp_status st = BP_OK;
+    *all = (bp_progress){0};
+    for (int32_t i = 0; i < (int32_t)j->set->ensemble && st == BP_OK; i++) {
+        bp_progress p;
+        st = train_member(j, i, &p);
+        if (st != BP_OK && st != BP_ERR_STOPPED)
+            return st;
+        all->epoch += p.epoch;
+        all->steps += p.steps;
+        all->seconds += p.seconds;
+        all->epoch_steps = p.epoch_steps;
+        if (st == BP_ERR_STOPPED && i > 0)
+            break;
+        member[(*n)++] = j->model;
+        j->model = NULL;
+    }
+    return st;
+}
+
+static bp_status train_members(job *j, bp_progress *all)
+{
+    bp_model **member = calloc((size_t)j->set->ensemble, sizeof *member), *whole = NULL;
+    int32_t n = 0;
+    listen_to_signals(true);
+    bp_status st = member ? collect(j, member, &n, all) : fail(j, BP_ERR_NOMEM, "out of memory");
+    listen_to_signals(false);
+    bool trained = st == BP_OK || st == BP_ERR_STOPPED;
+    bp_status made = trained ? bp_model_ensemble(j->ctx, member, n, &whole) : BP_OK;
+    bp_trainer_free(j->trainer);
+    j->trainer = NULL;
+    bp_model_free(j->model);
+    j->model = whole;
+    for (int32_t i = 0; i < n; i++)
+        bp_model_free(member[i]);
+    free(member);
+    return made != BP_OK ? made : st;
+}
+
+/* --- from the options to the result ---------------------------------------------------------- */
+
 static bp_status run_and_finish(job *j, diary *d)
 {
     bp_progress p;
     TRY(diary_open(d));
     tell_what_is_done(j);
-    bp_status st = run(j, &p);
-    if (st == BP_ERR_NONFINITE)
-        return fail(j, st, "%.400s (a smaller --lr, or --clip-norm 1, may help)",
-                    bp_error_text(j->ctx));
-    if (st != BP_OK && st != BP_ERR_STOPPED)
+    bp_status st = j->set->ensemble > 1 ? train_members(j, &p) : run_trainer(j, &p);
+    bool stopped = st == BP_ERR_STOPPED;
+    if (st != BP_OK && !stopped)
         return st;
-    return finish(j, d, st == BP_ERR_STOPPED, &p);
+    if (stopped && j->set->checkpoint && !j->lost[0])
+        TRY(bp_trainer_save(j->trainer, j->set->checkpoint, (int32_t)j->set->checkpoint_keep));
+    if (j->set->ensemble == 1)
+        TRY(settle(j, &p));
+    return finish(j, d, stopped, &p);
 }
 
 static bp_status prepare(job *j)
