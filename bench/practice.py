@@ -76,6 +76,10 @@ NETS = (
      "optimizer": "adamw", "weight-decay": "0.01", "schedule": "warmup=1 cosine=0.01"},
     {"layers": "dropout=0.2 1024 relu dropout=0.4 1024 relu dropout=0.4 1024 relu dropout=0.4",
      "average": "0.999"},
+    {"layers": "dropout=0.2 1024 relu dropout=0.3 1024 relu dropout=0.3 1024 relu dropout=0.3",
+     "max-norm": "2"},
+    {"layers": "dropout=0.2 1024 relu dropout=0.5 1024 relu dropout=0.5 1024 relu dropout=0.5",
+     "lr": "0.002", "max-norm": "1.5"},
 )
 
 
