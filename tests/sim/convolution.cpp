@@ -158,7 +158,7 @@ struct Sizes {
     }
 };
 
-/* [r, s, c of the group, k] of the filter: a term of the forward sum for all its outputs at once. */
+/* [r, s, c of the group, k] of the filter: a forward term of all outputs of a group at once. */
 template <typename T> std::vector<T> outputs_last(const Sizes &z, const std::vector<T> &w)
 {
     std::vector<T> turned(w.size());

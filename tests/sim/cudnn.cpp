@@ -45,22 +45,22 @@ struct Attribute {
 #define PACK(name) CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_##name
 #define DEVICE(name) CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, CUDNN_ATTR_DEVICEPROP_##name
 
-enum { MOST_DIMS = 8, MOST_OPS = 50, MOST_TENSORS = 128, MOST_TEXT = 1 << 20 };
+enum { MOST_DIMS = 64, MOST_OPS = 50, MOST_TENSORS = 128, MOST_TEXT = 1 << 20 };
 
 const Attribute attributes[] = {
-    {TENSOR(DATA_TYPE), CUDNN_TYPE_DATA_TYPE, 1, NEEDED},
+    {TENSOR(DATA_TYPE), CUDNN_TYPE_DATA_TYPE, 1, OPTIONAL},
     {TENSOR(DIMENSIONS), CUDNN_TYPE_INT64, MOST_DIMS, NEEDED},
     {TENSOR(STRIDES), CUDNN_TYPE_INT64, MOST_DIMS, NEEDED},
-    {TENSOR(UNIQUE_ID), CUDNN_TYPE_INT64, 1, NEEDED},
+    {TENSOR(UNIQUE_ID), CUDNN_TYPE_INT64, 1, OPTIONAL},
     {TENSOR(BYTE_ALIGNMENT), CUDNN_TYPE_INT64, 1, NEEDED},
     {TENSOR(IS_VIRTUAL), CUDNN_TYPE_BOOLEAN, 1, OPTIONAL},
-    {WINDOW(COMP_TYPE), CUDNN_TYPE_DATA_TYPE, 1, NEEDED},
-    {WINDOW(CONV_MODE), CUDNN_TYPE_CONVOLUTION_MODE, 1, NEEDED},
+    {WINDOW(COMP_TYPE), CUDNN_TYPE_DATA_TYPE, 1, OPTIONAL},
+    {WINDOW(CONV_MODE), CUDNN_TYPE_CONVOLUTION_MODE, 1, OPTIONAL},
     {WINDOW(SPATIAL_DIMS), CUDNN_TYPE_INT64, 1, NEEDED},
     {WINDOW(DILATIONS), CUDNN_TYPE_INT64, MOST_DIMS, NEEDED},
     {WINDOW(FILTER_STRIDES), CUDNN_TYPE_INT64, MOST_DIMS, NEEDED},
-    {WINDOW(PRE_PADDINGS), CUDNN_TYPE_INT64, MOST_DIMS, NEEDED},
-    {WINDOW(POST_PADDINGS), CUDNN_TYPE_INT64, MOST_DIMS, NEEDED},
+    {WINDOW(PRE_PADDINGS), CUDNN_TYPE_INT64, MOST_DIMS, OPTIONAL},
+    {WINDOW(POST_PADDINGS), CUDNN_TYPE_INT64, MOST_DIMS, OPTIONAL},
     {FORWARDS(CONV_DESC), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
     {FORWARDS(X), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
     {FORWARDS(W), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
@@ -79,8 +79,8 @@ const Attribute attributes[] = {
     {OF_FILTER(DY), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
     {OF_FILTER(ALPHA), CUDNN_TYPE_FLOAT, 1, OPTIONAL},
     {OF_FILTER(BETA), CUDNN_TYPE_FLOAT, 1, OPTIONAL},
-    {MODE(MODE), CUDNN_TYPE_POINTWISE_MODE, 1, NEEDED},
-    {MODE(MATH_PREC), CUDNN_TYPE_DATA_TYPE, 1, NEEDED},
+    {MODE(MODE), CUDNN_TYPE_POINTWISE_MODE, 1, OPTIONAL},
+    {MODE(MATH_PREC), CUDNN_TYPE_DATA_TYPE, 1, OPTIONAL},
     {MODE(NAN_PROPAGATION), CUDNN_TYPE_NAN_PROPOGATION, 1, OPTIONAL},
     {POINTS(PW_DESCRIPTOR), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
     {POINTS(XDESC), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
@@ -89,7 +89,7 @@ const Attribute attributes[] = {
     {GRAPH(HANDLE), CUDNN_TYPE_HANDLE, 1, OPTIONAL},
     {GRAPH(OPS), CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_OPS, NEEDED},
     {HEURISTIC(OPERATION_GRAPH), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
-    {HEURISTIC(MODE), CUDNN_TYPE_HEUR_MODE, 1, NEEDED},
+    {HEURISTIC(MODE), CUDNN_TYPE_HEUR_MODE, 1, OPTIONAL},
     {HEURISTIC(DEVICEPROP), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
     {HEURISTIC(RESULTS), CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, MADE},
     {ENGINE(GLOBAL_INDEX), CUDNN_TYPE_INT64, 0, MADE},
@@ -97,12 +97,12 @@ const Attribute attributes[] = {
     {CONFIG(ENGINE), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
     {PLAN(HANDLE), CUDNN_TYPE_HANDLE, 1, OPTIONAL},
     {PLAN(DEVICEPROP), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
-    {PLAN(ENGINE_CONFIG), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
+    {PLAN(ENGINE_CONFIG), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
     {PLAN(WORKSPACE_SIZE), CUDNN_TYPE_INT64, 0, MADE},
-    {PACK(UNIQUE_IDS), CUDNN_TYPE_INT64, MOST_TENSORS, NEEDED},
-    {PACK(DATA_POINTERS), CUDNN_TYPE_VOID_PTR, MOST_TENSORS, NEEDED},
+    {PACK(UNIQUE_IDS), CUDNN_TYPE_INT64, MOST_TENSORS, OPTIONAL},
+    {PACK(DATA_POINTERS), CUDNN_TYPE_VOID_PTR, MOST_TENSORS, OPTIONAL},
     {PACK(WORKSPACE), CUDNN_TYPE_VOID_PTR, 1, OPTIONAL},
-    {DEVICE(JSON_REPRESENTATION), CUDNN_TYPE_CHAR, MOST_TEXT, NEEDED},
+    {DEVICE(JSON_REPRESENTATION), CUDNN_TYPE_CHAR, MOST_TEXT, OPTIONAL},
 };
 #undef MODE
 
@@ -124,6 +124,23 @@ bool is_type(cudnnBackendDescriptorType_t type)
 {
     return std::any_of(std::begin(attributes), std::end(attributes),
                        [=](const Attribute &a) { return a.of == type; });
+}
+
+/* What an element of a wrong type is to a descriptor. */
+cudnnStatus_t status_of_type(cudnnBackendDescriptorType_t type)
+{
+    switch (type) {
+    case CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR:
+        return CUDNN_STATUS_NOT_SUPPORTED;
+    case CUDNN_BACKEND_POINTWISE_DESCRIPTOR:
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR:
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR:
+    case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
+        return CUDNN_STATUS_BAD_PARAM;
+    default:
+        return CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE;
+    }
 }
 
 size_t bytes_of(cudnnBackendAttributeType_t type)
@@ -304,8 +321,8 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
     return dnn("cudnnBackendCreateDescriptor", WORK, [=] {
         if (!descriptor)
             return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-        if (!is_type(type))
-            return CUDNN_STATUS_NOT_SUPPORTED;
+        if (!is_type(type)) /* so the real one says */
+            return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
         DescriptorObject *object = new DescriptorObject;
         object->held = std::make_shared<Descriptor>();
         object->held->type = type;
@@ -330,12 +347,10 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
     return about("cudnnBackendSetAttribute", WORK, descriptor, [=](DescriptorObject *object) {
         Descriptor *d = object->held.get();
         const Attribute *a = find_attribute(d->type, name);
-        if (!elements)
-            return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
-        if (d->is_final || !a || a->access == MADE || count < 1 || count > a->most)
+        if (d->is_final || !elements || !a || a->access == MADE || count < 1 || count > a->most)
             return CUDNN_STATUS_BAD_PARAM;
         if (!is_of_type(*a, type))
-            return CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE;
+            return status_of_type(d->type);
         return set_value(d, *a, type, count, elements);
     });
 }
@@ -345,11 +360,13 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor,
                                        cudnnBackendAttributeType_t type, int64_t wanted,
                                        int64_t *count, void *elements)
 {
+    if (!descriptor)
+        return CUDNN_STATUS_BAD_PARAM;
     return about("cudnnBackendGetAttribute", WORK, descriptor, [=](DescriptorObject *object) {
         const Descriptor &d = *object->held;
         const Attribute *a = find_attribute(d.type, name);
         if (!d.is_final)
-            return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
+            return CUDNN_STATUS_NOT_INITIALIZED;
         if (!a || wanted < 0 || (wanted && !elements))
             return CUDNN_STATUS_BAD_PARAM;
         if (!is_of_type(*a, type))

@@ -54,7 +54,9 @@ bool is_offered(const Engine &e, const Problem &p, cudnnBackendHeurMode_t mode)
         return false;
     if (mode == CUDNN_HEUR_MODE_FALLBACK)
         return e.index == PLAIN;
-    return !(config.undocumented && p.direction == FILTER_GRADIENT && e.defect == RIGHT);
+    if (config.undocumented && p.direction == FILTER_GRADIENT && e.defect == RIGHT)
+        return false;
+    return mode == CUDNN_HEUR_MODE_A;
 }
 
 Described configuration_of(const Engine &e, const std::shared_ptr<const Problem> &problem)
@@ -73,13 +75,16 @@ Described configuration_of(const Engine &e, const std::shared_ptr<const Problem>
     return configuration;
 }
 
-/* A live handle of the current device, or the description of one. */
-bool has_target(const Descriptor &d, int handle, int description)
+/* Whether a heuristic knows for which device: that of the graph's handle, or one described. */
+bool has_device(const Descriptor &heuristic, const Descriptor &graph)
 {
-    if (!d.has(handle))
-        return d.has(description);
-    const Handle *found = find<Handle>(d.get<cudnnHandle_t>(handle));
-    return found && found->device == current_device;
+    if (heuristic.has(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP))
+        return heuristic.descriptor(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP).type ==
+               CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR;
+    if (!graph.has(CUDNN_ATTR_OPERATIONGRAPH_HANDLE))
+        return false;
+    const Handle *handle = find<Handle>(graph.get<cudnnHandle_t>(CUDNN_ATTR_OPERATIONGRAPH_HANDLE));
+    return handle && handle->device == current_device;
 }
 
 } // namespace
@@ -87,13 +92,13 @@ bool has_target(const Descriptor &d, int handle, int description)
 cudnnStatus_t choose_engines(Descriptor *d)
 {
     const Descriptor &graph = d->descriptor(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
-    if (graph.type != CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR ||
-        (!d->has(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP) &&
-         !has_target(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, -1)))
+    if (graph.type != CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR) {
+        complain("cuDNN: a heuristic of a descriptor of type %d", graph.type);
         return CUDNN_STATUS_BAD_PARAM;
+    }
     const auto mode = d->get<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE);
     std::vector<Described> found;
-    if (graph.problem)
+    if (graph.problem && has_device(*d, graph))
         for (const Engine &e : engines)
             if (serves(e, *graph.problem) && is_offered(e, *graph.problem, mode))
                 found.push_back(configuration_of(e, graph.problem));
@@ -113,9 +118,10 @@ cudnnStatus_t configure_engine(Descriptor *d)
 /* A plan may load code, which a capture does not allow. */
 cudnnStatus_t make_plan(Descriptor *d)
 {
+    if (!d->has(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG))
+        return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
     const Descriptor &configuration = d->descriptor(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-    if (configuration.type != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR ||
-        !has_target(*d, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP))
+    if (configuration.type != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)
         return CUDNN_STATUS_BAD_PARAM;
     if (refuse_while_capturing())
         return CUDNN_STATUS_EXECUTION_FAILED;

@@ -10,20 +10,18 @@
 namespace sim {
 namespace {
 
-bool is_power_of_two(int64_t n)
-{
-    return n > 0 && (n & (n - 1)) == 0;
-}
+enum { MOST_DIMS = 8 };
 
 cudnnStatus_t check_tensor(const Descriptor &d)
 {
     const auto dims = d.list<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
     const auto strides = d.list<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
-    if (dims.size() != strides.size() ||
-        !is_power_of_two(d.get<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)))
+    const auto alignment = d.get<int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT);
+    if (dims.size() != strides.size() || dims.size() > MOST_DIMS || alignment <= 0 ||
+        alignment % size_of(d.get<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE)))
         return CUDNN_STATUS_BAD_PARAM;
-    for (int64_t dim : dims)
-        if (dim < 0)
+    for (size_t i = 0; i < dims.size(); i++)
+        if (dims[i] < 0 || strides[i] < 0)
             return CUDNN_STATUS_BAD_PARAM;
     return CUDNN_STATUS_SUCCESS;
 }
@@ -40,7 +38,7 @@ cudnnStatus_t check_window(const Descriptor &d)
                  {CUDNN_ATTR_CONVOLUTION_DILATIONS, 1}};
     for (const auto &list : lists) {
         const auto all = d.list<int64_t>(list.attribute);
-        if (all.size() != n)
+        if (d.has(list.attribute) && all.size() != n)
             return CUDNN_STATUS_BAD_PARAM;
         for (int64_t value : all)
             if (value < list.least)
@@ -56,7 +54,9 @@ bool read_tensor(const Descriptor &d, Tensor *t)
 {
     const auto dims = d.list<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
     const auto strides = d.list<int64_t>(CUDNN_ATTR_TENSOR_STRIDES);
-    if (d.type != CUDNN_BACKEND_TENSOR_DESCRIPTOR || dims.size() != 4)
+    if (d.type != CUDNN_BACKEND_TENSOR_DESCRIPTOR)
+        return complain("cuDNN: a descriptor of type %d where a tensor's is wanted", d.type);
+    if (dims.size() != 4)
         return false;
     t->type = d.get<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
     t->uid = d.get<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
@@ -80,9 +80,12 @@ bool read_window(const Descriptor &d, Window *w)
         d.get<int64_t>(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS) != 2)
         return false;
     w->compute = d.get<cudnnDataType_t>(CUDNN_ATTR_CONVOLUTION_COMP_TYPE);
-    w->flips = d.get<cudnnConvolutionMode_t>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) == CUDNN_CONVOLUTION;
+    w->flips = d.get<cudnnConvolutionMode_t>(CUDNN_ATTR_CONVOLUTION_CONV_MODE) !=
+               CUDNN_CROSS_CORRELATION;
     for (const auto &list : lists) {
         const auto all = d.list<int64_t>(list.attribute);
+        if (all.size() != 2)
+            return false;
         std::copy(all.begin(), all.end(), list.to);
     }
     return true;
@@ -141,10 +144,32 @@ bool read_convolution(const Descriptor &d, Problem *p)
     return false;
 }
 
+/* Whether two elements may lie at one place. A stride of 0 says so, and is no mistake yet. */
+bool overlaps(const Tensor &t)
+{
+    std::vector<std::pair<int64_t, int64_t>> axes; /* stride, size */
+    for (int i = 0; i < 4; i++)
+        if (t.dims[i] != 1)
+            axes.push_back({t.strides[i], t.dims[i]});
+    std::sort(axes.begin(), axes.end());
+    for (size_t i = 1; i < axes.size(); i++)
+        if (axes[i - 1].first && axes[i].first < axes[i - 1].first * axes[i - 1].second)
+            return true;
+    return false;
+}
+
+bool repeats(const Tensor &t)
+{
+    return std::count(t.strides, t.strides + 4, 0) != 0;
+}
+
 bool has_sizes(const Problem &p)
 {
     const int64_t *x = p.x.dims, *w = p.w.dims, *y = p.y.dims;
-    if (w[1] < 1 || x[1] % w[1] || w[0] % (x[1] / w[1]) || y[0] != x[0] || y[1] != w[0])
+    for (int i = 0; i < 4; i++)
+        if (x[i] < 1 || w[i] < 1 || y[i] < 1)
+            return false;
+    if (x[1] % w[1] || w[0] % (x[1] / w[1]) || y[0] != x[0] || y[1] != w[0])
         return false;
     for (int i = 0; i < 2; i++) {
         const int64_t reach = p.window.dilation[i] * (w[2 + i] - 1) + 1;
@@ -158,7 +183,9 @@ bool has_sizes(const Problem &p)
 cudnnStatus_t check_convolution(const Descriptor &d)
 {
     Problem p = {};
-    return read_convolution(d, &p) && has_sizes(p) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
+    const bool is_right = read_convolution(d, &p) && has_sizes(p) && !overlaps(p.x) &&
+                          !overlaps(p.w) && !overlaps(p.y);
+    return is_right ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 
 struct Pointwise {
@@ -179,9 +206,9 @@ bool read_pointwise(const Descriptor &d, Pointwise *p)
     p->compute = how.get<cudnnDataType_t>(CUDNN_ATTR_POINTWISE_MATH_PREC);
     p->passes_nan = how.get<cudnnNanPropagation_t>(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION) ==
                     CUDNN_PROPAGATE_NAN;
-    const bool has_b = d.has(CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
-    if (has_b != (p->mode == CUDNN_POINTWISE_ADD) ||
-        (has_b && !read_tensor(d.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_BDESC), &p->b)))
+    if (p->mode != CUDNN_POINTWISE_RELU_FWD &&
+        (!d.has(CUDNN_ATTR_OPERATION_POINTWISE_BDESC) ||
+         !read_tensor(d.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_BDESC), &p->b)))
         return false;
     return read_tensor(d.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC), &p->x) &&
            read_tensor(d.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC), &p->y);
@@ -190,13 +217,7 @@ bool read_pointwise(const Descriptor &d, Pointwise *p)
 cudnnStatus_t check_pointwise(const Descriptor &d)
 {
     Pointwise p = {};
-    if (!read_pointwise(d, &p))
-        return CUDNN_STATUS_BAD_PARAM;
-    for (int i = 0; i < 4; i++)
-        if (p.x.dims[i] != p.y.dims[i] ||
-            (p.mode == CUDNN_POINTWISE_ADD && p.b.dims[i] != 1 && p.b.dims[i] != p.y.dims[i]))
-            return CUDNN_STATUS_BAD_PARAM;
-    return CUDNN_STATUS_SUCCESS;
+    return read_pointwise(d, &p) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
 
 /* --- graphs ---------------------------------------------------------------------------------- */
@@ -240,9 +261,10 @@ bool is_all_of(const Problem &p, cudnnDataType_t type)
            (!p.has_bias || (p.bias.type == type && p.out.type == type));
 }
 
-bool is_along_channels(const Tensor &bias)
+bool is_bias_of(const Tensor &bias, const Tensor &y)
 {
-    return bias.dims[0] == 1 && bias.dims[2] == 1 && bias.dims[3] == 1;
+    return bias.dims[0] == 1 && bias.dims[1] == y.dims[1] && bias.dims[2] == 1 &&
+           bias.dims[3] == 1;
 }
 
 /* A convolution; forwards in float there may be a bias behind it, and then a ReLU. NULL: another
@@ -257,9 +279,10 @@ std::shared_ptr<const Problem> read_graph(const std::vector<Described> &operatio
     for (size_t i = 1; i < operations.size(); i++) {
         Pointwise q = {};
         if (!read_pointwise(*operations[i], &q) || q.x.uid != p.out.uid || !q.x.is_virtual ||
-            q.compute != CUDNN_DATA_FLOAT || p.direction != FORWARD)
+            q.compute != CUDNN_DATA_FLOAT || p.direction != FORWARD ||
+            !std::equal(q.x.dims, q.x.dims + 4, q.y.dims))
             return nullptr;
-        if (i == 1 && q.mode == CUDNN_POINTWISE_ADD && is_along_channels(q.b)) {
+        if (i == 1 && q.mode == CUDNN_POINTWISE_ADD && is_bias_of(q.b, q.y)) {
             p.has_bias = true;
             p.bias = q.b;
         } else if (i == 2 && q.mode == CUDNN_POINTWISE_RELU_FWD) {
@@ -272,12 +295,18 @@ std::shared_ptr<const Problem> read_graph(const std::vector<Described> &operatio
     }
     const bool is_known = is_all_of(p, CUDNN_DATA_FLOAT) ||
                           (is_all_of(p, CUDNN_DATA_DOUBLE) && !p.has_bias);
-    return is_known && !p.out.is_virtual ? std::make_shared<Problem>(p) : nullptr;
+    const bool is_written = !p.out.is_virtual && !repeats(p.x) && !repeats(p.w) && !repeats(p.y);
+    return is_known && is_written ? std::make_shared<Problem>(p) : nullptr;
 }
 
 cudnnStatus_t finalize_graph(Descriptor *d)
 {
     const std::vector<Described> &operations = d->descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS);
+    for (const Described &operation : operations)
+        if (operation->type == CUDNN_BACKEND_TENSOR_DESCRIPTOR) {
+            complain("cuDNN: a graph of a tensor's descriptor");
+            return CUDNN_STATUS_BAD_PARAM;
+        }
     if (!is_connected(operations))
         return CUDNN_STATUS_BAD_PARAM;
     d->problem = read_graph(operations);
@@ -310,6 +339,9 @@ cudnnStatus_t check_description(Descriptor *d)
         return finalize_graph(d);
     case CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR:
         return check_pack(*d);
+    case CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR:
+        return d->has(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION) ? CUDNN_STATUS_SUCCESS
+                                                                 : CUDNN_STATUS_NOT_INITIALIZED;
     default:
         return CUDNN_STATUS_SUCCESS;
     }
