@@ -65,23 +65,31 @@ template <typename T> std::vector<T> gather(const Tensor &t, const void *from, D
 
 /* --- sums ------------------------------------------------------------------------------------ */
 
-/* The order in which the terms of an output are added. */
+/* The terms of an output, each by its three indices, in the order in which they are added. */
+struct Place {
+    int64_t i, j, k;
+};
+
 class Turns {
 public:
-    Turns(int64_t terms, Defect defect) : turns(terms), is_random(defect == ADDS_AT_RANDOM)
+    Turns(int64_t is, int64_t js, int64_t ks, Defect defect) : is_random(defect == ADDS_AT_RANDOM)
     {
-        for (int64_t i = 0; i < terms; i++)
-            turns[i] = config.undocumented ? terms - 1 - i : i;
+        for (int64_t i = 0; i < is; i++)
+            for (int64_t j = 0; j < js; j++)
+                for (int64_t k = 0; k < ks; k++)
+                    places.push_back({i, j, k});
+        if (config.undocumented)
+            std::reverse(places.begin(), places.end());
     }
-    const std::vector<int64_t> &next()
+    const std::vector<Place> &next()
     {
-        for (size_t i = turns.size(); is_random && i > 1; i--)
-            std::swap(turns[i - 1], turns[random_bits() % i]);
-        return turns;
+        for (size_t i = places.size(); is_random && i > 1; i--)
+            std::swap(places[i - 1], places[random_bits() % i]);
+        return places;
     }
 
 private:
-    std::vector<int64_t> turns;
+    std::vector<Place> places;
     bool is_random;
 };
 
@@ -100,22 +108,21 @@ add_scaled(T *__restrict__ sums, const T *__restrict__ values, T factor, int64_t
 }
 
 template <typename T, typename TermOf>
-void sum_terms(T *sums, int64_t n, const std::vector<int64_t> &turns, TermOf term_of)
+void sum_terms(T *sums, int64_t n, const std::vector<Place> &places, TermOf term_of)
 {
     std::vector<T> some(n);
     int64_t count = 0;
-    for (size_t i = 0; i < turns.size(); i++) {
-        const Term<T> term = term_of(turns[i]);
-        if (term.values) {
-            add_scaled(some.data(), term.values, term.factor, n);
-            count++;
-        }
-        if (count == AT_A_TIME || i + 1 == turns.size()) {
+    for (const Place &place : places) {
+        const Term<T> term = term_of(place);
+        if (!term.values)
+            continue;
+        add_scaled(some.data(), term.values, term.factor, n);
+        if (++count % AT_A_TIME == 0) {
             add_scaled(sums, some.data(), T(1), n);
             std::fill(some.begin(), some.end(), T(0));
-            count = 0;
         }
     }
+    add_scaled(sums, some.data(), T(1), n);
 }
 
 /* --- the three convolutions ------------------------------------------------------------------ */
@@ -173,19 +180,18 @@ template <typename T>
 void forward(const Sizes &z, const T *x, const std::vector<T> &w, T *y, Defect defect)
 {
     const std::vector<T> turned = outputs_last(z, w);
-    Turns turns(z.filter_rows * z.filter_columns * z.channels_each, defect);
+    Turns turns(z.filter_rows, z.filter_columns, z.channels_each, defect);
     for (int64_t i = 0; i < z.images * z.rows * z.columns * z.groups; i++) {
         const int64_t g = i % z.groups, q = i / z.groups % z.columns;
         const int64_t p = i / z.groups / z.columns % z.rows, n = i / z.groups / z.columns / z.rows;
         T *sums = y + z.pixel_of_y(n, p, q) + g * z.outputs_each;
-        sum_terms(sums, z.outputs_each, turns.next(), [&](int64_t t) {
-            const int64_t c = t % z.channels_each, s = t / z.channels_each % z.filter_columns;
-            const int64_t r = t / z.channels_each / z.filter_columns;
-            const int64_t h = z.met(0, p, r), v = z.met(1, q, s);
+        sum_terms(sums, z.outputs_each, turns.next(), [&](const Place &t) { /* r, s, c */
+            const int64_t h = z.met(0, p, t.i), v = z.met(1, q, t.j);
             if (h < 0 || h >= z.height || v < 0 || v >= z.width)
                 return Term<T>{0, nullptr};
-            return Term<T>{x[z.pixel_of_x(n, h, v) + g * z.channels_each + c],
-                           &turned[t * z.outputs + g * z.outputs_each]};
+            const int64_t row = (t.i * z.filter_columns + t.j) * z.channels_each + t.k;
+            return Term<T>{x[z.pixel_of_x(n, h, v) + g * z.channels_each + t.k],
+                           &turned[row * z.outputs + g * z.outputs_each]};
         });
     }
 }
@@ -193,19 +199,17 @@ void forward(const Sizes &z, const T *x, const std::vector<T> &w, T *y, Defect d
 template <typename T>
 void data_gradient(const Sizes &z, T *dx, const std::vector<T> &w, const T *dy, Defect defect)
 {
-    Turns turns(z.filter_rows * z.filter_columns * z.outputs_each, defect);
+    Turns turns(z.filter_rows, z.filter_columns, z.outputs_each, defect);
     for (int64_t i = 0; i < z.images * z.height * z.width * z.groups; i++) {
         const int64_t g = i % z.groups, v = i / z.groups % z.width;
         const int64_t h = i / z.groups / z.width % z.height, n = i / z.groups / z.width / z.height;
         T *sums = dx + z.pixel_of_x(n, h, v) + g * z.channels_each;
-        sum_terms(sums, z.channels_each, turns.next(), [&](int64_t t) {
-            const int64_t k = g * z.outputs_each + t % z.outputs_each;
-            const int64_t s = t / z.outputs_each % z.filter_columns;
-            const int64_t r = t / z.outputs_each / z.filter_columns;
-            const int64_t p = z.meeting(0, h, r), q = z.meeting(1, v, s);
+        sum_terms(sums, z.channels_each, turns.next(), [&](const Place &t) { /* r, s, k */
+            const int64_t k = g * z.outputs_each + t.k;
+            const int64_t p = z.meeting(0, h, t.i), q = z.meeting(1, v, t.j);
             if (p < 0 || p >= z.rows || q < 0 || q >= z.columns)
                 return Term<T>{0, nullptr};
-            return Term<T>{dy[z.pixel_of_y(n, p, q) + k], &w[z.place_of_w(k, r, s)]};
+            return Term<T>{dy[z.pixel_of_y(n, p, q) + k], &w[z.place_of_w(k, t.i, t.j)]};
         });
     }
 }
@@ -213,19 +217,17 @@ void data_gradient(const Sizes &z, T *dx, const std::vector<T> &w, const T *dy, 
 template <typename T>
 void filter_gradient(const Sizes &z, const T *x, T *dw, const T *dy, Defect defect)
 {
-    Turns turns(z.images * z.rows * z.columns, defect);
+    Turns turns(z.images, z.rows, z.columns, defect);
     for (int64_t i = 0; i < z.outputs * z.filter_rows * z.filter_columns; i++) {
         const int64_t s = i % z.filter_columns, r = i / z.filter_columns % z.filter_rows;
         const int64_t k = i / z.filter_columns / z.filter_rows, g = k / z.outputs_each;
         T *sums = dw + z.place_of_w(k, r, s);
-        sum_terms(sums, z.channels_each, turns.next(), [&](int64_t t) {
-            const int64_t q = t % z.columns, p = t / z.columns % z.rows;
-            const int64_t n = t / z.columns / z.rows;
-            const int64_t h = z.met(0, p, r), v = z.met(1, q, s);
+        sum_terms(sums, z.channels_each, turns.next(), [&](const Place &t) { /* n, p, q */
+            const int64_t h = z.met(0, t.j, r), v = z.met(1, t.k, s);
             if (h < 0 || h >= z.height || v < 0 || v >= z.width)
                 return Term<T>{0, nullptr};
-            return Term<T>{dy[z.pixel_of_y(n, p, q) + k],
-                           &x[z.pixel_of_x(n, h, v) + g * z.channels_each]};
+            return Term<T>{dy[z.pixel_of_y(t.i, t.j, t.k) + k],
+                           &x[z.pixel_of_x(t.i, h, v) + g * z.channels_each]};
         });
     }
 }

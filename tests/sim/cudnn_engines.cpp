@@ -121,7 +121,9 @@ cudnnStatus_t make_plan(Descriptor *d)
     if (!d->has(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG))
         return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
     const Descriptor &configuration = d->descriptor(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-    if (configuration.type != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)
+    if (configuration.type != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR ||
+        (d->has(CUDNN_ATTR_EXECUTION_PLAN_HANDLE) &&
+         !find<Handle>(d->get<cudnnHandle_t>(CUDNN_ATTR_EXECUTION_PLAN_HANDLE))))
         return CUDNN_STATUS_BAD_PARAM;
     if (refuse_while_capturing())
         return CUDNN_STATUS_EXECUTION_FAILED;

@@ -208,6 +208,10 @@ extern "C" cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendD
         return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
     Execution e = {p->held->problem, p->held->engine, p->held, {}, nullptr, 0, h->device};
     e.workspace_bytes = p->held->get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
+    if (p->device != h->device) {
+        complain("cudnnBackendExecute: a plan of device %d on device %d", p->device, h->device);
+        return CUDNN_STATUS_BAD_PARAM;
+    }
     Stream *s;
     if (find_stream(h->stream, &s) || s->device != h->device || !read_pack(*v->held, &e))
         return CUDNN_STATUS_BAD_PARAM;
