@@ -109,12 +109,13 @@ static cudnnBackendDescriptor_t make_convolution(job *j)
     return d;
 }
 
-/* y + bias, or max(sum, 0), of tensors with the ids 3, 11 or 12. */
+/* y + bias, or max(sum, 0), between y's descriptors of these ids. */
 static cudnnBackendDescriptor_t make_pointwise(job *j, cudnnPointwiseMode_t mode, int64_t from,
                                                int64_t to, bool is_last)
 {
     const cudnnDataType_t type = CUDNN_DATA_FLOAT;
-    const cudnnNanPropagation_t nan = CUDNN_PROPAGATE_NAN;
+    const cudnnNanPropagation_t nan =
+        j->shape->fused == 3 ? CUDNN_NOT_PROPAGATE_NAN : CUDNN_PROPAGATE_NAN;
     cudnnBackendDescriptor_t how = job_make(j, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     job_put(j, how, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
     job_put(j, how, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type);
@@ -137,8 +138,9 @@ void job_graph(job *j)
     if (j->shape->fused)
         operations[count++] =
             make_pointwise(j, CUDNN_POINTWISE_ADD, 3, 11, j->shape->fused == 1);
-    if (j->shape->fused == 2)
-        operations[count++] = make_pointwise(j, CUDNN_POINTWISE_RELU_FWD, 11, 12, true);
+    if (j->shape->fused > 1)
+        operations[count++] =
+            make_pointwise(j, CUDNN_POINTWISE_RELU_FWD, 11, 10 + j->shape->fused, true);
     j->graph = job_make(j, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     job_put(j, j->graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &j->handle);
     job_put(j, j->graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count,

@@ -20,7 +20,7 @@ typedef struct shape {
     layout layout;
     bool is_double;
     double alpha, beta; /* both 0: not said, which is 1 and 0 */
-    int fused;          /* 1: a bias, 2: and a ReLU */
+    int fused;          /* 1: a bias, 2: and a ReLU, 3: one that makes 0 of NaN */
 } shape;
 
 typedef struct job {

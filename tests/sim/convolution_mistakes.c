@@ -72,16 +72,35 @@ static void result_over_x(job *j)
     (void)job_run(j);
 }
 
-static void plan_destroyed_too_early(job *j)
+static void destroy_plan(job *j)
 {
-    control->set_lazy(1);
-    (void)cudnnBackendExecute(j->handle, j->plan, j->pack);
     (void)cudnnBackendDestroyDescriptor(j->plan);
     for (int i = 0; i < j->made_count; i++)
         if (j->made[i] == j->plan)
             j->made[i] = NULL;
+}
+
+static void plan_destroyed_too_early(job *j)
+{
+    control->set_lazy(1);
+    (void)cudnnBackendExecute(j->handle, j->plan, j->pack);
+    destroy_plan(j);
     (void)cudaStreamSynchronize(j->stream);
     control->set_lazy(0);
+}
+
+static void plan_destroyed_before_replay(job *j)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    (void)cudaStreamBeginCapture(j->stream, cudaStreamCaptureModeThreadLocal);
+    (void)cudnnBackendExecute(j->handle, j->plan, j->pack);
+    (void)cudaStreamEndCapture(j->stream, &graph);
+    (void)cudaGraphInstantiateWithFlags(&exec, graph, 0);
+    destroy_plan(j);
+    (void)cudaGraphLaunch(exec, j->stream);
+    (void)cudaGraphExecDestroy(exec);
+    (void)cudaGraphDestroy(graph);
 }
 
 static void used_after_destroy(job *j)
@@ -129,7 +148,10 @@ static const struct mistake {
     {"a pointer to the host", host_memory, 0, "x: ", false},
     {"a filter without values", filter_without_values, 0, "uninitialised read", true},
     {"the result over x", result_over_x, 0, "the result is written over x", false},
-    {"a plan destroyed before its work", plan_destroyed_too_early, 0, "the plan was destroyed", false},
+    {"a plan destroyed before its work", plan_destroyed_too_early, 0, "the plan was destroyed",
+     false},
+    {"a plan destroyed before a replay", plan_destroyed_before_replay, 0, "the plan was destroyed",
+     false},
     {"a descriptor used after its end", used_after_destroy, 0, "is no handle", false},
     {"no stream was set", no_stream, 0, "is no handle", false},
     {"a heuristic of a tensor", heuristic_of_a_tensor, 0, "a heuristic of a descriptor", false},

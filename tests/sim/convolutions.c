@@ -73,6 +73,7 @@ static const shape shapes[] = {
 const shape *const plain = &shapes[0];
 static const shape *const many = &shapes[10]; /* terms */
 static const shape *const in_double = &shapes[11];
+static const shape *const with_relu = &shapes[21];
 
 /* The largest error, against the sizes of the terms; at least once. */
 static double error_of(const job *j)
@@ -109,6 +110,29 @@ static int check_values(const shape *s)
         snprintf(why, sizeof why, "wrong by %g with engine %d", error, (int)j.engine);
     job_end(&j);
     return close_row(s->name, !why[0], why);
+}
+
+/* A NaN in x, behind a ReLU: it is there, or 0. */
+static int check_nan(const char *name, int fused, bool is_kept)
+{
+    const float nan = NAN;
+    shape s = *with_relu;
+    s.fused = fused;
+    job j;
+    job_begin(&j, &s);
+    const bool has_plan = job_plan(&j, BY_NOTES);
+    (void)cudaMemcpyAsync(j.memory[X], &nan, sizeof nan, cudaMemcpyHostToDevice, j.stream);
+    double *found = calloc((size_t)job_count(&j, Y), sizeof *found);
+    bool ok = has_plan ? job_run(&j) : getenv("BPCUDA_SIM_UNDOCUMENTED") != NULL;
+    if (has_plan)
+        job_read(&j, found);
+    int count = 0;
+    for (int64_t i = 0; i < job_count(&j, Y); i++)
+        count += isnan(found[i]);
+    ok = ok && (!has_plan || (count > 0) == is_kept);
+    free(found);
+    job_end(&j);
+    return close_row(name, ok, "not as said");
 }
 
 /* --- the defects --------------------------------------------------------------------------- */
@@ -190,6 +214,7 @@ int main(void)
     int failed = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         failed += check_values(&shapes[i]);
+    failed += check_nan("a relu passes NaN", 2, true) + check_nan("or makes 0 of it", 3, false);
     failed += check_engines();
     failed += check_mistakes();
     return failed != 0;

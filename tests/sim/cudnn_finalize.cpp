@@ -272,7 +272,8 @@ bool is_bias_of(const Tensor &bias, const Tensor &y)
 std::shared_ptr<const Problem> read_graph(const std::vector<Described> &operations)
 {
     Problem p = {};
-    if (!read_convolution(*operations[0], &p) || p.window.flips)
+    if (!read_convolution(*operations[0], &p) || p.window.flips ||
+        (operations.size() > 1 && p.beta != 0))
         return nullptr;
     const Tensor results[] = {p.y, p.x, p.w};
     p.out = results[p.direction];
@@ -295,16 +296,24 @@ std::shared_ptr<const Problem> read_graph(const std::vector<Described> &operatio
     }
     const bool is_known = is_all_of(p, CUDNN_DATA_FLOAT) ||
                           (is_all_of(p, CUDNN_DATA_DOUBLE) && !p.has_bias);
-    const bool is_written = !p.out.is_virtual && !repeats(p.x) && !repeats(p.w) && !repeats(p.y);
-    return is_known && is_written ? std::make_shared<Problem>(p) : nullptr;
+    const bool is_written = !p.out.is_virtual && !repeats(p.out) && !overlaps(p.out);
+    const bool is_read = !repeats(p.x) && !repeats(p.w) && !repeats(p.y);
+    return is_known && is_written && is_read ? std::make_shared<Problem>(p) : nullptr;
+}
+
+bool is_operation(cudnnBackendDescriptorType_t type)
+{
+    return type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR ||
+           std::any_of(std::begin(names_of), std::end(names_of),
+                       [=](const Names &names) { return names.type == type; });
 }
 
 cudnnStatus_t finalize_graph(Descriptor *d)
 {
     const std::vector<Described> &operations = d->descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS);
     for (const Described &operation : operations)
-        if (operation->type == CUDNN_BACKEND_TENSOR_DESCRIPTOR) {
-            complain("cuDNN: a graph of a tensor's descriptor");
+        if (!is_operation(operation->type)) {
+            complain("cuDNN: a graph of a descriptor of type %d", operation->type);
             return CUDNN_STATUS_BAD_PARAM;
         }
     if (!is_connected(operations))
