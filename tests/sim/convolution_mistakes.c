@@ -139,7 +139,8 @@ static const struct mistake {
     const char *report;
     bool is_checked; /* only a build that knows what has a value can see it */
 } mistakes[] = {
-    {"a plan kept for pointers less aligned", plan_kept_for_other_pointers, 0, "is not aligned", false},
+    {"a plan kept for pointers less aligned", plan_kept_for_other_pointers, 0, "is not aligned",
+     false},
     {"a workspace too small", workspace_too_small, 44, "workspace: ", false},
     {"no workspace", no_workspace, 44, "workspace: (nil) is not device memory", false},
     {"the workspace over x", workspace_over_x, 44, "the workspace is over x", false},
