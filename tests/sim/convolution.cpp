@@ -33,9 +33,16 @@ float rounded_to(float value, int bits)
 
 float rounded(float value, Defect defect)
 {
-    if (defect == ROUNDS_TO_TF32)
+    switch (defect) {
+    case ROUNDS_TO_TF32:
         return rounded_to(value, 13);
-    return defect == ROUNDS_TO_BF16 ? rounded_to(value, 16) : value;
+    case ROUNDS_TO_BF16:
+        return rounded_to(value, 16);
+    case ROUNDS_MORE:
+        return rounded_to(value, 8);
+    default:
+        return value;
+    }
 }
 
 double rounded(double value, Defect)
@@ -157,11 +164,11 @@ struct Sizes {
     {
         return i * window->stride[axis] + j * window->dilation[axis] - window->before[axis];
     }
-    /* The output that meets place i of x through place j of the filter, or -1. */
+    /* The output that meets place i of x through place j of the filter; negative: none. */
     int64_t meeting(int axis, int64_t i, int64_t j) const
     {
         const int64_t from = i - j * window->dilation[axis] + window->before[axis];
-        return from < 0 || from % window->stride[axis] ? -1 : from / window->stride[axis];
+        return from % window->stride[axis] ? -1 : from / window->stride[axis];
     }
 };
 

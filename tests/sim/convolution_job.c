@@ -158,7 +158,8 @@ static bool is_wanted(job *j, cudnnBackendDescriptor_t configuration, int64_t en
     for (int64_t i = 0; i < count; i++)
         if (notes[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||
             notes[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS ||
-            notes[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)
+            notes[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC ||
+            notes[i] == CUDNN_NUMERICAL_NOTE_WINOGRAD)
             return false;
     return true;
 }

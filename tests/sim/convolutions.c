@@ -199,6 +199,7 @@ static int check_engines(void)
 {
     int failed = check_rounding("engine 100 rounds to TF32", 100, 1e-6, 1e-3);
     failed += check_rounding("engine 101 rounds to BF16", 101, 1e-5, 1e-2);
+    failed += check_rounding("engine 105 rounds as Winograd's do", 105, 1e-7, 1e-5);
     failed += check_rounding("engine 0 does not round", 0, -1, 1e-6);
     failed += close_row("engine 102 has other bits each time", bits_again(102) == OTHER_BITS,
                         "it has not");

@@ -121,7 +121,7 @@ static inline int64_t span_of(const Tensor &t)
 
 /* --- engines --------------------------------------------------------------------------------- */
 
-enum Defect { RIGHT, ROUNDS_TO_TF32, ROUNDS_TO_BF16, ADDS_AT_RANDOM };
+enum Defect { RIGHT, ROUNDS_TO_TF32, ROUNDS_TO_BF16, ROUNDS_MORE, ADDS_AT_RANDOM };
 
 struct Engine {
     int64_t index;

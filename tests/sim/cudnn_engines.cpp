@@ -1,11 +1,12 @@
 /* The engines of the fake cuDNN. They have the defects that their notes state, and those come
  * first: who chooses without reading the notes gets wrong values, other bits each time, or no
- * memory. What NVIDIA does not document has two answers (config.undocumented): the order in which
+ * memory. BPCUDA_SIM_CUDNN_LOOSE=1: none is right. What NVIDIA does not document has two answers (config.undocumented): the order in which
  * engines are offered; whether a plan of each can be made; whether mode A offers one that is
  * strict for the gradient of a filter, and any for a graph of more than the convolution. */
 #include "cudnn.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace sim {
 namespace {
@@ -32,25 +33,24 @@ const std::vector<Engine> &engines = *new std::vector<Engine>{
     {100, ROUNDS_TO_TF32, {CUDNN_NUMERICAL_NOTE_TENSOR_CORE}, no_bytes},
     {101, ROUNDS_TO_BF16, {CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}, no_bytes},
     {102, ADDS_AT_RANDOM, {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}, no_bytes},
+    {105, ROUNDS_MORE, {CUDNN_NUMERICAL_NOTE_WINOGRAD, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4},
+     no_bytes},
     {103, RIGHT, {}, a_gigabyte},
     {WITH_COPIES, RIGHT, {}, copies},
     {PLAIN, RIGHT, {}, no_bytes},
 };
 
-bool is_rounding(const Engine &e)
-{
-    return e.defect == ROUNDS_TO_TF32 || e.defect == ROUNDS_TO_BF16;
-}
-
-/* Inputs are rounded where there is something between float and them. */
+/* Doubles are not rounded. */
 bool serves(const Engine &e, const Problem &p)
 {
-    return !is_rounding(e) || p.x.type == CUDNN_DATA_FLOAT;
+    return e.defect == RIGHT || e.defect == ADDS_AT_RANDOM || p.x.type == CUDNN_DATA_FLOAT;
 }
 
 bool is_offered(const Engine &e, const Problem &p, cudnnBackendHeurMode_t mode)
 {
-    if (config.undocumented && p.has_bias)
+    const char *loose = getenv("BPCUDA_SIM_CUDNN_LOOSE");
+    if ((loose && strcmp(loose, "1") == 0 && e.defect == RIGHT) ||
+        (config.undocumented && p.has_bias))
         return false;
     if (mode == CUDNN_HEUR_MODE_FALLBACK)
         return e.index == PLAIN;
