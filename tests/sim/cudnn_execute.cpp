@@ -129,9 +129,11 @@ void mark_written(const Execution &e)
 
 cudaError_t run(const Execution &e)
 {
-    if (e.plan.expired())
+    if (e.plan.expired()) {
         complain("cudnnBackendExecute: the plan was destroyed before its work was done");
-    if (e.plan.expired() || !is_in_device(e) || !has_values(e))
+        return cudaErrorIllegalAddress;
+    }
+    if (!is_in_device(e) || !has_values(e))
         return cudaErrorIllegalAddress;
     convolve(*e.problem, e.engine->defect, e.at);
     mark_written(e);
