@@ -195,6 +195,19 @@ static int check_gigabyte(void)
     return close_row("engine 103 wants a gigabyte", ok, "there was memory for it");
 }
 
+/* Without a right engine there is no plan, and no error either. */
+static int check_none_is_right(void)
+{
+    job j;
+    setenv("BPCUDA_SIM_CUDNN_LOOSE", "1", 1);
+    job_begin(&j, plain);
+    const bool made = job_plan(&j, BY_NOTES);
+    const bool ok = !made && !j.status && !j.error;
+    job_end(&j);
+    unsetenv("BPCUDA_SIM_CUDNN_LOOSE");
+    return close_row("no engine is right", ok, "there was one");
+}
+
 static int check_engines(void)
 {
     int failed = check_rounding("engine 100 rounds to TF32", 100, 1e-6, 1e-3);
@@ -205,7 +218,7 @@ static int check_engines(void)
                         "it has not");
     failed += close_row("engine 0 has the same bits", bits_again(0) == SAME_BITS, "it has not");
     failed += close_row("engine 101 is none for doubles", !is_offered(in_double, 101), "it is");
-    return failed + check_gigabyte();
+    return failed + check_none_is_right() + check_gigabyte();
 }
 
 int main(void)

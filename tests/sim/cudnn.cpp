@@ -264,6 +264,7 @@ const char *cudnnGetErrorString(cudnnStatus_t status)
     static const auto &names = *new std::map<int, const char *>{
         NAMED(CUDNN_STATUS_SUCCESS),
         NAMED(CUDNN_STATUS_NOT_INITIALIZED),
+        NAMED(CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED),
         NAMED(CUDNN_STATUS_BAD_PARAM),
         NAMED(CUDNN_STATUS_BAD_PARAM_NULL_POINTER),
         NAMED(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER),
@@ -272,6 +273,7 @@ const char *cudnnGetErrorString(cudnnStatus_t status)
         NAMED(CUDNN_STATUS_NOT_SUPPORTED),
         NAMED(CUDNN_STATUS_INTERNAL_ERROR),
         NAMED(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED),
+        NAMED(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED),
         NAMED(CUDNN_STATUS_EXECUTION_FAILED)};
 #undef NAMED
     auto found = names.find(status);
