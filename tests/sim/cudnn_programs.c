@@ -189,6 +189,13 @@ static void say(const char *what, const char *of, cudnnStatus_t status)
     printf("%s %s: %s\n", what, of, lib.error_string(status));
 }
 
+static size_t bytes_of(cudnnBackendAttributeType_t type)
+{
+    if (type == CUDNN_TYPE_BOOLEAN)
+        return 1;
+    return type == CUDNN_TYPE_INT64 || type == CUDNN_TYPE_VOID_PTR ? 8 : 4;
+}
+
 /* The ways in which a call that sets one can be wrong. */
 static void run_wrong(const field *f)
 {
@@ -199,6 +206,7 @@ static void run_wrong(const field *f)
         program p;
         begin(&p, &fused);
         field wrong = *f;
+        int64_t room[16] = {0};
         char name[LINE];
         snprintf(name, sizeof name, "attribute %d of %s, %s", (int)f->name, names[f->part],
                  ways[way]);
@@ -208,6 +216,8 @@ static void run_wrong(const field *f)
             wrong.type = f->type == CUDNN_TYPE_INT64 ? CUDNN_TYPE_FLOAT : CUDNN_TYPE_INT64;
         else
             wrong.count = way == 2 ? 0 : f->count + 1;
+        if (way == 3)
+            wrong.value = memcpy(room, f->value, (size_t)f->count * bytes_of(f->type));
         change(&p, wrong);
         run(&p, name);
     }
@@ -292,7 +302,7 @@ static void run_calls(void)
     begin(&p, &(row){.direction = FORWARD});
     cudnnBackendDescriptor_t d = NULL;
     int64_t one = 1;
-    say("create", "999", lib.create((cudnnBackendDescriptorType_t)999, &d));
+    say("create", "60", lib.create((cudnnBackendDescriptorType_t)60, &d));
     say("destroy", "NULL", lib.destroy(NULL));
     say("finalize", "NULL", lib.finalize(NULL));
     say("set of", "NULL", lib.set(NULL, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &one));
@@ -300,7 +310,7 @@ static void run_calls(void)
         lib.get(NULL, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, NULL, &one));
     (void)lib.create(CUDNN_BACKEND_TENSOR_DESCRIPTOR, &d);
     say("set", "NULL", lib.set(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, NULL));
-    say("set", "4321", lib.set(d, (cudnnBackendAttributeName_t)4321, CUDNN_TYPE_INT64, 1, &one));
+    say("set", "4000", lib.set(d, (cudnnBackendAttributeName_t)4000, CUDNN_TYPE_INT64, 1, &one));
     p.made[X] = d;
     (void)lib.create(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &p.made[GRAPH]);
     say("set", "what is not final", set(&p, &(field)OPS(X)));
