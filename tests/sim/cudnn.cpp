@@ -373,12 +373,8 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor,
             return CUDNN_STATUS_BAD_PARAM;
         if (!is_of_type(*a, type))
             return CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE;
-        if (!d.has(name)) {
-            if (count)
-                *count = 0;
-            return CUDNN_STATUS_SUCCESS;
-        }
-        return get_value(d.values.at(name), wanted, count, elements);
+        const auto found = d.values.find(name);
+        return get_value(found == d.values.end() ? Value{} : found->second, wanted, count, elements);
     });
 }
 

@@ -1,8 +1,9 @@
 /* The engines of the fake cuDNN. They have the defects that their notes state, and those come
  * first: who chooses without reading the notes gets wrong values, other bits each time, or no
- * memory. BPCUDA_SIM_CUDNN_LOOSE=1: none is right. What NVIDIA does not document has two answers (config.undocumented): the order in which
- * engines are offered; whether a plan of each can be made; whether mode A offers one that is
- * strict for the gradient of a filter, and any for a graph of more than the convolution. */
+ * memory. BPCUDA_SIM_CUDNN_LOOSE=1: none is right. What NVIDIA does not document has two answers
+ * (config.undocumented): the order in which engines are offered; whether a plan of each can be
+ * made; whether mode A offers one that is strict for the gradient of a filter, and any for a graph
+ * of more than the convolution. */
 #include "cudnn.h"
 
 #include <algorithm>
