@@ -374,7 +374,8 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor,
         if (!is_of_type(*a, type))
             return CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE;
         const auto found = d.values.find(name);
-        return get_value(found == d.values.end() ? Value{} : found->second, wanted, count, elements);
+        return get_value(found == d.values.end() ? Value() : found->second, wanted, count,
+                         elements);
     });
 }
 
