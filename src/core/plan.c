@@ -322,6 +322,7 @@ static bp_status complete(bp_plan *plan)
     bp_context *ctx = plan->list.ctx;
     int64_t nodes_of_many;
     bpi_recording_over(&plan->list);
+    BPI_TRY(bpi_recording_prepare(&plan->list));
     if (ctx->device->calls->capture)
         BPI_TRY(make_graph(plan, 1, &plan->graph[ONE], &plan->nodes));
     if (ctx->device->calls->capture && plan->repeats &&

@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/dispatch.h"
+#include "core/error.h"
 
 void bpi_recording_over(bpi_recording *r)
 {
@@ -30,6 +31,22 @@ static bp_status run_call(bpi_recording *r, int64_t i)
                                   r->params + c->params);
     ctx->exec.work = NULL;
     return st;
+}
+
+bp_status bpi_recording_prepare(bpi_recording *r)
+{
+    bp_exec *ex = &r->ctx->exec;
+    for (int64_t i = 0; i < r->n_calls; i++) {
+        const bpi_call *c = &r->call[i];
+        const bp_view *in = r->view + c->view;
+        if (!c->kernel.prepare)
+            continue;
+        ex->kernel = c->number;
+        bp_status st = c->kernel.prepare(ex, in, in + c->n_in, r->params + c->params);
+        if (st != BP_OK)
+            return bpi_device_failed(r->ctx, st, bpi_kernel_name(r->ctx, c->number));
+    }
+    return BP_OK;
 }
 
 bp_status bpi_recording_run(bpi_recording *r)

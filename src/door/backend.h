@@ -39,6 +39,9 @@ typedef struct bpi_kernel {
     /* Bytes of scratch memory for one call, which is there before the kernel begins: it may read
      * them at ex->workspace. They follow from shapes, strides and params alone. NULL: none. */
     size_t (*workspace_bytes)(const bp_view *in, const void *params);
+    /* Makes what the kernel keeps from call to call and cannot make while a device takes calls as a
+     * graph; called before that, with what the kernel will get. NULL: nothing. */
+    bp_kernel_fn prepare;
     /* Of a kernel that writes gradients, linear's backward_params: it raises `suspect`. */
     int32_t notes;
     /* Most bytes of the job of a kernel that may leave its work to a plan: see bpi_work; else 0. */
