@@ -7,7 +7,7 @@
  * smaller net on the digits that come with the library: 98.9 %. Shows a new digit that it misreads.
  * Exits with 1 where fewer than 98.7 %, or 97.5 %, are right.
  *
- *     lenet [device [folder of MNIST]]        "cpu": convolution has no CUDA kernel yet */
+ *     lenet [device [folder of MNIST]]        "auto" */
 #include <bpcuda/bpcuda.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
     bool misread = false;
     int32_t done;
     bp_status st;
-    CHECK(bp_open(argc > 1 ? argv[1] : "cpu", &ctx));
+    CHECK(bp_open(argc > 1 ? argv[1] : "auto", &ctx));
     CHECK(bp_seed(ctx, 1));
     CHECK(read_data(ctx, folder, &train, &test));
     CHECK(bp_model_create_for(train, folder ? "conv5x5=6 relu pool=2 conv5x5=16,pad=0 relu pool=2 "

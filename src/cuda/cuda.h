@@ -48,6 +48,7 @@ typedef struct bpi_small_list {
 } bpi_small_list;
 
 typedef struct bpi_lt bpi_lt;           /* lt.c: cuBLASLt and its plans */
+typedef struct bpi_cudnn bpi_cudnn;     /* cudnn.c: cuDNN and its plans */
 typedef struct bpi_staging bpi_staging; /* memory.c: pinned memory */
 
 typedef struct bpi_cuda {
@@ -59,7 +60,10 @@ typedef struct bpi_cuda {
     cudaMemPool_t pool;
     void *workspace;      /* [BPI_CUDA_WORKSPACE], free to use within one kernel call */
     uint32_t *counters;   /* [BPI_CUDA_COUNTERS], all 0 between kernels */
+    bp_precision precision; /* of f32 products */
     bpi_lt *lt;
+    bpi_cudnn *cudnn;     /* NULL before the first convolution */
+    int64_t graphs;       /* captured, and not dropped */
     bpi_staging *staging;
     bpi_small_list small; /* captured and not launched yet */
     bpi_fault *fault;     /* of their context */

@@ -143,11 +143,13 @@ static bool is_known(bpi_cudnn *cudnn, const bpi_convolution *key)
 bp_status bpi_cudnn_plan(bpi_cuda *d, const bpi_convolution *key, const bpi_conv_plan **out)
 {
     if (!d->cudnn || !is_known(d->cudnn, key)) {
-        bpi_cuda_lock();
+        if (!d->capturing) /* then it is ours already */
+            bpi_cuda_lock();
         bp_status st = open_library(d);
         if (st == BP_OK)
             st = add_plan(d, key);
-        bpi_cuda_unlock();
+        if (!d->capturing)
+            bpi_cuda_unlock();
         BPI_TRY(st);
     }
     *out = d->cudnn->plans;

@@ -71,8 +71,8 @@ struct bpi_conv_plan {
 };
 
 /* The plan of a convolution, made when it is first asked for, with room to work in; cuDNN is opened
- * for the first. Not while calls are captured, but for a plan that is there. BP_ERR_UNSUPPORTED
- * where something is fused that no plan has. */
+ * for the first. Before calls are captured, which then find it. BP_ERR_UNSUPPORTED where something
+ * is fused that no plan has. */
 bp_status bpi_cudnn_plan(bpi_cuda *d, const bpi_convolution *key, const bpi_conv_plan **out);
 bp_status bpi_cudnn_run(bp_exec *ex, const bpi_conv_plan *plan,
                         void *const operand[BPI_CONV_OPERANDS]);

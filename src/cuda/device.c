@@ -1,5 +1,6 @@
 /* A CUDA device: opening and closing it. Memory and transfers: memory.c. Work as graphs: graph.c.
- * Products: lt.c. Whose turn it is: turn.c. Kernels: kernels/ and the table at the end.
+ * Products: lt.c. Convolutions: cudnn.c. Whose turn it is: turn.c. Kernels: kernels/ and the table
+ * at the end.
  *
  * Compiled a second time it is the simulated device (tests/sim), with our own CUDA below it. */
 #define _GNU_SOURCE /* secure_getenv */
@@ -7,11 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda/cudnn.h"
 #include "cuda/inside.h"
 
 static bp_status cuda_set_threads(bpi_device *device, int32_t threads)
 {
     (void)device, (void)threads; /* of the CPU: there is nothing to set */
+    return BP_OK;
+}
+
+static bp_status cuda_set_precision(bpi_device *device, bp_precision precision)
+{
+    ((bpi_cuda *)device)->precision = precision;
     return BP_OK;
 }
 
@@ -47,6 +55,7 @@ static void cuda_close(bpi_device *device)
     if (d->stream)
         (void)cudaStreamSynchronize(d->stream);
     bpi_lt_close(d->lt);
+    bpi_cudnn_close(d);
     bpi_staging_close(d);
     if (d->workspace)
         (void)cudaFreeAsync(d->workspace, d->stream);
@@ -66,7 +75,8 @@ static void cuda_close(bpi_device *device)
 static const bpi_device_calls calls = {
     .alloc = bpi_cuda_alloc, .free = bpi_cuda_free, .upload = bpi_cuda_upload,
     .download = bpi_cuda_download, .set_threads = cuda_set_threads,
-    .lend = cuda_lend, .lent = cuda_lent, .set_precision = bpi_lt_set_precision, .count = cuda_count, .close = cuda_close,
+    .lend = cuda_lend, .lent = cuda_lent, .set_precision = cuda_set_precision, .count = cuda_count,
+    .close = cuda_close,
     .capture = bpi_cuda_capture, .captured = bpi_cuda_captured, .launch = bpi_cuda_launch,
     .drop = bpi_cuda_drop, .turn = bpi_cuda_turn, .settle = cuda_settle};
 
@@ -151,6 +161,7 @@ bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hook
     d->base.dl_type = strcmp(BPI_CUDA_KIND, "cuda") ? BPI_DL_EXTENSION : BPI_DL_CUDA;
     d->base.dl_number = number;
     d->number = number;
+    d->precision = BP_PRECISION_F32;
     fill_tables(d);
     bpi_cuda_turn(&d->base, BPI_COMES);
     st = set_up(d);

@@ -1,4 +1,5 @@
 /* Streams of work of a CUDA device as graphs: captured once, launched as one. */
+#include "cuda/cudnn.h"
 #include "cuda/inside.h"
 
 bp_status bpi_cuda_capture(bpi_device *device)
@@ -38,6 +39,7 @@ bp_status bpi_cuda_captured(bpi_device *device, bpi_graph **out, int64_t *nodes)
         (void)cudaGraphDestroy(graph);
     if (st != BP_OK && exec)
         (void)cudaGraphExecDestroy(exec);
+    d->graphs += st == BP_OK;
     *out = st == BP_OK ? (bpi_graph *)exec : NULL;
     *nodes = (int64_t)count;
     return st;
@@ -57,4 +59,6 @@ void bpi_cuda_drop(bpi_device *device, bpi_graph *graph)
     bpi_cuda *d = (bpi_cuda *)device;
     (void)cudaStreamSynchronize(d->stream);
     (void)cudaGraphExecDestroy((cudaGraphExec_t)graph);
+    d->graphs--;
+    bpi_cudnn_trim(d);
 }

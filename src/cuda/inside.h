@@ -74,7 +74,6 @@ typedef struct bpi_product {
 
 bp_status bpi_lt_open(bpi_cuda *d);
 void bpi_lt_close(bpi_lt *lt);
-bp_status bpi_lt_set_precision(bpi_device *device, bp_precision precision);
 
 /* BP_ERR_UNSUPPORTED where the library has no plan for the epilogue, or fails with it in any way:
  * the product is to be taken without. With an epilogue no size may be 0, and nothing accumulates:

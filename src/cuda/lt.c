@@ -36,7 +36,6 @@ typedef struct plan {
 struct bpi_lt {
     bpi_cuda *device;
     cublasLtHandle_t handle;
-    bp_precision precision;
     plan *plans;
 };
 
@@ -60,7 +59,6 @@ bp_status bpi_lt_open(bpi_cuda *d)
     if (!d->lt)
         return BP_ERR_NOMEM;
     d->lt->device = d;
-    d->lt->precision = BP_PRECISION_F32;
     LT_TRY(d, cublasLtCreate(&d->lt->handle));
     return BP_OK;
 }
@@ -86,12 +84,6 @@ void bpi_lt_close(bpi_lt *lt)
     if (lt && lt->handle)
         (void)cublasLtDestroy(lt->handle);
     free(lt);
-}
-
-bp_status bpi_lt_set_precision(bpi_device *device, bp_precision precision)
-{
-    ((bpi_cuda *)device)->lt->precision = precision;
-    return BP_OK;
 }
 
 /* --- making a plan ------------------------------------------------------------------------- */
@@ -309,7 +301,7 @@ bp_status bpi_lt_product(bp_exec *ex, const bpi_product *w)
     bool batch = w->count > 1;
     plan_key key = {.m = w->m, .n = w->n, .k = w->k, .a_pitch = w->a_pitch, .b_pitch = w->b_pitch,
                     .c_pitch = w->c_pitch, .aux_pitch = w->aux ? w->aux_pitch : 0,
-                    .dtype = w->dtype, .precision = lt->precision,
+                    .dtype = w->dtype, .precision = d->precision,
                     .epilogue = (int32_t)w->epilogue, .a_transposed = w->a_transposed,
                     .b_transposed = w->b_transposed, .accumulate = w->accumulate,
                     .count = batch ? (int32_t)w->count : 1, .a_next = batch ? w->a_next : 0,

@@ -10,7 +10,7 @@ rm -rf "$work"
 mkdir -p "$work"
 OUT=$work "$source/scripts/gpu-check" --device sim:0 --build "$build" || fail "the status is $?"
 results=$work/gpu-check.jsonl
-phases="versions build check bits products graphs steps wide sanitizer odd peers memory"
+phases="versions build check bits convolutions products graphs steps wide sanitizer odd peers memory"
 [ "$(grep '"part"' "$results" | sed 's/{"phase": "\([a-z]*\)".*/\1/' | uniq | xargs)" = "$phases" ] ||
     fail "the phases and their order"
 grep '"status": "not run"' "$results" | grep '"note": ""' && fail "a part that has not run says no reason"

@@ -10,6 +10,7 @@ extern bp_context *ctx;  /* on it */
 void graphs(void); /* device_graphs.c */
 void faults(void); /* device_faults.c */
 void optimizers(void); /* device_optimizers.c */
+void convolutions(void); /* device_convolutions.c */
 
 /* --- device_net.c: 784-512-10, batches of 128 ------------------------------------------------- */
 

@@ -70,8 +70,8 @@ static void sentences(void)
     expect("an old cuDNN", "is cuDNN 8.9.7; 9.0 or later is wanted");
     unsetenv("BPCUDA_SIM_CUDNN_VERSION");
     setenv("BPCUDA_SIM_CUDNN_LOOSE", "1", 1);
-    expect("no plan that may be taken", "cuDNN 9.19.0 offers 8 plans, 6 of them deterministic, 0 "
-           "of those in strict f32; none works in the memory it may have");
+    expect("no plan that may be taken", "deterministic, 0 of those in strict f32; none works in the "
+           "memory it may have");
     unsetenv("BPCUDA_SIM_CUDNN_LOOSE");
     sim->fail("cudnnCreate", 1, 1008); /* SUBLIBRARY_LOADING_FAILED */
     expect("a cuDNN without its parts", "(cuDNN 9.19.0, of which a part is missing or another's)");
@@ -110,6 +110,7 @@ void cudnn(void)
               {"cudnnBackendSetAttribute", 17}, {"cudnnBackendGetAttribute", 7},
               {"cudnnBackendFinalize", 5}, {"cudnnBackendExecute", 1}};
     sim->reset();
+    sim->set_memory((size_t)256 << 20); /* no room for the engine that wants a gigabyte */
     (void)tried_run("sim:0", NULL, TRIED_LAYER);
     check(sim->calls("cudnnGetVersion") == 0, "without a convolution there is no cuDNN");
     const tried right = tried_run("sim:0", NULL, TRIED_IMAGES);

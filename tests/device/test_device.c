@@ -1,8 +1,8 @@
 /* A device from outside: transfers, graphs (device_graphs.c), faults (device_faults.c), optimisers
- * (device_optimizers.c), several contexts. A plain program, for a machine with a GPU and no test
- * framework, and for the simulated device:
+ * (device_optimizers.c), convolutions (device_convolutions.c), several contexts. A plain program,
+ * for a machine with a GPU and no test framework, and for the simulated device:
  *
- *     test_device NAME [cases] [transfers] [graphs] [faults] [optimizers] [contexts]
+ *     test_device NAME [cases] [transfers] [graphs] [faults] [optimizers] [convolutions] [contexts]
  *
  * All of them without any. Status 77 where the device cannot be opened, 1 with
  * BPCUDA_REQUIRE_CUDA=1. `cases` is the table of bpcuda check device. */
@@ -110,7 +110,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } section[] = {{"transfers", transfers}, {"graphs", graphs}, {"faults", faults},
-                   {"optimizers", optimizers}, {"contexts", contexts}};
+                   {"optimizers", optimizers}, {"convolutions", convolutions},
+                   {"contexts", contexts}};
     name = argc > 1 ? argv[1] : "cuda:0";
     if (bp_open(name, &ctx) != BP_OK) {
         printf("%s: %s\n", name, bp_error_text(ctx));

@@ -2,7 +2,9 @@
  * late as it may be, the failure of every call, and threads that come in each other's way. A plain
  * program:
  *
- *     test_sim [orders] [lazy] [failures] [again] [retries] [contexts] [work] [errors]    (or all)
+ *     test_sim [orders] [lazy] [failures] [again] [retries] [contexts] [work] [cudnn] [errors]
+ *
+ * All of them without any.
  *
  * The simulation is tests/sim; it is spoken to through tests/sim/control.h. */
 #include <dlfcn.h>
@@ -13,9 +15,9 @@
 #include "check.h"
 #include "net.h"
 #include "readers.h"
-#include "sim/control.h"
+#include "test_sim.h"
 
-static const struct sim_control *sim;
+const struct sim_control *sim;
 
 static int open_control(void)
 {
@@ -99,7 +101,7 @@ static void lazy(void)
 
 /* --- failures: each call of a life fails once ------------------------------------------------- */
 
-static int nothing_left(void)
+int nothing_left(void)
 {
     return sim->live_allocations() == 0 && sim->live_objects() == 0;
 }
@@ -355,7 +357,7 @@ int main(int argc, char **argv)
         void (*run)(void);
     } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures}, {"again", again},
                    {"retries", retries}, {"contexts", contexts}, {"work", work},
-                   {"errors", errors}};
+                   {"cudnn", cudnn}, {"errors", errors}};
     if (!open_control())
         return 1;
     for (size_t k = 0; k < sizeof section / sizeof *section; k++)

@@ -71,8 +71,6 @@ static void leaves(graph *g)
     }
 }
 
-const bp_context *graph_device;
-
 /* --- operations ------------------------------------------------------------------------------ */
 
 /* What a graph is made with: a context of the plain CPU, and a tensor for each value so far. */
@@ -179,8 +177,7 @@ static bool make(maker *m)
             v.recipe = graph_recipe("linear_relu");
         if (its_turn && tries < TRIES / 4)
             v.recipe = its_turn;
-        if (op_runs(graph_device, v.recipe->op) && v.recipe->choose(g, &v) &&
-            g->n < MAX_VALUES - 12 && append(m, &v)) {
+        if (v.recipe->choose(g, &v) && g->n < MAX_VALUES - 12 && append(m, &v)) {
             want--;
             its_turn = NULL;
         }

@@ -41,8 +41,6 @@ typedef struct graph {
 /* A graph whose loss asks for a gradient, computed in a context of "cpu:generic"; graph_free it. */
 bool graph_generate(bp_context *plain, graph *g, uint64_t seed);
 void graph_free(graph *g);
-/* Where graphs will run: one has no op that this device lacks (op_runs). */
-extern const bp_context *graph_device;
 /* Uniform in [0, n), in [lo, hi), true with a probability. */
 int graph_int(graph *g, int n);
 double graph_real(graph *g, double lo, double hi);

@@ -25,8 +25,6 @@ static int forgotten(const int64_t *used)
         int64_t uses = 0;
         for (int i = 0; i < graph_recipes_n; i++)
             uses += strcmp(graph_recipes[i].op, op_names[k]) ? 0 : used[i];
-        if (!uses && !op_runs(graph_device, op_names[k]))
-            continue;
         if (!uses)
             printf("FAILED %s: no graph has it\n", op_names[k]);
         missing += !uses;
@@ -48,7 +46,6 @@ int main(int argc, char **argv)
     bp_context *plain, *ctx;
     if (bp_open("cpu:generic", &plain) != BP_OK || bp_open(test_device(), &ctx) != BP_OK)
         return 1;
-    graph_device = ctx;
     for (int64_t seed = from; seed < from + count; seed++) {
         graph g;
         bool holds = graph_generate(plain, &g, (uint64_t)seed);

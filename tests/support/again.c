@@ -9,7 +9,7 @@
 #include "readers.h"
 
 const char *const tried_name[] = {"steps", "a plan", "walk and update", "plans of them",
-                                  "the trainer"};
+                                  "the trainer", "the trainer, of convolutions"};
 
 typedef struct run {
     bp_context *ctx;
@@ -179,7 +179,7 @@ static void arriving(run *r)
     bp_data_free(source);
 }
 
-static void layer(run *r)
+static void layer(run *r, const char *text)
 {
     static float x[100 * 6];
     static int32_t label[100];
@@ -202,7 +202,7 @@ static void layer(run *r)
     bp_data_free(table);
     arriving(r);
     AGAIN(bp_data_create(r->ctx, BP_F32, x, label, 100, 6, 3, &all));
-    AGAIN(bp_model_create(r->ctx, 6, "12 relu dropout=0.1 8 elu", 3, &m));
+    AGAIN(bp_model_create(r->ctx, 6, text, 3, &m));
     AGAIN(bp_model_normalize(m, all));
     AGAIN(bp_trainer_create(m, all, &t));
     AGAIN(bp_trainer_set(t, BP_TRAIN_BATCH, 32));
@@ -228,7 +228,9 @@ tried tried_run(const char *device, const bp_hooks *hooks, int which)
     AGAIN((bp_close(r->ctx), bp_open_with(device, hooks, &r->ctx)));
     AGAIN(bp_set_threads(r->ctx, 1));
     if (which == TRIED_LAYER)
-        layer(r);
+        layer(r, "12 relu dropout=0.1 8 elu");
+    else if (which == TRIED_IMAGES)
+        layer(r, "2x3x1 conv2x2=4 relu conv1x3=3,pad=0 8 elu");
     else
         by_hand(r, which);
     bp_close(r->ctx);

@@ -23,8 +23,9 @@ typedef struct tried {
     int failures;    /* calls that failed and were tried again */
     bool broken;     /* one of them failed twice */
 } tried;
-/* Steps called; replayed; cut in two; cut in two and replayed; the training layer. */
-enum { TRIED_STEPS, TRIED_PLAN, TRIED_HALVES, TRIED_PLANS, TRIED_LAYER, TRIED_COUNT };
+/* Steps called; replayed; cut in two; cut in two and replayed; the training layer; and of
+ * convolutions. */
+enum { TRIED_STEPS, TRIED_PLAN, TRIED_HALVES, TRIED_PLANS, TRIED_LAYER, TRIED_IMAGES, TRIED_COUNT };
 extern const char *const tried_name[TRIED_COUNT];
 
 tried tried_run(const char *device, const bp_hooks *hooks, int which);

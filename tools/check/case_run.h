@@ -37,8 +37,6 @@ double case_weight(uint64_t seed, int64_t i);
 bool case_run(bp_context *ctx, const op_case *c, bp_dtype real, const values *in, uint32_t what,
               results *r);
 void results_free(results *r);
-/* True if the device refuses it, because it has no kernel. */
-bool case_refused(bp_context *ctx, const op_case *c);
 
 /* --- comparing and reporting (report.c) ------------------------------------------------------ */
 

@@ -126,8 +126,7 @@ static bp_tensor *masked_weights(const op_case *c, bp_tensor *const *in)
     return bp_div(kept, bp_add(left, none));
 }
 
-/* How the row's window walks; groups: those of a convolution. */
-static bp_window window_of(const op_case *c)
+bp_window op_window(const op_case *c)
 {
     const bool conv = !strncmp(c->builder, "conv", 4);
     bp_window how = {.groups = conv ? (int32_t)c->a : 0};
@@ -152,7 +151,7 @@ static bp_tensor *tapped(const bp_window *how, bp_tensor *x, int axis, int64_t i
 /* A convolution tap by tap, each a product of all pixels with the filters' weights there. */
 static bp_tensor *convolved(const op_case *c, bp_tensor *const *in)
 {
-    const bp_window how = window_of(c);
+    const bp_window how = op_window(c);
     const int64_t groups = how.groups ? how.groups : 1;
     const bp_shape s = bp_shape_of(in[1]);
     const int64_t og = s.dim[0] / groups, cg = s.dim[3];
@@ -176,7 +175,7 @@ static bp_tensor *convolved(const op_case *c, bp_tensor *const *in)
 static int build_max_pool(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out)
 {
     (void)real;
-    out[0] = bp_max_pool(in[0], (int64_t)c->x, (int64_t)c->y, window_of(c), &out[1]);
+    out[0] = bp_max_pool(in[0], (int64_t)c->x, (int64_t)c->y, op_window(c), &out[1]);
     return out[0] && out[1] ? 2 : 0;
 }
 
@@ -356,14 +355,6 @@ op_build op_builder(const char *name)
         if (!strcmp(builders[i].name, name))
             return builders[i].build;
     return NULL;
-}
-
-bool op_runs(const bp_context *ctx, const char *builder)
-{
-    bool gpu = strncmp(bp_device_text(ctx), "cpu", 3) != 0, lacking = false;
-    for (int i = 0; i < op_cases_n; i++)
-        lacking |= op_cases[i].flags & CASE_CPU && !strcmp(op_cases[i].builder, builder);
-    return !(gpu && lacking);
 }
 
 const char *const op_names[] = {

@@ -31,8 +31,7 @@ enum {
     CASE_SPECIALS = 2, /* right with NaN, infinities and zeros among the inputs */
     CASE_TINY = 4,     /* and with a subnormal f32 */
     CASE_ZERO = 8,     /* an output may be all zeros, or empty */
-    CASE_KINK = 16,    /* no finite difference tells: at a kink, or among too many terms */
-    CASE_CPU = 32      /* a GPU has no kernel of it yet, and must say so */
+    CASE_KINK = 16     /* no finite difference tells: at a kink, or among too many terms */
 };
 
 typedef struct op_case op_case;
@@ -60,8 +59,8 @@ extern const char *const op_names[];
 typedef int (*op_build)(const op_case *c, bp_dtype real, bp_tensor *const *in, bp_tensor **out);
 op_build op_builder(const char *name);
 
-/* Whether a context's device runs the rows of a builder: not, on a GPU, those of CASE_CPU. */
-bool op_runs(const bp_context *ctx, const char *builder);
+/* How the row's window walks; groups: those of a convolution. */
+bp_window op_window(const op_case *c);
 
 /* Number `i` of the stream of values `seed`: uniform in [0, 1). */
 double op_random(uint64_t seed, int64_t i);

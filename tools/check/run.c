@@ -200,14 +200,3 @@ bool case_run(bp_context *ctx, const op_case *c, bp_dtype real, const values *in
         bp_free(j.t[i]);
     return done;
 }
-
-bool case_refused(bp_context *ctx, const op_case *c)
-{
-    values in[BP_MAX_IO] = {{0}};
-    results r;
-    case_inputs(c, false, in);
-    bool ran = case_run(ctx, c, BP_F32, in, 0, &r);
-    results_free(&r);
-    values_free(in, BP_MAX_IO);
-    return !ran && strstr(bp_error_text(ctx), "has no kernel for f32");
-}
