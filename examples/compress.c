@@ -7,7 +7,7 @@
  * digits; here 0.0156 is left. Draws some digits above what came back. Exits with 1 where more than
  * 0.018 is left.
  *
- *     compress [device]        "cpu": a GPU has no convolution yet */
+ *     compress [device]        "auto" */
 #include <bpcuda/bpcuda.h>
 #include <stdio.h>
 
@@ -92,7 +92,7 @@ int main(int argc, char **argv)
     bp_progress now = {0};
     int32_t done;
     bp_status st;
-    CHECK(bp_open(argc > 1 ? argv[1] : "cpu", &ctx));
+    CHECK(bp_open(argc > 1 ? argv[1] : "auto", &ctx));
     CHECK(bp_seed(ctx, 1));
     CHECK(bp_data_digits(ctx, &all));
     CHECK(bp_data_split(all, 0.2, 0, &train, &c.test));

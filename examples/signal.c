@@ -8,7 +8,7 @@
  * The mean at the end does not ask where in the signal it was found. Of 2,000 new signals 96.5 %
  * are told; a dense net, which is trained beside it, tells 78 %. Exits with 1 below 95 %.
  *
- *     signal [device]        "cpu": a GPU has no convolution yet */
+ *     signal [device]        "auto" */
 #include <bpcuda/bpcuda.h>
 #include <math.h>
 #include <stdio.h>
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
     double told = 0, by_dense = 0;
     bp_status st;
     make_signals();
-    CHECK(bp_open(argc > 1 ? argv[1] : "cpu", &ctx));
+    CHECK(bp_open(argc > 1 ? argv[1] : "auto", &ctx));
     CHECK(bp_seed(ctx, 1));
     CHECK(bp_data_create(ctx, BP_F32, x, wave, TRAIN, LENGTH, WAVES, &train));
     CHECK(bp_data_create(ctx, BP_F32, x[TRAIN], wave + TRAIN, TEST, LENGTH, WAVES, &test));

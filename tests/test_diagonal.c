@@ -183,19 +183,11 @@ static void digits_h(const char *layers, bp_model *from, values *h, bp_model **m
     finish(&j);
 }
 
-/* A convolution has no kernel on a GPU. */
-static bool convolves(void)
-{
-    return !strncmp(test_device(), "cpu", 3);
-}
-
 /* A filter as large as the image is a row of a dense layer. */
 CLAIM(a_convolution_over_all_is_a_dense_layer)
 {
     bp_model *a, *b;
     values dense[4], conv[4];
-    if (!convolves())
-        return;
     digits_h("6 tanh", NULL, dense, &a);
     digits_h("8x8x1 conv8x8=6,pad=0 tanh", a, conv, &b);
     for (int i = 0; i < 4; i++) {
