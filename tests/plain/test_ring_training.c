@@ -66,11 +66,13 @@ int main(void)
             exit(2);
     while (bp_data_rows(ring) == 0 && bp_trainer_run(t, 1, -1, &done) == BP_ERR_STATE)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    while (atomic_load(&pushed) <= CAPACITY) /* however busy the machine is, they go round */
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     check(bp_trainer_run(t, -1, -1, &done) == BP_OK && done, "it trains while rows arrive");
     atomic_store(&over, true);
     for (int i = 0; i < PUSHERS; i++)
         pthread_join(thread[i], NULL);
-    check(atomic_load(&failed) == 0 && atomic_load(&pushed) > CAPACITY, "no push was refused");
+    check(atomic_load(&failed) == 0, "no push was refused");
     bp_trainer_progress(t, &progress);
     made = bp_read_f32(bp_param_at(p, 0), w, 2) == BP_OK &&
            bp_read_f32(bp_param_at(p, 1), &b, 1) == BP_OK;
