@@ -10,7 +10,7 @@
 
 namespace bpi {
 
-enum { AUGMENT_THREADS = 256 };
+enum { AUGMENT_THREADS = 512 };
 
 template <typename T> struct Augment {
     const void *x;

@@ -170,10 +170,10 @@ bp_status bpi_buffer_tell(bp_tensor *buffer, bp_tensor *x)
     s->told = s->window == p->window ? s->told + 1 : 1;
     s->window = p->window;
     bpi_average_params params = {1.0 / s->told}; /* a mean that grows; 1 is a copy */
-    bp_tensor *in[2] = {x, NULL};
+    bp_tensor *in[3] = {x, NULL, NULL};
     bool first = s->told == 1;
     BPI_TRY(bpi_dispatch(p->ctx, first ? BPI_OP_copy : BPI_OP_average, BPI_FORWARD, in,
-                         first ? 1 : 2, &s->grad, 1, first ? NULL : &params,
+                         first ? 1 : 3, &s->grad, 1, first ? NULL : &params,
                          first ? 0 : sizeof params));
     bpi_storage_written(bpi_at(s->grad)->storage, "batchnorm");
     return BP_OK;

@@ -62,11 +62,11 @@ for args in "--batch 10" "--lr 1" "--schedule constant" "--checkpoint c" "--clip
     run 1 train --data digits --optimizer lbfgs $args && grep -q 'says nothing to --optimizer lbfgs' err && [ ! -e c ]
     claim "what is about steps is refused: $args"
 done
-"$bpcuda" train --data digits --layers "512 tanh 256 tanh" --optimizer lbfgs --epochs 1000000 --json --out part > out 2> err &
+"$bpcuda" train --data spiral:3,4000,0.6 --layers "512 tanh 256 tanh" --optimizer lbfgs --epochs 1000000 --json --out part > out 2> err &
 sleep 1
 kill -INT $!
 wait $!
-[ $? -eq 130 ] && [ "$(value stopped out)" = true ] && run 0 eval part --data digits
+[ $? -eq 130 ] && [ "$(value stopped out)" = true ] && run 0 eval part --data spiral:3,4000,0.6
 claim "Ctrl-C keeps the best so far"
 run 0 train --data digits --optimizer diagonal-lm --lr 0.1 --mu 0.1 --lr-fan-in 0.5 --epochs 10 --json && at_least "$(value test_accuracy out)" 0.93
 claim "second derivatives, and rates of layers"
