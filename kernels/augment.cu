@@ -10,7 +10,7 @@
 
 namespace bpi {
 
-enum { AUGMENT_THREADS = 512 };
+enum { AUGMENT_THREADS = 256 };
 
 template <typename T> struct Augment {
     const void *x;
@@ -55,7 +55,7 @@ template <typename T> __device__ static inline T between(T a, T b, T part)
 }
 
 template <typename T>
-static __global__ void __launch_bounds__(AUGMENT_THREADS) augment_kernel(const Augment<T> j)
+static __global__ void __launch_bounds__(AUGMENT_THREADS, 1) augment_kernel(const Augment<T> j)
 {
     const int64_t n = blockIdx.x;
     const int32_t plane = j.h * j.w;

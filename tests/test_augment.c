@@ -271,6 +271,7 @@ CLAIM(a_trainer_says_where_there_are_no_images_before_it_runs)
     cr_assert_eq(bp_trainer_augment(t, "flip"), BP_ERR_SHAPE);
     TEXT("trainer_augment: rows of 6 numbers are no images: HxWxC before the layers, or data that "
          "are images, say that they are");
+    OK(bp_trainer_augment(t, "")); /* as they are */
     bp_trainer_free(t);
     bp_model_free(m);
     bp_data_free(d);

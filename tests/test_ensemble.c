@@ -193,6 +193,9 @@ CLAIM(what_does_not_fit_is_told)
     TEXT("model_ensemble: 0 models; 1 to 4096 are wanted");
     cr_assert_eq(bp_model_export_onnx(b.all, path), BP_ERR_UNSUPPORTED);
     cr_assert(strstr(bp_error_text(ctx), "this model is an ensemble of 3"));
+    cr_assert_eq(bp_model_fit(b.all, b.data, BP_METHOD_LBFGS, 0, NULL, NULL), BP_ERR_STATE);
+    TEXT("model_fit: an ensemble of 3: its members are fitted one by one, before they are one "
+         "model");
     bp_model_free(own);
     bp_model_free(raw);
     bp_model_free(deep);

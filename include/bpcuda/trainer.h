@@ -319,7 +319,7 @@ enum { BP_METHOD_LBFGS = 1, BP_METHOD_LEVENBERG_MARQUARDT = 2, BP_METHOD_GAUSS_N
  * what is frozen stays. Levenberg-Marquardt and Gauss-Newton are for regression (BP_ERR_ARG), the
  * former for some thousand parameters. Memory: the rows in f64, and what one pass over all of them
  * takes. options and result as in minimize.h; both may be NULL. BP_ERR_STATE where the forward pass
- * is a program's own. */
+ * is a program's own, and of an ensemble, whose members are fitted before they are one. */
 BP_API bp_status bp_model_fit(bp_model *model, bp_data *data, bp_method method, double l2,
                               const bp_minimize_options *options, bp_found *result) BP_USE;
 

@@ -117,21 +117,14 @@ static bp_status spread_rows(bp_context *ctx, void *user)
 {
     pass *w = user;
     bp_model *m = w->model;
-    bp_tensor *x = bp_tensor_create(ctx, BP_F32, BP_SHAPE(w->n, m->inputs));
-    bp_tensor *index = bpi_rows_from(ctx, 0, w->n);
-    bp_status st = BP_ERR_NOMEM;
-    if (x && index)
-        st = bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float));
-    if (st == BP_OK) {
-        bp_tensor *y = bpi_members_each(m, bpi_normal_rows(&m->in, x, index), false);
-        bp_tensor *rows = bp_reshape(y, BP_SHAPE(m->members * w->n, m->outputs));
-        bp_tensor *all = bp_reshape(bpi_model_answer(m, rows),
-                                    BP_SHAPE(m->members, w->n, m->outputs));
-        st = bp_read_f32(bp_std_axes(all, BP_AXIS(0), 1, 0), w->spread, w->n * m->outputs);
-    }
-    bp_free(index);
-    bp_free(x);
-    return st;
+    bp_tensor *x;
+    (void)ctx;
+    BPI_TRY(bpi_model_rows_in(m, w->x, w->n, &x));
+    bp_tensor *y = bpi_members_each(m, x, false);
+    bp_tensor *rows = bp_reshape(y, BP_SHAPE(m->members * w->n, m->outputs));
+    bp_tensor *all = bp_reshape(bpi_model_answer(m, rows),
+                                BP_SHAPE(m->members, w->n, m->outputs));
+    return bp_read_f32(bp_std_axes(all, BP_AXIS(0), 1, 0), w->spread, w->n * m->outputs);
 }
 
 static bp_status spread(bp_model *m, const float *x, int64_t n, float *p, float *to)

@@ -91,23 +91,28 @@ typedef struct pass {
     float *p; /* [n, outputs] */
 } pass;
 
+bp_status bpi_model_rows_in(bp_model *m, const float *rows, int64_t n, bp_tensor **normal)
+{
+    bp_tensor *x = bp_tensor_create(m->ctx, BP_F32, BP_SHAPE(n, m->inputs));
+    bp_tensor *index = bpi_rows_from(m->ctx, 0, n);
+    bp_status st = BP_ERR_NOMEM;
+    if (x && index)
+        st = bp_write(x, rows, (size_t)(n * m->inputs) * sizeof *rows);
+    *normal = st == BP_OK ? bpi_normal_rows(&m->in, x, index) : NULL;
+    bp_free(index);
+    bp_free(x);
+    return st;
+}
+
 static bp_status predict_rows(bp_context *ctx, void *user)
 {
     pass *w = user;
     bp_model *m = w->model;
-    bp_tensor *x = bp_tensor_create(ctx, BP_F32, BP_SHAPE(w->n, m->inputs));
-    bp_tensor *index = bpi_rows_from(ctx, 0, w->n);
-    bp_status st = BP_ERR_NOMEM;
-    if (x && index)
-        st = bp_write(x, w->x, (size_t)(w->n * m->inputs) * sizeof(float));
-    if (st == BP_OK) {
-        bp_tensor *y = bpi_model_through(m, bpi_normal_rows(&m->in, x, index), false);
-        bp_tensor *p = bpi_model_answer(m, y);
-        st = p ? bp_read(p, w->p, (size_t)(w->n * m->outputs) * sizeof(float)) : BP_ERR_STATE;
-    }
-    bp_free(index);
-    bp_free(x);
-    return st;
+    bp_tensor *x;
+    (void)ctx;
+    BPI_TRY(bpi_model_rows_in(m, w->x, w->n, &x));
+    bp_tensor *p = bpi_model_answer(m, bpi_model_through(m, x, false));
+    return p ? bp_read(p, w->p, (size_t)(w->n * m->outputs) * sizeof(float)) : BP_ERR_STATE;
 }
 
 static bp_status samples_finite(const bp_model *m, const float *x, int64_t n)

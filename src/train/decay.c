@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "core/params.h"
+#include "core/rng.h"
 #include "core/tensor.h"
 #include "data/data.h"
 #include "train/train.h"
@@ -73,7 +74,11 @@ static bp_status decay(bp_trainer *t, double *l2)
     pass p = {.t = t, .rows = bp_data_rows(t->train)};
     if (p.rows < 1)
         return bpi_fail(t->ctx, BP_ERR_STATE, "trainer_decay: the data set has no rows yet");
-    BPI_TRY(measure(t, &p));
+    bpi_rng_saved rng; /* passes move the stream on, and looking is no step */
+    BPI_TRY(bpi_rng_save(t->ctx, &rng));
+    bp_status st = measure(t, &p), end = bpi_rng_restore(t->ctx, &rng);
+    if (st != BP_OK || end != BP_OK)
+        return st != BP_OK ? st : end;
     double found = sqrt(p.squares[0] / p.squares[1]);
     if (!isfinite(found))
         return bpi_fail(t->ctx, BP_ERR_NONFINITE, "trainer_decay: the gradient's norm is %g, that "

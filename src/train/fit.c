@@ -149,6 +149,9 @@ static bp_status open(fit *f)
     if (!m->layers)
         return bpi_fail(m->ctx, BP_ERR_STATE, "model_fit: the forward pass is a program's own: "
                         "minimize.h takes its store and its loss");
+    if (m->members > 1)
+        return bpi_fail(m->ctx, BP_ERR_STATE, "model_fit: an ensemble of %d: its members are fitted "
+                        "one by one, before they are one model", (int)m->members);
     BPI_TRY(bpi_params_materialize(m->params));
     BPI_TRY(bp_params_create(m->ctx, BP_F64, &f->params));
     BPI_TRY(bpi_layers_create(f->params, "", m->inputs, "", m->layers->text, m->outputs,

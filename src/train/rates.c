@@ -1,5 +1,6 @@
 /* What rates follow from beside a schedule: the inputs of a layer's units, second derivatives, the
  * largest curvature of the loss. The range test: range.c. */
+#include "core/rng.h"
 #include "data/data.h"
 #include "optim/optim.h"
 #include "train/train.h"
@@ -87,9 +88,13 @@ static bp_status curvature(bp_trainer *t, int64_t rows, double tolerance, int64_
         return bpi_fail(t->ctx, BP_ERR_ARG, "trainer_curvature: %lld rows; 0 or more are wanted",
                         (long long)rows);
     n = n < all ? n : all;
+    bpi_rng_saved rng; /* passes move the stream on, and looking is no step */
+    BPI_TRY(bpi_rng_save(t->ctx, &rng));
     bp_tensor *index = bp_tensor_create(t->ctx, BP_I32, BP_SHAPE(n));
     bp_status st = measure(t, index, n, tolerance, products, found);
     bp_free(index);
+    bp_status end = bpi_rng_restore(t->ctx, &rng);
+    st = st != BP_OK ? st : end;
     if (st == BP_OK) {
         found->value += t->now.option[BP_TRAIN_L2];
         found->rate = found->value > 0 ? 1 / found->value : 0;

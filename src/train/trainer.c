@@ -206,12 +206,12 @@ static bp_status augment(bp_trainer *t, const char *text)
         return bpi_fail(t->ctx, BP_ERR_FORMAT, "trainer_augment: the text is longer than %d bytes",
                         BPI_AUGMENT_TEXT - 1);
     bpi_image is = bpi_model_image(t->model, t->data);
-    if (is.height == 0)
+    if (is.height == 0 && *text)
         return bpi_fail(t->ctx, BP_ERR_SHAPE, "trainer_augment: rows of %lld numbers are no images: "
                         "HxWxC before the layers, or data that are images, say that they are",
                         (long long)bp_data_cols(t->data));
     bp_status st = bpi_augment_read(text, &params, why);
-    if (st == BP_OK)
+    if (st == BP_OK && *text)
         st = bpi_augment_fits(&params, is.height, is.width, why);
     if (st != BP_OK)
         return bpi_fail(t->ctx, st, "trainer_augment: %s", why);

@@ -54,6 +54,8 @@ for args in "--out ck.1 --checkpoint ck --checkpoint-keep 2" "--log in/../ck.2 -
 done
 run 1 train --data csv:in/two.csv --out m --checkpoint in/../m && grep -q 'is the file of' err
 claim "two names are one file before it is there"
+run 1 train --data csv:in/two.csv --out events --tensorboard ./events && grep -q 'tensorboard ./events is the file of --out' err && [ ! -e events ]
+claim "a folder of events is no model's file"
 printf '\223NUMPY\001\000\166\000%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }" > in/x.npy
 printf '\000\000\200\077\000\000\000\100' >> in/x.npy
 cp in/x.npy in/y.npy

@@ -61,9 +61,12 @@ claim "a trial is the same in a longer search, and in one that goes on"
 printf '# what to try\nlr=0.001..0.01 # a rate\n\n  optimizer=adam|sgd\n' > ranges
 run 0 search --ranges ranges --trials 2 --epochs 2 --json --quiet && grep -q '"optimizer": "' out
 claim "ranges come from a file"
+cp ranges kept
+run 1 search --ranges ranges --out ./ranges && grep -q 'ranges is what --ranges reads' err && cmp -s ranges kept
+claim "which is not where the best goes"
 run 0 search 'layers=8 tanh|8 tanhh' --trials 12 --epochs 2 && grep -q 'failed: layers: word 2 is "tanhh"' out
 claim "a trial that cannot be trained is a row of the table"
-for args in "" lr lr=two lr=2..1 lr=1..99 seed=1..2 data=digits 'optimizer=adam|madam' batch=1.5..3 "lr=.1..1 lr=.1..1" "lr=.1..1 --val 0"; do
+for args in "" lr lr=two lr=2..1 lr=1..99 seed=1..2 data=digits 'optimizer=adam|madam' 'optimizer=adam|lbfgs' "lr=.1..1 --optimizer lm" batch=1.5..3 "lr=.1..1 lr=.1..1" "lr=.1..1 --val 0"; do
     # shellcheck disable=SC2086
     run 2 search $args --trials 1 && quiet out && [ "$(wc -l < err)" -eq 1 ]
     claim "search $args is one line on stderr and status 2"

@@ -57,7 +57,8 @@ for method in lm gauss-newton; do
     run 1 train --data digits --optimizer $method --out none && grep -q 'is for squared errors' err && [ ! -e none ]
     claim "$method is for regression"
 done
-for args in "--batch 10" "--lr 1" "--schedule constant" "--checkpoint c" "--clip-norm 1"; do
+for args in "--batch 10" "--lr 1" "--schedule constant" "--checkpoint c" "--clip-norm 1" "--augment shift=1" "--max-norm 1" \
+    "--lr-fan-in 0.5" "--mu 2" "--batch-classes 4" "--batch-per-class 2" "--emphasis 0.3" "--average-from 2" "--stop-strip 3"; do
     # shellcheck disable=SC2086
     run 1 train --data digits --optimizer lbfgs $args && grep -q 'says nothing to --optimizer lbfgs' err && [ ! -e c ]
     claim "what is about steps is refused: $args"

@@ -60,7 +60,8 @@ bp_status check_files(job *j)
     char older[PATH_MAX + 8];
     const struct {
         const char *name, *path;
-    } files[] = {{"--out", set->out}, {"--checkpoint", set->checkpoint}, {"--log", set->log}};
+    } files[] = {{"--out", set->out}, {"--checkpoint", set->checkpoint}, {"--log", set->log},
+                 {"--tensorboard", set->tensorboard}};
     enum { N = sizeof files / sizeof *files };
     for (int i = 0; i < N; i++) {
         const char *path = files[i].path, *name = files[i].name;
@@ -71,6 +72,8 @@ bp_status check_files(job *j)
                         path);
         if (is_data(set, path))
             return fail(j, BP_ERR_ARG, "%s %.200s is what --data reads", name, path);
+        if (same_file(path, set->ranges))
+            return fail(j, BP_ERR_ARG, "%s %.200s is what --ranges reads", name, path);
         for (int k = 0; k < set->operands; k++)
             if (same_file(path, set->operand[k]))
                 return fail(j, BP_ERR_ARG, "%s %.200s is what the command reads", name, path);

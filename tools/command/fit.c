@@ -22,9 +22,11 @@ static bp_status check_options(job *j)
     static const int none[] = {BP_TRAIN_BATCH, BP_TRAIN_LR, BP_TRAIN_L1, BP_TRAIN_DECAY_FROM,
                                BP_TRAIN_ROWS, BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS, BP_TRAIN_EAGER,
                                BP_TRAIN_CLIP_NORM, BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_AVERAGE,
-                               BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ, BP_TRAIN_STOP_UP,
-                               OPTION_ensemble, OPTION_schedule,
-                               OPTION_checkpoint, OPTION_resume};
+                               BP_TRAIN_AVERAGE_FROM, BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ,
+                               BP_TRAIN_STOP_UP, BP_TRAIN_STOP_STRIP, BP_TRAIN_BATCH_CLASSES,
+                               BP_TRAIN_BATCH_PER_CLASS, BP_TRAIN_EMPHASIS, BP_TRAIN_MAX_NORM,
+                               BP_TRAIN_MU, BP_TRAIN_FAN_IN, BP_TRAIN_SYMMETRIC, OPTION_ensemble,
+                               OPTION_schedule, OPTION_augment, OPTION_checkpoint, OPTION_resume};
     const settings *set = j->set;
     const option *of = &options[BP_TRAIN_OPTIMIZER];
     char word[32];

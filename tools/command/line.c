@@ -302,7 +302,7 @@ static int fits(const command *c, const settings *set)
         say("--estimate-decay is of one run: --ensemble has several");
     else if (set->estimate_decay && set->train[BP_TRAIN_HOLD_OUT] == 0)
         say("--estimate-decay wants --val SHARE, the rows that say which weights are best");
-    else if (set->train[BP_TRAIN_OPTIMIZER] > BP_DIAGONAL_LM && c->bit & (CHECK | RATE))
+    else if (set->train[BP_TRAIN_OPTIMIZER] > BP_DIAGONAL_LM && c->bit & (CHECK | RATE | SEARCH))
         say("%s is about steps and their rate, and --optimizer %s has none", c->name,
             option_word(&options[BP_TRAIN_OPTIMIZER], set->train[BP_TRAIN_OPTIMIZER], word));
     else if (c->bit == SEARCH && set->train[BP_TRAIN_HOLD_OUT] == 0)

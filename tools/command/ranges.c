@@ -40,6 +40,8 @@ static int split_words(const command *c, range *r, const char *text)
         int status = take_value(c, r->option, p, &tried);
         if (status != COMMAND_RUN)
             return status;
+        if (tried.train[BP_TRAIN_OPTIMIZER] > BP_DIAGONAL_LM)
+            return say("--optimizer %s has no steps, which a trial is made of", p), wrong(c);
         r->word[r->words++] = p;
     }
     return COMMAND_RUN;
