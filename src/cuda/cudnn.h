@@ -60,6 +60,8 @@ typedef struct bpi_convolution {
     int32_t kind, dtype, precision;
     uint32_t align[BPI_CONV_OPERANDS]; /* bytes, up to 16; 16 for what there is not */
 } bpi_convolution;
+_Static_assert(sizeof(bpi_convolution) == 12 * 8 + 9 * 4 + 3 * 4 + BPI_CONV_OPERANDS * 4,
+               "compared byte by byte: nothing lies between");
 
 struct bpi_conv_plan {
     bpi_conv_plan *next; /* used less recently */

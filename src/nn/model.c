@@ -138,6 +138,23 @@ bp_status bpi_model_create(bp_context *ctx, const bpi_description *d, const char
     return create(ctx, &r, model);
 }
 
+bp_status bpi_model_is(const bp_model *m, const bpi_description *d, const char *who)
+{
+    const char *layers = bp_model_layers(m);
+    if (d->task != m->task || d->inputs != m->inputs || d->outputs != m->outputs)
+        return bpi_fail(m->ctx, BP_ERR_FORMAT,
+                        "%s: %s of %lld inputs and %lld outputs; the model is %s of %lld and %lld",
+                        who, bp_task_name(d->task), (long long)d->inputs, (long long)d->outputs,
+                        bp_task_name(m->task), (long long)m->inputs, (long long)m->outputs);
+    if (d->members != m->members)
+        return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: has %d members; the model has %d", who,
+                        (int)d->members, (int)m->members);
+    if (d->layers ? !layers || strcmp(layers, d->layers) : layers != NULL)
+        return bpi_fail(m->ctx, BP_ERR_FORMAT, "%s: its layers are \"%s\"; the model's are \"%s\"",
+                        who, d->layers ? d->layers : "of its own", layers ? layers : "its own");
+    return BP_OK;
+}
+
 static void free_late(bpi_late *late)
 {
     bp_model_free((bp_model *)((char *)late - offsetof(bp_model, late)));

@@ -108,8 +108,6 @@ typedef struct bpi_description {
     bool tanh;
     int32_t members;
 } bpi_description;
-/* BP_OK if the model is such a one, else what differs; `who` is the path, or the call. */
-bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const char *who);
 
 /* What a model is beside its parameters, each part as one number: of its layers, its normalisers,
  * the names of its classes and inputs (FNV-1a; 0: there are none). */
@@ -131,6 +129,8 @@ bp_status bpi_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, d
 /* The model of layers that a description tells of, in the name of `who`. */
 bp_status bpi_model_create(bp_context *ctx, const bpi_description *d, const char *who,
                            bp_model **model);
+/* BP_OK if the model is such a one, else what differs; `who` is the path, or the call. */
+bp_status bpi_model_is(const bp_model *model, const bpi_description *d, const char *who);
 /* The forward pass of normalised rows, which are freed as soon as they were read. */
 bp_tensor *bpi_model_through(bp_model *model, bp_tensor *x, bool training);
 /* Which ops stand before and behind the layers: a plan is of one such form. */
