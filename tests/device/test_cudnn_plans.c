@@ -12,6 +12,7 @@
  * Every convolution of the table of cases, its two gradients among them, finds one, aligned to 16
  * bytes and as little as can be; what is fused may have none. Of the GPU that is here it prints
  * what cuDNN knows of it, as a row for cards/. Status 77: there is no GPU, no cuDNN, or an old one. */
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,10 +214,16 @@ static int elsewhere(const char *folder, char **libraries)
                st != BP_OK ? device->base.why : cudnn.version);
         return 77;
     }
+    char engines[4096]; /* from 9.28 on this part is linked to the driver */
+    snprintf(engines, sizeof engines, "%s/libcudnn_engines_runtime_compiled.so.9", libraries[-1]);
+    if (!dlopen(engines, RTLD_LAZY)) {
+        printf("skipped: %s\n", dlerror());
+        return 77;
+    }
     show_head();
     for (size_t i = 0; i < sizeof cards / sizeof *cards; i++) {
         if (!describe_card(folder, cards[i], &cudnn.described)) {
-            printf("%s: cuDNN does not take its description\n", cards[i]);
+            printf("%s: %s does not take its description\n", cards[i], cudnn.version);
             return 1;
         }
         show_layers(cards[i]);

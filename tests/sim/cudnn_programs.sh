@@ -3,8 +3,9 @@
 # and wrong programs of descriptors is what ANSWERS has: the real library's answer, or, behind a |,
 # ours.
 # cudnn_programs.sh PROGRAM ANSWERS DEVICE.json real FOLDER...: the same of a real library, of
-# $BPCUDA_CUDNN_DIR or the first folder that has one. Skipped where there is none, or it is older
-# than 9.8: installing it takes 0.5 GB (pip: nvidia-cudnn-cu13).
+# $BPCUDA_CUDNN_DIR or the first folder that has one. Skipped where there is none, where it is older
+# than 9.8, or wants a driver that is not there: installing it takes 0.5 GB
+# (pip: nvidia-cudnn-cu13==9.26.*).
 program=$1 answers=$2 device=$3 kind=$4
 shift 4
 library=$1
@@ -16,6 +17,11 @@ if [ "$kind" = real ]; then
     done
     if [ -z "$library" ]; then
         echo "skipped: no libcudnn_graph.so.9 in $*; BPCUDA_CUDNN_DIR says where one is"
+        exit 77
+    fi
+    engines=$(dirname "$library")/libcudnn_engines_runtime_compiled.so.9
+    if lacks=$(ldd "$engines" | grep 'not found'); then # from 9.28 on it is linked to the driver
+        echo "skipped: $engines:" $lacks
         exit 77
     fi
     wanted='s/ *|.*//'
