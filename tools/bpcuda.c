@@ -1,6 +1,7 @@
 /* The command. Results go to stdout, talk and errors to stderr; the exit status is 0, 1 for a
- * failure, 2 for a command line that is wrong, 130 for a run that was stopped. tools/command/ has
- * the command line and a file a command; src/train/options.def the options of training. */
+ * failure, 2 for a command line that is wrong (and whatever is BP_ERR_ARG), 130 for a run that was
+ * stopped. tools/command/ has the command line and a file a command; src/train/options.def the
+ * options of training. */
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,11 @@ bp_status fail(job *j, bp_status status, const char *format, ...)
     vsnprintf(j->text, sizeof j->text, format, args);
     va_end(args);
     return status;
+}
+
+bp_status of_line(bp_status refused)
+{
+    return refused == BP_ERR_FORMAT || refused == BP_ERR_SHAPE ? BP_ERR_ARG : refused;
 }
 
 void lose(job *j, const char *why)
@@ -116,5 +122,5 @@ int main(int argc, char **argv)
     bp_data_free(j.valid);
     bp_data_free(j.test);
     bp_close(j.ctx);
-    return st != BP_OK ? 1 : j.exit;
+    return st == BP_ERR_ARG ? 2 : st != BP_OK ? 1 : j.exit;
 }

@@ -54,12 +54,12 @@ for args in "$esc" "train --lr $esc" "train --$esc 1" "train --normalize $esc" "
 done
 run 0 train --epochs 1 --layers "$(printf '16\r\nrelu\f\vdropout=.5\r\n')"
 claim "line ends of Windows are white space"
-run 1 train --data nowhere && quiet out && grep -q nowhere err
-claim "unknown data is status 1"
+run 2 train --data nowhere && quiet out && grep -q nowhere err
+claim "unknown data is status 2"
 run 2 train --batch 99999999 && grep -q 'an integer from 1 to 16777215 ' err
 claim "a limit is printed in all its digits"
-run 1 train --layers "8 tanhh" --epochs 1 && quiet out && grep -q tanhh err
-claim "an unknown layer is status 1"
+run 2 train --layers "8 tanhh" --epochs 1 && quiet out && grep -q tanhh err && run 2 train --schedule up && run 2 train --augment shift=99
+claim "and so is a text that means nothing"
 run 1 train --device abacus && quiet out && grep -q abacus err
 claim "an unknown device is status 1"
 run 1 eval missing --data digits && quiet out && grep -q missing err
@@ -68,10 +68,10 @@ run 1 train --epochs 1 --out /nowhere/model && quiet out && ! grep -q epoch err
 claim "a file that cannot be written is told before the training"
 (ulimit -f 8 && run 1 train --epochs 1 --layers 512 --out limited && quiet out && ! grep -q epoch err)
 claim "and so is one that may not become so large"
-for args in "--layers 8x" "--data nowhere" "--device abacus"; do
+for args in "--layers 8x" "--data nowhere" "--data csv:nowhere" "--device abacus"; do
     echo kept > there
     # shellcheck disable=SC2086
-    run 1 train $args --out new && [ ! -e new ] && run 1 train $args --out there && grep -q kept there
+    ! "$bpcuda" train $args --out new 2> err && [ ! -e new ] && ! "$bpcuda" train $args --out there 2> err && grep -q kept there
     claim "a failed command leaves no file, and one that was there as it was: $args"
 done
 mkfifo pipe && ln -s behind link
@@ -81,12 +81,12 @@ claim "a pipe stays one, and its reader gets the model"
 run 0 train --epochs 1 --out link && [ -L link ] && run 0 eval behind --data digits
 claim "a link stays one, and the file behind it is written"
 for path in /dev/stdout /proc/self/fd/1 out; do
-    run 1 train --epochs 1 --out $path && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
+    run 2 train --epochs 1 --out $path && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
         grep -q 'is the standard output' err
     claim "a model is not mixed with the results: --out $path"
 done
 { "$bpcuda" train --epochs 1 --out /dev/stdout 2> err; echo $? > status; } | cat > out
-quiet out && grep -q 'is the standard output' err && [ "$(cat status)" -eq 1 ]
+quiet out && grep -q 'is the standard output' err && [ "$(cat status)" -eq 2 ]
 claim "nor in a pipe"
 "$bpcuda" train --epochs 1 --out /dev/null > /dev/null 2> err
 claim "a device takes both"

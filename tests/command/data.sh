@@ -29,55 +29,57 @@ printf 'y\nx\nz\n' | wrong nothing.csv "no column is left"
 printf '"a,b\n1,2' | wrong quote.csv "not closed"
 printf '\000\001\377\n\376' | wrong binary.csv ""
 printf 'a,b,y\n1,2,x\n1,2,z\n' > in/few.csv
-for args in "csv:in/missing.csv missing.csv" "csv:in in" "csv:in/few.csv --split" "mnist:in in" "npy:in/two.csv two.csv" \
-    "npy:in/none.npy none.npy" "spiral:1,2,3 spiral:1,2,3" "spiral:3,2 spiral:3,2" "cvs:x cvs:x"; do
-    run 1 train --data "${args% *}" --out m && quiet out && [ "$(wc -l < err)" -eq 1 ] && grep -qF -- "${args#* }" err && [ ! -e m ]
+for args in "1 csv:in/missing.csv missing.csv" "1 csv:in in" "2 csv:in/few.csv --split" "1 mnist:in in" "1 npy:in/two.csv two.csv" \
+    "1 npy:in/none.npy none.npy" "2 spiral:1,2,3 spiral:1,2,3" "2 spiral:3,2 spiral:3,2" "2 cvs:x cvs:x"; do
+    status=${args%% *} args=${args#* }
+    run "$status" train --data "${args% *}" --out m && quiet out && [ "$(wc -l < err)" -eq 1 ] && grep -qF -- "${args#* }" err && [ ! -e m ]
     claim "$args is told"
 done
-for args in "--target nope:nope" "--task regression:is no number" "--skip zz:zz" \
-    "--loss mse:cross-entropy" "--task labels:several" "--layers rleu:rleu" "--schedule cosin:cosin" \
-    "--out nowhere/x:nowhere/x" "--checkpoint nowhere/x:nowhere/x" \
-    "--device abacus:abacus" "--val 0.01:--val"; do
+for args in "2 --target nope:nope" "1 --task regression:is no number" "2 --skip zz:zz" \
+    "2 --loss mse:cross-entropy" "2 --task labels:several" "2 --layers rleu:rleu" "2 --schedule cosin:cosin" \
+    "1 --out nowhere/x:nowhere/x" "1 --checkpoint nowhere/x:nowhere/x" \
+    "1 --device abacus:abacus" "2 --val 0.01:--val"; do
+    status=${args%% *} args=${args#* }
     # shellcheck disable=SC2086
-    run 1 train --data csv:in/two.csv ${args%:*} && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
+    run "$status" train --data csv:in/two.csv ${args%:*} && quiet out && [ "$(wc -l < err)" -eq 1 ] &&
         grep -qF -- "${args##*:}" err
     claim "$args"
 done
-run 1 train --data csv:in/real.csv --target none && grep -q 'no targets' err
+run 2 train --data csv:in/real.csv --target none && grep -q 'no targets' err
 claim "data without targets are not trained on"
 run 1 train --data csv:in/two.csv --rows weighted && grep -q 'want a column sampling' err
 claim "weighted rows want their weights"
 for args in "--out ck.1 --checkpoint ck --checkpoint-keep 2" "--log in/../ck.2 --checkpoint ck --checkpoint-keep 3"; do
     # shellcheck disable=SC2086
-    run 1 train --data csv:in/two.csv $args && grep -q 'where an older checkpoint is kept' err
+    run 2 train --data csv:in/two.csv $args && grep -q 'where an older checkpoint is kept' err
     claim "nor what a checkpoint keeps: $args"
 done
-run 1 train --data csv:in/two.csv --out m --checkpoint in/../m && grep -q 'is the file of' err
+run 2 train --data csv:in/two.csv --out m --checkpoint in/../m && grep -q 'is the file of' err
 claim "two names are one file before it is there"
-run 1 train --data csv:in/two.csv --out events --tensorboard ./events && grep -q 'tensorboard ./events is the file of --out' err && [ ! -e events ]
+run 2 train --data csv:in/two.csv --out events --tensorboard ./events && grep -q 'tensorboard ./events is the file of --out' err && [ ! -e events ]
 claim "a folder of events is no model's file"
 printf '\223NUMPY\001\000\166\000%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }" > in/x.npy
 printf '\000\000\200\077\000\000\000\100' >> in/x.npy
 cp in/x.npy in/y.npy
 for out in x y; do
-    run 1 train --data npy:in/x.npy,in/y.npy --split 0 --epochs 1 --out in/../in/$out.npy && grep -q 'is what --data reads' err && cmp -s in/x.npy in/y.npy
+    run 2 train --data npy:in/x.npy,in/y.npy --split 0 --epochs 1 --out in/../in/$out.npy && grep -q 'is what --data reads' err && cmp -s in/x.npy in/y.npy
     claim "what --data reads stays: $out.npy"
 done
 run 0 train --data npy:in/x.npy,in/y.npy --split 0 --epochs 1
 claim "(which it can read)"
-run 1 train --data csv:in/two.csv --out - && grep -q 'standard output' err && [ ! -e - ]
+run 2 train --data csv:in/two.csv --out - && grep -q 'standard output' err && [ ! -e - ]
 claim "- is no name of a model"
-run 1 check device cpu && run 1 check device --json && run 1 check model m --layers 3
+run 2 check device cpu && run 2 check device --json && run 2 check model m --layers 3 && run 2 check device --data csv:in/two.csv
 claim "words of check that mean nothing are told"
 for args in "--target 1" "--skip a" "--header yes"; do
     # shellcheck disable=SC2086
-    run 1 train --data digits $args && grep -q 'is for a CSV' err
+    run 2 train --data digits $args && grep -q 'is of a CSV' err
     claim "$args is not ignored"
 done
 cp in/two.csv in/kept.csv
 for args in "--out in/kept.csv" "--log ./in/kept.csv" "--out m --checkpoint m"; do
     # shellcheck disable=SC2086
-    run 1 train --data csv:in/kept.csv $args && grep -q 'is the file of\|is what --data reads' err && cmp -s in/two.csv in/kept.csv
+    run 2 train --data csv:in/kept.csv $args && grep -q 'is the file of\|is what --data reads' err && cmp -s in/two.csv in/kept.csv
     claim "one file is not two things: $args"
 done
 [ "$(ls)" = "$(printf 'err\nin\nout')" ]
@@ -125,7 +127,7 @@ printf '1,2,0\n3,4,1\n5,6,0\n7,8,1\n1,3,0\n3,5,1\n5,7,0\n7,9,1\n2,2,0\n4,4,1\n' 
 train --data csv:in/bare2.csv --header yes --out "in/a b" && grep -qF "next: bpcuda eval 'in/a b' --data csv:in/bare2.csv --header yes --split 0.2" err
 claim "the next line to type is whole, and quoted"
 seq 1 40 | awk 'BEGIN { print "a,id" } { print $1 % 7 "," $1 * 3 }' > in/ids.csv
-run 1 train --data csv:in/ids.csv --task classes && grep -q 'of each class by itself' err && run 1 check data --data csv:in/ids.csv --task classes && quiet err
+run 2 train --data csv:in/ids.csv --task classes && grep -q 'of each class by itself' err && run 1 check data --data csv:in/ids.csv --task classes && quiet err
 claim "a class for each row cannot be cut, but looked at"
 train --data csv:in/first.csv --target kind && train --data csv:in/first.csv --target 0
 claim "the target by name or number"
@@ -160,9 +162,9 @@ run 0 inspect batches --data digits --split 0.2 --rows stratified --json && tr -
 claim "with --split of the rows that are trained on, by their numbers among all"
 run 1 inspect batches --data digits --batch-classes 11 && grep -q 'wants 11 classes in every batch; the rows to train on have 10$' err && quiet out
 claim "a wish that cannot be met is told with its numbers"
-run 0 inspect batches --data csv:in/real.csv --batch 7 && [ "$(wc -l < out)" -eq 3 ] && run 1 inspect --data digits --batch 7 && grep -q 'is for inspect batches' err
+run 0 inspect batches --data csv:in/real.csv --batch 7 && [ "$(wc -l < out)" -eq 3 ] && run 2 inspect --data digits --batch 7 && grep -q -- '--batch is of inspect batches' err
 claim "data without classes have batches too"
-run 0 check data && run 0 check model --epochs 3
+run 0 check data && run 0 check model --seed 3
 claim "the doctor says nothing of the digits"
 awk 'BEGIN { print "a,told,z"; for (i = 0; i < 90; i++) { z = i * i % 37 + i / 8; print i % 11 "," 3 * z + 1 "," z } }' > in/told.csv
 run 1 check data --data csv:in/told.csv && grep -q 'told-target  *--skip  *column "told" is the target' out

@@ -18,7 +18,7 @@ small --val 0.3 --epochs 500 --stop-gl 2 --json && [ "$(value stopped_by out)" =
 claim "the generalisation loss ends a run, and is named"
 small --val 0.3 --epochs 500 --stop-up 2 --stop-strip 3 && grep -q 'ended by --stop-up' out
 claim "rises over strips too"
-run 2 train --stop-pq 1 && grep -q -- '--stop-pq wants --val' err
+run 2 train --stop-pq 1 && grep -q -- '--stop-pq is of --val' err
 claim "stopping wants rows that validate"
 
 small --ensemble 3 --out bag && run 0 eval bag --data digits --json && accuracy=$(value accuracy out) && at_least "$accuracy" 0.95
@@ -33,13 +33,13 @@ run 0 predict bag --data digits && cut -d, -f1 out > answers && run 0 predict ba
 claim "predict tells how far they are apart"
 run 0 predict bag --data digits --spread --probabilities --json && grep -q '^{"predictions": \[{"answer": \[[^]]*\], "spread": \[' out
 claim "of all probabilities, as JSON"
-run 1 predict raw --data digits --spread && grep -q 'is one model, not an ensemble' err
+run 2 predict raw --data digits --spread && grep -q 'is one model, not an ensemble' err
 claim "one model has no spread"
-run 1 export bag -o bag.onnx && grep -q 'an ensemble of 3' err && [ ! -e bag.onnx ] && run 1 check model bag && grep -q 'an ensemble of 3' err
+run 1 export bag -o bag.onnx && grep -q 'an ensemble of 3' err && [ ! -e bag.onnx ] && run 2 check model bag && grep -q 'an ensemble of 3' err
 claim "what is for one model says so"
 run 2 train --ensemble 2 --log log && grep -q 'log is of one run' err && [ ! -e log ]
 claim "a log is of one run"
-run 2 train --ensemble 2 --loss tanh && run 1 train --ensemble 2 --optimizer lbfgs && quiet out
+run 2 train --ensemble 2 --loss tanh && run 2 train --ensemble 2 --optimizer lbfgs && quiet out
 claim "what has no mean, or no seeds, is told"
 "$bpcuda" train --data digits --layers "32 tanh" --epochs 3000 --schedule constant --ensemble 1000 --out cut --quiet --json > out 2> err &
 sleep 2
@@ -62,9 +62,12 @@ printf '# what to try\nlr=0.001..0.01 # a rate\n\n  optimizer=adam|sgd\n' > rang
 run 0 search --ranges ranges --trials 2 --epochs 2 --json --quiet && grep -q '"optimizer": "' out
 claim "ranges come from a file"
 cp ranges kept
-run 1 search --ranges ranges --out ./ranges && grep -q 'ranges is what --ranges reads' err && cmp -s ranges kept
+run 2 search --ranges ranges --out ./ranges && grep -q 'ranges is what --ranges reads' err && cmp -s ranges kept
 claim "which is not where the best goes"
-run 0 search 'layers=8 tanh|8 tanhh' --trials 12 --epochs 2 && grep -q 'failed: layers: word 2 is "tanhh"' out
+run 2 search 'layers=8 tanh|8 tanhh' --trials 12 --epochs 2 --out none && grep -q 'layers: word 2 is "tanhh"' err && ! grep -q 'trial' err &&
+    run 2 search 'schedule=cosine|cosin' --trials 1 && quiet out && [ ! -e none ]
+claim "a text of a range is read before the first trial"
+run 0 search 'batch-per-class=1|2000' --trials 12 --epochs 2 && grep -q 'failed: trainer_run: ' out
 claim "a trial that cannot be trained is a row of the table"
 for args in "" lr lr=two lr=2..1 lr=1..99 seed=1..2 data=digits 'optimizer=adam|madam' 'optimizer=adam|lbfgs' "lr=.1..1 --optimizer lm" batch=1.5..3 "lr=.1..1 lr=.1..1" "lr=.1..1 --val 0"; do
     # shellcheck disable=SC2086
@@ -79,4 +82,32 @@ kill -INT $!
 wait $!
 [ $? -eq 130 ] && [ "$(tail -n 1 out | sed 's/.*"stopped": //')" = 'true}' ] && run 0 eval found --data digits
 claim "a search that is stopped keeps its best"
+run 0 search 'optimizer=sgd|adam' --trials 12 --epochs 2 --json --quiet --out two && [ "$(grep -c '"as": ' out)" -eq 10 ] &&
+    [ "$(grep '"optimizer": "sgd"' out | sed 's/.*"valid_loss": \([^,]*\),.*/\1/' | sort -u | wc -l)" -eq 1 ] && run 0 search 'optimizer=sgd|adam' --trials 5 --epochs 2 &&
+    [ "$(grep -c 'as trial' out)" -eq 3 ]
+claim "a trial that is drawn again is told as the first"
+run 2 search lr=.01..1 --lr 0.1 && grep -q -- '--lr has a range, and a value of its own' err
+claim "an option has one or the other"
+run 2 search 'optimizer=adam|sgd' --mu 2 && grep -q -- '--mu is of --optimizer diagonal-lm' err && run 2 search mu=0.1..1 &&
+    run 0 search 'optimizer=diagonal-lm|adam' mu=0.1..1 'layers=8 tanh' --trials 4 --epochs 2 && grep -q diagonal out
+claim "what no value of the ranges reads is refused, what some read is not"
+line=$(sed -n 's/^the best again: bpcuda //p' err)
+eval "run 0 $line --quiet"
+claim "and the line that is told has what its values read"
+# twice COMMAND...: two signals, as a shell and timeout send them; they may come as one, so a few times
+twice() {
+    for pause in 0 0.01 0.05; do
+        "$bpcuda" "$@" --json --quiet --out twice > out 2> err &
+        sleep 1
+        kill -INT $!
+        sleep $pause
+        kill -TERM $! 2> err
+        wait $!
+        [ $? -eq 130 ] && tail -n 1 out | grep -q '"stopped": true' && run 0 eval twice --data digits || return 1
+        rm twice
+    done
+}
+twice train --data digits --epochs 100000 && twice search epochs=2..3000 --schedule constant --trials 100000 &&
+    twice train --data digits --layers "32 tanh" --epochs 100 --ensemble 1000
+claim "a second signal loses nothing"
 finish

@@ -51,7 +51,7 @@ run 1 train --data digits --epochs 3 --tensorboard log.jsonl && quiet out && gre
 claim "and so is a folder that is none"
 run 0 plot whole --data digits --ascii && grep -q 'a row is a class' out
 claim "a confusion table is text"
-run 1 plot whole --data digits && grep -q -- '--out' err
+run 2 plot whole --data digits && grep -q -- '--out' err
 claim "plot says what it wants"
 run 1 plot whole --data digits --kind regions -o r.svg && [ ! -e r.svg ]
 claim "regions are of two inputs"
@@ -68,17 +68,17 @@ for kind in onnx c safetensors npz; do
     run 0 export whole -o "m.$kind" && [ -s "m.$kind" ]
     claim "export writes $kind"
 done
-run 1 export whole -o m.txt && grep -q 'm.txt' err && [ ! -e m.txt ]
+run 2 export whole -o m.txt && grep -q 'm.txt' err && [ ! -e m.txt ]
 claim "other exports are not known"
 cp whole w.safetensors && ln -s w.safetensors l.safetensors
 for path in w.safetensors ./w.safetensors ../command_runs/w.safetensors l.safetensors; do
     [ -e "$path" ] || continue
-    run 1 export w.safetensors -o $path && cmp -s whole w.safetensors
+    run 2 export w.safetensors -o $path && cmp -s whole w.safetensors
     claim "an export does not take the model's place: $path"
 done
-run 1 plot log.jsonl -o log.jsonl && [ "$(wc -l < log.jsonl)" -eq 5 ]
+run 2 plot log.jsonl -o log.jsonl && [ "$(wc -l < log.jsonl)" -eq 5 ]
 claim "nor a picture the log's"
-run 1 export whole -o whole && run 0 eval whole --data digits
+run 2 export whole -o whole && run 0 eval whole --data digits
 claim "an export does not take the model's place"
 for args in "--layers 32;tanh;dropout=0.1:layers" "--layers 32;relu;dropout=0.2:layers" "--normalize none:normalisers" \
     "--batch 32:batch" "--l2 0.1:l2" "--val 0.2:rows"; do

@@ -128,6 +128,9 @@ bp_status inspect_batches(job *j)
     bp_params *store;
     if (!j->set->data)
         return fail(j, BP_ERR_ARG, "inspect batches wants --data");
+    if (j->set->train[BP_TRAIN_ROWS] == BP_ROWS_BY_ERROR)
+        return fail(j, BP_ERR_ARG, "inspect batches: --rows by-error follows the losses of a model that is "
+                    "trained, and here is none");
     TRY(open_context(j));
     TRY(load_data(j, LEARN_ALL));
     TRY(take_rows(j));

@@ -11,6 +11,11 @@ static bp_status check_a_device(job *j)
 {
     const char *data = j->set->data;
     const char *mnist = !strncmp(data, "mnist:", 6) ? data + 6 : NULL;
+    if (j->set->operands == 2)
+        return fail(j, BP_ERR_ARG, "check device: \"%.200s\" is one word too many: --device names "
+                    "the device", j->set->operand[1]);
+    if (!mnist && strcmp(data, "digits"))
+        return fail(j, BP_ERR_ARG, "check device trains on digits or mnist:DIR; --data is %.200s", data);
     TRY(bp_open(j->set->device, &j->ctx));
     if (check_device(j->set->device, mnist))
         return BP_OK;
@@ -40,13 +45,8 @@ bp_status command_check(job *j)
 {
     const char *what = j->set->operand[0];
     findings found = {0};
-    if (!strcmp(what, "device") && (j->set->operands == 2 || j->set->json))
-        return fail(j, BP_ERR_ARG, "check device prints a table, of --device: no word more, no --json");
     if (!strcmp(what, "device"))
         return check_a_device(j);
-    if (j->set->operands == 2 && j->set->given[OPTION_layers])
-        return fail(j, BP_ERR_ARG, "check model: --layers is for a new one; %.200s has its own",
-                    j->set->operand[1]);
     bool model = !strcmp(what, "model");
     if (!model && strcmp(what, "data"))
         return fail(j, BP_ERR_ARG, "check: \"%.200s\" is none of device, data, model", what);

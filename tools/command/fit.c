@@ -16,30 +16,12 @@ typedef struct fit {
     bool waited;       /* as long as --patience says */
 } fit;
 
-/* What is about steps of a part of the rows. */
-static bp_status check_options(job *j)
+static void tell_what_is_left_out(const job *j)
 {
-    static const int none[] = {BP_TRAIN_BATCH, BP_TRAIN_LR, BP_TRAIN_L1, BP_TRAIN_DECAY_FROM,
-                               BP_TRAIN_ROWS, BP_TRAIN_EPOCH_STEPS, BP_TRAIN_PARTS, BP_TRAIN_EAGER,
-                               BP_TRAIN_CLIP_NORM, BP_TRAIN_WEIGHT_DECAY, BP_TRAIN_AVERAGE,
-                               BP_TRAIN_AVERAGE_FROM, BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ,
-                               BP_TRAIN_STOP_UP, BP_TRAIN_STOP_STRIP, BP_TRAIN_BATCH_CLASSES,
-                               BP_TRAIN_BATCH_PER_CLASS, BP_TRAIN_EMPHASIS, BP_TRAIN_MAX_NORM,
-                               BP_TRAIN_MU, BP_TRAIN_FAN_IN, BP_TRAIN_SYMMETRIC, OPTION_ensemble,
-                               OPTION_schedule, OPTION_augment, OPTION_checkpoint, OPTION_resume};
-    const settings *set = j->set;
-    const option *of = &options[BP_TRAIN_OPTIMIZER];
     char word[32];
-    option_word(of, set->train[BP_TRAIN_OPTIMIZER], word);
-    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        if (set->given[none[i]])
-            return fail(j, BP_ERR_ARG, "%s says nothing to --optimizer %s, which takes all rows at "
-                        "once%s", option_shown(&options[none[i]]), word,
-                        none[i] == OPTION_checkpoint || none[i] == OPTION_resume
-                            ? ": --out has the best so far, also on Ctrl-C" : "");
     if (strstr(bp_model_layers(j->model), "dropout"))
-        talk(j, "--optimizer %s leaves dropout out: the loss must be the same each time\n", word);
-    return BP_OK;
+        talk(j, "--optimizer %s leaves dropout out: the loss must be the same each time\n",
+             option_word(&options[BP_TRAIN_OPTIMIZER], j->set->train[BP_TRAIN_OPTIMIZER], word));
 }
 
 static bp_status validate(fit *f)
@@ -83,10 +65,9 @@ static bp_status run(fit *f)
     bp_method method = (bp_method)j->set->train[BP_TRAIN_OPTIMIZER] - FIT_LBFGS + BP_METHOD_LBFGS;
     j->fitted.struct_bytes = sizeof j->fitted;
     f->b = bar_begin(j, &f->p);
-    listen_to_signals(true);
+    listen_to_signals();
     bp_status st = bp_model_fit(j->model, j->train, method, j->set->train[BP_TRAIN_L2], &o,
                                 &j->fitted);
-    listen_to_signals(false);
     bar_end(&f->b);
     return st == BP_ERR_STOPPED && f->waited ? BP_OK : st;
 }
@@ -94,7 +75,7 @@ static bp_status run(fit *f)
 bp_status fit_and_finish(job *j, diary *d)
 {
     fit f = {.j = j, .d = d, .p = {.epoch_steps = 1}, .began = run_clock()};
-    TRY(check_options(j));
+    tell_what_is_left_out(j);
     TRY(diary_open(d));
     tell_what_is_done(j);
     bp_status st = run(&f);

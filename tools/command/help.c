@@ -65,12 +65,17 @@ static void print_words(const char *words)
     printf("%s", words);
 }
 
-static void print_option(const option *o)
+static const char *value_shown(const command *c, const option *o)
+{
+    return takes_auto(c, o) ? "N|auto" : o->value ? o->value : "";
+}
+
+static void print_option(const command *c, const option *o)
 {
     char left[64], start[64];
     /* Words that are long stand behind what they are for. */
     bool many = o->words && strlen(o->words) > 12;
-    snprintf(left, sizeof left, "%s %s", option_shown(o), many ? "WORD" : o->value ? o->value : "");
+    snprintf(left, sizeof left, "%s %s", option_shown(o), many ? "WORD" : value_shown(c, o));
     printf("  %-21s ", left);
     print_words(many ? o->words : "");
     printf("%s%s%s\n", many && *o->text ? ": " : "", o->text, without(o, start, sizeof start));
@@ -84,7 +89,7 @@ void print_help(const command *c, bool all)
     for (size_t i = 0; i < sizeof order; i++) {
         const option *o = &options[order[i]];
         if (shows(c, o, all))
-            print_option(o);
+            print_option(c, o);
         else
             more |= shows(c, o, true);
     }
@@ -134,7 +139,7 @@ static void print_command_page(const command *c)
             continue;
         printf(".TP\n.B ");
         roff(option_shown(o));
-        printf(" %s\n", o->value ? o->value : "");
+        printf(" %s\n", value_shown(c, o));
         roff(*o->text ? o->text : "which of these");
         roff(without(o, start, sizeof start));
         putchar('\n');
@@ -158,7 +163,7 @@ static void print_main_page(void)
            ".TP\n.B npy:FILE[,FILE]\nNumPy's arrays: samples and targets, or an .npz of both\n"
            ".TP\n.B spiral:C,N,NOISE\nC arms of N points: t from 0.1 to 1, angle 2 pi / C (c + 2 t) "
            "and NOISE times a normal number, x = t (sin, cos)\n"
-           ".SH EXIT STATUS\n0; 1 for a failure; 2 for a command line that is wrong; 130 where a "
+           ".SH EXIT STATUS\n0; 1 for a failure; 2 for a command line that is wrong, by itself or for the data it names; 130 where a "
            "run was stopped by Ctrl\\-C or SIGTERM.\n"
            ".SH ENVIRONMENT\nNO_COLOR, TERM and COLUMNS are what they are for other programs; "
            "BPCUDA_PLUGIN_DIR is the folder of the library of a GPU's device.\n"

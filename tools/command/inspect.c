@@ -212,10 +212,6 @@ bp_status command_inspect(job *j)
         return fail(j, BP_ERR_ARG, "inspect wants a model, or --data");
     if (j->set->operands && !strcmp(j->set->operand[0], "batches"))
         return inspect_batches(j);
-    for (int i = 1; i < N_OPTIONS; i++)
-        if (j->set->given[i] && (i < TRAIN_OPTIONS || i == OPTION_split))
-            return fail(j, BP_ERR_ARG, "inspect: %s is for inspect batches",
-                        option_shown(&options[i]));
     TRY(open_context(j));
     if (j->set->operands)
         TRY(load_model(j, j->set->operand[0]));

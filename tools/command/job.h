@@ -30,6 +30,8 @@ typedef struct job {
 /* An error of our own: fills text. */
 bp_status fail(job *j, bp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Where the text of an option is refused, the line is wrong: BP_ERR_ARG, whose exit status is 2. */
+bp_status of_line(bp_status refused);
 /* Keeps such a failure, and says that the run goes on. */
 void lose(job *j, const char *why);
 /* On stderr, unless --quiet. */
@@ -60,8 +62,8 @@ bp_status read_rows(job *j, bp_tensor *column, int64_t first, int64_t n, float *
 bp_status model_of_options(job *j);
 bp_status trainer_of_options(job *j);
 bp_status run_trainer(job *j, bp_progress *p);
-/* Over several runs: a signal between two of them stops the next. Whether one came. */
-void listen_to_signals(bool on);
+/* From here on a signal stops the run, or the next one; whether one came. */
+void listen_to_signals(void);
 bool signal_came(void);
 bp_status settle(job *j, const bp_progress *p);
 

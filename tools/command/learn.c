@@ -18,7 +18,7 @@ bp_status model_of_options(job *j)
         return fail(j, BP_ERR_ARG, "--loss %s: the task is %s, whose loss is %s",
                     option_word(&options[OPTION_loss], j->set->loss, given), bp_task_name(task),
                     loss[task]);
-    TRY(bp_model_create_for(j->train, j->set->layers, &j->model));
+    TRY(of_line(bp_model_create_for(j->train, j->set->layers, &j->model)));
     TRY(bp_model_tanh_targets(j->model, squashed));
     return bp_model_normalize_as(j->model, j->train, (bp_normalize)j->set->normalize);
 }
@@ -35,34 +35,35 @@ bp_status trainer_of_options(job *j)
     if (automatic)
         TRY(rate_of_curvature(j, &j->lr));
     TRY(bp_trainer_set(j->trainer, BP_TRAIN_LR, j->lr));
-    TRY(bp_trainer_schedule(j->trainer, j->set->schedule));
+    TRY(of_line(bp_trainer_schedule(j->trainer, j->set->schedule)));
     if (j->set->augment)
-        TRY(bp_trainer_augment(j->trainer, j->set->augment));
+        TRY(of_line(bp_trainer_augment(j->trainer, j->set->augment)));
     return j->valid ? bp_trainer_validate(j->trainer, j->valid) : BP_OK;
 }
 
 /* --- the run --------------------------------------------------------------------------------- */
 
-static bp_trainer *volatile running; /* or NULL, between two runs */
+static bp_trainer *volatile running; /* or NULL: before a run, between two, behind it */
 static volatile sig_atomic_t came;
-static bool listening;
 
-/* The first signal ends the run behind its step; a second one ends the program. */
-static void stop(int signal)
+/* The first signal ends the run behind its step, and what is done so far is written; the second is
+ * taken for the same, for a shell and timeout(1) both send one; the third ends the program. */
+static void stop(int number)
 {
-    (void)signal;
-    came = 1;
+    came = came + 1;
     bp_trainer_stop(running);
+    if (came < 3)
+        return;
+    signal(number, SIG_DFL);
+    raise(number);
 }
 
-void listen_to_signals(bool on)
+void listen_to_signals(void)
 {
-    struct sigaction stops = {.sa_handler = on ? stop : SIG_DFL, .sa_flags = (int)SA_RESETHAND};
-    listening = on;
+    struct sigaction stops = {.sa_handler = stop, .sa_flags = SA_RESTART}, hangup;
     sigaction(SIGINT, &stops, NULL);
     sigaction(SIGTERM, &stops, NULL);
-    struct sigaction hangup; /* which nohup lets nobody hear */
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup */
         sigaction(SIGHUP, &stops, NULL);
 }
 
@@ -76,10 +77,8 @@ bp_status run_trainer(job *j, bp_progress *p)
     bp_trainer_progress(j->trainer, p);
     bar b = bar_begin(j, p);
     bp_status st = BP_OK;
-    bool alone = !listening;
     running = j->trainer;
-    if (alone)
-        listen_to_signals(true);
+    listen_to_signals();
     if (came)
         bp_trainer_stop(running);
     for (int32_t done = 0; !done && st == BP_OK;) {
@@ -94,8 +93,6 @@ bp_status run_trainer(job *j, bp_progress *p)
         if (st == BP_OK)
             bar_show(&b, p);
     }
-    if (alone)
-        listen_to_signals(false);
     running = NULL;
     bar_end(&b);
     if (st == BP_ERR_NONFINITE)

@@ -18,6 +18,13 @@ const int n_commands = sizeof commands / sizeof *commands;
 /* What says which rows make a batch: those who look at batches have it too. */
 #define OF_ROWS (1 << BP_TRAIN_EPOCHS | 1 << BP_TRAIN_BATCH | 1 << BP_TRAIN_SEED | 1 << BP_TRAIN_ROWS | \
                  1 << BP_TRAIN_EPOCH_STEPS | 1 << BP_TRAIN_BATCH_CLASSES | 1 << BP_TRAIN_BATCH_PER_CLASS)
+/* What a range test has no use for: it sets the rate itself, and nothing is kept of its steps. */
+#define OF_RUNS (1 << BP_TRAIN_EPOCHS | 1 << BP_TRAIN_LR | 1 << BP_TRAIN_PATIENCE | 1 << BP_TRAIN_AVERAGE | \
+                 1 << BP_TRAIN_AVERAGE_FROM | 1 << BP_TRAIN_STOP_GL | 1 << BP_TRAIN_STOP_PQ |               \
+                 1 << BP_TRAIN_STOP_UP | 1 << BP_TRAIN_STOP_STRIP)
+#define OF_CHECKS (1 << BP_TRAIN_LR | 1 << BP_TRAIN_SEED | 1 << BP_TRAIN_ROWS | 1 << BP_TRAIN_HOLD_OUT | \
+                   1 << BP_TRAIN_OPTIMIZER)
+#define HAS(set, code, bit) ((set) >> (code) & 1 ? (bit) : 0)
 #define AT(name) .place = offsetof(settings, name)
 
 const option options[N_OPTIONS] = {
@@ -36,8 +43,9 @@ const option options[N_OPTIONS] = {
 #include "options.def"
 #define BPI_OPTION(code, its_name, begin, low, high, whole, list, what)                            \
     [code] = {#its_name, (list) ? (list) : "N", list, NULL, what,                                 \
-              TRAIN | CHECK | RATE | SEARCH | (OF_ROWS >> code & 1 ? INSPECT : 0), !(list), whole, \
-              COMMON >> code & 1, AT(train[code]), begin, low, high},
+              TRAIN | SEARCH | HAS(~OF_RUNS, code, RATE) | HAS(OF_CHECKS, code, CHECK) |             \
+                  HAS(OF_ROWS, code, INSPECT),                                                       \
+              !(list), whole, COMMON >> code & 1, AT(train[code]), begin, low, high},
 #include "../../src/train/options.def"
 };
 
@@ -192,6 +200,11 @@ static int take_word(const command *c, const option *o, const char *value, doubl
     return wrong_word(c, &n);
 }
 
+bool takes_auto(const command *c, const option *o)
+{
+    return c->bit == TRAIN && o == &options[BP_TRAIN_LR];
+}
+
 int take_value(const command *c, const option *o, const char *value, settings *set)
 {
     void *place = (char *)set + o->place;
@@ -201,7 +214,7 @@ int take_value(const command *c, const option *o, const char *value, settings *s
         *(const char **)place = value;
         return COMMAND_RUN;
     }
-    if (o == &options[BP_TRAIN_LR] && c->bit == TRAIN && !strcmp(value, "auto"))
+    if (takes_auto(c, o) && !strcmp(value, "auto"))
         return *(double *)place = LR_AUTO, COMMAND_RUN;
     char *end;
     double x = strtod(value, &end);
@@ -269,46 +282,22 @@ static int count_operands(const command *c, const settings *set)
     return wrong(c);
 }
 
-/* An option that was given and looks at the rows that validate, or NULL. */
-static const option *validating(const settings *set)
-{
-    static const bp_train_option all[] = {BP_TRAIN_PATIENCE, BP_TRAIN_STOP_GL, BP_TRAIN_STOP_PQ,
-                                          BP_TRAIN_STOP_UP};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (set->given[all[i]])
-            return &options[all[i]];
-    return NULL;
-}
-
 /* What one option asks of others. */
 static int fits(const command *c, const settings *set)
 {
-    char word[32];
-    if (!set->checkpoint && (set->resume || set->given[OPTION_checkpoint_every] ||
-                             set->given[OPTION_checkpoint_keep]))
-        say("--%s wants --checkpoint FILE", set->resume                           ? "resume"
-                                            : set->given[OPTION_checkpoint_every] ? "checkpoint-every"
-                                                                                  : "checkpoint-keep");
-    else if (c->bit & (EVAL | PREDICT) && !set->data)
+    char text[160];
+    if (c->bit & (EVAL | PREDICT) && !set->data)
         say("%s wants --data: csv:FILE, npy:FILE, mnist:DIR, digits, - for a CSV on standard input",
             c->name);
-    else if (set->ensemble > 1 && (set->checkpoint || set->log || set->tensorboard))
-        say("--%s is of one run: --ensemble has several", set->checkpoint ? "checkpoint"
-                                                          : set->log      ? "log"
-                                                                          : "tensorboard");
     else if (set->ensemble > 1 && set->loss > BP_TASK_LABELS)
         say("--loss tanh: such outputs have no mean, which --ensemble wants");
-    else if (set->ensemble > 1 && set->estimate_decay)
-        say("--estimate-decay is of one run: --ensemble has several");
-    else if (set->estimate_decay && set->train[BP_TRAIN_HOLD_OUT] == 0)
-        say("--estimate-decay wants --val SHARE, the rows that say which weights are best");
     else if (set->train[BP_TRAIN_OPTIMIZER] > BP_DIAGONAL_LM && c->bit & (CHECK | RATE | SEARCH))
         say("%s is about steps and their rate, and --optimizer %s has none", c->name,
-            option_word(&options[BP_TRAIN_OPTIMIZER], set->train[BP_TRAIN_OPTIMIZER], word));
+            option_word(&options[BP_TRAIN_OPTIMIZER], set->train[BP_TRAIN_OPTIMIZER], text));
     else if (c->bit == SEARCH && set->train[BP_TRAIN_HOLD_OUT] == 0)
         say("search wants --val SHARE, the rows that decide");
-    else if (validating(set) && set->train[BP_TRAIN_HOLD_OUT] == 0 && c->bit == TRAIN)
-        say("%s wants --val SHARE, the rows that are waited for", option_shown(validating(set)));
+    else if (c->bit != SEARCH && idle_option(set, NULL, text, sizeof text)) /* search: ranges.c */
+        say("%s", text);
     else
         return COMMAND_RUN;
     return wrong(c);

@@ -17,6 +17,9 @@ enum {
 };
 enum { TRAIN_OPTIONS = 30, OPERANDS = 32, COMMAND_RUN = -1, LR_AUTO = 0 };
 
+/* The words of --kind. */
+enum { PLOT_AUTO, PLOT_RUNS, PLOT_REGIONS, PLOT_CONFUSION, PLOT_FILTERS, PLOT_MISREAD };
+
 /* An option's number: that of the trainer's is its bp_train_option, the others stand behind. */
 enum {
     BEHIND_TRAIN = TRAIN_OPTIONS - 1,
@@ -79,10 +82,18 @@ const char *option_shown(const option *o);
  * COMMAND_RUN, or the exit status, and what is wrong is said. */
 const option *find_option(const command *c, const char *shown);
 int take_value(const command *c, const option *o, const char *value, settings *set);
+/* Whether the option takes "auto" as well, which the number LR_AUTO stands for. */
+bool takes_auto(const command *c, const option *o);
 /* Ends a line that say() began about the command line: its exit status. */
 int wrong(const command *c);
 /* Copies the word of a number, "adam"; `to` has 32 bytes. */
 const char *option_word(const option *o, double value, char *to);
+
+/* needs.c: an option that was given, and that nothing reads as the others are: its text says what it
+ * is of. False where there is none. Those of `counted`, where it is not NULL, are let be. */
+bool idle_option(const settings *set, const bool *counted, char *text, size_t room);
+/* Adds those that would be read as the others are, given or not, to counted[N_OPTIONS]. */
+void count_options(const settings *set, bool *counted);
 
 /* help.c: all of the options where `all`, or those that most runs want. */
 void print_usage(FILE *to);

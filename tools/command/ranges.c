@@ -64,7 +64,7 @@ static int read_bounds(const command *c, range *r, const char *text)
     return wrong(c);
 }
 
-static int read_range(const command *c, const char *text, ranges *to)
+static int read_range(const command *c, const settings *set, const char *text, ranges *to)
 {
     char name[64];
     const char *is = strchr(text, '=');
@@ -79,6 +79,8 @@ static int read_range(const command *c, const char *text, ranges *to)
     for (int i = 0; i < to->n; i++)
         if (to->at[i].option == o)
             return say("%s has two ranges", option_shown(o)), wrong(c);
+    if (set->given[o - options])
+        return say("%s has a range, and a value of its own", option_shown(o)), wrong(c);
     if (to->n == OPERANDS)
         return say("more than %d ranges", OPERANDS), wrong(c);
     range *r = &to->at[to->n++];
@@ -88,8 +90,9 @@ static int read_range(const command *c, const char *text, ranges *to)
 }
 
 /* A range a line; what # begins is passed over. */
-static int read_file(const command *c, const char *path, ranges *to)
+static int read_file(const command *c, const settings *set, ranges *to)
 {
+    const char *path = set->ranges;
     char line[4096];
     FILE *f = fopen(path, "r");
     if (!f)
@@ -101,12 +104,41 @@ static int read_file(const command *c, const char *path, ranges *to)
         while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
             *--end = '\0';
         if (*begin)
-            status = read_range(c, begin, to);
+            status = read_range(c, set, begin, to);
     }
     if (ferror(f) && status == COMMAND_RUN)
         status = failed(path, "cannot be read");
     fclose(f);
     return status;
+}
+
+void range_put(const range *r, int i, settings *set)
+{
+    if (r->words)
+        take_value(command_of(set->command), r->option, r->word[i], set);
+    else
+        *(double *)((char *)set + r->option->place) = i ? r->high : r->low;
+}
+
+/* Each option counts with one value of the ranges, at least. */
+static int all_count(const command *c, const settings *set, const ranges *of)
+{
+    settings base = *set;
+    bool counted[N_OPTIONS] = {false};
+    char text[160];
+    for (int i = 0; i < of->n; i++)
+        base.given[of->at[i].option - options] = true;
+    count_options(&base, counted);
+    for (int i = 0; i < of->n; i++) {
+        settings tried = base;
+        for (int k = 0; k < (of->at[i].words ? of->at[i].words : 2); k++) {
+            range_put(&of->at[i], k, &tried);
+            count_options(&tried, counted);
+        }
+    }
+    if (!idle_option(&base, counted, text, sizeof text))
+        return COMMAND_RUN;
+    return say("%s", text), wrong(c);
 }
 
 int ranges_read(const settings *set, ranges *to)
@@ -115,12 +147,12 @@ int ranges_read(const settings *set, ranges *to)
     int status = COMMAND_RUN;
     *to = (ranges){0};
     for (int i = 0; i < set->operands && status == COMMAND_RUN; i++)
-        status = read_range(c, set->operand[i], to);
+        status = read_range(c, set, set->operand[i], to);
     if (set->ranges && status == COMMAND_RUN)
-        status = read_file(c, set->ranges, to);
+        status = read_file(c, set, to);
     if (status == COMMAND_RUN && to->n == 0)
         status = (say("%s wants a NAME=RANGE: lr=0.0001..0.1, or --ranges FILE", c->name), wrong(c));
-    return status;
+    return status == COMMAND_RUN ? all_count(c, set, to) : status;
 }
 
 void ranges_free(ranges *of)
@@ -156,16 +188,31 @@ static double number_of(const range *r, double u)
     return x < r->low ? r->low : x > r->high ? r->high : x;
 }
 
+/* The word, by its number, or the number. */
+static double drawn(const range *r, const settings *set, int64_t trial)
+{
+    size_t number = (size_t)(r->option - options);
+    double u = unit((uint64_t)set->train[BP_TRAIN_SEED], (uint64_t)trial, number);
+    return r->words ? floor(u * r->words) : number_of(r, u);
+}
+
 void ranges_draw(const ranges *of, int64_t trial, settings *set)
 {
     for (int i = 0; i < of->n; i++) {
         const range *r = &of->at[i];
-        size_t number = (size_t)(r->option - options);
-        double u = unit((uint64_t)set->train[BP_TRAIN_SEED], (uint64_t)trial, number);
+        double x = drawn(r, set, trial);
         if (r->words)
-            take_value(command_of(set->command), r->option, r->word[(int)(u * r->words)], set);
+            range_put(r, (int)x, set);
         else
-            *(double *)((char *)set + r->option->place) = number_of(r, u);
-        set->given[number] = true;
+            *(double *)((char *)set + r->option->place) = x;
+        set->given[r->option - options] = true;
     }
+}
+
+bool ranges_equal(const ranges *of, const settings *set, int64_t a, int64_t b)
+{
+    for (int i = 0; i < of->n; i++)
+        if (drawn(&of->at[i], set, a) != drawn(&of->at[i], set, b))
+            return false;
+    return true;
 }

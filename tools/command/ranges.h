@@ -21,11 +21,14 @@ typedef struct ranges {
     int n;
 } ranges;
 
-/* Of the operands, and the lines of --ranges. COMMAND_RUN, or an exit status: what is wrong is said.
- * To be freed in any case. */
+/* Of the operands, and the lines of --ranges. COMMAND_RUN, or an exit status: what is wrong is said,
+ * also an option that counts with no value of the ranges. To be freed in any case. */
 int ranges_read(const settings *set, ranges *to);
 void ranges_free(ranges *of);
-/* Puts the values of a trial where they belong. */
+/* Puts the values of a trial where they belong; and value i of a range: its words, or its two ends. */
 void ranges_draw(const ranges *of, int64_t trial, settings *set);
+void range_put(const range *r, int i, settings *set);
+/* Whether two trials draw the same. */
+bool ranges_equal(const ranges *of, const settings *set, int64_t a, int64_t b);
 
 #endif

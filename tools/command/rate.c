@@ -46,7 +46,7 @@ static bp_status range_with(job *j, int64_t steps, double *rate, double *loss, d
     for (int64_t i = 0; i < found.steps; i++)
         rate[i] = set->from * pow(set->to / set->from, (double)i / (double)(steps - 1));
     if (found.rate == 0)
-        return fail(j, BP_ERR_ARG, "rate: the loss is least at the first rate: no step from --from %g "
+        return fail(j, BP_ERR_STATE, "rate: the loss is least at the first rate: no step from --from %g "
                     "to --to %g has lowered it (a smaller --from, or more --steps, may)", set->from,
                     set->to);
     if (set->out && !plot_range(rate, loss, smooth, found.steps, &found, set->out, j->text))
@@ -161,7 +161,7 @@ bp_status rate_of_curvature(job *j, double *rate)
                     bp_optimizer_name(kind));
     TRY(bp_trainer_curvature(j->trainer, SPREAD, 0, 0, &e));
     if (!(e.rate > 0))
-        return fail(j, BP_ERR_ARG, "--lr auto: the largest curvature is %g, and no rate follows "
+        return fail(j, BP_ERR_STATE, "--lr auto: the largest curvature is %g, and no rate follows "
                     "from it", e.value);
     *rate = fmin(e.rate, options[BP_TRAIN_LR].max);
     talk(j, "--lr auto: %.3g, 1 / the largest curvature, %.4g%s\n", *rate, e.value,

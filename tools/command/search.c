@@ -11,6 +11,7 @@
 
 typedef struct trial {
     int64_t number;
+    int64_t as;            /* an earlier one with the same values, which is not done again; or 0 */
     double loss, accuracy; /* of the rows that validate, by the weights that are kept; NaN: failed */
     bp_progress p;
     char failed[160];
@@ -102,6 +103,8 @@ static void print_json(const search *s, const trial *t)
         json_number(&to, "valid_accuracy", t->accuracy);
     json_number(&to, "best_epoch", (double)t->p.best_epoch);
     json_number(&to, "seconds", t->p.seconds);
+    if (t->as)
+        json_number(&to, "as", (double)t->as);
     if (t->failed[0])
         json_text(&to, "failed", t->failed);
     json_close(&to, '}');
@@ -152,6 +155,8 @@ static void print_table(const search *s, const trial *sorted)
             value_text(s->ranges.at[i].option, &set, text, sizeof text);
             printf("  %-*s", width[i], text);
         }
+        if (t->as)
+            printf("  as trial %lld", (long long)t->as);
         printf("%s%s\n", t->failed[0] ? "  failed: " : "", t->failed);
     }
 }
@@ -160,12 +165,15 @@ static void print_table(const search *s, const trial *sorted)
 static void say_command(const search *s)
 {
     settings set = values_of(s, s->best);
+    bool counted[N_OPTIONS] = {false}; /* with these values */
+    count_options(&set, counted);
     set.given[BP_TRAIN_HOLD_OUT] = true;
     fprintf(stderr, "the best again: bpcuda train");
     for (int i = 0; i < N_OPTIONS; i++) {
         const option *o = &options[i];
         char text[4096];
-        if (!o->name || !set.given[i] || !(o->commands & TRAIN) || !o->value || i == OPTION_out)
+        if (!o->name || !set.given[i] || !counted[i] || !(o->commands & TRAIN) || !o->value ||
+            i == OPTION_out)
             continue;
         value_text(o, &set, text, sizeof text);
         fprintf(stderr, " %s", option_shown(o));
@@ -202,30 +210,53 @@ static bp_status tell_best(search *s)
 
 /* --- all of them ------------------------------------------------------------------------------- */
 
-static bp_status run_trials(search *s)
+/* The earlier one that a trial is the same as, for its bits would be; NULL: there is none. */
+static const trial *earlier(const search *s, const trial *t)
+{
+    for (int64_t k = 0; k < s->n; k++)
+        if (!s->trial[k].as && ranges_equal(&s->ranges, s->given, s->trial[k].number, t->number))
+            return &s->trial[k];
+    return NULL;
+}
+
+/* What is wrong with a trial is a line of the table. */
+static bp_status try_values(search *s, trial *t)
 {
     job *j = s->j;
+    settings set = values_of(s, t);
+    set.quiet = true; /* no bar: a line a trial */
+    j->set = &set;
+    bp_status st = train_trial(j, t), kept = BP_OK;
+    if (st != BP_OK && st != BP_ERR_STOPPED)
+        snprintf(t->failed, sizeof t->failed, "%.150s", j->text[0] ? j->text : bp_error_text(j->ctx));
+    j->text[0] = '\0';
+    j->set = s->given;
+    if (st == BP_OK && isfinite(t->loss) && (!s->best || t->loss < s->best->loss))
+        kept = keep(s, t);
+    forget(j);
+    return kept != BP_OK ? kept : st == BP_ERR_STOPPED ? st : BP_OK;
+}
+
+static bp_status run_trials(search *s)
+{
     for (int64_t i = 0; i < (int64_t)s->given->trials && !signal_came(); i++) {
         trial *t = &s->trial[s->n];
         *t = (trial){.number = (int64_t)s->given->first + i, .loss = NAN, .accuracy = NAN};
-        settings set = values_of(s, t);
-        set.quiet = true; /* no bar: a line a trial */
-        j->set = &set;
-        bp_status st = train_trial(j, t);
-        if (st != BP_OK && st != BP_ERR_STOPPED)
-            snprintf(t->failed, sizeof t->failed, "%.150s",
-                     j->text[0] ? j->text : bp_error_text(j->ctx));
-        j->text[0] = '\0';
-        j->set = s->given;
-        if (st == BP_OK && isfinite(t->loss) && (!s->best || t->loss < s->best->loss))
-            TRY(keep(s, t));
-        forget(j);
-        if (st == BP_ERR_STOPPED)
-            break;
+        const trial *same = earlier(s, t);
+        bp_status st = same ? BP_OK : try_values(s, t);
+        if (st != BP_OK)
+            return st == BP_ERR_STOPPED ? BP_OK : st;
+        if (same) {
+            int64_t number = t->number;
+            *t = *same;
+            t->as = same->number;
+            t->number = number;
+            t->p.seconds = 0;
+        }
         s->n++;
         if (s->given->json)
             print_json(s, t);
-        talk(j, "trial %lld: validation %.4g, best %.4g%s%s\n", (long long)t->number, t->loss,
+        talk(s->j, "trial %lld: validation %.4g, best %.4g%s%s\n", (long long)t->number, t->loss,
              s->best ? s->best->loss : NAN, t->failed[0] ? ": " : "", t->failed);
     }
     return BP_OK;
@@ -250,6 +281,27 @@ static bp_status finish(search *s)
     return tell_best(s);
 }
 
+/* A text is looked at before the first trial: layers, schedules. */
+static bp_status check_texts(search *s)
+{
+    job *j = s->j;
+    bp_status st = BP_OK;
+    for (int i = 0; i < s->ranges.n; i++) {
+        const range *r = &s->ranges.at[i];
+        settings set = *s->given;
+        set.quiet = true;
+        for (int k = 0; k < r->words && st == BP_OK && !r->option->number && !r->option->words; k++) {
+            range_put(r, k, &set);
+            j->set = &set;
+            st = model_of_options(j);
+            st = st == BP_OK ? trainer_of_options(j) : st;
+            j->set = s->given;
+            forget(j);
+        }
+    }
+    return st;
+}
+
 /* What every trial has: data, and a file that can be written. */
 static bp_status prepare(search *s)
 {
@@ -258,6 +310,7 @@ static bp_status prepare(search *s)
     TRY(load_data(j, LEARN));
     s->numbers = bp_data_targets(j->train) == BP_TARGETS_REAL;
     TRY(check_files(j));
+    TRY(check_texts(s));
     if (s->given->out) {
         TRY(model_of_options(j));
         TRY(bp_model_save_check(j->model, s->given->out));
@@ -276,10 +329,9 @@ bp_status command_search(job *j)
         j->exit = status; /* said already */
     } else {
         st = prepare(&s);
-        listen_to_signals(true);
+        listen_to_signals();
         if (st == BP_OK)
             st = run_trials(&s);
-        listen_to_signals(false);
         if (st == BP_OK)
             st = finish(&s);
     }

@@ -51,7 +51,7 @@ static bp_status has_columns_of_model(job *j, const char *path, const bp_data *d
         const char *wanted = bp_model_feature_name(j->model, i);
         const char *found = bp_data_feature_name(d, i);
         if (wanted && found && strcmp(wanted, found))
-            return fail(j, BP_ERR_ARG, "%.200s: column \"%.80s\" stands where the model has \"%.80s\": "
+            return fail(j, BP_ERR_FORMAT, "%.200s: column \"%.80s\" stands where the model has \"%.80s\": "
                         "the columns of the training are wanted, in their order (--skip leaves some "
                         "out)", path, found, wanted);
     }
@@ -197,15 +197,8 @@ bp_status load_data(job *j, purpose what_for)
 {
     const char *data = j->set->data;
     const char *folder = behind(data, "mnist:");
-    static const int of_csv[] = {OPTION_target, OPTION_skip, OPTION_header};
-    for (size_t i = 0; i < sizeof of_csv / sizeof *of_csv; i++)
-        if (j->set->given[of_csv[i]] && !behind(data, "csv:") && strcmp(data, "-"))
-            return fail(j, BP_ERR_ARG, "%s is for a CSV; --data is %.200s",
-                        option_shown(&options[of_csv[i]]), data);
     bool learn = what_for == LEARN || what_for == LEARN_ALL;
     bp_data **all = learn ? &j->train : &j->test;
-    if (folder && j->set->given[OPTION_split])
-        return fail(j, BP_ERR_ARG, "--split: %.200s has a test set of its own", data);
     if (folder && learn)
         TRY(bp_data_idx_folder(j->ctx, folder, 0, &j->train));
     if (folder && what_for != LEARN_ALL)

@@ -210,9 +210,8 @@ static bp_status train_members(job *j, bp_progress *all)
 {
     bp_model **member = calloc((size_t)j->set->ensemble, sizeof *member), *whole = NULL;
     int32_t n = 0;
-    listen_to_signals(true);
+    listen_to_signals();
     bp_status st = member ? collect(j, member, &n, all) : fail(j, BP_ERR_NOMEM, "out of memory");
-    listen_to_signals(false);
     bool trained = st == BP_OK || st == BP_ERR_STOPPED;
     bp_status made = trained ? bp_model_ensemble(j->ctx, member, n, &whole) : BP_OK;
     bp_trainer_free(j->trainer);

@@ -124,6 +124,10 @@ bool plot_filters(bp_model *model, int64_t width, int64_t height, const char *ou
     bp_shape shape = bp_shape_of(t);
     f.n = shape.dim[0];
     f.channels = shape.ndim == 4 ? shape.dim[3] : 1;
+    if (shape.ndim == 4 && width > 0 && (width != shape.dim[2] || height != shape.dim[1]))
+        return fault(text, "plot: the filters of %s are %lld x %lld, not %lld x %lld", f.name,
+                     (long long)shape.dim[2], (long long)shape.dim[1], (long long)width,
+                     (long long)height);
     if (shape.ndim == 4) {
         f.height = shape.dim[1];
         f.width = shape.dim[2];

@@ -36,11 +36,15 @@ static bool failed(const sheet *s, char *text)
 static bool find_size(sheet *s, char *text)
 {
     bp_shape x = bp_shape_of(bp_data_samples(s->data));
+    bool image = x.ndim == 3 || x.ndim == 4, told = s->width > 0;
     s->channels = x.ndim == 4 ? x.dim[3] : 1;
-    if (x.ndim == 3 || x.ndim == 4) {
+    if (image && told && (s->width != x.dim[2] || s->height != x.dim[1]))
+        return fault(text, "plot: the images are %lld x %lld, not %lld x %lld", (long long)x.dim[2],
+                     (long long)x.dim[1], (long long)s->width, (long long)s->height);
+    if (image) {
         s->height = x.dim[1];
         s->width = x.dim[2];
-    } else if (s->width == 0 && s->height == 0) {
+    } else if (!told) {
         s->width = s->height = llround(sqrt((double)s->inputs));
     }
     if (s->inputs / s->channels / s->width == s->height &&
