@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 1 << 20, ZEROS = 16 };
+enum { CHUNK = 1 << 20, ZEROS = 16, LINE = 1 << 28 }; /* LINE: more is none, but /dev/zero, say */
 
 static bp_status bad(const bpi_csv_text *t, int64_t line, const char *what)
 {
@@ -12,19 +12,21 @@ static bp_status bad(const bpi_csv_text *t, int64_t line, const char *what)
 
 bp_status bpi_csv_more(bpi_csv_text *t)
 {
-    int64_t kept = t->end - t->at;
+    int64_t kept = t->end - t->at, more = kept > CHUNK ? kept : CHUNK; /* a line is read again */
     size_t got;
+    if (kept >= LINE)
+        return bad(t, t->line, "it has no end in 256 MiB");
     if (kept && t->at > t->buffer)
         memmove(t->buffer, t->at, (size_t)kept);
     t->at = t->buffer;
-    if (!bpi_grow(t->ctx, (void **)&t->buffer, &t->capacity, kept + CHUNK + ZEROS, 1))
+    if (!bpi_grow(t->ctx, (void **)&t->buffer, &t->capacity, kept + more + ZEROS, 1))
         return BP_ERR_NOMEM;
     t->at = t->buffer;
     t->end = t->at + kept;
-    BPI_TRY(bpi_file_take(&t->file, t->end, CHUNK, &got));
+    BPI_TRY(bpi_file_take(&t->file, t->end, (size_t)more, &got));
     t->end += got;
     memset(t->end, 0, ZEROS);
-    t->all = got < CHUNK;
+    t->all = got < (size_t)more;
     return BP_OK;
 }
 

@@ -35,6 +35,8 @@ for args in "1 csv:in/missing.csv missing.csv" "1 csv:in in" "2 csv:in/few.csv -
     run "$status" train --data "${args% *}" --out m && quiet out && [ "$(wc -l < err)" -eq 1 ] && grep -qF -- "${args#* }" err && [ ! -e m ]
     claim "$args is told"
 done
+run 1 train --data csv:/dev/zero && quiet out && grep -q 'line 1: it has no end in 256 MiB' err
+claim "a file without an end is not read for ever"
 for args in "2 --target nope:nope" "1 --task regression:is no number" "2 --skip zz:zz" \
     "2 --loss mse:cross-entropy" "2 --task labels:several" "2 --layers rleu:rleu" "2 --schedule cosin:cosin" \
     "1 --out nowhere/x:nowhere/x" "1 --checkpoint nowhere/x:nowhere/x" \

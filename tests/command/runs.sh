@@ -35,6 +35,8 @@ run 0 train --data digits --epochs 3 --val 0.1 --log log.jsonl --tensorboard boa
 claim "a log has what run it is, a line an epoch and the result; event files are in their folder"
 run 0 plot log.jsonl --ascii && grep -q 'accuracy' out && grep -q 'best validation' out
 claim "it is drawn in the terminal"
+run 1 plot --kind runs /dev/zero --ascii && grep -q 'is a device, no log' err && run 1 search --ranges /dev/zero && grep -q 'or no text' err
+claim "what has no end is no log, and no list of ranges"
 run 1 train --data digits --epochs 3 --log nowhere/x && quiet out && grep -q 'nowhere/x' err
 claim "a log that cannot be written is told"
 if [ "$(id -u)" = 0 ] && mkdir small && mount -t tmpfs -o size=60k none small 2> /dev/null; then

@@ -99,11 +99,13 @@ static int read_file(const command *c, const settings *set, ranges *to)
         return failed(path, strerror(errno));
     int status = COMMAND_RUN;
     while (status == COMMAND_RUN && fgets(line, sizeof line, f)) {
+        if (!strchr(line, '\n') && !feof(f))
+            status = failed(path, "a line is longer than 4094 bytes, or no text");
         line[strcspn(line, "#\r\n")] = '\0';
         char *begin = line + strspn(line, " \t"), *end = begin + strlen(begin);
         while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
             *--end = '\0';
-        if (*begin)
+        if (*begin && status == COMMAND_RUN)
             status = read_range(c, set, begin, to);
     }
     if (ferror(f) && status == COMMAND_RUN)

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/text.h"
 
@@ -287,8 +288,13 @@ static bool read_lines(run *r, FILE *file, const char *path, char *text)
 static bool read_one(run *r, const char *path, char *text)
 {
     FILE *file = fopen(path, "re");
+    struct stat is;
     if (!file)
         return fault(text, "%.300s: cannot be read: %s", path, strerror(errno));
+    if (fstat(fileno(file), &is) == 0 && S_ISCHR(is.st_mode)) { /* /dev/zero has no end */
+        fclose(file);
+        return fault(text, "%.300s: is a device, no log", path);
+    }
     const char *dot = strrchr(path, '.');
     bool ending = dot && dot > path && dot[-1] != '/' && !strchr(dot, '/');
     r->name = strndup(path, ending ? (size_t)(dot - path) : strlen(path));
