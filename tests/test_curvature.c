@@ -229,7 +229,9 @@ CLAIM(what_has_no_curvature_to_find_is_told)
     room = 4;
     TEXT("hessian_eigenvalues: room for 2, and 3 parameters; as many, and at most 4096, are "
          "wanted");
+    found.value = found.rate = 7;
     cr_assert_eq(bp_hessian_largest(q.store, line, &q, 1, 0, &found), BP_ERR_ARG);
+    cr_expect(found.value == 0 && found.rate == 0 && found.struct_bytes == sizeof found);
     TEXT("hessian_largest: a tolerance of 1, 0 products; [0, 1) and 0 or more are wanted");
     found.struct_bytes = 8;
     cr_assert_eq(bp_hessian_largest(q.store, line, &q, 0, 0, &found), BP_ERR_ARG);

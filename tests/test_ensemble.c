@@ -196,9 +196,35 @@ CLAIM(what_does_not_fit_is_told)
     cr_assert_eq(bp_model_fit(b.all, b.data, BP_METHOD_LBFGS, 0, NULL, NULL), BP_ERR_STATE);
     TEXT("model_fit: an ensemble of 3: its members are fitted one by one, before they are one "
          "model");
+    float x[COLS] = {NAN}, p[K], spread[K];
+    cr_assert_eq(bp_model_predict_spread(b.all, x, 1, p, spread), BP_ERR_NONFINITE);
+    TEXT("model_predict_spread: row 0, column 0 is nan; finite numbers are wanted");
+    cr_assert_eq(bp_model_predict_spread(b.all, x, 1, p, NULL), BP_ERR_ARG);
+    TEXT("model_predict_spread: spread is NULL");
+    cr_assert_eq(bp_model_predict_spread(b.all, x, -1, p, spread), BP_ERR_ARG);
+    TEXT("model_predict_spread: -1 samples");
     bp_model_free(own);
     bp_model_free(raw);
     bp_model_free(deep);
+    empty(&b);
+}
+
+CLAIM(diagonals_are_of_one)
+{
+    bag b = bag_of(BP_TASK_CLASSES, 1);
+    bp_optimizer *opt;
+    bp_tensor *index = bp_tensor_create(ctx, BP_I32, BP_SHAPE(4));
+    OK(bp_optimizer_create(bp_model_params(b.all), BP_DIAGONAL_LM, 0.1, &opt));
+    cr_assert_eq(bp_model_diagonal(b.all, b.data, index, 1, opt), BP_ERR_STATE);
+    TEXT("model_diagonal: an ensemble; second derivatives want one stack of layers");
+    bp_optimizer_free(opt);
+    OK(bp_optimizer_create(bp_model_params(b.member[0]), BP_DIAGONAL_LM, 0.1, &opt));
+    int32_t far[4] = {0, 1, 1000000, 2};
+    OK(bp_write(index, far, sizeof far));
+    bp_status st = bp_model_diagonal(b.member[0], b.data, index, 1, opt), then = bp_sync(ctx);
+    cr_assert(st == BP_ERR_RANGE || (st == BP_OK && then == BP_ERR_RANGE), "%d, %d", st, then);
+    bp_optimizer_free(opt);
+    bp_free(index);
     empty(&b);
 }
 

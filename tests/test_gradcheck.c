@@ -204,9 +204,13 @@ CLAIM(a_wrong_call_is_told)
     cr_assert_eq(bp_plan_record(ctx, checks, &x, &plan), BP_ERR_STATE);
     TEXT("gradcheck: not while a plan is recorded");
     r.struct_bytes = 0;
+    r.checked = 77;
     cr_assert_eq(bp_gradcheck(ctx, rectified, NULL, &x, 1, 0, &r), BP_ERR_ARG);
     TEXT("gradcheck: struct_bytes is 0, not the size of the report");
-    cr_assert_eq(r.checked, 77, "a failure reports nothing");
+    cr_assert_eq(r.checked, 77, "of a size that cannot be, nothing is touched");
+    r.struct_bytes = sizeof r;
+    cr_assert_eq(bp_gradcheck(ctx, rectified, NULL, &x, 1, -1, &r), BP_ERR_ARG);
+    cr_assert(r.checked == 0 && r.struct_bytes == sizeof r, "a failure leaves no other's report");
     bp_tensor *none = random_tensor(BP_SHAPE(0, 3), 0);
     cr_assert_eq(checked(rectified, NULL, &none, 1, 0).checked, 0);
     cr_assert_eq(checked(rectified, NULL, &none, 1, 2).wrong, 0);

@@ -154,7 +154,9 @@ CLAIM(what_cannot_be_tested_is_told)
     TEXT("trainer_range: 1 steps; 2 to 10000000 are wanted");
     double nan[] = {NAN};
     OK(bp_write(b.w, nan, sizeof nan));
+    found.rate = 7;
     cr_assert_eq(bp_trainer_range(b.trainer, 0.1, 1, 9, NULL, NULL, &found), BP_ERR_NONFINITE);
+    cr_assert_eq(found.rate, 0, "a failure leaves no other's rate");
     cr_expect(isnan(at(b.w, 0)));
     nan[0] = 1;
     OK(bp_write(b.w, nan, sizeof nan));
@@ -171,7 +173,9 @@ CLAIM(the_curvature_of_a_trainer_has_its_l2)
     OK(bp_trainer_set(b.trainer, BP_TRAIN_L2, 1));
     OK(bp_trainer_curvature(b.trainer, 0, 0, 0, &found));
     cr_expect(fabs(found.value - CURVE - 1) < 1e-12 && found.rate == 1 / found.value);
+    found.value = 7;
     cr_assert_eq(bp_trainer_curvature(b.trainer, -1, 0, 0, &found), BP_ERR_ARG);
+    cr_assert_eq(found.value, 0);
     close_bowl(&b);
 }
 

@@ -58,7 +58,8 @@ BP_API bp_status bp_hvp_of(bp_context *ctx, bp_tensor *y, bp_tensor *const *x, b
 
 /* What bp_gradcheck found. Agreement is to 1e-7 of the larger, and to what rounding in y can do.
  * Where steps of h and of h / 2 disagree about the slope, or the slopes to both sides about each
- * other, there is a kink, or f is no function of x alone: counted and not judged; few are fine. */
+ * other, there is a kink, or f is no function of x alone: counted and not judged; few are fine.
+ * After a failure all is 0 but struct_bytes. */
 typedef struct bp_gradcheck_report {
     size_t struct_bytes; /* sizeof(bp_gradcheck_report), set by the caller */
     int64_t checked;     /* elements, or directions */

@@ -40,7 +40,8 @@ enum {
 /* A sentence for it; "?" for anything else. */
 BP_API const char *bp_stop_text(bp_stop stop);
 
-/* Where a minimiser is, and what it ended with. More members may follow, at the end. */
+/* Where a minimiser is, and what it ended with: after a failure, where it got to, and all 0 but
+ * struct_bytes where it did not begin. More members may follow, at the end. */
 typedef struct bp_found {
     size_t struct_bytes;  /* sizeof(bp_found), set by the caller of one that is a result */
     int64_t iterations;   /* steps, or generations */

@@ -101,6 +101,29 @@ void bpi_give_struct(void *theirs, size_t their_bytes, const void *ours, size_t 
     memcpy(theirs, ours, their_bytes < our_bytes ? their_bytes : our_bytes);
 }
 
+bool bpi_result_begin(void *theirs, size_t bytes)
+{
+    size_t their_bytes;
+    if (!theirs)
+        return true;
+    memcpy(&their_bytes, theirs, sizeof their_bytes);
+    if (their_bytes < bytes || their_bytes > 65536)
+        return false;
+    memset((char *)theirs + sizeof their_bytes, 0, their_bytes - sizeof their_bytes);
+    return true;
+}
+
+bp_status bpi_result_fits(bp_context *ctx, const char *who, const char *whose, void *theirs,
+                          size_t bytes)
+{
+    size_t their_bytes;
+    if (bpi_result_begin(theirs, bytes))
+        return BP_OK;
+    memcpy(&their_bytes, theirs, sizeof their_bytes);
+    return bpi_fail(ctx, BP_ERR_ARG, "%s: struct_bytes is %zu, not the size of %s", who, their_bytes,
+                    whose);
+}
+
 const char *bp_error_text(const bp_context *ctx)
 {
     const char *told = bpi_told_thread();

@@ -287,9 +287,7 @@ static bp_status gradcheck(bp_context *ctx, bp_function f, void *user, bp_tensor
     BPI_TRY(bpi_given(ctx, report, "gradcheck: report"));
     BPI_TRY(bpi_not_recording(ctx, "gradcheck"));
     size_t bytes = report->struct_bytes;
-    if (bytes < sizeof *report || bytes > 65536)
-        return bpi_fail(ctx, BP_ERR_ARG, "gradcheck: struct_bytes is %zu, not the size of the "
-                        "report", bytes);
+    BPI_TRY(bpi_result_fits(ctx, "gradcheck", "the report", report, sizeof *report));
     if (n < 1 || n > BPI_INPUTS_MAX || directions < 0)
         return bpi_fail(ctx, BP_ERR_ARG, "gradcheck: %d tensors and %lld directions; 1 to %d, and "
                         "0 or more, are wanted", (int)n, (long long)directions, BPI_INPUTS_MAX);
@@ -311,5 +309,6 @@ static bp_status gradcheck(bp_context *ctx, bp_function f, void *user, bp_tensor
 bp_status bp_gradcheck(bp_context *ctx, bp_function f, void *user, bp_tensor *const *x, int32_t n,
                        int64_t directions, bp_gradcheck_report *report)
 {
+    bpi_result_begin(report, sizeof *report);
     BPI_INSIDE(ctx, gradcheck(ctx, f, user, x, n, directions, report));
 }

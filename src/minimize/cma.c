@@ -216,6 +216,7 @@ static bp_status strategy(bpi_search *s)
 bp_status bp_cma_es(bp_params *params, bp_objective_fn loss, void *user,
                     const bp_evolve_options *options, bp_found *result)
 {
+    bpi_result_begin(result, sizeof *result);
     BPI_LEADS(params, "cma_es: params");
     return bpi_evolve((bpi_evolution){
         .who = "cma_es", .strategy = strategy, .least = LEAST, .ctx = params->ctx, .params = params,

@@ -148,9 +148,7 @@ static bp_status find_largest(bp_params *params, bp_objective_fn loss, void *use
     __attribute__((cleanup(end))) curvature c = {.most = products ? products : 1000};
     BPI_TRY(bpi_given(ctx, (const void *)(uintptr_t)loss, "hessian_largest: loss"));
     BPI_TRY(bpi_given(ctx, found, "hessian_largest: found"));
-    if (found->struct_bytes < sizeof *found || found->struct_bytes > 65536)
-        return bpi_fail(ctx, BP_ERR_ARG, "%s: struct_bytes is %zu, not the size of found", who,
-                        found->struct_bytes);
+    BPI_TRY(bpi_result_fits(ctx, who, "found", found, sizeof *found));
     if (!(tolerance >= 0 && tolerance < 1) || products < 0)
         return bpi_fail(ctx, BP_ERR_ARG, "%s: a tolerance of %g, %lld products; [0, 1) and 0 or "
                         "more are wanted", who, tolerance, (long long)products);
@@ -166,6 +164,7 @@ static bp_status find_largest(bp_params *params, bp_objective_fn loss, void *use
 bp_status bp_hessian_largest(bp_params *params, bp_objective_fn loss, void *user, double tolerance,
                              int64_t products, bp_eigen *found)
 {
+    bpi_result_begin(found, sizeof *found);
     BPI_LEADS(params, "hessian_largest: params");
     BPI_INSIDE(params->ctx, find_largest(params, loss, user, tolerance, products, found));
 }

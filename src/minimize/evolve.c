@@ -165,9 +165,9 @@ static bp_status open_call(bpi_search *s, const bpi_evolution *e)
                                  : NULL;
     p->ctx = e->ctx;
     p->who = e->who;
+    BPI_TRY(bpi_result_fits(e->ctx, e->who, "the result", e->result, sizeof *e->result));
     if (null)
         return bpi_fail(e->ctx, BP_ERR_ARG, "%s: %s is NULL", e->who, null);
-    BPI_TRY(bpi_result_fits(e->ctx, e->who, e->result));
     if (e->params)
         return bpi_problem_open(p, e->who, e->params, e->loss, e->user);
     p->n = e->n;

@@ -224,6 +224,7 @@ bp_status bp_gauss_newton(bp_params *params, bp_objective_fn f, void *user,
                           const bp_minimize_options *options, bp_found *result)
 {
     static const double usual[] = {1e-8, 1e-15, -1};
+    bpi_result_begin(result, sizeof *result);
     BPI_LEADS(params, "gauss_newton: params");
     return bpi_minimise("gauss_newton", minimise, usual, params, f, "residuals", user, options,
                         result);

@@ -236,6 +236,7 @@ bp_status bp_lbfgs(bp_params *params, bp_objective_fn loss, void *user,
                    const bp_minimize_options *options, bp_found *result)
 {
     static const double usual[] = {1e-8, -1, -1};
+    bpi_result_begin(result, sizeof *result);
     BPI_LEADS(params, "lbfgs: params");
     return bpi_minimise("lbfgs", minimise, usual, params, loss, "loss", user, options, result);
 }

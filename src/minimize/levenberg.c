@@ -316,6 +316,7 @@ bp_status bp_levenberg_marquardt(bp_params *params, bp_objective_fn f, void *use
                                  const bp_minimize_options *options, bp_found *result)
 {
     static const double usual[] = {1e-12, 1e-15, 1e-12};
+    bpi_result_begin(result, sizeof *result);
     BPI_LEADS(params, "levenberg_marquardt: params");
     return bpi_minimise("levenberg_marquardt", minimise, usual, params, f, "residuals", user,
                         options, result);

@@ -76,7 +76,6 @@ bp_status bpi_not_finite(bp_context *ctx, const char *who, const char *where, do
 /* p->each. */
 bp_status bpi_tell(bpi_problem *p);
 /* The end of a call: `now` becomes the user's result, which may be NULL. */
-bp_status bpi_result_fits(bp_context *ctx, const char *who, const bp_found *result);
 bp_status bpi_ended(bpi_problem *p, bp_status st, bp_found *result);
 
 /* A call that follows gradients: opens a problem, calls minimise, and tells the result. There x

@@ -45,6 +45,7 @@ static bp_status one_plus(bpi_search *s)
 bp_status bp_es(bp_params *params, bp_objective_fn loss, void *user,
                 const bp_evolve_options *options, bp_found *result)
 {
+    bpi_result_begin(result, sizeof *result);
     BPI_LEADS(params, "es: params");
     return bpi_evolve((bpi_evolution){
         .who = "es", .strategy = one_plus, .least = 1, .ctx = params->ctx, .params = params,

@@ -288,14 +288,6 @@ bp_status bpi_tell(bpi_problem *p)
                     (long long)now.iterations, bp_status_name(st));
 }
 
-bp_status bpi_result_fits(bp_context *ctx, const char *who, const bp_found *result)
-{
-    if (!result || (result->struct_bytes >= sizeof *result && result->struct_bytes <= 65536))
-        return BP_OK;
-    return bpi_fail(ctx, BP_ERR_ARG, "%s: struct_bytes is %zu, not the size of the result", who,
-                    result->struct_bytes);
-}
-
 bp_status bpi_ended(bpi_problem *p, bp_status st, bp_found *result)
 {
     if (st != BP_OK)
@@ -317,10 +309,10 @@ static bp_status call(bp_context *ctx, const char *who, bpi_minimise_fn minimise
     static const char *const name[] = {"gradient", "value", "step"};
     bp_minimize_options o = {0};
     BPI_PROBLEM(p);
+    BPI_TRY(bpi_result_fits(ctx, who, "the result", result, sizeof *result));
     if (!f)
         return bpi_fail(ctx, BP_ERR_ARG, "%s: %s is NULL", who, f_name);
     BPI_TRY(bpi_options(ctx, who, &o, sizeof o, given));
-    BPI_TRY(bpi_result_fits(ctx, who, result));
     const double given_tolerance[] = {o.gradient, o.value, o.step};
     for (int i = 0; i < 3; i++)
         BPI_TRY(bpi_tolerance(ctx, who, name[i], given_tolerance[i], usual[i], &p.tolerance[i]));

@@ -130,10 +130,11 @@ static bp_status spread_rows(bp_context *ctx, void *user)
 static bp_status spread(bp_model *m, const float *x, int64_t n, float *p, float *to)
 {
     const double *scale = m->out.host + m->outputs;
-    BPI_TRY(bp_model_predict(m, x, n, p)); /* which looks at all that can be wrong */
+    if (n > 0)
+        BPI_TRY(bpi_given(m->ctx, to, "model_predict_spread: spread"));
+    BPI_TRY(bpi_model_predict(m, "model_predict_spread", x, n, p)); /* looks at all else */
     if (n == 0)
         return BP_OK;
-    BPI_TRY(bpi_given(m->ctx, to, "model_predict_spread: spread"));
     if (m->members == 1) {
         memset(to, 0, (size_t)(n * m->outputs) * sizeof *to);
         return BP_OK;

@@ -91,6 +91,8 @@ bp_tensor *bpi_members_through(bp_model *model, bp_tensor *x, bool training);
 
 /* --- predict.c --------------------------------------------------------------------------- */
 
+/* bp_model_predict, in the name of `who`. */
+bp_status bpi_model_predict(bp_model *model, const char *who, const float *x, int64_t n, float *p);
 /* Rows [n, inputs] from the host, normalised; NULL in *normal where an op failed. */
 bp_status bpi_model_rows_in(bp_model *model, const float *rows, int64_t n, bp_tensor **normal);
 /* Of outputs, what a program wants: probabilities, or normalised numbers as they are. */

@@ -19,7 +19,7 @@ bp_tensor *bpi_model_answer(const bp_model *m, bp_tensor *outputs)
 }
 
 /* Of n rows, as the device gave them: numbers in the targets' own units; all must be finite. */
-static bp_status finish(const bp_model *m, int64_t n, float *p)
+static bp_status finish(const bp_model *m, const char *who, int64_t n, float *p)
 {
     const double *shift = m->out.host, *scale = shift + m->outputs;
     for (int64_t i = 0; i < n; i++)
@@ -28,8 +28,8 @@ static bp_status finish(const bp_model *m, int64_t n, float *p)
             if (m->task == BP_TASK_REGRESSION)
                 *y = (float)((double)*y / scale[j] + shift[j]);
             if (!isfinite(*y))
-                return bpi_fail(m->ctx, BP_ERR_NONFINITE, "model_predict: row %lld: numbers leave "
-                                "the range of f32 on the way", (long long)i);
+                return bpi_fail(m->ctx, BP_ERR_NONFINITE, "%s: row %lld: numbers leave the range of "
+                                "f32 on the way", who, (long long)i);
         }
     return BP_OK;
 }
@@ -115,26 +115,24 @@ static bp_status predict_rows(bp_context *ctx, void *user)
     return p ? bp_read(p, w->p, (size_t)(w->n * m->outputs) * sizeof(float)) : BP_ERR_STATE;
 }
 
-static bp_status samples_finite(const bp_model *m, const float *x, int64_t n)
+static bp_status samples_finite(const bp_model *m, const char *who, const float *x, int64_t n)
 {
     for (int64_t i = 0; i < n * m->inputs; i++)
         if (!isfinite(x[i]))
             return bpi_fail(m->ctx, BP_ERR_NONFINITE,
-                            "model_predict: row %lld, column %lld is %g; finite numbers are wanted",
+                            "%s: row %lld, column %lld is %g; finite numbers are wanted", who,
                             (long long)(i / m->inputs), (long long)(i % m->inputs), (double)x[i]);
     return BP_OK;
 }
 
-static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
+bp_status bpi_model_predict(bp_model *m, const char *who, const float *x, int64_t n, float *p)
 {
     if (n < 0 || n > INT64_MAX / 8 / (m->inputs > m->outputs ? m->inputs : m->outputs))
-        return bpi_fail(m->ctx, BP_ERR_ARG, "model_predict: %lld samples", (long long)n);
-    if (n > 0)
-        BPI_TRY(bpi_given(m->ctx, x, "model_predict: x"));
-    if (n > 0)
-        BPI_TRY(bpi_given(m->ctx, p, "model_predict: p"));
-    BPI_TRY(samples_finite(m, x, n));
-    BPI_TRY(bpi_params_finite(m->params, "model_predict"));
+        return bpi_fail(m->ctx, BP_ERR_ARG, "%s: %lld samples", who, (long long)n);
+    if (n > 0 && (!x || !p))
+        return bpi_fail(m->ctx, BP_ERR_ARG, "%s: %s is NULL", who, x ? "p" : "x");
+    BPI_TRY(samples_finite(m, who, x, n));
+    BPI_TRY(bpi_params_finite(m->params, who));
     bool one = n == 1 && m->layers && bpi_plan_possible(m->ctx);
     if (one)
         BPI_TRY(predict_one(m, x, p));
@@ -144,11 +142,11 @@ static bp_status predict(bp_model *m, const float *x, int64_t n, float *p)
                   .n = n - i < most ? n - i : most};
         BPI_TRY(bp_run(m->ctx, BP_NO_GRAD, predict_rows, &w));
     }
-    return finish(m, n, p);
+    return finish(m, who, n, p);
 }
 
 bp_status bp_model_predict(bp_model *m, const float *x, int64_t n, float *p)
 {
     BPI_LEADS(m, "model_predict: model");
-    BPI_INSIDE(m->ctx, predict(m, x, n, p));
+    BPI_INSIDE(m->ctx, bpi_model_predict(m, "model_predict", x, n, p));
 }

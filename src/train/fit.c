@@ -177,6 +177,7 @@ static bp_status run(bp_model *m, bp_data *data, bp_method method, double l2,
 {
     __attribute__((cleanup(end))) fit f = {.m = m, .data = data, .l2 = l2};
     bp_minimize_options o = {0};
+    BPI_TRY(bpi_result_fits(m->ctx, "model_fit", "the result", found, sizeof *found));
     BPI_TRY(bpi_minimize_ready(m->ctx, "model_fit"));
     BPI_TRY(bpi_options(m->ctx, "model_fit", &o, sizeof o, options));
     if (method < BP_METHOD_LBFGS || method > BP_METHOD_GAUSS_NEWTON)
@@ -205,6 +206,7 @@ static bp_status run(bp_model *m, bp_data *data, bp_method method, double l2,
 bp_status bp_model_fit(bp_model *m, bp_data *data, bp_method method, double l2,
                        const bp_minimize_options *options, bp_found *result)
 {
+    bpi_result_begin(result, sizeof *result);
     BPI_LEADS(m, "model_fit: model");
     BPI_INSIDE(m->ctx, run(m, data, method, l2, options, result));
 }

@@ -189,13 +189,11 @@ static bp_status test(range *r)
 }
 
 static bp_status check(bp_trainer *t, double from, double to, int64_t steps,
-                       const bp_rate_range *found)
+                       bp_rate_range *found)
 {
     bp_context *ctx = t->ctx;
     BPI_TRY(bpi_given(ctx, found, "trainer_range: found"));
-    if (found->struct_bytes < sizeof *found || found->struct_bytes > 65536)
-        return bpi_fail(ctx, BP_ERR_ARG, "trainer_range: struct_bytes is %zu, not the size of "
-                        "found", found->struct_bytes);
+    BPI_TRY(bpi_result_fits(ctx, "trainer_range", "found", found, sizeof *found));
     if (t->running || bpi_train_arrives(t))
         return bpi_fail(ctx, BP_ERR_STATE, "trainer_range: %s", t->running
                         ? "called by a callback of this trainer"
@@ -239,6 +237,7 @@ static bp_status run(bp_trainer *t, double from, double to, int64_t steps, doubl
 bp_status bp_trainer_range(bp_trainer *t, double from, double to, int64_t steps, double *loss,
                            double *smooth, bp_rate_range *found)
 {
+    bpi_result_begin(found, sizeof *found);
     BPI_LEADS(t, "trainer_range: trainer");
     BPI_INSIDE(t->ctx, run(t, from, to, steps, loss, smooth, found));
 }

@@ -105,6 +105,7 @@ static bp_status curvature(bp_trainer *t, int64_t rows, double tolerance, int64_
 bp_status bp_trainer_curvature(bp_trainer *t, int64_t rows, double tolerance, int64_t products,
                                bp_eigen *found)
 {
+    bpi_result_begin(found, sizeof *found);
     BPI_LEADS(t, "trainer_curvature: trainer");
     BPI_INSIDE(t->ctx, curvature(t, rows, tolerance, products, found));
 }
