@@ -40,7 +40,9 @@ typedef struct buffers {
 } buffers;
 
 /* n < UNIT elements into a buffer of a unit, and out of one. A single one is moved as such: what
- * was written by a mask is not at hand for some time, and neither is a part of it. */
+ * was written by a mask is not at hand for some time, and neither is a part of it. Behind them may
+ * stand anything, which goes through the formula and is not put back: where that branches on it, as
+ * e^x does where no lane is far out, a checker of memory says so. */
 OUTLINE void bring_other(void *buffer, const void *from, int64_t bytes, int64_t n)
 {
     bpi_bring(buffer, from, bytes, 1, 0, n, 1);

@@ -241,6 +241,7 @@ static void plan(job *w, const bp_view *x, uint32_t axes)
     w->y_step = w->runs ? 0 : y_step[strip];
     w->reduced.operands = w->kept.operands = 2;
     w->reduced.axes = w->kept.axes = 0;
+    w->kept.stride[0][0] = w->kept.stride[1][0] = 0; /* of no axis: offset_of */
     if (goes_inner)
         bpi_loop_axis(&w->reduced, inner < 0 ? 1 : x->shape.dim[inner],
                       (int64_t[]){0, inner < 0 ? 1 : x->stride[inner]});

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes sequential.safetensors: the state_dict of a PyTorch Sequential as a program saves it, and
-sequential_told.safetensors: what it makes of some inputs. Read by tests/test_export.c. And the same
+sequential_told.safetensors: what it makes of some inputs. Read by tests/test_export_files.c. And the same
 of a net with batch norm, before and after it was trained, for tests/test_batchnorm.c.
 
     pip install torch safetensors; python3 make_sequential.py
