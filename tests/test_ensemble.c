@@ -166,6 +166,32 @@ CLAIM(a_file_that_claims_other_members_is_refused)
     empty(&b);
 }
 
+CLAIM(many_are_one_too)
+{
+    enum { MANY = 1000 }; /* several groups of members.c */
+    bag b = bag_of(BP_TASK_CLASSES, 1);
+    static bp_model *many[MANY], *all, *again;
+    float one[N * K], p[N * K], spread[N * K];
+    for (int i = 0; i < MANY; i++)
+        many[i] = b.member[0];
+    OK(bp_model_ensemble(ctx, many, MANY, &all));
+    OK(bp_model_predict(b.member[0], b.t.x, N, one));
+    OK(bp_model_predict_spread(all, b.t.x, N, p, spread));
+    for (int i = 0; i < N * K; i++) {
+        cr_assert_float_eq(p[i], one[i], 2e-6);
+        cr_assert_float_eq(spread[i], 0, 1e-6);
+    }
+    OK(bp_model_save(all, path));
+    OK(bp_model_load(ctx, path, &again));
+    equal_predictions(all, again, &b.t);
+    change("\"members\":\"1000\"", "\"members\":\"4097\"");
+    bp_model_free(again);
+    cr_assert_eq(bp_model_load(ctx, path, &again), BP_ERR_FORMAT);
+    cr_assert(strstr(bp_error_text(ctx), "not a model"), "%s", bp_error_text(ctx));
+    bp_model_free(all);
+    empty(&b);
+}
+
 CLAIM(what_does_not_fit_is_told)
 {
     bag b = bag_of(BP_TASK_CLASSES, 1);

@@ -6,8 +6,6 @@
 #include "core/view.h"
 #include "nn/nn.h"
 
-enum { MEMBERS_MOST = 4096 };
-
 /* --- making one -------------------------------------------------------------------------- */
 
 /* Whether model i can be a member beside the first. */
@@ -81,9 +79,9 @@ static bp_status ensemble(bp_context *ctx, bp_model *const *models, int32_t n, b
     bp_model *m;
     BPI_TRY(bpi_given(ctx, models, "model_ensemble: models"));
     BPI_TRY(bpi_given(ctx, out, "model_ensemble: ensemble"));
-    if (n < 1 || n > MEMBERS_MOST)
+    if (n < 1 || n > BPI_MEMBERS_MOST)
         return bpi_fail(ctx, BP_ERR_ARG, "model_ensemble: %d models; 1 to %d are wanted", (int)n,
-                        MEMBERS_MOST);
+                        BPI_MEMBERS_MOST);
     for (int32_t i = 0; i < n; i++)
         BPI_TRY(fits(ctx, models, i));
     bpi_description d = {.inputs = models[0]->inputs, .outputs = models[0]->outputs, .members = n,

@@ -22,14 +22,20 @@ bp_status bpi_members_create(bp_model *m, const char *image, const char *layers)
     return BP_OK;
 }
 
+/* In groups, so that each answer is copied twice at most. */
 bp_tensor *bpi_members_each(bp_model *m, bp_tensor *x, bool training)
 {
-    bp_tensor *all = NULL;
-    for (int32_t i = 0; i < m->members; i++) {
-        bp_tensor *y = bp_unsqueeze(bp_layers_forward(m->member[i], x, training), 0);
-        all = i ? bp_concat((bp_tensor *[]){all, y}, 2, 0) : y;
+    enum { GROUP = 64 };
+    _Static_assert(GROUP * GROUP >= BPI_MEMBERS_MOST, "as many groups are one again");
+    bp_tensor *one[GROUP], *group[GROUP];
+    int32_t groups = 0;
+    for (int32_t i = 0; i < m->members; groups++) {
+        int32_t n = 0;
+        for (; n < GROUP && i < m->members; n++, i++)
+            one[n] = bp_layers_forward(m->member[i], x, training);
+        group[groups] = bp_stack(one, n, 0);
     }
-    return all;
+    return groups == 1 ? group[0] : bp_concat(group, groups, 0);
 }
 
 /* log of the sum over the members of e^x. */

@@ -159,7 +159,7 @@ static bp_status describe(bp_context *ctx, const char *path, const bpi_safetenso
                                             : task_named(bpi_safetensors_meta(f, "task"))};
     bool own = version > 1 && same(bpi_safetensors_meta(f, "forward"), "own");
     if (!model || !d->inputs || !d->outputs || !d->task || (d->layers != NULL) == own ||
-        d->members < 1 || (d->members > 1 && own))
+        d->members < 1 || d->members > BPI_MEMBERS_MOST || (d->members > 1 && own))
         return bpi_fail(ctx, BP_ERR_FORMAT,
                         "%s: not a model: metadata with format \"bpcuda\", version \"2\", task, "
                         "inputs, outputs, and layers or forward \"own\" are wanted", path);

@@ -82,6 +82,7 @@ int64_t bpi_names_decode(const char *text, char *to);
 
 /* --- members.c --------------------------------------------------------------------------- */
 
+enum { BPI_MEMBERS_MOST = 4096 };
 /* Declares the chains of m->members members, of one text. On failure too, freed with the model. */
 bp_status bpi_members_create(bp_model *model, const char *image, const char *layers);
 /* Of normalised rows, which stay: the outputs of each member, [members, N, outputs]; and of the
