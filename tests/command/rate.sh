@@ -51,7 +51,8 @@ run 0 train --data digits --layers "16 tanh" --optimizer lbfgs --l2 0.01 --epoch
     run 0 eval net --data digits --json
 claim "classes by L-BFGS, a line of the log an iteration"
 run 0 train --data digits --layers "16 tanh" --optimizer lbfgs --epochs 500 --val 0.2 --patience 5 --json --quiet &&
-    [ "$(value epochs out)" -eq $(($(value best_epoch out) + 5)) ]
+    [ "$(value epochs out)" -eq $(($(value best_epoch out) + 5)) ] && [ "$(value stopped_by out)" = '"patience"' ] &&
+    grep -q '"ended": "--patience is over"' out
 claim "--patience ends it, and the best stays"
 for method in lm gauss-newton; do
     run 2 train --data digits --optimizer $method --out none && grep -q 'is for squared errors' err && [ ! -e none ]

@@ -69,7 +69,10 @@ static bp_status run(fit *f)
     bp_status st = bp_model_fit(j->model, j->train, method, j->set->train[BP_TRAIN_L2], &o,
                                 &j->fitted);
     bar_end(&f->b);
-    return st == BP_ERR_STOPPED && f->waited ? BP_OK : st;
+    if (st != BP_ERR_STOPPED || !f->waited)
+        return st;
+    f->p.stopped_by = BP_TRAIN_PATIENCE;
+    return BP_OK;
 }
 
 bp_status fit_and_finish(job *j, diary *d)
@@ -80,8 +83,8 @@ bp_status fit_and_finish(job *j, diary *d)
     tell_what_is_done(j);
     bp_status st = run(&f);
     bool stopped = st == BP_ERR_STOPPED;
-    if (!stopped && st == BP_OK && !j->set->quiet)
-        talk(j, "%s\n", f.waited ? "--patience is over" : bp_stop_text(j->fitted.stop));
+    if (st == BP_OK && !f.waited)
+        talk(j, "%s\n", bp_stop_text(j->fitted.stop));
     if (f.best && (st == BP_OK || stopped)) {
         bp_status back = bp_model_restore(j->model, f.best);
         st = back == BP_OK ? st : back;

@@ -67,7 +67,9 @@ static void describe_result(const job *j, const bp_progress *p, const bp_metrics
     json_number(to, "epochs", (double)p->epoch);
     if (j->fitted.struct_bytes) {
         json_number(to, "value", j->fitted.value);
-        json_text(to, "ended", stopped ? "it was stopped" : bp_stop_text(j->fitted.stop));
+        json_text(to, "ended", stopped          ? "it was stopped"
+                               : p->stopped_by ? "--patience is over"
+                                               : bp_stop_text(j->fitted.stop));
     }
     json_number(to, "seconds", p->seconds);
     json_number(to, "samples_per_second", samples_per_second(j, p));
