@@ -35,6 +35,8 @@ if command -v gnuplot > /dev/null; then
     run 0 rate range --data digits -o range.svg && grep -q '<svg' range.svg && run 0 rate hessian --layers "4 tanh" -o eigen.png && [ -s eigen.png ]
     claim "both are drawn"
 fi
+run 1 rate --data cvs:x -o /nowhere/x.svg && grep -q '/nowhere/x.svg' err && run 2 rate --data cvs:x -o x.gif && grep -q '.svg or .png' err
+claim "a picture that cannot be is told before the test"
 run 2 rate hessian --data digits -o large.svg && [ ! -e large.svg ] && grep -q 'at most 4096' err
 claim "but not of a large net"
 

@@ -63,7 +63,7 @@ if command -v gnuplot > /dev/null; then
         run 0 plot $args -o picture.svg && grep -q '<svg' picture.svg && run 0 plot $args -o picture.png && [ -s picture.png ]
         claim "plot $args"
     done
-    run 1 plot log.jsonl -o picture.gif && grep -q 'picture.gif' err && [ ! -e picture.gif ]
+    run 2 plot log.jsonl -o picture.gif && grep -q 'picture.gif' err && [ ! -e picture.gif ]
     claim "other pictures are not known"
 fi
 for kind in onnx c safetensors npz; do

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "job.h"
+#include "plot/plot.h"
 
 /* The file behind a name, which need not be there yet. */
 static void canonical(const char *path, char *to)
@@ -63,6 +64,8 @@ bp_status check_files(job *j)
     } files[] = {{"--out", set->out}, {"--checkpoint", set->checkpoint}, {"--log", set->log},
                  {"--tensorboard", set->tensorboard}};
     enum { N = sizeof files / sizeof *files };
+    if (set->command & (RATE | PLOT) && set->out && !plot_named(set->out))
+        return fail(j, BP_ERR_ARG, "--out %.200s: a picture's name ends in .svg or .png", set->out);
     for (int i = 0; i < N; i++) {
         const char *path = files[i].path, *name = files[i].name;
         if (!path)

@@ -176,6 +176,8 @@ bp_status command_rate(job *j)
     if (!ranges && strcmp(what, "hessian"))
         return fail(j, BP_ERR_ARG, "rate: \"%.200s\" is none of range, hessian", what);
     TRY(check_files(j));
+    if (j->set->out && !plot_can(j->set->out, j->text))
+        return BP_ERR_IO;
     TRY(open_context(j));
     TRY(load_data(j, LEARN));
     TRY(model_of_options(j));

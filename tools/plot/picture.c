@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/text.h"
+#include "plot/plot.h"
 
 extern char **environ;
 
@@ -27,6 +28,11 @@ static bool ends_in(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);
     return n > m && !strcmp(text + n - m, end);
+}
+
+bool plot_named(const char *out)
+{
+    return ends_in(out, ".svg") || ends_in(out, ".png");
 }
 
 /* The file that will be replaced: behind links, a plain one that may be written, or none yet. */
@@ -75,7 +81,7 @@ bool picture_begin(picture *p, const char *out, int width, int height, char *tex
     mode_t mode;
     bool svg = ends_in(out, ".svg");
     *p = (picture){.made_fd = -1, .said_fd = -1};
-    if (!svg && !ends_in(out, ".png"))
+    if (!plot_named(out))
         return fault(text, "%.300s: a picture's name ends in .svg or .png", out);
     if (!find_out(p, out, &mode, text))
         return false;
@@ -176,5 +182,16 @@ bool picture_end(picture *p, bool good, char *text)
         p->made_fd = -1;
     }
     forget(p);
+    return good;
+}
+
+bool plot_can(const char *out, char *text)
+{
+    picture p;
+    if (!picture_begin(&p, out, 100, 100, text))
+        return false;
+    fprintf(p.script, "plot 0\n");
+    bool good = draw(&p, text) && whole(&p, text);
+    forget(&p);
     return good;
 }

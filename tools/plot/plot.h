@@ -10,6 +10,11 @@
 #include "bpcuda/bpcuda.h"
 #include "log/fault.h"
 
+/* Whether a name ends as a picture's does; and whether one can be drawn there, where it takes long
+ * until there is one: all of it is tried, and nothing is left. */
+bool plot_named(const char *out);
+bool plot_can(const char *out, char *text);
+
 /* Loss, accuracy where there is some, and rate over the epochs of n runs (log/run_log.h). */
 bool plot_runs(const char *const *logs, int n, const char *out, char *text);
 
