@@ -89,6 +89,7 @@ claim "a trial that is drawn again is told as the first"
 run 2 search lr=.01..1 --lr 0.1 && grep -q -- '--lr has a range, and a value of its own' err
 claim "an option has one or the other"
 run 2 search 'optimizer=adam|sgd' --mu 2 && grep -q -- '--mu is of --optimizer diagonal-lm' err && run 2 search mu=0.1..1 &&
+    run 2 search rows=in-order batch-classes=1..3 && grep -q -- '--batch-classes is of --rows shuffled' err &&
     run 0 search 'optimizer=diagonal-lm|adam' mu=0.1..1 'layers=8 tanh' --trials 4 --epochs 2 && grep -q diagonal out
 claim "what no value of the ranges reads is refused, what some read is not"
 line=$(sed -n 's/^the best again: bpcuda //p' err)

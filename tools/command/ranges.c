@@ -128,9 +128,10 @@ static int all_count(const command *c, const settings *set, const ranges *of)
     settings base = *set;
     bool counted[N_OPTIONS] = {false};
     char text[160];
-    for (int i = 0; i < of->n; i++)
+    for (int i = 0; i < of->n; i++) { /* a default is none of them */
         base.given[of->at[i].option - options] = true;
-    count_options(&base, counted);
+        range_put(&of->at[i], 0, &base);
+    }
     for (int i = 0; i < of->n; i++) {
         settings tried = base;
         for (int k = 0; k < (of->at[i].words ? of->at[i].words : 2); k++) {
