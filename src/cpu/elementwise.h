@@ -33,19 +33,25 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
 
 /* static void name(...), a bpi_run_fn. The body, for each element, sets out[i], of type Y, from
  * u[i], v[i] and w[i], of type A, those of them that are; k as above. */
-#define BPI_RUN(name, Y, A, ...)                                                              \
+#define BPI_RUN(name, Y, A, ...) BPI_RUN_UNITS(name, Y, A, , BPI_UNIT(__VA_ARGS__))
+#define BPI_UNIT(...)                                                                         \
+    BPI_INDEPENDENT                                                                           \
+    for (int i = 0; i < UNIT; i++) {                                                          \
+        __VA_ARGS__;                                                                          \
+    }
+
+/* The same of a statement that does UNIT elements; it stands behind `begin`. */
+#define BPI_RUN_UNITS(name, Y, A, begin, ...)                                                 \
     static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k)  \
     {                                                                                         \
         Y *out = to;                                                                          \
         const A *u = in[0].at, *v = in[1].at, *w = in[2].at;                                  \
         const int64_t u_step = in[0].step, v_step = in[1].step, w_step = in[2].step;          \
         (void)k;                                                                              \
+        begin;                                                                                \
         const Y *end = out + n;                                                               \
         for (; out < end; out += UNIT, u += u_step, v += v_step, w += w_step) {               \
-            BPI_INDEPENDENT                                                                   \
-            for (int i = 0; i < UNIT; i++) {                                                  \
-                __VA_ARGS__;                                                                  \
-            }                                                                                 \
+            __VA_ARGS__                                                                       \
         }                                                                                     \
     }
 

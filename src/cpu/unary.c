@@ -2,6 +2,7 @@
  * (elementwise.h). Floor: 2 elements of memory traffic an element, 3 backward. */
 #include "cpu/elementwise.h"
 #include "cpu/normal.h"
+#include "cpu/power.h"
 #include "cpu/sine.h"
 #include "door/formulas.h"
 
@@ -9,21 +10,37 @@
 
 /* A run that knows whether x, which is `from`, goes far, if its formula asks (sine.h): else the
  * question is dropped by the compiler. */
-#define RUN(name, from, ...)                                                                  \
+#define RUN(name, from, made, ...)                                                            \
     BPI_RUN_WHOLE(name, real, real,                                                           \
-                  const real p_value = (real)k[0]; const real q_value = (real)k[1];           \
                   const int goes_far = bpi_goes_far(from, from##_step ? n : UNIT);            \
-                  (void)p_value; (void)q_value; (void)goes_far, __VA_ARGS__)
+                  (void)goes_far, __VA_ARGS__; out[i] = made)
 
-#define BPI_UNARY_OP(op, p, tp, q, tq, wanted, saved, tested, value, slope, composed)        \
-    RUN(op##_value, u,                                                                       \
-        const real p = p_value, q = q_value, x = u[i]; real y;                               \
-        (void)p, (void)q, (void)x; value; out[i] = y)                                        \
-    RUN(op##_slope, v,                                                                       \
-        const real p = p_value, q = q_value, dy = u[i], saved = v[i]; real dx;                \
-        (void)p, (void)q, (void)dy, (void)saved; slope;  out[i] = dx)                        \
+/* A run with a parameter, whose formula may ask for powers. */
+#define RUN_1(name, from, made, ...)                                                          \
+    BPI_RUN_UNITS(name, real, real, const real p_value = (real)k[0],                          \
+                  BPI_POWER_UNIT(made, __VA_ARGS__))
+
+/* One with two. */
+#define RUN_2(name, from, made, ...)                                                          \
+    BPI_RUN_WHOLE(name, real, real,                                                           \
+                  const real p_value = (real)k[0]; const real q_value = (real)k[1],           \
+                  __VA_ARGS__; out[i] = made)
+
+#define OP(RUN, op, parameters, saved, value, slope)                                         \
+    RUN(op##_value, u, y,                                                                    \
+        parameters; const real x = u[i]; real y; (void)x; value)                             \
+    RUN(op##_slope, v, dx,                                                                   \
+        parameters; const real dy = u[i], saved = v[i]; real dx;                             \
+        (void)dy, (void)saved; slope)                                                        \
     BPI_ELEMENTWISE(op##_forward, op##_value, BPI_GRAIN / 2, 1, K(params))                   \
     BPI_ELEMENTWISE(op##_backward, op##_slope, BPI_GRAIN / 2, 2, K(params))                  \
     BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = BPI_ELEMENTWISE_ENTRY(op##_forward),          \
                                [BPI_BACKWARD] = BPI_ELEMENTWISE_ENTRY(op##_backward)}};
+
+#define BPI_UNARY(op, saved, tested, value, slope, composed)                                 \
+    OP(RUN, op, , saved, value, slope)
+#define BPI_UNARY_1(op, p, tp, wanted, saved, tested, value, slope, composed)                \
+    OP(RUN_1, op, const real p = p_value; (void)p, saved, value, slope)
+#define BPI_UNARY_2(op, p, tp, q, tq, wanted, saved, tested, value, slope, composed)         \
+    OP(RUN_2, op, const real p = p_value; const real q = q_value; (void)p, saved, value, slope)
 #include "door/unary.def"

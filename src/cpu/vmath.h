@@ -1,6 +1,6 @@
 /* exp_of(x) and its kin: functions over `real`, for loops that the compiler vectorises. At most 2
- * ulp: exp, expm1, log, log1p, pow; at most 3: tanh. Sine and cosine: sine.h; the normal
- * distribution: normal.h.
+ * ulp: exp, expm1, log, log1p; at most 3: tanh. Sine and cosine: sine.h; powers: power.h; the
+ * normal distribution: normal.h.
  *
  * Branch-free: each function is arithmetic, integer adds and shifts, and selects, all of which
  * every instruction level has. Right at NaN, infinities, zeros, overflow, and with denormal inputs
@@ -11,11 +11,9 @@
  * log     x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = 2 atanh(s), s = f / (2 + f)
  * log1p   log u + (x - (u - 1)) / u with u = 1 + x as rounded; on [0, 1] f is x or (x - 1) / 2
  * tanh    t / (t + 2) = 1 - 2 / (t + 2) with t = expm1(2 |x|), and the sign of x
- * pow     2^(p log2 |x|) in f64, for f32; f64's is the C library's
  *
  * Cody and Waite, "Software Manual for the Elementary Functions", 1980 (ln2 in two parts); Tang,
- * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions". Q and L are minimax fits, pow's
- * polynomials Chebyshev ones. */
+ * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions". Q and L are minimax fits. */
 #ifndef BPI_CPU_VMATH_H
 #define BPI_CPU_VMATH_H
 
@@ -246,68 +244,5 @@ INLINE real tanh_of(real x)
     real q = (small ? t : 2) / (t + 2);
     return copysign_of(small ? q : 1 - q, x);
 }
-
-/* --- power ----------------------------------------------------------------------------------- */
-
-#if BPI_F64
-/* The C library's, of one number at a time. */
-INLINE real pow_of(real x, real p) { return pow(x, p); }
-#else
-typedef union bpi_wide_cell {
-    double number;
-    uint64_t bits;
-} bpi_wide_cell;
-
-/* log2(x) of x >= 0 that is normal in f64; error 2^-37. */
-INLINE double bpi_log2(double x)
-{
-    const uint64_t one = (uint64_t)1 << 52, half = 0x3fe6a09e667f3bcd;
-    const uint64_t i = (bpi_wide_cell){x}.bits - half;
-    const double m = (bpi_wide_cell){.bits = (i & (one - 1)) + half}.number;
-    const double n = (bpi_wide_cell){.bits = (i + 1024 * one) >> 52 | 0x4330000000000000}.number;
-    const double s = (m - 1) / (m + 1), z = s * s;
-    double l = 0x1.5ce39e0f72792p-2;
-    l = bpi_wide_fma(l, z, 0x1.a58dceca72ce8p-2);
-    l = bpi_wide_fma(l, z, 0x1.27777f461993ep-1);
-    l = bpi_wide_fma(l, z, 0x1.ec709d13c0821p-1);
-    l = bpi_wide_fma(l, z, 0x1.71547652bed13p+1);
-    return bpi_wide_fma(l, s, n - (0x1p52 + 1024));
-}
-
-/* 2^x for |x| <= 1000, and NaN; error 2^-28. */
-INLINE double bpi_exp2(double x)
-{
-    const double t = x + 0x1.8p52, r = x - (t - 0x1.8p52);
-    double e = 0x1.443fffc90db59p-13;
-    e = bpi_wide_fma(e, r, 0x1.5f48c04f62e50p-10);
-    e = bpi_wide_fma(e, r, 0x1.3b2a1b7152befp-7);
-    e = bpi_wide_fma(e, r, 0x1.c6aecc669b6ddp-5);
-    e = bpi_wide_fma(e, r, 0x1.ebfbe045f4d3cp-3);
-    e = bpi_wide_fma(e, r, 0x1.62e430d034702p-1);
-    e = bpi_wide_fma(e, r, 1);
-    return e * (bpi_wide_cell){.bits = ((bpi_wide_cell){t}.bits + 1023) << 52}.number;
-}
-
-/* 2^(p log2 |x|) in f64, with the sign and the exceptions of C's powf. */
-INLINE real pow_of(real x, real p)
-{
-    const double a = (double)abs_of(x);
-    double l = bpi_log2(a);
-    l = a > 0 ? l : -(double)INFINITY;
-    l = a < (double)INFINITY ? l : a; /* NaN too */
-    double t = (double)p * l;
-    t = t > 300 ? 300 : t;
-    t = t < -300 ? -300 : t;
-    const real y = (real)bpi_exp2(t);
-    /* From 2^23 on every number is whole, the last bit is its 1, and adding 2^23 rounds others. */
-    const real q = abs_of(p), rounded = q < 0x1p23f ? q + 0x1p23f : q;
-    const real whole = q < 0x1p23f ? rounded - 0x1p23f : q;
-    const int odd = (q < 0x1p24f) & (whole == q) & (int)(bpi_to_bits(rounded) & 1);
-    const int one = (p == 0) | (x == 1) | ((x == -1) & (q == (real)INFINITY));
-    const int none = (x < 0) & (x > -(real)INFINITY) & (whole != q);
-    const real signed_y = odd ? copysign_of(y, x) : y;
-    return one ? 1 : none ? (real)NAN : signed_y;
-}
-#endif
 
 #endif

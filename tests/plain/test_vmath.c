@@ -1,9 +1,11 @@
-/* The functions of cpu/vmath.h, sine.h and normal.h against the long double functions of the C library.
+/* The functions of cpu/vmath.h, sine.h, power.h and normal.h against the long double functions of
+ * the C library.
  *
  * Compiled once per compute type and instruction level, with the flags of a kernel file; values go
  * through loops, so that it is the vectorised code that is tested. An error is counted in units in
  * the last place of the exact result; infinity counts as the number after the largest. */
 #include "cpu/normal.h"
+#include "cpu/power.h"
 #include "cpu/sine.h"
 #include "check.h"
 #include "door/philox.h"
@@ -241,7 +243,10 @@ static void test_position(void)
     check(good, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " the same bits at every position");
 }
 
-/* All pairs of numbers at which pow is an exception, or nearly, and samples. */
+BPI_RUN_UNITS(run_pow, real, real, , BPI_POWER_UNIT(y, const real y = pow_of(u[i], v[i])))
+
+/* All pairs of numbers at which pow is an exception, or nearly, and samples; each number has an
+ * exponent, or all have one. */
 static void test_powers(void)
 {
     static const real special[] = {(real)NAN, (real)INFINITY, 0, 1, 2, 3, 4, (real)0.5, (real)2.5,
@@ -249,31 +254,33 @@ static void test_powers(void)
                                    8388609, 16777215, 16777216, 16777218, (real)0.999999, 90};
     enum { SPECIAL = 2 * (sizeof special / sizeof *special) };
     function f = {.name = "pow"};
+    real x[BATCH], y[BATCH], p[BATCH];
+    const bpi_operand each[] = {{x, UNIT}, {p, UNIT}, {x, UNIT}};
+    const bpi_operand all[] = {{x, UNIT}, {p, 0}, {x, UNIT}};
     int good = 1;
     for (int i = 0; i < SPECIAL * SPECIAL; i++) {
-        const real x = special[i % SPECIAL / 2] * (i % 2 ? -1 : 1);
-        const real p = special[i / SPECIAL / 2] * (i / SPECIAL % 2 ? -1 : 1);
-        const long double e = powl(x, p), got = pow_of(x, p);
+        x[i % UNIT] = special[i % SPECIAL / 2] * (i % 2 ? -1 : 1);
+        p[i % UNIT] = special[i / SPECIAL / 2] * (i / SPECIAL % 2 ? -1 : 1);
+        run_pow(y, each, UNIT, NULL);
+        const long double e = powl(x[i % UNIT], p[i % UNIT]), got = y[i % UNIT];
         good &= error_in_ulps((real)got, e) <= 1 && (isnan(e) || signbit(e) == signbit(got));
     }
     check(good, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " pow of special values");
     for (int batch = 0; batch < 400; batch++) {
-        real x[BATCH], y[BATCH], p[BATCH];
         fill(x, batch);
         for (int i = 0; i < BATCH; i++) {
             x[i] = batch % 4 ? uniform(bpi_to_bits(x[i]) & 0xFFFFFF, 0, 0, 400) : x[i];
-            p[i] = (real)((batch % 50 - 25 + i / 64) * (batch % 3 ? 1 : 0.37));
+            p[i] = (real)((batch % 50 - 25 + i / 64 * (batch / 50 % 2)) * (batch % 3 ? 1 : 0.37));
         }
-        for (int i = 0; i < BATCH; i++)
-            y[i] = pow_of(x[i], p[i]);
+        run_pow(y, batch / 50 % 2 ? each : all, BATCH, NULL);
         for (int i = 0; i < BATCH; i++)
             f.worst = fmaxl(f.worst, error_in_ulps(y[i], powl(x[i], p[i])));
     }
     check(f.worst <= 1, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " pow, 1 ulp at most");
     f.worst = 0;
     for (uint32_t i = 0; i < 1 << 20; i++) {
-        const real x = i ? uniform(i << 12, i, 0, 1) : 1;
-        f.worst = fmaxl(f.worst, error_in_ulps(log1p_unit_of(x), log1pl(x)));
+        const real unit = i ? uniform(i << 12, i, 0, 1) : 1;
+        f.worst = fmaxl(f.worst, error_in_ulps(log1p_unit_of(unit), log1pl(unit)));
     }
     check(f.worst <= 2, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " log1p on [0, 1], 2 ulp at most");
 }
