@@ -13,7 +13,7 @@
 #include "cpu/over_axes.h"
 #include "door/kernel_params.h"
 
-enum { STRIP = BPI_STRIP, SEGMENTS = 128, /* at most */
+enum { STRIP = BPI_STRIP, SEGMENTS = 128, LEAST = 16, /* of all outputs; of one */
        SHORT = 256,     /* elements of a run that is hardly one */
        TABLE = 32, BUFFER = 8 * STRIP };
 
@@ -185,6 +185,17 @@ static void block_fn(void *arg, int64_t block)
     }
 }
 
+/* The segments of an output. */
+static void join_fn(void *arg, int64_t output)
+{
+    const job *w = arg;
+    const int64_t apart = w->rule->values * w->width;
+    double *acc = w->part + output * w->segments * apart;
+    for (int64_t s = 1; s < w->segments; s++)
+        w->rule->join(acc, acc + s * apart, width_of(w, output), w->width);
+    put(w, output, acc);
+}
+
 /* One output that takes all there is in one go, a loss say. */
 static void one_fn(void *arg, int64_t block)
 {
@@ -261,7 +272,8 @@ static void plan(job *w, const bp_view *x, uint32_t axes)
     int64_t length = 1;
     for (int32_t a = 0; a < w->reduced.axes; a++)
         length *= w->reduced.size[a];
-    int64_t grain = at_least(BPI_GRAIN / w->width, parts(length, SEGMENTS));
+    const int64_t most = at_least(SEGMENTS / at_least(w->outputs, 1), LEAST);
+    int64_t grain = at_least(BPI_GRAIN / w->width, parts(length, most));
     w->segments = bpi_loop_cut(&w->reduced, grain, grain);
     w->per_block = at_least(BPI_GRAIN / (at_least(length, 1) * w->width), 1);
 }
@@ -299,14 +311,8 @@ bp_status BPI_CPU(over_axes)(bp_exec *ex, const bpi_fold_rule *rule, const bp_vi
     if (w.segments <= 1)
         return bpi_leave_work(ex, parts(w.outputs, w.per_block), block_fn, &w, sizeof w);
     ex->work = NULL; /* the workspace may move */
-    int64_t blocks = w.outputs * w.segments, apart = rule->values * w.width;
     w.part = ex->workspace;
-    bp_parallel_for(ex, blocks, block_fn, &w);
-    for (int64_t i = 0; i < w.outputs; i++) {
-        double *acc = w.part + i * w.segments * apart;
-        for (int64_t s = 1; s < w.segments; s++)
-            rule->join(acc, acc + s * apart, width_of(&w, i), w.width);
-        put(&w, i, acc);
-    }
+    bp_parallel_for(ex, w.outputs * w.segments, block_fn, &w);
+    bp_parallel_for(ex, w.outputs, join_fn, &w);
     return BP_OK;
 }
