@@ -71,10 +71,12 @@ static void forward_columns(const softmax_strip *s)
     columns_terms(0, s, m, log_sum);
     for (int j = 0; j < STEP; j++)
         log_sum[j] = log_of(log_sum[j]);
-    for (int64_t r = 0; r < s->rows; r++)
+    for (int64_t r = 0; r < s->rows; r++) {
+        fetch_strip(s->to + r * s->to_pitch, s->to_pitch, 1);
         EACH_VEC put(s->to + r * s->to_pitch, v, s->left,
                      (get(s->x + r * s->x_pitch, v, s->left, m[v]) - m[v]) -
                          load(log_sum + v * LANES));
+    }
 }
 
 static void backward_columns(const softmax_strip *s)

@@ -64,6 +64,7 @@ static void forward_columns(const softmax_strip *s)
         sum[j] = 1 / sum[j];
     for (int64_t r = 0; r < s->rows; r++) {
         real *y = s->to + r * s->to_pitch;
+        fetch_strip(y, s->to_pitch, 1);
         EACH_VEC put(y, v, s->left, get(y, v, s->left, m[v]) * load(sum + v * LANES));
     }
 }

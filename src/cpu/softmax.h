@@ -10,7 +10,8 @@
 #include "cpu/vmath.h"
 #include "door/kernel_params.h"
 
-enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20 };
+enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20,
+       ROWS_AHEAD = 32 };
 
 #if BPI_F64
 #define EXP_SHIFT (0x1.8p52 + 1023) /* BPI_SHIFT, and the bias of an exponent */
@@ -209,13 +210,27 @@ static inline softmax_strip softmax_strip_of(const softmax_job *w, int64_t i, re
                            n, at_most(w->inner - first, STEP), w->x.pitch, w->y.pitch, to_pitch};
 }
 
+/* The lines of a strip some rows on, which lie in other pages. */
+INLINE void fetch_strip(const real *row, int64_t pitch, const int written)
+{
+    UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64) {
+        const char *line = (const char *)(row + ROWS_AHEAD * pitch) + v;
+        if (written)
+            __builtin_prefetch(line, 1);
+        else
+            __builtin_prefetch(line);
+    }
+}
+
 /* m: the largest of each column. */
 INLINE void columns_largest(const softmax_strip *s, vec m[GROUP])
 {
     const vec least = splat(-(real)INFINITY);
     EACH_VEC m[v] = least;
-    for (int64_t r = 0; r < s->rows; r++)
+    for (int64_t r = 0; r < s->rows; r++) {
+        fetch_strip(s->x + r * s->x_pitch, s->x_pitch, 0);
         EACH_VEC m[v] = larger(get(s->x + r * s->x_pitch, v, s->left, least), m[v]);
+    }
 }
 
 /* sum: of e^(x - m) of each column; `to` takes the terms where `keep`. */
@@ -227,6 +242,9 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
     double total[1][STEP] = {{0}};
     COLUMN_SUMS(1, total, s->rows,
         vec t[GROUP];
+        fetch_strip(s->x + r * s->x_pitch, s->x_pitch, 0);
+        if (keep)
+            fetch_strip(s->to + r * s->to_pitch, s->to_pitch, 1);
         EACH_VEC t[v] = get(s->x + r * s->x_pitch, v, left, least) - m[v];
         exp_group(GROUP, t);
         EACH_VEC {
