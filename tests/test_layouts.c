@@ -185,7 +185,31 @@ static void writes(int trial)
     free(all);
 }
 
-static void at_every_level(void (*claim)(int trial))
+/* More than caches hold, in rows of whole vectors and, within them, in others. */
+static void turns(int trial)
+{
+    enum { ROWS = 2200, COLS = 2000, WIDE = 1990 };
+    double *want = malloc(ROWS * COLS * sizeof *want);
+    dtype = trial ? BP_F64 : BP_F32;
+    seen a = {.ndim = 2, .dim = {COLS, ROWS}}, b = {.ndim = 2, .dim = {ROWS, COLS}};
+    begin();
+    made_of(&a, 1);
+    made_of(&b, 2);
+    swap(&a, 0, 1);
+    for (int64_t i = 0; i < ROWS * COLS; i++)
+        want[i] = of(&a, &b, i, 1) + of(&b, &b, i, 2);
+    holds(bp_add(a.x, b.x), want, ROWS * COLS, trial);
+    for (int64_t i = 0; i < ROWS * COLS; i++)
+        want[i] = of(&a, &b, i, 1);
+    bp_tensor *left = bp_slice(a.x, 1, 0, WIDE, 1), *right = bp_slice(a.x, 1, WIDE, COLS, 1);
+    holds(bp_concat((bp_tensor *[]){left, right}, 2, 1), want, ROWS * COLS, trial);
+    end();
+    bp_free(a.base);
+    bp_free(b.base);
+    free(want);
+}
+
+static void at_every_level(void (*claim)(int trial), int trials)
 {
     static const char *const level[] = {"cpu:generic", "cpu:v3", "cpu:v4"};
     const int on_cpu = !strncmp(test_device(), "cpu", 3);
@@ -193,7 +217,7 @@ static void at_every_level(void (*claim)(int trial))
         const char *name = on_cpu ? level[i] : test_device();
         if (bp_open(name, &ctx) == BP_OK) {
             draws = 0;
-            for (int trial = 0; trial < TRIALS; trial++) {
+            for (int trial = 0; trial < trials; trial++) {
                 dtype = BP_F32 + trial % 4;
                 claim(trial);
             }
@@ -204,12 +228,18 @@ static void at_every_level(void (*claim)(int trial))
 
 CLAIM(any_layout_is_read_element_by_element)
 {
-    at_every_level(reads);
+    at_every_level(reads, TRIALS);
 }
 
 CLAIM(any_layout_is_written_element_by_element)
 {
-    at_every_level(writes);
+    at_every_level(writes, TRIALS);
+}
+
+CLAIM(what_no_cache_holds_is_turned_element_by_element)
+{
+    if (!strncmp(test_device(), "cpu", 3))
+        at_every_level(turns, 2);
 }
 
 /* Rows of 7 in tables of 600 that do not follow each other: the last tile of a table is smaller, and

@@ -8,6 +8,8 @@
 
 #include "cpu/vec.h"
 
+enum { AHEAD = 64 }; /* columns */
+
 typedef uint32_t __attribute__((may_alias)) word4;
 typedef uint64_t __attribute__((may_alias)) word8;
 typedef uint64_t words __attribute__((vector_size(BPI_VECTOR_BYTES), aligned(1), may_alias));
@@ -51,27 +53,37 @@ static void bring_rows(real *restrict buffer, const real *restrict x, int64_t ro
     }
 }
 
-static void put_rows(real *restrict y, const real *restrict buffer, int64_t rows, int64_t row,
-                     int64_t n)
+INLINE void put_rows(const int past, real *restrict y, const real *restrict buffer, int64_t rows,
+                     int64_t row, int64_t n)
 {
     for (int64_t i = 0; i < rows; i++, buffer += n, y += row) {
         int64_t j = 0;
         for (; j + LANES <= n; j += LANES)
-            store(y + j, load(buffer + j));
+            if (past)
+                stream(y + j, load(buffer + j));
+            else
+                store(y + j, load(buffer + j));
         if (j < n)
             store_part(y + j, load(buffer + j), (int)(n - j));
     }
 }
 
-/* The last columns come first, for they are whole vectors too. */
+/* The last columns come first, for they are whole vectors too. If `far`, what comes AHEAD columns
+ * later is fetched, at the end that of the rows below. */
 static void bring_columns(real *restrict buffer, const real *restrict x, int64_t rows, int64_t n,
-                          int64_t step)
+                          int64_t step, int far)
 {
+    const int64_t last = (n - 1) / LANES * LANES;
     for (int64_t i = 0; i < rows; i += LANES)
-        for (int64_t j = (n - 1) / LANES * LANES; j >= 0; j -= LANES) {
+        for (int64_t j = last; j >= 0; j -= LANES) {
             const int tall = (int)at_most(rows - i, LANES), wide = (int)at_most(n - j, LANES);
             const real *from = x + i + j * step;
+            const real *next = from + (j >= AHEAD ? -AHEAD * step
+                                                  : LANES + (last + LANES - AHEAD) * step);
             vec t[LANES];
+            if (far)
+                UNROLL for (int v = 0; v < LANES; v++)
+                    __builtin_prefetch(next + v * step, 0, 2);
             if (tall == LANES && wide == LANES)
                 UNROLL for (int v = 0; v < LANES; v++)
                     t[v] = load(from + v * step);
@@ -86,7 +98,7 @@ static void bring_columns(real *restrict buffer, const real *restrict x, int64_t
 }
 
 void bpi_bring(void *buffer, const void *x, int64_t bytes, int64_t rows, int64_t row, int64_t n,
-               int64_t step)
+               int64_t step, int far)
 {
     if (step == 0)
         for (int64_t i = 0; i < rows; i++)
@@ -94,7 +106,7 @@ void bpi_bring(void *buffer, const void *x, int64_t bytes, int64_t rows, int64_t
     else if (step == 1 && bytes == sizeof(real))
         bring_rows(buffer, x, rows, row, n);
     else if (row == 1 && bytes == sizeof(real))
-        bring_columns(buffer, x, rows, n, step);
+        bring_columns(buffer, x, rows, n, step, far);
     else
         move(buffer, n, 1, x, row, step, bytes, rows, n);
 }
@@ -103,7 +115,12 @@ void bpi_put(void *y, const void *buffer, int64_t bytes, int64_t rows, int64_t r
              int64_t step)
 {
     if (step == 1 && bytes == sizeof(real))
-        put_rows(y, buffer, rows, row, n);
+        put_rows(0, y, buffer, rows, row, n);
     else
         move(y, row, step, buffer, n, 1, bytes, rows, n);
+}
+
+void bpi_put_past(void *y, const void *buffer, int64_t rows, int64_t row, int64_t n)
+{
+    put_rows(1, y, buffer, rows, row, n);
 }

@@ -6,15 +6,21 @@
 
 enum { BPI_BEHIND = 64 }; /* bytes that a buffer has behind its elements, to be written over */
 
-/* buffer[i * n + j] = x[i * row + j * step], elements of `bytes` bytes. */
+/* buffer[i * n + j] = x[i * row + j * step], elements of `bytes` bytes; far: x is in no cache, and
+ * the rows below come next. */
 void BPI_CPU(bring)(void *buffer, const void *x, int64_t bytes, int64_t rows, int64_t row,
-                    int64_t n, int64_t step);
+                    int64_t n, int64_t step, int far);
 #define bpi_bring BPI_CPU(bring)
 
 /* y[i * row + j * step] = buffer[i * n + j]. */
 void BPI_CPU(put)(void *y, const void *buffer, int64_t bytes, int64_t rows, int64_t row,
                   int64_t n, int64_t step);
 #define bpi_put BPI_CPU(put)
+
+/* The same of reals and step 1 past the caches (stream() of vec.h); rows of y are aligned to
+ * vectors. */
+void BPI_CPU(put_past)(void *y, const void *buffer, int64_t rows, int64_t row, int64_t n);
+#define bpi_put_past BPI_CPU(put_past)
 
 /* n times the element at x; whole vectors of them. */
 void BPI_CPU(repeat)(void *buffer, const void *x, int64_t bytes, int64_t n);

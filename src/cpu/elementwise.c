@@ -10,7 +10,7 @@
 
 #include "cpu/bring.h"
 #include "cpu/elementwise.h"
-#include "cpu/vec.h"
+#include "cpu/vec_rows.h"
 
 /* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are so many;
  * of one that is a run, where y has gaps and where it has none. */
@@ -21,7 +21,7 @@ typedef struct job {
     bpi_run_fn run;
     const double *k;
     int64_t bytes[BPI_OPERANDS]; /* of an element */
-    int32_t in_place;            /* y is an input */
+    int32_t in_place, past;      /* y is an input; y is written past the caches */
     int64_t cols, rows;          /* of a tile, along axes 0 and 1 */
     int64_t count[BP_MAX_DIMS];  /* tiles along an axis */
     int64_t tiles, per_block;
@@ -45,7 +45,7 @@ typedef struct buffers {
  * e^x does where no lane is far out, a checker of memory says so. */
 OUTLINE void bring_other(void *buffer, const void *from, int64_t bytes, int64_t n)
 {
-    bpi_bring(buffer, from, bytes, 1, 0, n, 1);
+    bpi_bring(buffer, from, bytes, 1, 0, n, 1, 0);
 }
 
 static inline void bring_few(void *buffer, const void *from, int64_t bytes, int64_t n)
@@ -115,8 +115,9 @@ static void run_tile(const job *w, const tile *t, buffers *b)
 {
     const bpi_loop *l = &w->loop;
     const int64_t y_step = l->stride[0][0], y_row = l->stride[0][1];
-    const int by_row = t->rows == 1 || (y_step == 1 && t->n >= (y_row == t->n ? LONG : SHORT));
-    const int lies = y_step == 1 && (by_row || y_row == t->n);
+    const int direct = y_step == 1 && !w->past;
+    const int by_row = t->rows == 1 || (direct && t->n >= (y_row == t->n ? LONG : SHORT));
+    const int lies = direct && (by_row || y_row == t->n);
     const int64_t runs = by_row ? t->rows : 1;
     char *y = lies ? t->at[0] : b->of[0];
     bpi_operand in[BPI_INPUTS] = {{NULL, 0}};
@@ -134,7 +135,8 @@ static void run_tile(const job *w, const tile *t, buffers *b)
         if (step == 0 && by_row)
             in[k - 1].step = 0;
         else if (had->at[k] != t->at[k] || had->n != t->n || had->rows != t->rows)
-            bpi_bring(b->of[k], t->at[k], w->bytes[k], t->rows, row, t->n, step);
+            bpi_bring(b->of[k], t->at[k], w->bytes[k], t->rows, row, t->n, step,
+                      w->past);
         had->at[k] = t->at[k];
         had->n = t->n;
         had->rows = t->rows;
@@ -152,7 +154,9 @@ static void run_tile(const job *w, const tile *t, buffers *b)
             if (in[k - 1].step)
                 in[k - 1].at = (const char *)in[k - 1].at + next[k];
     }
-    if (!lies)
+    if (w->past)
+        bpi_put_past(t->at[0], b->of[0], t->rows, y_row, t->n);
+    else if (!lies)
         bpi_put(t->at[0], b->of[0], w->bytes[0], t->rows, y_row, t->n, y_step);
 }
 
@@ -189,6 +193,8 @@ static void block_fn(void *arg, int64_t block)
             for (int32_t i = 0; ++at[axis_of(i)] == w->count[axis_of(i)]; i++)
                 at[axis_of(i)] = 0;
     }
+    if (w->past)
+        stream_end();
 }
 
 static void swap_axes(bpi_loop *l, int32_t a, int32_t b)
@@ -214,6 +220,20 @@ static int32_t nearest(const bpi_loop *l, int k, int32_t first)
     return best;
 }
 
+/* Whether y is written past the caches (vec_rows.h): a tile's lines lie in many pages, and reading
+ * them first took half of the time. Its rows must be aligned to vectors. */
+static int goes_past(const bpi_loop *l, int64_t bytes)
+{
+    int64_t size = bytes, unfit = (int64_t)(uintptr_t)l->data[0];
+    for (int32_t a = 0; a < l->axes; a++) {
+        size *= l->size[a];
+        if (a > 0)
+            unfit |= l->stride[0][a] * bytes;
+    }
+    return l->stride[0][0] == 1 && bytes == sizeof(real) && size >= PAST_BYTES &&
+           unfit % BPI_VECTOR_BYTES == 0;
+}
+
 /* Axis 0 is y's, axis 1 that of an operand that jumps along axis 0. Returns the blocks. */
 static int64_t cut(job *w, int64_t grain)
 {
@@ -231,6 +251,7 @@ static int64_t cut(job *w, int64_t grain)
     }
     if (jumper >= 0)
         swap_axes(l, 1, nearest(l, jumper, 1));
+    w->past = jumper >= 0 && goes_past(l, w->bytes[0]);
     if (l->axes == 2 && l->size[0] * l->size[1] <= room) { /* small: no division */
         w->cols = l->size[0];
         w->rows = l->size[1];

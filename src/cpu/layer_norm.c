@@ -29,21 +29,27 @@ typedef struct job {
     row_stats *stats;        /* [rows], or NULL */
     double *part;            /* [blocks][SUMS][size], or NULL: for dgain and dbias */
     int64_t blocks;
+    int past; /* y is written past the caches */
     real *dgain, *dbias;
     const bpi_layer_norm_params *params;
 } job;
 
 enum { AHEAD = 4096 / (int)sizeof(real) };
 
-/* What comes next: the rows that follow, one of them to be written. */
-INLINE void fetch(const real *x, const real *y, int64_t size)
+/* What comes next: the rows that follow. */
+INLINE void fetch(const real *x, int64_t size)
 {
     const int64_t ahead = at_least(size, AHEAD);
-    UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64) {
+    UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
         __builtin_prefetch((const char *)(x + ahead) + v);
-        if (y)
+}
+
+/* And what will be written, if not past the caches. */
+INLINE void fetch_result(const job *w, const real *y)
+{
+    if (!w->past)
+        UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
             __builtin_prefetch((const char *)y + v, 1);
-    }
 }
 
 INLINE row_stats stats_of(const job *w, const real *x, const real *y)
@@ -52,12 +58,12 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y)
     const vec zero = splat(0);
     double mean[1] = {0}, sum[2];
     if (w->params->centred) {
-        ROW_SUMS(1, mean, n, fetch(x + i, NULL, n);
+        ROW_SUMS(1, mean, n, fetch(x + i, n);
                  EACH_VEC acc[0][v] += get(x + i, v, left, zero))
     }
     const real m = (real)(mean[0] / (double)n);
     const vec at = splat(m);
-    ROW_SUMS(2, sum, n, fetch(x + i, y + i, n);
+    ROW_SUMS(2, sum, n, fetch(x + i, n); fetch_result(w, y + i);
         EACH_VEC {
             vec d = get(x + i, v, left, at) - at;
             acc[0][v] += d;
@@ -85,14 +91,14 @@ INLINE vec standard(const real *x, int v, int64_t left, vec mean, vec low, vec s
 INLINE void write_row(const int affine, const job *w, real *y, const real *x, const row_stats *s)
 {
     const vec mean = splat(s->mean), low = splat(s->low), scale = splat(s->scale);
-    ROW_STEPS(0, w->x.size,
+    PAST_STEPS(w->past, y, w->x.size,
         EACH_VEC {
             vec z = standard(x + i, v, left, mean, low, scale);
             if (affine)
                 z = z * get(w->gain + i, v, left, mean);
             if (affine == 2)
                 z = z + get(w->bias + i, v, left, mean);
-            put(y + i, v, left, z);
+            put_past(w->past, y + i, v, left, z);
         })
 }
 
@@ -113,6 +119,7 @@ static void forward_block(void *arg, int64_t block)
         else
             write_row(0, w, y, x, &s);
     }
+    stream_end();
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
@@ -122,6 +129,7 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     job w = {.x = bpi_rows_of(in, outer), .y = bpi_rows_of(out, outer), .params = p,
              .gain = p->gain ? in[1].data : NULL, .bias = p->bias ? in[2].data : NULL,
              .stats = out[1].data};
+    w.past = w.y.n * w.y.size * (int64_t)sizeof(real) >= PAST_BYTES;
     bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), forward_block, &w);
     return BP_OK;
 }
@@ -157,7 +165,7 @@ INLINE row_slope slope_of(const int gain, const job *w, int64_t r)
     const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r), *dx = bpi_row(&w->y, r);
     const vec mean = splat(s.mean), low = splat(s.low), scale = splat(s.scale), zero = splat(0);
     double sum[2];
-    ROW_SUMS(2, sum, n, fetch(x + i, dx + i, n); fetch(dy + i, NULL, n);
+    ROW_SUMS(2, sum, n, fetch(x + i, n); fetch(dy + i, n); fetch_result(w, dx + i);
         EACH_VEC {
             vec dz = get(dy + i, v, left, zero);
             if (gain)
@@ -178,7 +186,7 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
     row_slope s[ROWS];
     for (int64_t r = 0; r < rows; r++)
         s[r] = w->y.data ? slope_of(gain, w, first + r) : (row_slope){w->stats[first + r], 0, 0};
-    ROW_STEPS(0, w->x.size,
+    PAST_STEPS(w->past, bpi_row(&w->y, first), w->x.size,
         vec g[GROUP], dgain[GROUP], dbias[GROUP];
         EACH_VEC {
             g[v] = gain ? get(w->gain + i, v, left, zero) : zero;
@@ -191,8 +199,8 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
             EACH_VEC {
                 const vec d = get(dy, v, left, zero), z = standard(x, v, left, mean, low, scale);
                 if (w->y.data)
-                    put(bpi_row(&w->y, first + r) + i, v, left,
-                        ((gain ? d * g[v] : d) - a - z * b) * scale);
+                    put_past(w->past, bpi_row(&w->y, first + r) + i, v, left,
+                             ((gain ? d * g[v] : d) - a - z * b) * scale);
                 dgain[v] += d * z;
                 dbias[v] += d;
             }
@@ -205,11 +213,13 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
     )
 }
 
+/* Rows at a time. */
+static int64_t step_of(int64_t n) { return at_most(at_least(CACHED / at_least(n, 1), 1), ROWS); }
+
 static void backward_block(void *arg, int64_t block)
 {
     const job *w = arg;
-    const int64_t n = w->x.size, end = bpi_rows_end(&w->x, block);
-    const int64_t step = at_most(at_least(CACHED / at_least(n, 1), 1), ROWS);
+    const int64_t n = w->x.size, end = bpi_rows_end(&w->x, block), step = step_of(n);
     int64_t taken = 0;
     gain_sums to = {0};
     if (w->part) {
@@ -233,6 +243,7 @@ static void backward_block(void *arg, int64_t block)
             to.gain[i] = 0;
         }
     }
+    stream_end();
 }
 
 enum { COLUMNS = 512 };
@@ -276,8 +287,11 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     job w = {.dy = bpi_rows_of(&in[0], outer), .x = bpi_rows_of(&in[1], outer),
              .gain = in[2].data, .stats = in[3].data, .dgain = out[1].data, .dbias = out[2].data,
              .params = params};
-    if (out[0].data)
-        w.y = bpi_rows_of(&out[0], outer);
+    if (out[0].data) {
+        w.y = bpi_rows_of(&out[0], outer); /* rows together are aligned alike, or not at all */
+        w.past = w.y.n * w.y.size * (int64_t)sizeof(real) >= PAST_BYTES &&
+                 (step_of(w.y.size) == 1 || w.y.pitch % LANES == 0);
+    }
     const bool sums = w.dgain || w.dbias;
     w.blocks = sums ? cut_for_sums(&w.x) : bpi_rows_cut(&w.x, BPI_GRAIN_EXP);
     w.part = sums ? ex->workspace : NULL;

@@ -28,8 +28,10 @@ static void forward_row(const softmax_job *w, int64_t r)
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
     real *y = bpi_row(&w->y, r), max = row_max(x, n);
-    const vec m = splat(max), l = splat(log_of((real)row_exp(0, NULL, x, n, max, y)));
-    ROW_STEPS(0, n, EACH_VEC put(y + i, v, left, (get(x + i, v, left, m) - m) - l))
+    const double sum = row_exp(0, NULL, x, n, max, w->past ? x : y);
+    const vec m = splat(max), l = splat(log_of((real)sum));
+    PAST_STEPS(w->past, y, n,
+        EACH_VEC put_past(w->past, y + i, v, left, (get(x + i, v, left, m) - m) - l))
 }
 
 static void backward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -54,13 +56,13 @@ static void backward_row(const softmax_job *w, int64_t r)
     double total[1];
     ROW_SUMS(1, total, n, EACH_VEC acc[0][v] += get(dy + i, v, left, splat(0)))
     const vec sum = splat((real)total[0]), zero = splat(0);
-    ROW_STEPS(0, n,
+    PAST_STEPS(w->past, dx, n,
         vec t[GROUP];
         UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
             __builtin_prefetch((const char *)(dy + i + ahead) + v);
         EACH_VEC t[v] = get(y + i, v, left, zero);
         exp_group(GROUP, t);
-        EACH_VEC put(dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
+        EACH_VEC put_past(w->past, dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
 }
 
 static void forward_columns(const softmax_strip *s)

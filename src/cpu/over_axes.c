@@ -104,7 +104,8 @@ OUTLINE void take_brought(const bpi_fold_rule *rule, double *acc, const bpi_take
     b.row = t->n;
     for (int64_t i = 0; i < t->rows; i += most, b.first += most) {
         b.rows = at_most(t->rows - i, most);
-        bpi_bring(buffer, t->x + i * t->row, sizeof(real), b.rows, t->row, b.n, step);
+        bpi_bring(buffer, t->x + i * t->row, sizeof(real), b.rows, t->row, b.n, step,
+                  0);
         if (is_run && rule->run)
             rule->run(acc, buffer, b.rows, b.first);
         else

@@ -49,9 +49,9 @@ static void backward_row(const softmax_job *w, int64_t r)
     ROW_SUMS(1, total, n,
         EACH_VEC acc[0][v] += get(dy + i, v, left, zero) * get(y + i, v, left, zero))
     const vec sum = splat((real)total[0]);
-    ROW_STEPS(0, n,
-        EACH_VEC put(dx + i, v, left,
-                     get(y + i, v, left, zero) * (get(dy + i, v, left, zero) - sum)))
+    PAST_STEPS(w->past, dx, n,
+        EACH_VEC put_past(w->past, dx + i, v, left,
+                          get(y + i, v, left, zero) * (get(dy + i, v, left, zero) - sum)))
 }
 
 static void forward_columns(const softmax_strip *s)

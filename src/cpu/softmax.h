@@ -160,6 +160,7 @@ typedef struct softmax_job {
     /* Along an axis that is not the last: x.n tables of x.size rows of `inner` elements. */
     int64_t inner, strips; /* strips of columns in a table */
     int64_t per_block;     /* strips */
+    int past;              /* rows are written past the caches */
 } softmax_job;
 
 /* A strip of columns: `left` of them, `rows` elements each. */
@@ -188,7 +189,8 @@ static inline void softmax_run(bp_exec *ex, const bp_view *x, const bp_view *y, 
                                const void *params, bp_block_fn rows, bp_block_fn columns)
 {
     const int32_t axis = ((const bpi_softmax_params *)params)->axis, last = x->shape.ndim - 1;
-    softmax_job w = {softmax_rows(x, axis), softmax_rows(y, axis), softmax_rows(dx, axis), 1, 0, 0};
+    softmax_job w = {softmax_rows(x, axis), softmax_rows(y, axis), softmax_rows(dx, axis), 1, 0, 0,
+                     count_of(dx) * (int64_t)sizeof(real) >= PAST_BYTES};
     if (axis == last) {
         bp_parallel_for(ex, softmax_cut(&w.x), rows, &w);
         return;
@@ -267,6 +269,7 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
                 short_rows(w, r, at_most(end - r, LANES));                                       \
             else                                                                                 \
                 one_row(w, r);                                                                   \
+        stream_end();                                                                            \
     }
 
 /* The same over its strips of columns, which are written to `to`. */

@@ -33,6 +33,30 @@ INLINE void put(real *p, int v, int64_t left, vec x)
         store_below(p + v * LANES, x, left);
 }
 
+/* Of a result of PAST_BYTES who reads it next finds nothing in a cache: its lines need not be read
+ * before they are written. Then `past` is 1: PAST_STEPS go over a row so that y is aligned to
+ * vectors, and put_past() writes whole ones by stream(), which stream_end() must follow. */
+enum { PAST_BYTES = 16 << 20 };
+
+INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
+{
+    if (past && left >= (v + 1) * LANES)
+        stream(p + v * LANES, x);
+    else
+        put(p, v, left, x);
+}
+
+#define PAST_STEPS(past, y, n, ...)                                                      \
+    {                                                                                    \
+        const int64_t odd_ = -(int64_t)((uintptr_t)(y) / sizeof(real)) & (LANES - 1);    \
+        const int64_t head_ = (past) ? at_most(odd_, (n)) : 0;                           \
+        if (head_ > 0) {                                                                 \
+            const int64_t i = 0, left = head_;                                           \
+            __VA_ARGS__;                                                                 \
+        }                                                                                \
+        ROW_STEPS(head_, (n), __VA_ARGS__)                                               \
+    }
+
 #define ROW_STEPS(begin, end, ...)                     \
     {                                                  \
         int64_t i = (begin);                           \
