@@ -6,13 +6,12 @@
  *     backward:  dy, x, gain, aux -> dx, dgain, dbias: the formulas of layer_norm.c, with columns
  *                for rows
  *
- * A strip is STEP columns, a chunk some rows of one, which stay in cache. First each chunk has its
- * sums taken, forward those of distances from the mean of its first SOME rows (these are in the sum
- * of squares themselves, so what is subtracted for them is at most rows / SOME times what stays);
- * then the chunks of a strip are added up, in order; then each is written. With one chunk a block
- * does all of it. Of few columns several rows are seen as one, so that no lanes are empty: `fold`
- * times the columns, each of which is some rows of one. Floor: x read twice, y written; backward dy
- * and x read twice, dx written. The rule: src/ops/batch_norm.c. */
+ * A strip is STEP columns, a chunk some rows of one. Each chunk has its sums taken, forward those
+ * of distances from the mean of its first SOME rows (these are in the sum of squares themselves, so
+ * what is subtracted for them is at most rows / SOME times what stays); the chunks of a strip are
+ * added up, in order; then each is written. With one chunk a block does all of it. Of few columns
+ * `fold` rows are seen as one, so that no lanes are empty. Floor: x read twice, y written; backward
+ * dy and x read twice, dx written. The rule: src/ops/batch_norm.c. */
 #include "cpu/moments.h"
 #include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
@@ -50,7 +49,7 @@ typedef struct piece {
     int64_t row, end, first, left;
 } piece;
 
-static double rows_of(const job *w, int64_t chunk)
+INLINE double rows_of(const job *w, int64_t chunk)
 {
     return (double)at_most(w->x.n - chunk * w->rows, w->rows);
 }
@@ -109,10 +108,7 @@ static size_t backward_bytes(const bp_view *in, const void *params)
 
 static bpi_rows fold_rows(bpi_rows r, int64_t fold)
 {
-    r.n /= fold;
-    r.size *= fold;
-    r.pitch *= fold;
-    return r;
+    return (bpi_rows){r.data, r.n / fold, r.size * fold, r.pitch * fold, r.per_block};
 }
 
 /* c numbers, as often as columns are folded. */
@@ -155,100 +151,109 @@ INLINE vec standard(const strip *t, int v, vec x)
 static void moments(const job *w, int64_t chunk, int64_t s)
 {
     const piece at = piece_of(w, chunk, s);
-    const int64_t left = at.left, n = at.end - at.row, some = at_most(n, SOME);
-    const real *x = w->x.data + at.row * w->x.pitch + at.first;
-    const vec zero = splat(0);
+    const int64_t n = at.end - at.row, some = at_most(n, SOME), pitch = w->x.pitch;
+    const real *x = w->x.data + at.row * pitch + at.first;
     double total[1][STEP] = {{0}}, apart[2][STEP] = {{0}};
     real mean[STEP];
     vec m[GROUP];
-    COLUMN_SUMS(1, total, some, EACH_VEC acc[0][v] += get(x + r * w->x.pitch, v, left, zero))
-    for (int64_t j = 0; j < STEP; j++)
-        mean[j] = (real)(total[0][j] / (double)some);
-    EACH_VEC m[v] = load(mean + v * LANES);
-    COLUMN_SUMS(2, apart, n,
+    COLUMN_SUMS(1, total, some, EACH_VEC acc[0][v] += get(x + r * pitch, v, at.left, splat(0)))
+    EACH_VEC {
+        m[v] = mean_vec(total[0] + v * LANES, (double)some);
+        store(mean + v * LANES, m[v]);
+    }
+    COLUMNS(at.left, COLUMN_SUMS(2, apart, n,
         EACH_VEC {
-            vec d = get(x + r * w->x.pitch, v, left, zero) - m[v];
+            vec d = get(x + r * pitch, v, left, splat(0)) - m[v];
             acc[0][v] += d;
             acc[1][v] += d * d;
-        })
+        }))
     part *of = w->parts + chunk * w->x.size + at.first;
-    for (int64_t j = 0; j < left; j++) {
-        const double low = apart[0][j] / (double)n;
+    const double share = 1 / (double)n;
+    for (int64_t j = 0; j < at.left; j++) {
+        const double low = apart[0][j] * share;
         of[j] = (part){(double)mean[j], low, apart[1][j] - apart[0][j] * low};
     }
 }
 
-/* Of a column, its mean in a chunk, as the distance from that in the first: equal ones are the
- * mean. */
-static double apart_of(const job *w, const part *first, int64_t k)
+/* What is known of column j from rows k: columns that are folded are one. */
+static const part *part_of(const job *w, int64_t k, int64_t j)
 {
-    const part *p = first + k / w->fold * w->x.size + k % w->fold * w->c;
+    return w->parts + k / w->fold * w->x.size + k % w->fold * w->c + j;
+}
+
+/* The mean in a chunk, as the distance from that in the first: equal ones are the mean. */
+INLINE double apart_of(const part *p, const part *first)
+{
     return (p->a - first->a) + p->b;
 }
 
-/* Chunks whose means are apart have the squares of that as well. */
+/* Column j, whose mean is `apart` from that of the first rows; its squares of distances from it. */
+static void settle_column(const job *w, int64_t j, double apart, double squares)
+{
+    const double n = (double)w->n, first = part_of(w, 0, j)->a;
+    double variance = squares < 0 ? 0 : squares / n; /* not below 0 by rounding */
+    column_stats t = {.mean = (real)(first + apart)};
+    t.low = (real)((first - (double)t.mean) + apart);
+    if (!(variance < (double)INFINITY))
+        variance = BPI_CPU(wide_moments)(w->x.data + j, w->n, w->x.pitch / w->fold, 1, &t.mean,
+                                         &t.low);
+    t.scale = (real)(1 / sqrt(variance + w->eps));
+    w->mean[j] = (real)((double)t.mean + (double)t.low);
+    w->variance[j] = (real)(variance * n / (n - 1));
+    for (int64_t f = 0; f < w->fold; f++)
+        w->found[f * w->c + j] = t;
+    if (w->stats)
+        w->stats[j] = t;
+}
+
+/* Chunks whose means are apart have the squares of that as well. Column by column in the inner
+ * loop: those do not wait for each other. */
 static void join(const job *w, int64_t s)
 {
-    const double n = (double)w->n;
-    for (int64_t j = s * STEP; j < at_most((s + 1) * STEP, w->c); j++) {
-        const part *p = w->parts + j;
-        double apart = 0, squares = 0;
-        column_stats t;
-        for (int64_t k = 0; k < w->chunks * w->fold; k++)
-            apart += apart_of(w, p, k) * (rows_of(w, k / w->fold) / n);
-        for (int64_t k = 0; k < w->chunks * w->fold; k++) {
-            const double d = apart_of(w, p, k) - apart;
-            squares += p[k / w->fold * w->x.size + k % w->fold * w->c].squares +
-                       rows_of(w, k / w->fold) * d * d;
-        }
-        double variance = squares < 0 ? 0 : squares / n; /* not below 0 by rounding */
-        t.mean = (real)(p->a + apart);
-        t.low = (real)((p->a - (double)t.mean) + apart);
-        if (!(variance < (double)INFINITY))
-            variance = BPI_CPU(wide_moments)(w->x.data + j, w->n, w->x.pitch / w->fold, 1, &t.mean,
-                                             &t.low);
-        t.scale = (real)(1 / sqrt(variance + w->eps));
-        w->mean[j] = (real)((double)t.mean + (double)t.low);
-        w->variance[j] = (real)(variance * n / (n - 1));
-        for (int64_t f = 0; f < w->fold; f++)
-            w->found[f * w->c + j] = t;
-        if (w->stats)
-            w->stats[j] = t;
+    const int64_t from = s * STEP, columns = at_most(w->c - from, STEP);
+    const part *first = part_of(w, 0, from);
+    double apart[STEP] = {0}, squares[STEP] = {0};
+    for (int64_t k = 0; k < w->chunks * w->fold; k++) {
+        const part *p = part_of(w, k, from);
+        const double share = rows_of(w, k / w->fold) / (double)w->n;
+        for (int64_t j = 0; j < columns; j++)
+            apart[j] += apart_of(p + j, first + j) * share;
     }
+    for (int64_t k = 0; k < w->chunks * w->fold; k++) {
+        const part *p = part_of(w, k, from);
+        const double rows = rows_of(w, k / w->fold);
+        for (int64_t j = 0; j < columns; j++) {
+            const double d = apart_of(p + j, first + j) - apart[j];
+            squares[j] += p[j].squares + rows * d * d;
+        }
+    }
+    for (int64_t j = 0; j < columns; j++)
+        settle_column(w, from + j, apart[j], squares[j]);
 }
 
 static void normalise(const job *w, int64_t chunk, int64_t s)
 {
     const piece at = piece_of(w, chunk, s);
-    const int64_t first = at.first, left = at.left;
-    const strip t = strip_of(w->found + first, left);
-    const vec zero = splat(0);
+    const strip t = strip_of(w->found + at.first, at.left);
+    const int64_t pitch = w->x.pitch, next = w->y.pitch;
+    const real *x = w->x.data + at.row * pitch + at.first;
+    real *y = bpi_row(&w->y, at.row) + at.first;
     vec gain[GROUP], bias[GROUP];
-    EACH_VEC {
-        gain[v] = get(w->gain + first, v, left, zero);
-        bias[v] = get(w->bias + first, v, left, zero);
-    }
-    for (int64_t r = at.row; r < at.end; r++) {
-        const real *x = w->x.data + r * w->x.pitch + first;
-        EACH_VEC put(bpi_row(&w->y, r) + first, v, left,
-                     standard(&t, v, get(x, v, left, zero)) * gain[v] + bias[v]);
-    }
+    EACH_VEC gain[v] = get(w->gain + at.first, v, at.left, splat(0));
+    EACH_VEC bias[v] = get(w->bias + at.first, v, at.left, splat(0));
+    COLUMNS(at.left, for (int64_t r = at.row; r < at.end; r++, x += pitch, y += next)
+        EACH_VEC put(y, v, left, standard(&t, v, get(x, v, left, splat(0))) * gain[v] + bias[v]);)
 }
 
-#define BLOCK_OF_CHUNK(name)                                            \
-    static void name##_block(void *arg, int64_t block)                  \
-    {                                                                   \
-        const job *w = arg;                                             \
-        name(w, block / w->strips, block % w->strips);                  \
+#define BLOCK(name, ...)                                     \
+    static void name##_block(void *arg, int64_t block)       \
+    {                                                        \
+        const job *w = arg;                                  \
+        name(w, __VA_ARGS__);                                \
     }
-#define BLOCK_OF_STRIP(name)                                            \
-    static void name##_block(void *arg, int64_t block)                  \
-    {                                                                   \
-        name(arg, block);                                               \
-    }
-BLOCK_OF_CHUNK(moments)
-BLOCK_OF_STRIP(join)
-BLOCK_OF_CHUNK(normalise)
+BLOCK(moments, block / w->strips, block % w->strips)
+BLOCK(join, block)
+BLOCK(normalise, block / w->strips, block % w->strips)
 
 static void forward_block(void *arg, int64_t s)
 {
@@ -292,65 +297,73 @@ static size_t aux_bytes(const bp_view *in, const void *params)
 static void products(const job *w, int64_t chunk, int64_t s)
 {
     const piece at = piece_of(w, chunk, s);
-    const int64_t left = at.left;
-    const real *x = w->x.data + at.row * w->x.pitch + at.first;
-    const real *dy = w->dy.data + at.row * w->dy.pitch + at.first;
-    const strip t = strip_of(w->found + at.first, left);
-    const vec zero = splat(0);
+    const int64_t pitch = w->x.pitch, next = w->dy.pitch;
+    const real *x = w->x.data + at.row * pitch + at.first;
+    const real *dy = w->dy.data + at.row * next + at.first;
+    const strip t = strip_of(w->found + at.first, at.left);
     double total[2][STEP] = {{0}};
-    COLUMN_SUMS(2, total, at.end - at.row,
+    COLUMNS(at.left, COLUMN_SUMS(2, total, at.end - at.row,
         EACH_VEC {
-            vec d = get(dy + r * w->dy.pitch, v, left, zero);
+            vec d = get(dy + r * next, v, left, splat(0));
             acc[0][v] += d;
-            acc[1][v] += d * standard(&t, v, get(x + r * w->x.pitch, v, left, zero));
-        })
-    for (int64_t j = 0; j < left; j++)
+            acc[1][v] += d * standard(&t, v, get(x + r * pitch, v, left, splat(0)));
+        }))
+    for (int64_t j = 0; j < at.left; j++)
         w->parts[chunk * w->x.size + at.first + j] = (part){total[0][j], total[1][j], 0};
 }
 
 static void add(const job *w, int64_t s)
 {
-    for (int64_t j = s * STEP; j < at_most((s + 1) * STEP, w->c); j++) {
-        part sum = {0, 0, 0};
-        for (int64_t k = 0; k < w->chunks * w->fold; k++) {
-            const part *p = &w->parts[k / w->fold * w->x.size + k % w->fold * w->c + j];
-            sum.a += p->a;
-            sum.b += p->b;
+    const int64_t from = s * STEP, columns = at_most(w->c - from, STEP);
+    double a[STEP] = {0}, b[STEP] = {0};
+    for (int64_t k = 0; k < w->chunks * w->fold; k++) {
+        const part *p = part_of(w, k, from);
+        for (int64_t j = 0; j < columns; j++) {
+            a[j] += p[j].a;
+            b[j] += p[j].b;
         }
+    }
+    for (int64_t j = 0; j < columns; j++) {
         for (int64_t f = 0; f < w->fold; f++) {
-            w->means[f * w->c + j] = (real)(sum.a / (double)w->n);
-            w->means[w->x.size + f * w->c + j] = (real)(sum.b / (double)w->n);
+            real *mean = w->means + f * w->c + from + j;
+            mean[0] = (real)(a[j] / (double)w->n);
+            mean[w->x.size] = (real)(b[j] / (double)w->n);
         }
         if (w->dbias)
-            w->dbias[j] = (real)sum.a;
+            w->dbias[from + j] = (real)a[j];
         if (w->dgain)
-            w->dgain[j] = (real)sum.b;
+            w->dgain[from + j] = (real)b[j];
     }
 }
 
 static void spread(const job *w, int64_t chunk, int64_t s)
 {
     const piece at = piece_of(w, chunk, s);
-    const int64_t first = at.first, left = at.left;
-    const strip t = strip_of(w->found + first, left);
-    const vec zero = splat(0);
+    const strip t = strip_of(w->found + at.first, at.left);
+    const int64_t pitch = w->x.pitch, next = w->dy.pitch, after = w->y.pitch;
+    const real *x = w->x.data + at.row * pitch + at.first;
+    const real *dy = w->dy.data + at.row * next + at.first;
+    const real *means = w->means + at.first;
     vec mean[GROUP], product[GROUP], gain[GROUP];
+    if (!w->y.data)
+        return;
+    real *dx = bpi_row(&w->y, at.row) + at.first;
     EACH_VEC {
-        mean[v] = get(w->means + first, v, left, zero);
-        product[v] = get(w->means + w->x.size + first, v, left, zero);
-        gain[v] = get(w->gain + first, v, left, zero) * t.scale[v];
+        mean[v] = get(means, v, at.left, splat(0));
+        product[v] = get(means + w->x.size, v, at.left, splat(0));
+        gain[v] = get(w->gain + at.first, v, at.left, splat(0)) * t.scale[v];
     }
-    for (int64_t r = at.row; w->y.data && r < at.end; r++)
+    COLUMNS(at.left, for (int64_t r = at.row; r < at.end; r++, x += pitch, dy += next, dx += after)
         EACH_VEC {
-            vec d = get(w->dy.data + r * w->dy.pitch + first, v, left, zero) - mean[v];
-            vec z = standard(&t, v, get(w->x.data + r * w->x.pitch + first, v, left, zero));
-            put(bpi_row(&w->y, r) + first, v, left, (d - z * product[v]) * gain[v]);
-        }
+            vec d = get(dy, v, left, splat(0)) - mean[v];
+            vec z = standard(&t, v, get(x, v, left, splat(0)));
+            put(dx, v, left, (d - z * product[v]) * gain[v]);
+        })
 }
 
-BLOCK_OF_CHUNK(products)
-BLOCK_OF_STRIP(add)
-BLOCK_OF_CHUNK(spread)
+BLOCK(products, block / w->strips, block % w->strips)
+BLOCK(add, block)
+BLOCK(spread, block / w->strips, block % w->strips)
 
 static void backward_block(void *arg, int64_t s)
 {

@@ -97,16 +97,34 @@ INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
             __VA_ARGS__;                                                             \
         }                                                                            \
         UNROLL for (int k_ = 0; k_ < (K); k_++)                                      \
-            for (int j_ = 0; j_ < STEP; j_++)                                        \
-                (sum)[k_][j_] += (double)((const real *)acc[k_])[j_];                \
+            EACH_VEC add_vec((sum)[k_] + v * LANES, acc[k_][v]);                     \
     }
+
+/* Statements for a strip of n columns. Of all STEP none is asked whether it is there. */
+#define COLUMNS(n, ...)                 \
+    if ((n) == STEP) {                  \
+        const int64_t left = STEP;      \
+        __VA_ARGS__                     \
+    } else {                            \
+        const int64_t left = (n);       \
+        __VA_ARGS__                     \
+    }
+
+/* A vector is added, not an array of them: those would be in memory while they are summed up. */
+typedef double wide_at __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)),
+                                      may_alias));
+INLINE void add_vec(double total[LANES], vec v)
+{
+    *(wide_at *)total += __builtin_convertvector(v, wide_at);
+}
+INLINE vec mean_vec(const double total[LANES], double n)
+{
+    return __builtin_convertvector(*(const wide_at *)total / n, vec);
+}
 
 INLINE void add_lanes(double total[LANES], const vec acc[GROUP])
 {
-    real a[LANES];
-    store(a, (acc[0] + acc[1]) + (acc[2] + acc[3]));
-    for (int j = 0; j < LANES; j++)
-        total[j] += (double)a[j];
+    add_vec(total, (acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
 
 INLINE double fold_lanes(const double total[LANES])
