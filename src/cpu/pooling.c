@@ -237,12 +237,20 @@ INLINE void spread_pixel(const int by_place, const int alone, int64_t channels, 
 #undef STORE_REST
 }
 
+/* Whether windows that do not overlap leave nothing of the image between or beside them. */
+static int are_tiles(const bpi_conv *g)
+{
+    return g->top == 0 && g->left == 0 && g->r == g->down && g->s == g->across &&
+           g->p * g->down == g->h && g->q * g->across == g->w && g->apart == 1 && g->beside == 1;
+}
+
 /* Row h of an image of x, of all rows of y that reach it. */
 INLINE void spread_row(const int by_place, const int alone, const job *j, int64_t n, int64_t h)
 {
     const bpi_conv *g = &j->g;
     real *x = j->x + (n * g->h + h) * g->w * g->c;
-    memset(x, 0, (size_t)(g->w * g->c) * sizeof *x);
+    if (!(alone && are_tiles(g)))
+        memset(x, 0, (size_t)(g->w * g->c) * sizeof *x);
     for (int64_t r = 0; r < g->r; r++) {
         const int64_t from = h + g->top - r * g->apart, p = from / g->down;
         int64_t r0, r1, s0, s1;
