@@ -107,7 +107,7 @@ static void panel_rows_of(const bpi_correlation *j, int64_t group, int64_t first
             m.a_next = whole ? g->apart * pitch - g->s * g->c : g->beside * g->c - g->cg;
             BPI_CPU(gemm_strip)(&m, g->q, first, whole ? g->s * g->c : g->cg,
                                 x + r * g->apart * pitch, b + r * g->s * g->cg * PANEL_COLS,
-                                PANEL_COLS);
+                                PANEL_COLS, NULL);
         }
     }
 }

@@ -16,7 +16,8 @@
 enum {
     BLOCKS = 16,       /* about as many, and sums at most */
     SUM_PIXELS = 1024, /* of y in a sum, at least: adding sums up is a pass over each */
-    NEAR_PIXELS = 192  /* of y in a panel: it and what x has beside it stay in the first cache */
+    NEAR = 10240,      /* elements of a panel of y and of x beside it: they stay in the first cache, */
+    NEAR_PIXELS = 224  /* or a panel of so many pixels does, at most */
 };
 
 typedef struct job {
@@ -24,6 +25,7 @@ typedef struct job {
     const real *y, *x;
     real *w, *workspace;
     int turned, inside;     /* lanes are filters, and sums [R S C][O] of a group; no padding */
+    int in_place;           /* no panel of y: few products would use it */
     int64_t run, taps;      /* neighbours in a run, runs of a group */
     int64_t sums, per_sum;  /* images of one */
     int64_t panels, items;  /* of a run's lanes; runs of all panels of all groups, */
@@ -52,6 +54,17 @@ static int64_t strip_rows(const bpi_conv *g)
     return parts(g->p, parts(g->p, rows));
 }
 
+/* Rows of y in a panel. */
+static int64_t near_rows(const job *j)
+{
+    const bpi_conv *g = &j->g;
+    const int64_t most = at_least(NEAR_PIXELS / g->q, 1);
+    const int64_t lanes = j->in_place ? g->o : PANEL_COLS;
+    const int64_t fit = NEAR / (g->q * lanes + g->down * conv_width(g) * g->c);
+    const int64_t rows = 3 * fit * g->q >= NEAR_PIXELS ? fit : j->in_place ? most / 2 : most;
+    return parts(j->strip, parts(j->strip, at_most(at_least(rows, 1), most)));
+}
+
 /* Sums are as many as a power of two, and pieces end with a panel where they hold one: so blocks
  * are equal, and a multiple of any usual number of threads. */
 static void cut(job *j)
@@ -65,6 +78,7 @@ static void cut(job *j)
     j->run = whole ? g->s * g->c : g->cg;
     j->taps = whole ? g->r : g->r * g->s;
     j->turned = is_depthwise(g) || vectors(j->run, g->og) <= vectors(g->og, j->run);
+    j->in_place = j->turned && j->taps * j->run <= 4 * PANEL_COLS && g->o <= 2 * PANEL_COLS;
     j->inside = conv_is_inside(g);
     j->per_sum = at_least(parts(g->n, sums), 1);
     j->sums = parts(g->n, j->per_sum);
@@ -76,22 +90,25 @@ static void cut(job *j)
         j->per_piece -= j->per_piece % j->taps;
     j->pieces = parts(j->items, j->per_piece);
     j->strip = strip_rows(g);
-    j->near = parts(j->strip, parts(j->strip, at_least(NEAR_PIXELS / at_least(g->q, 1), 1)));
+    j->near = near_rows(j);
     j->rows = j->inside ? 0 : conv_height(g, j->strip) * conv_width(g) * g->c;
     j->scratch = is_depthwise(g) ? 0 : j->rows + (j->turned ? j->near * g->q * PANEL_COLS : 0);
 }
 
 /* --- sums ------------------------------------------------------------------------------------- */
 
-/* Rows of an image of y, and the rows of x that they look at, `pitch` apart. */
+/* Rows of an image of y, and the rows of x that they look at, `pitch` apart; what is read a strip
+ * later; whether nothing is in the sums yet. */
 typedef struct strip {
     const real *y, *x;
     int64_t rows, pitch;
+    bpi_ahead ahead[2];
+    int first;
 } strip;
 
 /* A run of a group, the panel's lanes from `lane` on. `panel`: y's, if lanes are filters. */
 static void take_tap(const job *j, const strip *t, int64_t group, int64_t lane, int64_t tap,
-                     const real *panel, real *sum)
+                     const real *panel, real *sum, const bpi_ahead *ahead)
 {
     const bpi_conv *g = &j->g;
     const int whole = j->taps == g->r;
@@ -100,7 +117,8 @@ static void take_tap(const job *j, const strip *t, int64_t group, int64_t lane, 
     const int64_t next = g->down * t->pitch - g->q * step;
     const real *x = t->x + r * g->apart * t->pitch + s * g->beside * g->c + group * g->cg;
     const real *y = t->y + group * g->og;
-    bpi_gemm m = {.a_row = 1, .runs = t->rows, .accumulate = 1, .c = sum + group * g->og * k};
+    bpi_gemm m = {.a_row = 1, .runs = t->rows, .accumulate = !t->first,
+                  .c = sum + group * g->og * k};
     int64_t pixels = g->q;
     if (next == 0) { /* nothing between rows: they are one */
         pixels *= t->rows;
@@ -110,13 +128,20 @@ static void take_tap(const job *j, const strip *t, int64_t group, int64_t lane, 
         m.n = m.c_row = g->og;
         m.c += tap * j->run * g->og;
         m.a_col = step, m.a_next = next;
-        BPI_CPU(gemm_strip)(&m, j->run, lane, pixels, x, panel, PANEL_COLS);
+        BPI_CPU(gemm_strip)(&m, j->run, lane, pixels, x, j->in_place ? y + lane : panel,
+                            j->in_place ? g->o : PANEL_COLS, ahead);
     } else {
         m.n = j->run, m.c_row = k;
         m.c += tap * j->run;
         m.a_col = g->o, m.b_next = next;
-        BPI_CPU(gemm_strip)(&m, g->og, lane, pixels, y, x + lane, step);
+        BPI_CPU(gemm_strip)(&m, g->og, lane, pixels, y, x + lane, step, ahead);
     }
+}
+
+static bpi_ahead part_of(bpi_ahead a, int64_t i, int64_t n)
+{
+    const int64_t from = a.size * i / n;
+    return (bpi_ahead){a.from + from, a.size * (i + 1) / n - from};
 }
 
 /* Items [begin, end), of rows of an image that are near. */
@@ -127,13 +152,22 @@ static void take_near(const job *j, const strip *t, int64_t begin, int64_t end, 
     for (int64_t i = begin; i < end; i++) {
         const int64_t at = i / j->taps, group = at / j->panels;
         const int64_t lane = at % j->panels * PANEL_COLS;
-        if (j->turned && (i == begin || i % j->taps == 0))
+        const bpi_ahead ahead[] = {part_of(t->ahead[0], i - begin, end - begin),
+                                   part_of(t->ahead[1], i - begin, end - begin)};
+        if (j->turned && !j->in_place && (i == begin || i % j->taps == 0))
             BPI_CPU(gemm_pack)(panel, lane, g->og, t->rows * g->q, t->y + group * g->og, g->o, 1);
-        take_tap(j, t, group, lane, i % j->taps, panel, sum);
+        take_tap(j, t, group, lane, i % j->taps, panel, sum, j->in_place ? ahead : NULL);
     }
 }
 
-static void take_image(const job *j, int64_t n, int64_t begin, int64_t end, real *sum,
+/* `count` rows of all images from row `from` on, as far as there are any. */
+static bpi_ahead rows_of(const real *all, int64_t rows, int64_t size, int64_t from, int64_t count)
+{
+    from = at_most(from, rows);
+    return (bpi_ahead){all + from * size, at_most(count, rows - from) * size};
+}
+
+static void take_image(const job *j, int64_t n, int64_t begin, int64_t end, int first, real *sum,
                        real *scratch)
 {
     const bpi_conv *g = &j->g;
@@ -149,8 +183,12 @@ static void take_image(const job *j, int64_t n, int64_t begin, int64_t end, real
             BPI_CPU(conv_bring)(scratch, x, g, h, conv_height(g, rows));
         }
         for (int64_t i = 0; i < rows; i += j->near) {
-            const strip t = {y + (p + i) * g->q * g->o, from + i * g->down * pitch,
-                             at_most(j->near, rows - i), pitch};
+            const int64_t near = at_most(j->near, rows - i), later = p + i + j->strip;
+            const strip t = {
+                y + (p + i) * g->q * g->o, from + i * g->down * pitch, near, pitch,
+                {rows_of(j->y, g->n * g->p, g->q * g->o, n * g->p + later, near),
+                 rows_of(j->x, g->n * g->h, g->w * g->c, n * g->h + later * g->down,
+                         near * g->down)}, first && p + i == 0};
             take_near(j, &t, begin, end, scratch + j->rows, sum);
         }
     }
@@ -171,7 +209,7 @@ static void block_fn(void *arg, int64_t block)
             BPI_CPU(depthwise_filter)(g, j->x + n * g->h * g->w * g->c,
                                       j->y + n * g->p * g->q * g->o, sum);
         else
-            take_image(j, n, begin, end, sum, scratch);
+            take_image(j, n, begin, end, n == first, sum, scratch);
 }
 
 static void zero_block(void *arg, int64_t s)
@@ -237,7 +275,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     job j = job_of(in, params);
     j.w = out->data;
     j.workspace = ex->workspace;
-    bp_parallel_for(ex, j.sums, zero_block, &j);
+    if (is_depthwise(&j.g))
+        bp_parallel_for(ex, j.sums, zero_block, &j);
     bp_parallel_for(ex, j.sums * j.pieces, block_fn, &j);
     bp_parallel_for(ex, is_depthwise(&j.g) ? parts(j.g.o, LANES)
                                            : j.g.groups * parts(j.g.og, LANES), add_block, &j);

@@ -113,7 +113,7 @@ static void take_row(const job *j, int64_t group, const real *y, int64_t p, real
         for (int64_t k = 0; k < across; k++)
             BPI_CPU(gemm_strip)(&m, pixels, k * PANEL_COLS, g->og,
                                 y + (p * g->q + q) * g->o + group * g->og, b + k * panel_size(g),
-                                PANEL_COLS);
+                                PANEL_COLS, NULL);
         for (int64_t r = 0; r < g->r; r++) {
             const int64_t h = p * g->down + r * g->apart - g->top;
             if (h >= first && h < end)

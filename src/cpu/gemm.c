@@ -238,8 +238,16 @@ bp_status BPI_CPU(gemm)(bp_exec *ex, const bpi_gemm *g)
 
 /* --- parts of one, for others ---------------------------------------------------------------- */
 
+/* Part t of `count`. Inline: gcc leaves out calls of what does nothing else. */
+INLINE void fetch(const bpi_ahead *a, int64_t t, int64_t count)
+{
+    const int64_t part = parts(a->size, count), end = at_most((t + 1) * part, a->size);
+    for (int64_t i = t * part; i < end; i += 64 / (int64_t)sizeof(real))
+        __builtin_prefetch(a->from + i, 0, 2);
+}
+
 void BPI_CPU(gemm_strip)(const bpi_gemm *g, int64_t rows, int64_t j, int64_t steps, const real *a,
-                         const real *b, int64_t b_step)
+                         const real *b, int64_t b_step, const bpi_ahead *ahead)
 {
     const int64_t count = parts(rows, TILE_ROWS), height = rows / count;
     const int64_t cols = at_most(g->n - j, TILE_COLS), taller = rows - height * count;
@@ -247,6 +255,8 @@ void BPI_CPU(gemm_strip)(const bpi_gemm *g, int64_t rows, int64_t j, int64_t ste
     const tile_fn *fn = tiles[two][part < LANES];
     for (int64_t t = 0, i = 0; t < count; t++) {
         const int64_t tall = height + (t < taller);
+        for (int k = 0; ahead && k < 2; k++)
+            fetch(&ahead[k], t, count);
         fn[tall - 1](g, i, j, part, steps, a + i * g->a_row, b, b_step);
         i += tall;
     }
