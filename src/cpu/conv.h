@@ -100,10 +100,10 @@ typedef struct bpi_correlation {
 int64_t BPI_CPU(correlation_room)(const bpi_conv *g);
 bp_status BPI_CPU(correlate)(bp_exec *ex, bpi_correlation *job);
 
-/* Depthwise, lanes along channels; w is [R S][C]. rows: so many of y, whose first window begins at
- * x; rows of x are `pitch` apart. filter: adds to dw [R S][C] what an image has. */
-void BPI_CPU(depthwise_rows)(const bpi_conv *g, const real *x, int64_t pitch, const real *w,
-                             const real *b, int relu, real *y, int64_t rows);
+/* Depthwise, lanes along channels; x and y are images, w is [R S][C]. rows: so many of y from p on.
+ * filter: adds to dw [R S][C] what an image has. */
+void BPI_CPU(depthwise_rows)(const bpi_conv *g, const real *x, const real *w, const real *b,
+                             int relu, real *y, int64_t p, int64_t rows);
 void BPI_CPU(depthwise_filter)(const bpi_conv *g, const real *x, const real *y, real *dw);
 
 #endif

@@ -79,7 +79,8 @@ static int64_t unit_rows(const bpi_conv *g)
 
 static int64_t scratch_size(const bpi_conv *g)
 {
-    return conv_is_inside(g) ? 0 : conv_height(g, unit_rows(g)) * conv_width(g) * g->c;
+    const int in_place = conv_is_inside(g) || is_depthwise(g);
+    return in_place ? 0 : conv_height(g, unit_rows(g)) * conv_width(g) * g->c;
 }
 
 int64_t BPI_CPU(correlation_room)(const bpi_conv *g)
@@ -117,10 +118,6 @@ static void unit(const bpi_correlation *j, const real *x, int64_t pitch, real *y
 {
     const bpi_conv *g = &j->g;
     const real *b = j->workspace;
-    if (is_depthwise(g)) {
-        BPI_CPU(depthwise_rows)(g, x, pitch, b, j->b, j->relu, y, rows);
-        return;
-    }
     for (int64_t group = 0; group < g->groups; group++)
         for (int64_t first = 0; first < g->og; first += PANEL_COLS, b += panel_size(g))
             panel_rows_of(j, group, first, b, x, pitch, y, rows);
@@ -138,7 +135,10 @@ static void block_fn(void *arg, int64_t block)
         const int64_t y0 = p * g->down - g->top;
         const real *image = j->x + n * g->h * g->w * g->c;
         real *y = j->y + (n * g->p + p) * g->q * g->o;
-        if (conv_is_inside(g)) {
+        if (is_depthwise(g)) {
+            BPI_CPU(depthwise_rows)(g, image, j->workspace, j->b, j->relu,
+                                    j->y + n * g->p * g->q * g->o, p, rows);
+        } else if (conv_is_inside(g)) {
             unit(j, image + (y0 * g->w - g->left) * g->c, g->w * g->c, y, rows);
         } else {
             BPI_CPU(conv_bring)(scratch, image, g, y0, conv_height(g, rows));

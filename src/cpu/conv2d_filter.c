@@ -16,8 +16,8 @@
 enum {
     BLOCKS = 16,       /* about as many, and sums at most */
     SUM_PIXELS = 1024, /* of y in a sum, at least: adding sums up is a pass over each */
-    NEAR = 10240,      /* elements of a panel of y and of x beside it: they stay in the first cache, */
-    NEAR_PIXELS = 224  /* or a panel of so many pixels does, at most */
+    NEAR = 10240,      /* elements of a panel of y and of x beside it that stay in the first cache, */
+    NEAR_PIXELS = 224  /* or pixels of a panel that does, at most */
 };
 
 typedef struct job {

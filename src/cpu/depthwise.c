@@ -6,27 +6,41 @@
 
 enum { PIXELS = 6 }; /* of a step: sums that do not wait for each other */
 
-/* `count` pixels of y from y on, channels c of which there are `left`. */
-INLINE void step(const int count, const int masked, const bpi_conv *g, const real *x, int64_t pitch,
-                 const real *w, const real *b, int relu, real *y, int64_t left)
+/* What is in the image of a window: so many rows of so many taps, from x and w [R S][C] on. */
+typedef struct window {
+    int64_t rows, taps;
+    const real *x, *w, *b; /* b: [C], or NULL */
+    int relu;
+} window;
+
+/* `count` pixels of y, channels c of which there are `left`. */
+INLINE void step(const int count, const int masked, const bpi_conv *g, const window *k, real *y,
+                 int64_t c, int64_t left)
 {
 #define LOAD(p) (masked ? load_part(p, (int)left) : load(p))
     const vec zero = splat(0);
+    const int64_t row = g->apart * g->w * g->c, column = g->beside * g->c, next = g->across * g->c;
+    const real *x = k->x + c, *w = k->w + c;
     vec acc[PIXELS];
     UNROLL for (int i = 0; i < count; i++)
         acc[i] = zero;
-    for (int64_t r = 0; r < g->r; r++, x += g->apart * pitch) {
-        const real *at = x;
-        for (int64_t s = 0; s < g->s; s++, at += g->beside * g->c, w += g->c) {
-            const vec weight = LOAD(w);
+    for (int64_t rows = k->rows; rows > 0; rows--, x += row, w += g->s * g->c) {
+        const real *weights = w, *third[PIXELS / 3]; /* what addressing reaches from one pointer */
+        UNROLL for (int i = 0; i < count; i += 3)
+            third[i / 3] = x + i * next;
+        for (int64_t taps = k->taps; taps > 0; taps--, weights += g->c) {
+            const vec weight = LOAD(weights);
             UNROLL for (int i = 0; i < count; i++)
-                acc[i] += weight * LOAD(at + i * g->across * g->c);
+                acc[i] += weight * LOAD(third[i / 3] + i % 3 * next);
+            UNROLL for (int i = 0; i < count; i += 3)
+                third[i / 3] += column;
         }
     }
+    y += c;
     UNROLL for (int i = 0; i < count; i++, y += g->c) {
-        if (b)
-            acc[i] += LOAD(b);
-        if (relu)
+        if (k->b)
+            acc[i] += LOAD(k->b + c);
+        if (k->relu)
             acc[i] = (vec)((lane_mask)acc[i] & ~(lane_mask)(acc[i] < zero));
         if (masked)
             store_part(y, acc[i], (int)left);
@@ -36,30 +50,40 @@ INLINE void step(const int count, const int masked, const bpi_conv *g, const rea
 #undef LOAD
 }
 
-#define STEP(count, masked)                                                                      \
-    OUTLINE void step_##count##_##masked(const bpi_conv *g, const real *x, int64_t pitch,        \
-                                         const real *w, const real *b, int relu, real *y,        \
-                                         int64_t left)                                           \
+/* All channels of a few pixels: what they see lies together. */
+#define STEP(count)                                                                              \
+    OUTLINE void step_##count(const bpi_conv *g, const window *k, real *y)                       \
     {                                                                                            \
-        step(count, masked, g, x, pitch, w, b, relu, y, left);                                   \
+        int64_t c = 0;                                                                           \
+        for (; c + LANES <= g->c; c += LANES)                                                    \
+            step(count, 0, g, k, y, c, LANES);                                                   \
+        if (c < g->c)                                                                            \
+            step(count, 1, g, k, y, c, g->c - c);                                                \
     }
-STEP(1, 0) STEP(1, 1) STEP(6, 0)
+STEP(1) STEP(6)
 
-void BPI_CPU(depthwise_rows)(const bpi_conv *g, const real *x, int64_t pitch, const real *w,
-                             const real *b, int relu, real *y, int64_t rows)
+void BPI_CPU(depthwise_rows)(const bpi_conv *g, const real *x, const real *w, const real *b,
+                             int relu, real *y, int64_t p, int64_t rows)
 {
-    for (int64_t p = 0; p < rows; p++, x += g->down * pitch, y += g->q * g->c)
-        for (int64_t c = 0; c < g->c; c += LANES) {
-            const int64_t left = g->c - c;
-            const real *bias = b ? b + c : NULL;
-            int64_t q = 0;
-            for (; left >= LANES && q + PIXELS <= g->q; q += PIXELS)
-                step_6_0(g, x + q * g->across * g->c + c, pitch, w + c, bias, relu,
-                         y + q * g->c + c, left);
-            for (; q < g->q; q++)
-                (left < LANES ? step_1_1 : step_1_0)(g, x + q * g->across * g->c + c, pitch, w + c,
-                                                     bias, relu, y + q * g->c + c, left);
+    const int64_t end = p + rows, last = (g->s - 1) * g->beside - g->left;
+    int64_t inner, inner_end, unused; /* pixels that see all columns of a window */
+    conv_inside(-g->left, g->across, g->w, g->q, &inner, &unused);
+    conv_inside(last, g->across, g->w, g->q, &unused, &inner_end);
+    for (; p < end; p++) {
+        const int64_t h = p * g->down - g->top;
+        int64_t r, r_end, s, s_end;
+        conv_inside(h, g->apart, g->h, g->r, &r, &r_end);
+        for (int64_t q = 0; q < g->q;) {
+            const int64_t at = q * g->across - g->left;
+            const int whole = q >= inner && q + PIXELS <= inner_end;
+            conv_inside(at, g->beside, g->w, g->s, &s, &s_end);
+            const window k = {r_end - r, s_end - s,
+                              x + ((h + r * g->apart) * g->w + at + s * g->beside) * g->c,
+                              w + (r * g->s + s) * g->c, b, relu};
+            (whole ? step_6 : step_1)(g, &k, y + (p * g->q + q) * g->c);
+            q += whole ? PIXELS : 1;
         }
+    }
 }
 
 /* The sum over `pixels` of x y, of which the next is `step` further in x. */

@@ -56,9 +56,9 @@ void BPI_CPU(gemm_alone)(const bpi_gemm *g);
  *
  * strip: the first `rows` rows of C in the panel of columns from j on. K is `runs` runs of `steps`
  * steps, and from the end of one to the next A moves by a_next elements, B by b_next. A's first
- * element is a[0]; the panel's first row of B begins at b[0], and its rows are b_step apart. Of g it
- * reads a_row, a_col, n and what is about C, but for dropout and suspect. `ahead`, two of them or
- * NULL, is read later: a part is fetched before each tile.
+ * element is a[0]; the panel's first row of B begins at b[0], and its rows are b_step apart. It
+ * reads a_row, a_col, n and what is about C of g, but for dropout and suspect. `ahead`, two of them
+ * or NULL, is read later: a part is fetched before each tile.
  * pack: the columns j.. of B [k, n] as a panel, PANEL_COLS wide; room is for panel_rows(k) rows. */
 enum { PANEL_COLS = 2 * LANES };
 static inline int64_t panel_rows(int64_t k) { return parts(k, LANES) * LANES; }
