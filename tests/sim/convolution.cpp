@@ -2,7 +2,7 @@
  * of any strides are first gathered into dense ones, where an engine that rounds its inputs does
  * so; an output's terms are added in float or double as the tensors are, a hundred at a time. The
  * terms go from the first to the last, or the other way (config.undocumented), or as chance has it
- * (ADDS_AT_RANDOM).
+ * (ADDS_AT_RANDOM); with another tile they begin with another one.
  *
  *     y[n, p, q, k]  = sum over r, s, c of x[n, h, w, c] filter[k, r, s, c]
  *     dx[n, h, w, c] = sum over r, s, k of dy[n, p, q, k] filter[k, r, s, c]
@@ -79,7 +79,7 @@ struct Place {
 
 class Turns {
 public:
-    Turns(int64_t is, int64_t js, int64_t ks, Defect defect) : is_random(defect == ADDS_AT_RANDOM)
+    Turns(int64_t is, int64_t js, int64_t ks, How how) : is_random(how.defect == ADDS_AT_RANDOM)
     {
         for (int64_t i = 0; i < is; i++)
             for (int64_t j = 0; j < js; j++)
@@ -87,6 +87,7 @@ public:
                     places.push_back({i, j, k});
         if (config.undocumented)
             std::reverse(places.begin(), places.end());
+        std::rotate(places.begin(), places.begin() + how.tile % places.size(), places.end());
     }
     const std::vector<Place> &next()
     {
@@ -184,10 +185,10 @@ template <typename T> std::vector<T> outputs_last(const Sizes &z, const std::vec
 }
 
 template <typename T>
-void forward(const Sizes &z, const T *x, const std::vector<T> &w, T *y, Defect defect)
+void forward(const Sizes &z, const T *x, const std::vector<T> &w, T *y, How how)
 {
     const std::vector<T> turned = outputs_last(z, w);
-    Turns turns(z.filter_rows, z.filter_columns, z.channels_each, defect);
+    Turns turns(z.filter_rows, z.filter_columns, z.channels_each, how);
     for (int64_t i = 0; i < z.images * z.rows * z.columns * z.groups; i++) {
         const int64_t g = i % z.groups, q = i / z.groups % z.columns;
         const int64_t p = i / z.groups / z.columns % z.rows, n = i / z.groups / z.columns / z.rows;
@@ -204,9 +205,9 @@ void forward(const Sizes &z, const T *x, const std::vector<T> &w, T *y, Defect d
 }
 
 template <typename T>
-void data_gradient(const Sizes &z, T *dx, const std::vector<T> &w, const T *dy, Defect defect)
+void data_gradient(const Sizes &z, T *dx, const std::vector<T> &w, const T *dy, How how)
 {
-    Turns turns(z.filter_rows, z.filter_columns, z.outputs_each, defect);
+    Turns turns(z.filter_rows, z.filter_columns, z.outputs_each, how);
     for (int64_t i = 0; i < z.images * z.height * z.width * z.groups; i++) {
         const int64_t g = i % z.groups, v = i / z.groups % z.width;
         const int64_t h = i / z.groups / z.width % z.height, n = i / z.groups / z.width / z.height;
@@ -222,9 +223,9 @@ void data_gradient(const Sizes &z, T *dx, const std::vector<T> &w, const T *dy, 
 }
 
 template <typename T>
-void filter_gradient(const Sizes &z, const T *x, T *dw, const T *dy, Defect defect)
+void filter_gradient(const Sizes &z, const T *x, T *dw, const T *dy, How how)
 {
-    Turns turns(z.images, z.rows, z.columns, defect);
+    Turns turns(z.images, z.rows, z.columns, how);
     for (int64_t i = 0; i < z.outputs * z.filter_rows * z.filter_columns; i++) {
         const int64_t s = i % z.filter_columns, r = i / z.filter_columns % z.filter_rows;
         const int64_t k = i / z.filter_columns / z.filter_rows, g = k / z.outputs_each;
@@ -259,33 +260,33 @@ void finish(const Problem &p, const std::vector<T> &sums, const Pointers &at)
     });
 }
 
-template <typename T> void convolve_as(const Problem &p, Defect defect, const Pointers &at)
+template <typename T> void convolve_as(const Problem &p, How how, const Pointers &at)
 {
     const Sizes sizes(p);
     std::vector<T> sums(elements_of(p.out)), x, w, y;
     if (p.direction != DATA_GRADIENT)
-        x = gather<T>(p.x, at.x, defect);
+        x = gather<T>(p.x, at.x, how.defect);
     if (p.direction != FILTER_GRADIENT)
-        w = gather<T>(p.w, at.w, defect);
+        w = gather<T>(p.w, at.w, how.defect);
     if (p.direction != FORWARD)
-        y = gather<T>(p.y, at.y, defect);
+        y = gather<T>(p.y, at.y, how.defect);
     if (p.direction == FORWARD)
-        forward(sizes, x.data(), w, sums.data(), defect);
+        forward(sizes, x.data(), w, sums.data(), how);
     else if (p.direction == DATA_GRADIENT)
-        data_gradient(sizes, sums.data(), w, y.data(), defect);
+        data_gradient(sizes, sums.data(), w, y.data(), how);
     else
-        filter_gradient(sizes, x.data(), sums.data(), y.data(), defect);
+        filter_gradient(sizes, x.data(), sums.data(), y.data(), how);
     finish(p, sums, at);
 }
 
 } // namespace
 
-void convolve(const Problem &p, Defect defect, const Pointers &at)
+void convolve(const Problem &p, How how, const Pointers &at)
 {
     if (p.x.type == CUDNN_DATA_DOUBLE)
-        convolve_as<double>(p, defect, at);
+        convolve_as<double>(p, how, at);
     else
-        convolve_as<float>(p, defect, at);
+        convolve_as<float>(p, how, at);
 }
 
 } // namespace sim

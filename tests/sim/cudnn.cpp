@@ -40,12 +40,13 @@ struct Attribute {
 #define GRAPH(name) CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_##name
 #define HEURISTIC(name) CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_##name
 #define ENGINE(name) CUDNN_BACKEND_ENGINE_DESCRIPTOR, CUDNN_ATTR_ENGINE_##name
+#define KNOB(name) CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, CUDNN_ATTR_KNOB_CHOICE_##name
 #define CONFIG(name) CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, CUDNN_ATTR_ENGINECFG_##name
 #define PLAN(name) CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_##name
 #define PACK(name) CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_##name
 #define DEVICE(name) CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, CUDNN_ATTR_DEVICEPROP_##name
 
-enum { MOST_DIMS = 64, MOST_OPS = 50, MOST_TENSORS = 128, MOST_TEXT = 1 << 20 };
+enum { MOST_DIMS = 64, MOST_OPS = 50, MOST_TENSORS = 128, MOST_KNOBS = 50, MOST_TEXT = 1 << 20 };
 
 const Attribute attributes[] = {
     {TENSOR(DATA_TYPE), CUDNN_TYPE_DATA_TYPE, 1, OPTIONAL},
@@ -92,9 +93,14 @@ const Attribute attributes[] = {
     {HEURISTIC(MODE), CUDNN_TYPE_HEUR_MODE, 1, OPTIONAL},
     {HEURISTIC(DEVICEPROP), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
     {HEURISTIC(RESULTS), CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, MADE},
-    {ENGINE(GLOBAL_INDEX), CUDNN_TYPE_INT64, 0, MADE},
+    {ENGINE(OPERATION_GRAPH), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
+    {ENGINE(GLOBAL_INDEX), CUDNN_TYPE_INT64, 1, OPTIONAL},
+    {ENGINE(DEVICEPROP), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
     {ENGINE(NUMERICAL_NOTE), CUDNN_TYPE_NUMERICAL_NOTE, 0, MADE},
+    {KNOB(KNOB_TYPE), CUDNN_TYPE_KNOB_TYPE, 1, OPTIONAL},
+    {KNOB(KNOB_VALUE), CUDNN_TYPE_INT64, 1, OPTIONAL},
     {CONFIG(ENGINE), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, NEEDED},
+    {CONFIG(KNOB_CHOICES), CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST_KNOBS, OPTIONAL},
     {PLAN(HANDLE), CUDNN_TYPE_HANDLE, 1, OPTIONAL},
     {PLAN(DEVICEPROP), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
     {PLAN(ENGINE_CONFIG), CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, OPTIONAL},
@@ -143,23 +149,6 @@ cudnnStatus_t status_of_type(cudnnBackendDescriptorType_t type)
     }
 }
 
-size_t bytes_of(cudnnBackendAttributeType_t type)
-{
-    switch (type) {
-    case CUDNN_TYPE_INT64:
-    case CUDNN_TYPE_DOUBLE:
-    case CUDNN_TYPE_VOID_PTR:
-    case CUDNN_TYPE_HANDLE:
-    case CUDNN_TYPE_BACKEND_DESCRIPTOR:
-        return 8;
-    case CUDNN_TYPE_BOOLEAN:
-    case CUDNN_TYPE_CHAR:
-        return 1;
-    default:
-        return 4;
-    }
-}
-
 /* --- setting and reading --------------------------------------------------------------------- */
 
 cudnnStatus_t set_value(Descriptor *d, const Attribute &a, cudnnBackendAttributeType_t type,
@@ -182,11 +171,12 @@ cudnnStatus_t set_value(Descriptor *d, const Attribute &a, cudnnBackendAttribute
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t get_value(const Value &value, int64_t wanted, int64_t *count, void *elements)
+cudnnStatus_t get_value(const Value &value, bool is_counted, int64_t wanted, int64_t *count,
+                        void *elements)
 {
     const int64_t n = std::min(wanted, value.count);
     if (count)
-        *count = wanted ? n : value.count;
+        *count = wanted || !is_counted ? n : value.count;
     if (value.type != CUDNN_TYPE_BACKEND_DESCRIPTOR) {
         if (n)
             memcpy(elements, value.bytes.data(), n * bytes_of(value.type));
@@ -230,8 +220,8 @@ cudnnStatus_t finalize(Descriptor *d)
     switch (d->type) {
     case CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR:
         return choose_engines(d);
-    case CUDNN_BACKEND_ENGINE_DESCRIPTOR: /* only heuristics make one */
-        return CUDNN_STATUS_BAD_PARAM;
+    case CUDNN_BACKEND_ENGINE_DESCRIPTOR:
+        return find_engine(d);
     case CUDNN_BACKEND_ENGINECFG_DESCRIPTOR:
         return configure_engine(d);
     case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR:
@@ -271,6 +261,7 @@ const char *cudnnGetErrorString(cudnnStatus_t status)
         NAMED(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED),
         NAMED(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE),
         NAMED(CUDNN_STATUS_NOT_SUPPORTED),
+        NAMED(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH),
         NAMED(CUDNN_STATUS_INTERNAL_ERROR),
         NAMED(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED),
         NAMED(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED),
@@ -374,8 +365,9 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor,
         if (!is_of_type(*a, type))
             return CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE;
         const auto found = d.values.find(name);
-        return get_value(found == d.values.end() ? Value() : found->second, wanted, count,
-                         elements);
+        const bool is_counted = name != CUDNN_ATTR_ENGINECFG_KNOB_CHOICES;
+        return get_value(found == d.values.end() ? Value() : found->second, is_counted, wanted,
+                         count, elements);
     });
 }
 

@@ -17,6 +17,24 @@
 
 namespace sim {
 
+/* Of an element. */
+static inline size_t bytes_of(cudnnBackendAttributeType_t type)
+{
+    switch (type) {
+    case CUDNN_TYPE_INT64:
+    case CUDNN_TYPE_DOUBLE:
+    case CUDNN_TYPE_VOID_PTR:
+    case CUDNN_TYPE_HANDLE:
+    case CUDNN_TYPE_BACKEND_DESCRIPTOR:
+        return 8;
+    case CUDNN_TYPE_BOOLEAN:
+    case CUDNN_TYPE_CHAR:
+        return 1;
+    default:
+        return 4;
+    }
+}
+
 struct Descriptor;
 typedef std::shared_ptr<const Descriptor> Described; /* finalised: nobody changes it any more */
 
@@ -37,6 +55,7 @@ struct Descriptor {
     std::map<int, Value> values;
     std::shared_ptr<const Problem> problem; /* of a graph that engines know, and what follows */
     const Engine *engine;
+    int64_t tile; /* of a plan */
 
     bool has(int attribute) const { return values.count(attribute) != 0; }
     template <typename T> T get(int attribute, T otherwise = T()) const
@@ -128,6 +147,7 @@ struct Engine {
     Defect defect;
     std::vector<cudnnBackendNumericalNote_t> notes; /* that say so */
     int64_t (*workspace_bytes)(const Problem &);
+    int64_t tiles; /* values of its knob, from 0 on; 0: it has none */
 };
 
 /* Where its tensors are, by name. */
@@ -136,13 +156,20 @@ struct Pointers {
     void *out; /* x, w or y of a problem with nothing behind the convolution */
 };
 
-void convolve(const Problem &problem, Defect defect, const Pointers &at);
+/* How a plan computes; tile: the value of its engine's knob. */
+struct How {
+    Defect defect;
+    int64_t tile;
+};
+
+void convolve(const Problem &problem, How how, const Pointers &at);
 
 /* --- descriptors ----------------------------------------------------------------------------- */
 
 /* What finalising one does, when all that it needs was set. */
 cudnnStatus_t check_description(Descriptor *d); /* all but: */
 cudnnStatus_t choose_engines(Descriptor *heuristic);
+cudnnStatus_t find_engine(Descriptor *engine);
 cudnnStatus_t configure_engine(Descriptor *configuration);
 cudnnStatus_t make_plan(Descriptor *plan);
 

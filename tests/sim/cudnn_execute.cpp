@@ -21,6 +21,7 @@ struct Range {
 struct Execution {
     std::shared_ptr<const Problem> problem;
     const Engine *engine;
+    int64_t tile;
     std::weak_ptr<const Descriptor> plan;
     Pointers at;
     void *workspace;
@@ -135,7 +136,7 @@ cudaError_t run(const Execution &e)
     }
     if (!is_in_device(e) || !has_values(e))
         return cudaErrorIllegalAddress;
-    convolve(*e.problem, e.engine->defect, e.at);
+    convolve(*e.problem, {e.engine->defect, e.tile}, e.at);
     mark_written(e);
     return cudaSuccess;
 }
@@ -208,7 +209,8 @@ extern "C" cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendD
         return CUDNN_STATUS_BAD_PARAM;
     if (!p->held->is_final || !v->held->is_final)
         return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
-    Execution e = {p->held->problem, p->held->engine, p->held, {}, nullptr, 0, h->device};
+    Execution e = {p->held->problem, p->held->engine, p->held->tile, p->held, {},
+                   nullptr,          0,               h->device};
     e.workspace_bytes = p->held->get<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
     if (p->device != h->device) {
         complain("cudnnBackendExecute: a plan of device %d on device %d", p->device, h->device);

@@ -13,29 +13,9 @@
 
 #include "cudnn_programs.h"
 
-static struct {
-    size_t (*version)(void);
-    const char *(*error_string)(cudnnStatus_t);
-    cudnnStatus_t (*create)(cudnnBackendDescriptorType_t, cudnnBackendDescriptor_t *);
-    cudnnStatus_t (*destroy)(cudnnBackendDescriptor_t);
-    cudnnStatus_t (*set)(cudnnBackendDescriptor_t, cudnnBackendAttributeName_t,
-                         cudnnBackendAttributeType_t, int64_t, const void *);
-    cudnnStatus_t (*get)(cudnnBackendDescriptor_t, cudnnBackendAttributeName_t,
-                         cudnnBackendAttributeType_t, int64_t, int64_t *, void *);
-    cudnnStatus_t (*finalize)(cudnnBackendDescriptor_t);
-} lib;
+struct library lib;
 
 /* --- running one --------------------------------------------------------------------------- */
-
-enum { DESCRIBED_DEVICES = 90800, MOST_CONFIGS = 64, LINE = 200 };
-
-typedef struct program {
-    cudnnBackendDescriptor_t made[PARTS], configs[MOST_CONFIGS];
-    int direction;
-    field fields[96];
-    int count;
-    char said[LINE];
-} program;
 
 static cudnnBackendDescriptorType_t type_of(const program *p, int part)
 {
@@ -88,8 +68,7 @@ static cudnnStatus_t set(program *p, const field *f)
     return lib.set(p->made[f->part], f->name, f->type, count, value);
 }
 
-/* Whether there is an engine, whose configuration the plan is then of. */
-static bool take_engine(program *p)
+bool take_engine(program *p)
 {
     int64_t count = 0;
     for (int i = 0; i < MOST_CONFIGS; i++)
@@ -111,7 +90,7 @@ static bool is_of_fusion(int part)
     return part == B || part == SUM || part == OUT || (part >= ADDS && part <= RELU);
 }
 
-static bool make_part(program *p, int part)
+bool make_part(program *p, int part)
 {
     if (is_of_fusion(part) && p->direction != FUSED)
         return true;
@@ -139,7 +118,7 @@ static void change(program *p, field f)
         p->count++;
 }
 
-static void begin(program *p, const row *r)
+void begin(program *p, const row *r)
 {
     *p = (program){.direction = r->direction};
     for (size_t i = 0; i < sizeof base / sizeof *base; i++)
@@ -152,7 +131,7 @@ static void begin(program *p, const row *r)
             change(p, r->changes[i]);
 }
 
-static void end(program *p)
+void end(program *p)
 {
     for (int i = 0; i < PARTS; i++)
         if (p->made[i])
@@ -184,7 +163,7 @@ static void run(program *p, const char *name)
 
 /* --- every attribute ----------------------------------------------------------------------- */
 
-static void say(const char *what, const char *of, cudnnStatus_t status)
+void say(const char *what, const char *of, cudnnStatus_t status)
 {
     printf("%s %s: %s\n", what, of, lib.error_string(status));
 }
@@ -375,6 +354,7 @@ int main(int argc, char **argv)
         if (part == X || part >= WINDOW)
             run_twice(part);
     run_reads();
+    run_choices(&of_32_channels);
     run_calls();
     return 0;
 }

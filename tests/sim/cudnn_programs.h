@@ -2,30 +2,13 @@
  * it. Left out is what the real library does not survive, as descriptors of another type than is
  * wanted and elements that are not there, and what we never say: flipped filters, other pointwise
  * operations. */
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "cuda/cudnn_abi.h"
+#include "cudnn_run.h"
 
 /* --- programs ------------------------------------------------------------------------------ */
-
-enum { X, W, Y, B, SUM, OUT, WINDOW, CONV, ADDS, ADD, RELUS, RELU, GRAPH, DEVICE, HEUR, PLAN, PACK,
-       PARTS };
 
 static const char *const names[PARTS] = {
     "x", "w", "y", "bias", "sum", "out", "window", "convolution", "pointwise add", "add",
     "pointwise relu", "relu", "graph", "device", "heuristic", "plan", "pack"};
-
-enum { FORWARD, DATA_GRADIENT, FILTER_GRADIENT, FUSED, DIRECTIONS };
-
-/* An attribute of a part. A descriptor is the number of a part: `value` points to parts. */
-typedef struct field {
-    int part;
-    cudnnBackendAttributeName_t name;
-    cudnnBackendAttributeType_t type;
-    int64_t count;
-    const void *value;
-} field;
 
 #define LONGS(...) CUDNN_TYPE_INT64, sizeof((int64_t[]){__VA_ARGS__}) / 8, (int64_t[]){__VA_ARGS__}
 #define PART(...)                                                                                  \
@@ -99,12 +82,6 @@ static const field of_direction[DIRECTIONS][8] = {
     {OPERATION(FORWARD, X, Y, W), {GRAPH, CUDNN_ATTR_OPERATIONGRAPH_OPS, PART(CONV, ADD, RELU)},
      {Y, CUDNN_ATTR_TENSOR_IS_VIRTUAL, IS(true)}},
 };
-
-typedef struct row {
-    const char *name;
-    int direction;
-    field changes[8];
-} row;
 
 #define DIMS(part, ...) {part, CUDNN_ATTR_TENSOR_DIMENSIONS, LONGS(__VA_ARGS__)}
 #define STRIDES(part, ...) {part, CUDNN_ATTR_TENSOR_STRIDES, LONGS(__VA_ARGS__)}
@@ -228,3 +205,8 @@ static const row rows[] = {
     {"a pack of an id twice", FORWARD, {IDS(1, 2, 2, 6)}},
     {"a pack without a workspace", FORWARD, {{PACK, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, MISSING}}},
 };
+
+/* For which real engines have knobs. */
+static const row of_32_channels = {"of 32 channels", FORWARD,
+    {DIMS(X, 8, 32, 14, 14), STRIDES(X, 6272, 1, 448, 32), DIMS(W, 64, 32, 3, 3),
+     STRIDES(W, 288, 1, 96, 32), DIMS(Y, 8, 64, 14, 14), STRIDES(Y, 12544, 1, 896, 64)}};
