@@ -50,6 +50,7 @@ typedef struct bpi_small_list {
 typedef struct bpi_lt bpi_lt;           /* lt.c: cuBLASLt and its plans */
 typedef struct bpi_cudnn bpi_cudnn;     /* cudnn.c: cuDNN and its plans */
 typedef struct bpi_staging bpi_staging; /* memory.c: pinned memory */
+typedef struct bpi_choice bpi_choice;   /* choices.c: what libraries chose */
 
 typedef struct bpi_cuda {
     bpi_device base;      /* first, so that one pointer serves both */
@@ -63,6 +64,8 @@ typedef struct bpi_cuda {
     bp_precision precision; /* of f32 products */
     bpi_lt *lt;
     bpi_cudnn *cudnn;     /* NULL before the first convolution */
+    bpi_choice *choices;
+    char *choices_text;   /* all of them, for who asked */
     int64_t graphs;       /* captured, and not dropped */
     bpi_staging *staging;
     bpi_small_list small; /* captured and not launched yet */

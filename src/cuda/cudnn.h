@@ -83,7 +83,7 @@ void bpi_cudnn_trim(bpi_cuda *d);
 void bpi_cudnn_close(bpi_cuda *d);
 
 /* --- cudnn_plan.c: where cuDNN is open, all of a plan but its key; `plan` stays NULL where nothing
- * that is offered will do ---------------------------------------------------------------------- */
+ * that is offered will do. By a choice that was kept, else by asking, and that is kept --------- */
 
 bp_status bpi_cudnn_make(bpi_cuda *d, bpi_conv_plan *plan);
 

@@ -56,6 +56,7 @@ static void cuda_close(bpi_device *device)
         (void)cudaStreamSynchronize(d->stream);
     bpi_lt_close(d->lt);
     bpi_cudnn_close(d);
+    bpi_choices_free(d);
     bpi_staging_close(d);
     if (d->workspace)
         (void)cudaFreeAsync(d->workspace, d->stream);
@@ -78,7 +79,8 @@ static const bpi_device_calls calls = {
     .lend = cuda_lend, .lent = cuda_lent, .set_precision = cuda_set_precision, .count = cuda_count,
     .close = cuda_close,
     .capture = bpi_cuda_capture, .captured = bpi_cuda_captured, .launch = bpi_cuda_launch,
-    .drop = bpi_cuda_drop, .turn = bpi_cuda_turn, .settle = cuda_settle};
+    .drop = bpi_cuda_drop, .turn = bpi_cuda_turn, .share = bpi_cuda_share,
+    .settle = cuda_settle};
 
 /* Whether the device is there, in words a user can act on. */
 static bp_status find_device(int32_t number, char *why)

@@ -41,6 +41,14 @@ bp_status bpi_cuda_captured(bpi_device *device, bpi_graph **out, int64_t *nodes)
 bp_status bpi_cuda_launch(bpi_device *device, bpi_graph *graph);
 void bpi_cuda_drop(bpi_device *device, bpi_graph *graph);
 
+/* --- choices.c: what libraries chose, which another process need not ask again --------------- */
+
+enum { BPI_CHOICE_LINE = 1024 };
+const char *bpi_choice_find(bpi_cuda *d, const char *key); /* NULL: there is none */
+bp_status bpi_choice_keep(bpi_cuda *d, const char *key, const char *choice);
+bp_status bpi_cuda_share(bpi_device *device, const char *lines, const char **all, int64_t *news);
+void bpi_choices_free(bpi_cuda *d);
+
 /* --- lt.c: one matrix product for every layer, by cuBLASLt --------------------------------- */
 
 /* What rides on the product, on its result before it is stored. */

@@ -123,6 +123,11 @@ typedef struct bpi_device_calls {
     bp_status (*launch)(bpi_device *, bpi_graph *graph);
     void (*drop)(bpi_device *, bpi_graph *graph);
     void (*turn)(bpi_device *, int32_t turn); /* BPI_COMES, BPI_STAYS, BPI_LEAVES */
+    /* What the libraries of a device have chosen, that another process need not ask them again:
+     * lines "key: choice", each with its end. Takes those of a file, and gives in *all, which is
+     * the device's until the next call, those of both; *news of them are not in the file. NULL
+     * where nothing is chosen. */
+    bp_status (*share)(bpi_device *, const char *lines, const char **all, int64_t *news);
     /* Waits for all that anybody has given the device. NULL where nothing needs that. */
     bp_status (*settle)(bpi_device *);
 } bpi_device_calls;

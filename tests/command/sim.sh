@@ -23,6 +23,16 @@ claim "with the same accuracy: $(accuracy cpu), $(accuracy sim)"
     [ "$(accuracy out)" = "$(accuracy sim)" ]
 claim "the model it saves is the CPU's to load"
 
+images="train --data digits --epochs 1 --device sim:0 --json --quiet --layers"
+"$bpcuda" $images "conv3x3=4 relu" --plans plans >first 2>out && [ "$(wc -l <plans)" -gt 3 ] &&
+    grep -q '^bpcuda library plans 1$' plans && cp plans kept &&
+    "$bpcuda" $images "conv3x3=4 relu" --plans plans >second 2>out && cmp plans kept >>out 2>&1 &&
+    [ "$(accuracy first)" = "$(accuracy second)" ]
+claim "what cuDNN chose is kept in a file, and is enough for the next run"
+"$bpcuda" $images "conv3x3=4 relu" --plans first >third 2>out || grep -q 'no file of library plans' out &&
+    [ ! -s third ] && grep -q accuracy first
+claim "another file is refused, and stays"
+
 if [ -n "${BPCUDA_DATA:-}" ]; then
     "$bpcuda" check device --device sim:0 --data "mnist:$BPCUDA_DATA/mnist" >out 2>&1
     claim "the losses of 200 steps on MNIST keep to the CPU's"

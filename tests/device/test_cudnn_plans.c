@@ -10,8 +10,9 @@
  * Says which plan each convolution of common layers gets: the configurations offered, those of them
  * that are deterministic, of those that are strict too (or TF32), the engine chosen, its workspace.
  * Every convolution of the table of cases, its two gradients among them, finds one, aligned to 16
- * bytes and as little as can be; what is fused may have none. Of the GPU that is here it prints
- * what cuDNN knows of it, as a row for cards/. Status 77: there is no GPU, no cuDNN, or an old one. */
+ * bytes and as little as can be; what is fused may have none. Each plan is made a second time, of
+ * the choice that was kept. Of the GPU that is here it prints what cuDNN knows of it, as a row for
+ * cards/. Status 77: there is no GPU, no cuDNN, or an old one. */
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ bp_status bpi_plugin_open(const char *door, int32_t number, const bp_hooks *hook
                           bpi_device **device, char *why);
 
 static bpi_cuda *device;
-static int missing;
+static int missing, found_again, not_found;
 
 static const char *const kind_name[] = {[BPI_CONV_PLAIN] = "conv2d_unbiased",
                                         [BPI_CONV_BIAS] = "conv2d",
@@ -71,7 +72,15 @@ static bpi_convolution key_of(const int64_t *x, const int64_t *w, bp_window how)
     return key;
 }
 
-/* The plan; its `plan` is only a sign. */
+static void make_plan(bpi_conv_plan *p)
+{
+    if (bpi_cudnn_make(device, p) != BP_OK)
+        printf("  %s: %s\n", kind_name[p->key.kind], device->base.why);
+    if (p->plan)
+        (void)device->cudnn->call.BackendDestroyDescriptor(p->plan);
+}
+
+/* The plan; its `plan` is only a sign. The choice that was kept of it is the same plan, unasked. */
 static bpi_conv_plan make(bpi_convolution key, bpi_conv_kind kind, bp_dtype dtype,
                           bp_precision precision, uint32_t align)
 {
@@ -81,10 +90,15 @@ static bpi_conv_plan make(bpi_convolution key, bpi_conv_kind kind, bp_dtype dtyp
     p.key.precision = (int32_t)precision;
     for (int i = 0; i < BPI_CONV_OPERANDS; i++)
         p.key.align[i] = align;
-    if (bpi_cudnn_make(device, &p) != BP_OK)
-        printf("  %s: %s\n", kind_name[kind], device->base.why);
-    if (p.plan)
-        (void)device->cudnn->call.BackendDestroyDescriptor(p.plan);
+    make_plan(&p);
+    if (p.plan) {
+        bpi_conv_plan again = {.key = p.key};
+        make_plan(&again);
+        const bool found = again.plan && again.offered == 1 && again.engine == p.engine &&
+                           again.workspace_bytes == p.workspace_bytes;
+        found_again += found;
+        not_found += !found;
+    }
     return p;
 }
 
@@ -171,6 +185,8 @@ static void check_cases(const char *card)
             }
     printf("%-5s table of cases: %d convolutions and gradients, each with a plan but those above; "
            "%d of %d fused have none\n", card, asked, none_fused, fused);
+    printf("%-5s of the plans so far %d were found again by what was kept of their choice, %d were "
+           "not\n", card, found_again, not_found);
 }
 
 static void show_head(void)
@@ -226,11 +242,13 @@ static int elsewhere(const char *folder, char **libraries)
             printf("%s: %s does not take its description\n", cards[i], cudnn.version);
             return 1;
         }
+        snprintf(device->base.name, sizeof device->base.name, "here: %s", cards[i]);
         show_layers(cards[i]);
         check_cases(cards[i]);
+        bpi_choices_free(device);
         (void)cudnn.call.BackendDestroyDescriptor(cudnn.described);
     }
-    return missing > 0;
+    return missing > 0 || not_found > 0;
 }
 
 /* --- the GPU that is here --------------------------------------------------------------------- */
@@ -277,7 +295,7 @@ static int here(const char *name)
         show_head();
         show_layers("here");
         check_cases("here");
-        failed = missing > 0;
+        failed = missing > 0 || not_found > 0;
     }
     opened->calls->turn(opened, BPI_LEAVES);
     opened->calls->close(opened);

@@ -2,7 +2,8 @@
  * late as it may be, the failure of every call, and threads that come in each other's way. A plain
  * program:
  *
- *     test_sim [orders] [lazy] [failures] [again] [retries] [contexts] [work] [cudnn] [errors]
+ *     test_sim [orders] [lazy] [failures] [again] [retries] [contexts] [work] [cudnn] [plans]
+ *         [errors]
  *
  * All of them without any.
  *
@@ -357,7 +358,7 @@ int main(int argc, char **argv)
         void (*run)(void);
     } section[] = {{"orders", orders}, {"lazy", lazy}, {"failures", failures}, {"again", again},
                    {"retries", retries}, {"contexts", contexts}, {"work", work},
-                   {"cudnn", cudnn}, {"errors", errors}};
+                   {"cudnn", cudnn}, {"plans", plans}, {"errors", errors}};
     if (!open_control())
         return 1;
     for (size_t k = 0; k < sizeof section / sizeof *section; k++)

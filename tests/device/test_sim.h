@@ -8,5 +8,6 @@ extern const struct sim_control *sim;
 
 int nothing_left(void); /* of what the device allocates */
 void cudnn(void);       /* sim_cudnn.c */
+void plans(void);       /* sim_plans.c */
 
 #endif

@@ -88,6 +88,7 @@ const char *bp_error_text(const bp_context *ctx);
 const char *bp_device_text(const bp_context *ctx);
 bp_status bp_set_threads(bp_context *ctx, int32_t threads);
 bp_status bp_set_precision(bp_context *ctx, bp_precision precision);
+bp_status bp_share_plans(bp_context *ctx, const char *path);
 bp_status bp_seed(bp_context *ctx, uint64_t seed);
 bp_status bp_sync(bp_context *ctx);
 bp_status bp_scope_begin(bp_context *ctx, uint32_t flags);
