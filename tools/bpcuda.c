@@ -74,6 +74,8 @@ bp_status open_context(job *j)
 {
     TRY(bp_open(j->set->device, &j->ctx));
     TRY(bp_set_threads(j->ctx, (int32_t)j->set->threads));
+    if (j->set->plans)
+        TRY(bp_share_plans(j->ctx, j->set->plans));
     j->seed = j->set->train[BP_TRAIN_SEED];
     return bp_seed(j->ctx, (uint64_t)j->seed);
 }
@@ -109,6 +111,8 @@ int main(int argc, char **argv)
     job j = {.set = &set};
     signal(SIGXFSZ, SIG_IGN); /* a limit of files is an error like a full disk */
     bp_status st = run(&j);
+    if (st == BP_OK && set.plans)
+        st = bp_share_plans(j.ctx, set.plans);
     if ((fflush(stdout) != 0 || ferror(stdout)) && st == BP_OK)
         st = fail(&j, BP_ERR_IO, "stdout: cannot be written");
     if (st != BP_OK) {

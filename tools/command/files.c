@@ -62,7 +62,7 @@ bp_status check_files(job *j)
     const struct {
         const char *name, *path;
     } files[] = {{"--out", set->out}, {"--checkpoint", set->checkpoint}, {"--log", set->log},
-                 {"--tensorboard", set->tensorboard}};
+                 {"--tensorboard", set->tensorboard}, {"--plans", set->plans}};
     enum { N = sizeof files / sizeof *files };
     if (set->command & (RATE | PLOT) && set->out && !plot_named(set->out))
         return fail(j, BP_ERR_ARG, "--out %.200s: a picture's name ends in .svg or .png", set->out);
