@@ -86,20 +86,20 @@ enum { BP_PRECISION_F32 = 1, BP_PRECISION_TF32 = 2 };
 BP_API bp_status bp_set_precision(bp_context *ctx, bp_precision precision) BP_USE;
 
 /* What the libraries of a GPU have chosen (which of cuDNN's engines takes a convolution), shared
- * with a file, so that another process need not ask them again: a start with convolutions is sooner by
- * what their heuristics take. Call it after bp_open(), and again when the work has begun (after the
- * first steps, or at the end): the context takes the choices of the file, and the file gets those
- * that it lacks; with none it is not written, and may be missing, or not writable. Any number of
- * processes may share one file.
+ * with a file, so that another process need not ask them again: a start with convolutions is
+ * sooner by what their heuristics take. Call it after bp_open(), and again when the work has begun
+ * (after the first steps, or at the end): the context takes the choices of the file, and the file
+ * gets those that it lacks; with none it is not written, and may be missing, or not writable. Any
+ * number of processes may share one file.
  *
  * A choice is for one version of the library, one kind of GPU and its driver, one op with its
- * shapes, alignment and precision, all of which the file says; for anything else cuDNN is asked, as
- * without a file. What it chooses computes equal bits. A choice from a file is held against the same
- * rules as one that is made: one that is not deterministic, or below the precision that was set, or
- * that the library does not take, is made anew, and the file gets that. BP_ERR_FORMAT, and nothing
- * is written, where the file is another or damaged; BP_ERR_IO where it cannot be read or written:
- * the context goes on in either case. On the CPU there is nothing to choose: the file is not
- * touched. */
+ * shapes, alignment and precision, all of which the file says; for anything else cuDNN is asked,
+ * as without a file. What it chooses computes equal bits. A choice from a file is held against the
+ * same rules as one that is made: one that is not deterministic, or below the precision that was
+ * set, or that the library does not take, is made anew, and the file gets that. BP_ERR_FORMAT, and
+ * nothing is written, where the file is another or damaged; BP_ERR_IO where it cannot be read or
+ * written: the context goes on in either case. On the CPU there is nothing to choose: the file is
+ * not touched. */
 BP_API bp_status bp_share_plans(bp_context *ctx, const char *path) BP_USE;
 
 /* Restarts the context's random stream: seed, and step 0; the next store that is drawn is the first
