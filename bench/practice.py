@@ -10,9 +10,9 @@ A practice is measured twice: against a run without any, and within all of TOGET
 runs has the rate, of RATES, whose validating loss at the end is smallest in the mean of some seeds;
 then SEEDS others (20) train on four fifths of the digits; the last fifth tests. `mnist` compares
 NETS on a sixth of the training set that is held out, and trains the best on all of it: the test set
-is read for that one alone. `images` trains IMAGE_NETS, of which none was chosen so, on MNIST in
-FOLDER or Fashion-MNIST in FASHION. Without a word the page's tables are made of the newest files;
---check fails where they are not."""
+is read for that one alone. `images` trains IMAGE_NETS on MNIST in FOLDER or Fashion-MNIST in
+FASHION: all seeds are shown, and none is chosen. Without a word the page's tables are made of the
+newest files; --check fails where they are not."""
 import array
 import gzip
 import json

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* What was found; after a failure all is 0 but struct_bytes. More members may follow, at the end. */
+/* What was found; after a failure all is 0 but struct_bytes. More members may follow, behind. */
 typedef struct bp_eigen {
     size_t struct_bytes; /* sizeof(bp_eigen), set by the caller */
     double value;        /* of H: the largest eigenvalue, with its sign */

@@ -60,11 +60,11 @@ BP_API void bp_model_free(bp_model *model); /* its store too; NULL is fine */
  * that this holds: log(sum p_i / n) as logits of classes, log(sum p_i / sum (1 - p_i)) of labels,
  * both without leaving the logarithms. So it is evaluated, measured, saved and shared like any
  * model; it has the parameters of each, "0.layer1.weight", "1.layer1.weight", ..., and training it
- * trains all of them on the loss of the mean. It is not exported (export.h), fitted (bp_model_fit) or
- * asked for its diagonal, and is no member of another ensemble. BP_ERR_ARG names a model that is one,
- * whose forward pass is a program's own, or that has targets of tanh outputs, whose answers have no
- * mean such outputs could give; BP_ERR_FORMAT one that differs from the first. Of one model it is a
- * copy. */
+ * trains all of them on the loss of the mean. It is not exported (export.h), fitted (bp_model_fit)
+ * or asked for its diagonal, and is no member of another ensemble. BP_ERR_ARG names a model that is
+ * one, whose forward pass is a program's own, or that has targets of tanh outputs, whose answers
+ * have no mean such outputs could give; BP_ERR_FORMAT one that differs from the first. Of one model
+ * it is a copy. */
 BP_API bp_status bp_model_ensemble(bp_context *ctx, bp_model *const *models, int32_t n,
                                    bp_model **ensemble) BP_USE;
 
@@ -211,9 +211,10 @@ BP_API bp_status bp_model_confusion(bp_model *model, bp_data *data, int64_t *cou
  * summed over rows and over places that share a weight ("Efficient BackProp", 1998, 9.1). The
  * optimiser, BP_DIAGONAL_LM over the model's store, takes h := (1 - share) h + share that: share 1
  * at first, then 0.01 to 0.1. Call it outside of a plan, every few hundred rows or once an epoch on
- * some hundred rows; a trainer does so by itself. Dropout is left out. BP_ERR_STATE of an ensemble, and
- * where the forward pass is a program's own, or has norms, residual groups or padded means. An index
- * out of range is a row of zeros, as of bp_gather(), and BP_ERR_RANGE of the next waiting call. */
+ * some hundred rows; a trainer does so by itself. Dropout is left out. BP_ERR_STATE of an ensemble,
+ * and where the forward pass is a program's own, or has norms, residual groups or padded means. An
+ * index out of range is a row of zeros, as of bp_gather(), and BP_ERR_RANGE of the next waiting
+ * call. */
 BP_API bp_status bp_model_diagonal(bp_model *model, bp_data *data, bp_tensor *index, double share,
                                    bp_optimizer *opt) BP_USE;
 

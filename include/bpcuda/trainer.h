@@ -277,8 +277,8 @@ BP_API bp_status bp_trainer_resume(bp_trainer *trainer, const char *path) BP_USE
 
 /* --- which rate --------------------------------------------------------------------------- */
 
-/* What a range test found; after a failure all is 0 but struct_bytes. More members may follow, at the
- * end. */
+/* What a range test found; after a failure all is 0 but struct_bytes. More members may follow, at
+ * the end. */
 typedef struct bp_rate_range {
     size_t struct_bytes; /* sizeof(bp_rate_range), set by the caller */
     int64_t steps;    /* that were taken: fewer than asked for where the loss went away */

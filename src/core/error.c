@@ -120,8 +120,8 @@ bp_status bpi_result_fits(bp_context *ctx, const char *who, const char *whose, v
     if (bpi_result_begin(theirs, bytes))
         return BP_OK;
     memcpy(&their_bytes, theirs, sizeof their_bytes);
-    return bpi_fail(ctx, BP_ERR_ARG, "%s: struct_bytes is %zu, not the size of %s", who, their_bytes,
-                    whose);
+    return bpi_fail(ctx, BP_ERR_ARG, "%s: struct_bytes is %zu, not the size of %s", who,
+                    their_bytes, whose);
 }
 
 const char *bp_error_text(const bp_context *ctx)

@@ -27,8 +27,9 @@ bp_status bpi_take_struct(void *ours, size_t our_bytes, const void *theirs, size
                           size_t least, char *why);
 /* The other way: what both know, and zeros behind it; nothing where `theirs` is NULL. */
 void bpi_give_struct(void *theirs, size_t their_bytes, const void *ours, size_t our_bytes);
-/* One that begins with its size, at least `bytes`, and is a result: what is behind the size becomes 0,
- * so that a call which fails leaves none of another. False where the size cannot be. NULL is fine. */
+/* One that begins with its size, at least `bytes`, and is a result: what is behind the size becomes
+ * 0, so that a call which fails leaves none of another. False where the size cannot be. NULL is
+ * fine. */
 bool bpi_result_begin(void *theirs, size_t bytes);
 /* The same; BP_ERR_ARG says whose ("found") is wrong. */
 bp_status bpi_result_fits(bp_context *ctx, const char *who, const char *whose, void *theirs,

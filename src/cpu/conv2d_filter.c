@@ -16,7 +16,7 @@
 enum {
     BLOCKS = 16,       /* about as many, and sums at most */
     SUM_PIXELS = 1024, /* of y in a sum, at least: adding sums up is a pass over each */
-    NEAR = 10240,      /* elements of a panel of y and of x beside it that stay in the first cache, */
+    NEAR = 10240,      /* of a panel of y and of x beside it that stay in the first cache, */
     NEAR_PIXELS = 224  /* or pixels of a panel that does, at most */
 };
 

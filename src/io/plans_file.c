@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,7 +83,10 @@ static bp_status exchange(bp_context *ctx, const char *path, bpi_bytes *text)
     const char *all;
     int64_t news = 0;
     bpi_file f;
-    if (access(path, F_OK) == 0) {
+    struct stat s;
+    if (stat(path, &s) == 0) {
+        if (S_ISFIFO(s.st_mode)) /* to open one waits for its writer */
+            return not_plans(ctx, path, "it is a pipe");
         bp_status st = bpi_file_open(ctx, path, false, &f);
         if (st == BP_OK)
             st = read_text(&f, text);

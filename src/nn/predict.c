@@ -28,8 +28,8 @@ static bp_status finish(const bp_model *m, const char *who, int64_t n, float *p)
             if (m->task == BP_TASK_REGRESSION)
                 *y = (float)((double)*y / scale[j] + shift[j]);
             if (!isfinite(*y))
-                return bpi_fail(m->ctx, BP_ERR_NONFINITE, "%s: row %lld: numbers leave the range of "
-                                "f32 on the way", who, (long long)i);
+                return bpi_fail(m->ctx, BP_ERR_NONFINITE, "%s: row %lld: numbers leave the range "
+                                "of f32 on the way", who, (long long)i);
         }
     return BP_OK;
 }

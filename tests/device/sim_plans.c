@@ -214,6 +214,10 @@ static void files(const life *right, const char *text)
     expect("/proc/bpcuda-plans", BP_OK, BP_ERR_IO, "/proc/bpcuda-plans: cannot be written", right);
     expect(folder, BP_ERR_IO, BP_ERR_IO, "cannot be read: Is a directory", right);
     expect("/dev/zero", BP_ERR_FORMAT, BP_ERR_FORMAT, "it has more than 4 MB", right);
+    unlink(path);
+    check(mkfifo(path, 0600) == 0, "a pipe is made");
+    expect(path, BP_ERR_FORMAT, BP_ERR_FORMAT, "it is a pipe", right);
+    check(unlink(path) == 0, "it is there");
     write_file("a,b\n1,2\n", 8);
     expect(path, BP_ERR_FORMAT, BP_ERR_FORMAT,
            "its first line is not \"bpcuda library plans 1\"; nothing was written", right);
