@@ -32,7 +32,9 @@ extern "C" {
 /* The body of a parallel_for hook. */
 typedef void (*bp_block_fn_hook)(void *arg, int64_t block);
 
-/* Services a host may provide instead of ours. A NULL member means ours. */
+/* Services a host may provide instead of ours. A NULL member means ours: memory is the C library's,
+ * and of 8 MB and more on the CPU in huge pages where the system gives them to those who ask
+ * (madvise). */
 typedef struct bp_hooks {
     size_t struct_bytes; /* sizeof(bp_hooks) */
     void *user;          /* handed to every hook */

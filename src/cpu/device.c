@@ -2,16 +2,23 @@
  *
  * The kernels exist once per compute type and level: generic runs everywhere; v3 (AVX2, FMA) and v4
  * (AVX-512) are built for x86-64 only and need a processor and a system that have all of it.
- * Memory comes from the host's hooks where it gave any, and so do threads. Uploads and downloads
- * are copies, nothing is ever pending. */
+ * Memory comes from the host's hooks where it gave any, and so do threads; of our own, what no cache
+ * holds lies in huge pages where the system has them on request. Uploads and downloads are copies,
+ * nothing is ever pending. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* madvise */
+#endif
 #include "door/backend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "door/fpstate.h"
 #include "cpu/pool.h"
+
+enum { HUGE_PAGE = 2 << 20, LARGE = 4 * HUGE_PAGE };
 
 typedef struct cpu_device {
     bpi_device base; /* first, so that one pointer serves both */
@@ -93,7 +100,14 @@ static const cpu_level *find_level(const char *name, char *why)
 static void *default_alloc(void *user, size_t bytes)
 {
     (void)user;
-    return bytes > SIZE_MAX - 63 ? NULL : aligned_alloc(64, bytes ? (bytes + 63) / 64 * 64 : 64);
+    void *p = NULL;
+    if (posix_memalign(&p, bytes < LARGE ? 64 : HUGE_PAGE, bytes ? bytes : 1) != 0)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    if (bytes >= LARGE) /* refused or not, the memory is there */
+        (void)madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
+    return p;
 }
 
 static void default_free(void *user, void *p, size_t bytes)

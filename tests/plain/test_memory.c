@@ -1,7 +1,9 @@
 /* Memory: after two steps a training step takes none, counted by the library and under malloc; and
  * when the n-th allocation of a run fails, for every n, the run says BP_ERR_NOMEM, leaks nothing
- * and does not crash. Linked with --wrap for malloc and its kin. */
+ * and does not crash; huge pages are asked for where a tensor is large. Linked with --wrap for
+ * malloc and its kin. */
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "core/handle.h"
@@ -338,12 +340,41 @@ static void steps_without_memory(double clip_norm)
           "an optimiser's step needs no memory, or has counted nothing without it");
 }
 
+/* How many mappings huge pages were asked for in: their flags have "hg". */
+static int huge_mappings(void)
+{
+    char line[4096];
+    int n = 0;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    while (f && fgets(line, sizeof line, f))
+        n += strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg") != NULL;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static void large_tensors(void)
+{
+    enum { LARGE = 8 << 20 };
+    bp_context *ctx;
+    if (access("/sys/kernel/mm/transparent_hugepage/enabled", R_OK) != 0)
+        return;
+    check(bp_open("cpu", &ctx) == BP_OK, "a context opens");
+    const int before = huge_mappings();
+    check(bp_tensor_create(ctx, BP_U8, BP_SHAPE(LARGE / 2)) && huge_mappings() == before,
+          "a tensor that a cache holds takes pages as they are");
+    check(bp_tensor_create(ctx, BP_U8, BP_SHAPE(LARGE)) && huge_mappings() == before + 1,
+          "huge pages are asked for, for a large tensor");
+    bp_close(ctx);
+}
+
 int main(int argc, char **argv)
 {
     for (int which = 0; which < TRIED_COUNT; which++)
         tried_again(argc > 1 ? argv[1] : "cpu", which);
     if (argc > 1)
         return check_end();
+    large_tensors();
     steps_without_memory(0);
     steps_without_memory(1);
     steady_state("cpu", BP_F32);
