@@ -1,109 +1,105 @@
 /* The reductions of src/door/reduce.def: sum, max, ... Forward: x -> y.
  *
- * Eight elements of each output are taken at a time, which saves loads and stores of acc. The walk,
- * which makes strips of outputs even of one: over_axes.c; the rules: src/ops/reduce.c. */
+ * A step takes vectors, and BPI_LANES elements of a row stay in registers while rows are taken: all
+ * rows of a run, which is a table of that many columns, 8 of a strip, before the next columns. The
+ * walk: over_axes.c; the rules: src/ops/reduce.c. */
 #include <math.h>
 
 #include "cpu/loop.h"
 #include "cpu/over_axes.h"
-#include "cpu/vec.h"
+#include "cpu/vec_rows.h"
 
-enum { ROWS = 8, COLS = 128, AHEAD = 4096 /* bytes */, WIDE = BPI_VECTOR_BYTES / 8 };
+/* The types of reduce.def in vectors, and what a step calls. */
+enum { N_real = LANES, N_double = BPI_VECTOR_BYTES / 8 };
+typedef vec vec_real;
+typedef double vec_double __attribute__((vector_size(BPI_VECTOR_BYTES)));
+typedef double lanes_real __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
+typedef double lanes_double __attribute__((vector_size(BPI_VECTOR_BYTES), aligned(8), may_alias));
 
-typedef double wide __attribute__((vector_size(BPI_VECTOR_BYTES)));
-typedef wide wide_at __attribute__((aligned(8), may_alias));
-typedef int64_t wide_bits __attribute__((vector_size(BPI_VECTOR_BYTES)));
+INLINE vec load_real(const real *x) { return load(x); }
 
-/* WIDE elements, which become doubles on their way from memory: the compiler would convert halves
- * of what it has loaded. */
+/* They become doubles on their way from memory: the compiler would convert halves of what it has
+ * loaded. */
 #if BPI_F64
-INLINE wide widened(const real *x) { return *(const wide_at *)x; }
+INLINE vec_double load_double(const real *x) { return load(x); }
 #elif BPI_VECTOR_BYTES == 64
-INLINE wide widened(const real *x) { return _mm512_cvtps_pd(_mm256_loadu_ps(x)); }
+INLINE vec_double load_double(const real *x) { return _mm512_cvtps_pd(_mm256_loadu_ps(x)); }
 #elif BPI_VECTOR_BYTES == 32
-INLINE wide widened(const real *x) { return _mm256_cvtps_pd(_mm_loadu_ps(x)); }
+INLINE vec_double load_double(const real *x) { return _mm256_cvtps_pd(_mm_loadu_ps(x)); }
 #else
-INLINE wide widened(const real *x) { return (wide){(double)x[0], (double)x[1]}; }
+INLINE vec_double load_double(const real *x) { return (vec_double){(double)x[0], (double)x[1]}; }
 #endif
 
-INLINE wide magnitudes(wide x) { return (wide)((wide_bits)x & INT64_MAX); }
-#define abs_of(x) _Generic((x), wide: magnitudes, double: fabs)(x)
+#define abs_of(x) ((vec_double)((int64_t __attribute__((vector_size(BPI_VECTOR_BYTES))))(x) & INT64_MAX))
+#define pick(c, a, b) \
+    ((__typeof__(x))(((c) & (__typeof__(c))(a)) | (~(c) & (__typeof__(c))(b))))
 
-/* What comes next: of a run a page on, for its lines are not taken in order; of a strip the same
- * columns of the rows that follow, which lie in other pages. */
-INLINE void fetch(const bpi_taken *t, const real *x, int64_t n)
+/* lane = rows of BPI_LANES elements, `row` apart. */
+typedef void block_fn(double *lane, const real *from, int64_t row, int64_t rows);
+typedef void join_fn(double *into, const double *from, int64_t n, int64_t width);
+
+/* What is no BPI_LANES wide is copied. The rows of a strip that follow lie in other pages and are
+ * fetched, to the second cache: of the first, rows some power of 2 apart share a few lines. */
+OUTLINE void take(double *into, const bpi_taken *t, block_fn *block, join_fn *join)
 {
-    const int64_t line = 64 / (int64_t)sizeof(real);
-    for (int64_t j = 0; t->row == t->n && j < ROWS * n; j += line)
-        __builtin_prefetch((const char *)(x + j) + AHEAD);
-    for (int r = ROWS; t->row != t->n && r < 2 * ROWS; r++)
-        for (int64_t j = 0; j < n; j += line)
-            __builtin_prefetch(x + r * t->row + j);
+    enum { ROWS = 8, MOST = 1 << 20, LINE = 64 / (int)sizeof(real) };
+    const int64_t most = t->row == BPI_LANES ? MOST : ROWS;
+    for (int64_t at = 0, rows; at < t->rows; at += rows) {
+        rows = at_most(t->rows - at, most);
+        for (int64_t j = 0; j < t->n; j += BPI_LANES) {
+            double lane[BPI_LANES];
+            real part[ROWS * BPI_LANES];
+            const real *x = t->x + at * t->row + j;
+            const int64_t n = at_most(t->n - j, BPI_LANES);
+            if (n == BPI_LANES) {
+                for (int r = ROWS; most == ROWS && r < 2 * ROWS; r++)
+                    for (int k = 0; k < BPI_LANES; k += LINE)
+                        __builtin_prefetch(x + r * t->row + k, 0, 2);
+                block(lane, x, t->row, rows);
+            } else {
+                for (int64_t r = 0; r < rows; r++)
+                    ROW_STEPS(0, n, EACH_VEC put(part + r * BPI_LANES + i, v, left,
+                                                 get(x + r * t->row + i, v, left, splat(0))))
+                block(lane, part, BPI_LANES, rows);
+            }
+            join(into + j, lane, n, 0);
+        }
+    }
 }
 
-/* A type of reduce.def in vectors of its own, if those that the compiler makes are not as good. */
-#define VECTORS_real(start_, step_, join_)
-#define VECTORS_double(start_, step_, join_)                                               \
-    for (; j + WIDE <= n; j += WIDE) {                                                     \
-        wide other = (wide){0} + start_;                                                   \
-        UNROLL for (int i = 0; i < rows; i++) {                                            \
-            const wide x = widened(from + i * row + j);                                    \
-            wide acc = other;                                                              \
-            step_;                                                                         \
-            other = acc;                                                                   \
-        }                                                                                  \
-        wide acc = *(const wide_at *)(into + j);                                           \
-        join_;                                                                             \
-        *(wide_at *)(into + j) = acc;                                                      \
-    }
-
-#define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                         \
+#define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                   \
     static void name##_join(double *into, const double *from, int64_t n, int64_t width)    \
     {                                                                                      \
         (void)width;                                                                       \
         BPI_EACH(n, double acc = into[i]; const double other = from[i]; join_;             \
                  into[i] = acc)                                                            \
     }                                                                                      \
-    INLINE type name##_of(const int rows, const real *from, int64_t row)                   \
+    static void name##_block(double *lane, const real *from, int64_t row, int64_t rows)    \
     {                                                                                      \
-        type acc = start_;                                                                 \
-        UNROLL for (int i = 0; i < rows; i++) {                                            \
-            const type x = (type)from[i * row];                                            \
-            step_;                                                                         \
-        }                                                                                  \
-        return acc;                                                                        \
-    }                                                                                      \
-    INLINE void name##_rows(const int rows, double *restrict into, const real *from,       \
-                            int64_t row, int64_t n)                                        \
-    {                                                                                      \
-        int64_t j = 0;                                                                     \
-        VECTORS_##type(start_, step_, join_)                                               \
-        for (; j < n; j++) {                                                               \
-            double acc = (double)name##_of(rows, from + j, row);                           \
-            const double other = into[j];                                                  \
-            join_;                                                                         \
-            into[j] = acc;                                                                 \
-        }                                                                                  \
+        vec_##type all[BPI_LANES / N_##type];                                              \
+        UNROLL for (int v = 0; v < BPI_LANES / N_##type; v++)                              \
+            all[v] = start_ - (vec_##type){0};                                             \
+        for (; rows > 0; rows--, from += row)                                              \
+            UNROLL for (int v = 0; v < BPI_LANES / N_##type; v++) {                        \
+                const vec_##type x = load_##type(from + v * N_##type);                     \
+                vec_##type acc = all[v];                                                   \
+                step_;                                                                     \
+                all[v] = acc;                                                              \
+            }                                                                              \
+        UNROLL for (int v = 0; v < BPI_LANES / N_##type; v++)                              \
+            *(lanes_##type *)(lane + v * N_##type) =                                       \
+                __builtin_convertvector(all[v], lanes_##type);                             \
     }                                                                                      \
     static void name##_take(double *into, const bpi_taken *t)                              \
     {                                                                                      \
-        int64_t i = 0;                                                                     \
-        for (; i + ROWS <= t->rows; i += ROWS)                                             \
-            for (int64_t j = 0; j < t->n; j += COLS) {                                     \
-                const real *x = t->x + i * t->row + j;                                     \
-                const int64_t n = at_most(t->n - j, COLS);                                 \
-                fetch(t, x, n);                                                            \
-                name##_rows(ROWS, into + j, x, t->row, n);                                 \
-            }                                                                              \
-        for (; i < t->rows; i++)                                                           \
-            name##_rows(1, into, t->x + i * t->row, t->row, t->n);                         \
+        take(into, t, name##_block, name##_join);                                          \
     }                                                                                      \
     static void name##_finish(double *into, int64_t n, int64_t width, const void *params)  \
     {                                                                                      \
         (void)width, (void)params;                                                         \
         BPI_EACH(n, const double acc = into[i]; into[i] = result)                          \
     }                                                                                      \
-    static const bpi_fold_rule name##_rule = {1, 0, {start_}, name##_take, name##_join,       \
+    static const bpi_fold_rule name##_rule = {1, 0, {start_}, name##_take, name##_join,    \
                                               name##_finish, NULL};                        \
     BPI_OVER_AXES_OP(name, name##_rule, 1)
 #include "door/reduce.def"

@@ -155,7 +155,7 @@ static bp_tensor *dy_of(bp_grad_call *c, uint32_t axes)
     {                                                                                          \
         return reduce(&bpi_op_##op, x, bpi_all_axes(x), 0);                                    \
     }
-#define BPI_REDUCE_COUNT(name, start, step, join) BPI_RULE(name, 0, NULL)
+#define BPI_REDUCE_COUNT(name, what, result) BPI_RULE(name, 0, NULL)
 #define BPI_REDUCE(name, type, saves, start, step, join, result, ...)                          \
     static bp_status name##_gradient(bp_grad_call *c)                                          \
     {                                                                                          \
