@@ -2,6 +2,8 @@
  * src/cpu/reduce.c; the rules: src/ops/reduce.c. */
 #include "over_axes.cuh"
 
+#define pick(c, a, b) ((c) ? (a) : (b))
+
 #define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                      \
     namespace bpi {                                                                           \
     template <typename T> struct Rule_##name {                                                \

@@ -106,7 +106,7 @@ OUTLINE void take_brought(const bpi_fold_rule *rule, double *acc, const bpi_take
         b.rows = at_most(t->rows - i, most);
         bpi_bring(buffer, t->x + i * t->row, sizeof(real), b.rows, t->row, b.n, step,
                   0);
-        if (is_run && rule->run)
+        if (is_run)
             rule->run(acc, buffer, b.rows, b.first);
         else
             take_table(rule, acc, &b);
@@ -117,9 +117,9 @@ OUTLINE void take_brought(const bpi_fold_rule *rule, double *acc, const bpi_take
 static void take(const bpi_fold_rule *rule, double *acc, const bpi_taken *t, int64_t step,
                  int is_run)
 {
-    if (is_run && t->row == 1 && rule->run)
+    if (is_run && t->row == 1)
         rule->run(acc, t->x, t->rows, t->first);
-    else if (t->row == t->n && (step == 1 || is_run))
+    else if (step == 1 && t->row == t->n)
         take_table(rule, acc, t);
     else if (step == 1 && !is_run)
         rule->take(acc, t);

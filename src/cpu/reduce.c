@@ -38,33 +38,52 @@ INLINE vec_double load_double(const real *x) { return (vec_double){(double)x[0],
 typedef void block_fn(double *lane, const real *from, int64_t row, int64_t rows);
 typedef void join_fn(double *into, const double *from, int64_t n, int64_t width);
 
-/* What is no BPI_LANES wide is copied. The rows of a strip that follow lie in other pages and are
- * fetched, to the second cache: of the first, rows some power of 2 apart share a few lines. */
+/* lane = rows of n elements, fewer than BPI_LANES, at most ROWS. */
+enum { ROWS = 8 };
+OUTLINE void part_block(double *lane, const real *x, int64_t row, int64_t rows, int64_t n,
+                        block_fn *block)
+{
+    real part[ROWS * BPI_LANES];
+    for (int64_t r = 0; r < rows; r++)
+        UNROLL for (int j = 0; j < BPI_LANES; j += LANES)
+            store(part + r * BPI_LANES + j, load_fill(x + r * row + j, n - j, splat(0)));
+    block(lane, part, BPI_LANES, rows);
+}
+
+/* The rows of a strip that follow lie in other pages and are fetched, to the second cache: of the
+ * first, rows some power of 2 apart share a few lines. */
 OUTLINE void take(double *into, const bpi_taken *t, block_fn *block, join_fn *join)
 {
-    enum { ROWS = 8, MOST = 1 << 20, LINE = 64 / (int)sizeof(real) };
-    const int64_t most = t->row == BPI_LANES ? MOST : ROWS;
     for (int64_t at = 0, rows; at < t->rows; at += rows) {
-        rows = at_most(t->rows - at, most);
+        rows = at_most(t->rows - at, ROWS);
         for (int64_t j = 0; j < t->n; j += BPI_LANES) {
             double lane[BPI_LANES];
-            real part[ROWS * BPI_LANES];
             const real *x = t->x + at * t->row + j;
             const int64_t n = at_most(t->n - j, BPI_LANES);
-            if (n == BPI_LANES) {
-                for (int r = ROWS; most == ROWS && r < 2 * ROWS; r++)
-                    for (int k = 0; k < BPI_LANES; k += LINE)
-                        __builtin_prefetch(x + r * t->row + k, 0, 2);
+            for (int r = ROWS; r < 2 * ROWS; r++)
+                for (int k = 0; k < BPI_LANES; k += 64 / (int)sizeof(real))
+                    __builtin_prefetch(x + r * t->row + k, 0, 2);
+            if (n == BPI_LANES)
                 block(lane, x, t->row, rows);
-            } else {
-                for (int64_t r = 0; r < rows; r++)
-                    ROW_STEPS(0, n, EACH_VEC put(part + r * BPI_LANES + i, v, left,
-                                                 get(x + r * t->row + i, v, left, splat(0))))
-                block(lane, part, BPI_LANES, rows);
-            }
+            else
+                part_block(lane, x, t->row, rows, n, block);
             join(into + j, lane, n, 0);
         }
     }
+}
+
+OUTLINE void run(double *acc, const real *x, int64_t n, block_fn *block, join_fn *join)
+{
+    double lane[BPI_LANES], last[BPI_LANES];
+    const int64_t rest = n % BPI_LANES;
+    block(lane, x, BPI_LANES, n / BPI_LANES);
+    if (rest > 0) {
+        part_block(last, x + n - rest, 0, 1, rest, block);
+        join(lane, last, rest, 0);
+    }
+    for (int64_t half = BPI_LANES / 2; half > 0; half /= 2)
+        join(lane, lane + half, half, 0);
+    join(acc, lane, 1, 0);
 }
 
 #define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                   \
@@ -94,12 +113,17 @@ OUTLINE void take(double *into, const bpi_taken *t, block_fn *block, join_fn *jo
     {                                                                                      \
         take(into, t, name##_block, name##_join);                                          \
     }                                                                                      \
+    static void name##_run(double *acc, const real *x, int64_t n, int64_t first)           \
+    {                                                                                      \
+        (void)first;                                                                       \
+        run(acc, x, n, name##_block, name##_join);                                         \
+    }                                                                                      \
     static void name##_finish(double *into, int64_t n, int64_t width, const void *params)  \
     {                                                                                      \
         (void)width, (void)params;                                                         \
         BPI_EACH(n, const double acc = into[i]; into[i] = result)                          \
     }                                                                                      \
     static const bpi_fold_rule name##_rule = {1, 0, {start_}, name##_take, name##_join,    \
-                                              name##_finish, NULL};                        \
+                                              name##_finish, name##_run};                  \
     BPI_OVER_AXES_OP(name, name##_rule, 1)
 #include "door/reduce.def"
