@@ -5,8 +5,7 @@
  * begins with those before it. f32 is added in double. Floor: x read, y written once (of segments x
  * is read twice, from cache where it fits). The rule: src/ops/cumsum.c. */
 #include "cpu/loop.h"
-#include "cpu/reduce.h"
-#include "cpu/vec.h"
+#include "cpu/vec_rows.h"
 #include "door/kernel_params.h"
 
 enum { STRIP = 256, SEGMENTS = 64 }; /* at most */
@@ -36,47 +35,63 @@ static job job_of(const bp_view *in, const bpi_cumsum_params *p)
     return w;
 }
 
-/* v[i] + v[i - step], where there is that. */
-#if BPI_VECTOR_BYTES == 64
-#define BEHIND_1 SHUFFLE(v, none, 8, 0, 1, 2, 3, 4, 5, 6)
-#define BEHIND_2 SHUFFLE(v, none, 8, 8, 0, 1, 2, 3, 4, 5)
-#define BEHIND_4 SHUFFLE(v, none, 8, 8, 8, 8, 0, 1, 2, 3)
-#define TURNED(v) SHUFFLE(v, v, 7, 6, 5, 4, 3, 2, 1, 0)
-#elif BPI_VECTOR_BYTES == 32
-#define BEHIND_1 SHUFFLE(v, none, 4, 0, 1, 2)
-#define BEHIND_2 SHUFFLE(v, none, 4, 4, 0, 1)
+/* Doubles of a vector, 4 at most: shuffles between the halves of a longer one cost what it saves. */
+#if BPI_VECTOR_BYTES > 16
+enum { WIDE = 4 };
 #define TURNED(v) SHUFFLE(v, v, 3, 2, 1, 0)
 #else
-#define BEHIND_1 SHUFFLE(v, none, 2, 0)
+enum { WIDE = 2 };
 #define TURNED(v) SHUFFLE(v, v, 1, 0)
 #endif
-
-typedef double wide_vec __attribute__((vector_size(BPI_VECTOR_BYTES)));
-typedef real part_vec __attribute__((vector_size(BPI_VECTOR_BYTES / 8 * sizeof(real))));
+typedef double wide_vec __attribute__((vector_size(WIDE * 8)));
+typedef real part_vec __attribute__((vector_size(WIDE * sizeof(real))));
 typedef part_vec part_at __attribute__((aligned(sizeof(real)), may_alias));
-enum { WIDE = BPI_VECTOR_BYTES / 8 };
+
+/* In and out of memory; `past` the caches, like stream() of vec.h. */
+INLINE wide_vec get_part(const real *x)
+{
+#if BPI_VECTOR_BYTES > 16 && !BPI_F64
+    return _mm256_cvtps_pd(_mm_loadu_ps(x));
+#else
+    return __builtin_convertvector(*(const part_at *)x, wide_vec);
+#endif
+}
+INLINE void put_part(int past, real *y, part_vec v)
+{
+    if (!past || BPI_VECTOR_BYTES == 16)
+        *(part_at *)y = v;
+#if BPI_VECTOR_BYTES > 16 && BPI_F64
+    else
+        _mm256_stream_pd(y, v);
+#elif BPI_VECTOR_BYTES > 16
+    else
+        _mm_stream_ps(y, v);
+#endif
+}
 
 /* One line of n neighbours, step 1 or -1: a vector's own sums, to which those before are added. */
-INLINE void add_line(double sum, const real *x, real *y, int64_t n, const int step)
+INLINE void add_line(double before, const real *x, real *y, int64_t n, int past, const int step)
 {
     const wide_vec none = {0};
+    wide_vec sum = before - none;
     for (; n >= WIDE; n -= WIDE, x += step * WIDE, y += step * WIDE) {
         const int64_t low = step > 0 ? 0 : 1 - WIDE;
-        wide_vec v = __builtin_convertvector(*(const part_at *)(x + low), wide_vec);
+        wide_vec v = get_part(x + low);
         v = step > 0 ? v : TURNED(v);
-        v += BEHIND_1;
-#ifdef BEHIND_2
-        v += BEHIND_2;
-#endif
-#ifdef BEHIND_4
-        v += BEHIND_4;
+#if BPI_VECTOR_BYTES > 16
+        v += SHUFFLE(none, v, 0, 4, 2, 6);
+        v += SHUFFLE(none, v, 0, 0, 5, 5);
+        const wide_vec all = SHUFFLE(v, v, 3, 3, 3, 3);
+#else
+        v += SHUFFLE(none, v, 0, 2);
+        const wide_vec all = SHUFFLE(v, v, 1, 1);
 #endif
         const part_vec part = __builtin_convertvector(v + sum, part_vec);
-        *(part_at *)(y + low) = step > 0 ? part : TURNED(part);
-        sum += v[WIDE - 1];
+        put_part(past, y + low, step > 0 ? part : TURNED(part));
+        sum += all;
     }
-    for (; n > 0; n--, x += step, y += step)
-        *y = (real)(sum += (double)*x);
+    for (before = sum[0]; n > 0; n--, x += step, y += step)
+        *y = (real)(before += (double)*x);
 }
 
 /* A strip of one segment. */
@@ -100,10 +115,14 @@ static void scan(const job *w, int64_t item)
         return;
     }
     if (w->inner == 1) {
+        real *y = w->y + at;
+        const int past = w->outer * w->n * (int64_t)sizeof(real) >= PAST_BYTES &&
+                         (uintptr_t)(y + w->reverse) % sizeof(part_vec) == 0;
         if (w->reverse)
-            add_line(*sum, x, w->y + at, n, -1);
+            add_line(*sum, x, y, n, past, -1);
         else
-            add_line(*sum, x, w->y + at, n, 1);
+            add_line(*sum, x, y, n, past, 1);
+        stream_end();
         return;
     }
     for (int64_t i = 0; i < n; i++, x += step) {
