@@ -8,7 +8,7 @@
 #include "cpu/softmax.h"
 
 enum { MAX, SUM, VALUES };     /* of an accumulator */
-enum { RUN = 1024, ROWS = 32 }; /* elements of a piece, at most */
+enum { RUN = 16384 / (int)sizeof(real), ROWS = 32 }; /* elements of a piece, at most */
 
 static inline real base(real max)
 {
