@@ -54,8 +54,7 @@ static int64_t width_of(const job *w, int64_t output)
 }
 
 /* acc takes a table of neighbours, t->rows of t->n. Some of its rows together become one, of up to
- * TABLE lanes, which are taken as outputs and then folded in halves: a formula is compiled for
- * many outputs alone. */
+ * TABLE lanes, which are taken as outputs and then folded in halves. */
 OUTLINE void take_together(const bpi_fold_rule *rule, double *acc, const bpi_taken *t)
 {
     _Alignas(64) double lane[BPI_FOLD_VALUES * TABLE];
@@ -64,10 +63,9 @@ OUTLINE void take_together(const bpi_fold_rule *rule, double *acc, const bpi_tak
         for (int64_t j = 0; j < lanes; j++)
             lane[k * lanes + j] = rule->start[k];
     bpi_taken l = {.x = t->x, .n = lanes, .rows = t->rows / together, .row = lanes,
-                   .first = t->first, .down = together, .across = 1, .width = lanes};
+                   .width = lanes};
     rule->take(lane, &l);
     l.x += l.rows * lanes;
-    l.first += l.rows * together;
     l.n = t->rows % together * n;
     l.rows = 1;
     if (l.n > 0)
@@ -87,7 +85,7 @@ OUTLINE void take_together(const bpi_fold_rule *rule, double *acc, const bpi_tak
 static inline void take_table(const bpi_fold_rule *rule, double *acc, const bpi_taken *t)
 {
     const int64_t n = t->n;
-    if (2 * n > TABLE || (t->rows + 1) * n <= TABLE || t->width != n || (n > 1 && rule->places))
+    if (2 * n > TABLE || (t->rows + 1) * n <= TABLE || t->width != n || rule->places)
         rule->take(acc, t);
     else
         take_together(rule, acc, t);

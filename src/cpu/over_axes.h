@@ -28,8 +28,7 @@ typedef struct BPI_CPU(fold_rule) {
     void (*join)(double *acc, const double *other, int64_t n, int64_t width);
     /* value k of acc becomes output k; NULL: it is that. params: the kernel's */
     void (*finish)(double *acc, int64_t n, int64_t width, const void *params);
-    /* one acc takes n elements in a row, the first at that place; NULL: `take` does, as for many
-     * outputs */
+    /* one acc takes n elements in a row, the first at that place */
     void (*run)(double *acc, const real *x, int64_t n, int64_t first);
 } bpi_fold_rule;
 

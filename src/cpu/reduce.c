@@ -9,12 +9,13 @@
 #include "cpu/over_axes.h"
 #include "cpu/vec_rows.h"
 
-/* The types of reduce.def in vectors, and what a step calls. */
+/* The types of reduce.def in vectors: elements of one, and those as doubles in memory. */
 enum { N_real = LANES, N_double = BPI_VECTOR_BYTES / 8 };
 typedef vec vec_real;
 typedef double vec_double __attribute__((vector_size(BPI_VECTOR_BYTES)));
 typedef double lanes_real __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
-typedef double lanes_double __attribute__((vector_size(BPI_VECTOR_BYTES), aligned(8), may_alias));
+typedef vec_double lanes_double __attribute__((aligned(8), may_alias));
+typedef int64_t bits_double __attribute__((vector_size(BPI_VECTOR_BYTES)));
 
 INLINE vec load_real(const real *x) { return load(x); }
 
@@ -30,16 +31,18 @@ INLINE vec_double load_double(const real *x) { return _mm256_cvtps_pd(_mm_loadu_
 INLINE vec_double load_double(const real *x) { return (vec_double){(double)x[0], (double)x[1]}; }
 #endif
 
-#define abs_of(x) ((vec_double)((int64_t __attribute__((vector_size(BPI_VECTOR_BYTES))))(x) & INT64_MAX))
+/* What a step calls: x is a vector, of a comparison too. */
+#define abs_of(x) ((vec_double)((bits_double)(x) & INT64_MAX))
 #define pick(c, a, b) \
     ((__typeof__(x))(((c) & (__typeof__(c))(a)) | (~(c) & (__typeof__(c))(b))))
+
+enum { ROWS = 8, MOST = 1 << 24 }; /* of a strip; elements of a run, whose counts are exact */
 
 /* lane = rows of BPI_LANES elements, `row` apart. */
 typedef void block_fn(double *lane, const real *from, int64_t row, int64_t rows);
 typedef void join_fn(double *into, const double *from, int64_t n, int64_t width);
 
-/* lane = rows of n elements, fewer than BPI_LANES, at most ROWS. */
-enum { ROWS = 8 };
+/* The same of n elements, fewer; at most ROWS. */
 OUTLINE void part_block(double *lane, const real *x, int64_t row, int64_t rows, int64_t n,
                         block_fn *block)
 {
@@ -74,16 +77,19 @@ OUTLINE void take(double *into, const bpi_taken *t, block_fn *block, join_fn *jo
 
 OUTLINE void run(double *acc, const real *x, int64_t n, block_fn *block, join_fn *join)
 {
-    double lane[BPI_LANES], last[BPI_LANES];
-    const int64_t rest = n % BPI_LANES;
-    block(lane, x, BPI_LANES, n / BPI_LANES);
-    if (rest > 0) {
-        part_block(last, x + n - rest, 0, 1, rest, block);
-        join(lane, last, rest, 0);
+    for (int64_t end; n > 0; x += end, n -= end) {
+        double lane[BPI_LANES], last[BPI_LANES];
+        end = at_most(n, MOST);
+        const int64_t rest = end % BPI_LANES;
+        block(lane, x, BPI_LANES, end / BPI_LANES);
+        if (rest > 0) {
+            part_block(last, x + end - rest, 0, 1, rest, block);
+            join(lane, last, rest, 0);
+        }
+        for (int64_t half = BPI_LANES / 2; half > 0; half /= 2)
+            join(lane, lane + half, half, 0);
+        join(acc, lane, 1, 0);
     }
-    for (int64_t half = BPI_LANES / 2; half > 0; half /= 2)
-        join(lane, lane + half, half, 0);
-    join(acc, lane, 1, 0);
 }
 
 #define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                   \
