@@ -179,8 +179,8 @@ static void one_row(job *w, int64_t r, row_sum *s)
         give(w, r, 0, 0, s);
         return;
     }
-    const real max = row_max(x, n);
-    const double sum = row_exp(dx != NULL, dx, x, n, max, dx ? dx : x);
+    real max;
+    const double sum = row_terms(dx != NULL, dx, x, n, &max, dx ? dx : x);
     double share[2] = {0, (double)n}; /* the sums of w (x - max) and of w */
     if (w->flat != 0) {
         const vec m = splat(max), one = splat(1);

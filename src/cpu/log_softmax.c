@@ -27,8 +27,8 @@ static void forward_row(const softmax_job *w, int64_t r)
 {
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
-    real *y = bpi_row(&w->y, r), max = row_max(x, n);
-    const double sum = row_exp(0, NULL, x, n, max, w->past ? x : y);
+    real *y = bpi_row(&w->y, r), max;
+    const double sum = row_terms(0, NULL, x, n, &max, w->past ? x : y);
     const vec m = splat(max), l = splat(log_of((real)sum));
     PAST_STEPS(w->past, y, n,
         EACH_VEC put_past(w->past, y + i, v, left, (get(x + i, v, left, m) - m) - l))

@@ -11,7 +11,7 @@
 #include "door/kernel_params.h"
 
 enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20,
-       ROWS_AHEAD = 32 };
+       PIECE = 4 * SUM_CHUNK, ROWS_AHEAD = 32 };
 
 #if BPI_F64
 #define EXP_SHIFT (0x1.8p52 + 1023) /* BPI_SHIFT, and the bias of an exponent */
@@ -82,6 +82,25 @@ INLINE double row_exp(const int keep, real *e, const real *x, int64_t n, real ma
                 put(e + i, v, left, t[v]);
         });
     return sum[0];
+}
+
+/* The largest x, and the sum of e^(x - max); e takes the terms where `keep`. Where not, memory is
+ * walked once: a piece is in the nearest cache when it is walked again, and the sum so far is
+ * brought to a max that is larger. */
+INLINE double row_terms(const int keep, real *e, const real *x, int64_t n, real *max, const real *y)
+{
+    double sum = 0;
+    *max = -(real)INFINITY;
+    for (int64_t i = 0, end; i < n; i = end) {
+        end = keep ? n : at_most(i + PIECE, n);
+        const real m = row_max(x + i, end - i);
+        if (m > *max) {
+            sum *= (double)exp_of(*max - m);
+            *max = m;
+        }
+        sum += row_exp(keep, e, x + i, end - i, *max == -(real)INFINITY ? 0 : *max, y + i);
+    }
+    return sum;
 }
 
 /* Cuts rows into blocks of 8K to 32K elements, a multiple of what is done at a time. */
