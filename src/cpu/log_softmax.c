@@ -61,7 +61,7 @@ static void backward_row(const softmax_job *w, int64_t r)
         UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
             __builtin_prefetch((const char *)(dy + i + ahead) + v);
         EACH_VEC t[v] = get(y + i, v, left, zero);
-        exp_group(GROUP, t);
+        EXP_STEP(t, left);
         EACH_VEC put_past(w->past, dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
 }
 

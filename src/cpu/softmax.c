@@ -18,12 +18,17 @@ static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
     store_columns(bpi_row(&w->y, r), w->y.pitch, col, n, rows);
 }
 
+/* What goes past the caches has its terms where the last row of the block will be: those rows are
+ * written once, and read by nobody before. A wide row and its terms would leave the cache. */
 static void forward_row(const softmax_job *w, int64_t r)
 {
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
+    const int past = w->past && n <= PIECE;
     real *y = bpi_row(&w->y, r);
-    row_scale(y, y, n, (real)(1 / row_exp(1, y, x, n, row_max(x, n), y)));
+    real *e = past ? bpi_row(&w->y, bpi_rows_end(&w->x, r / w->x.per_block) - 1) : y;
+    const vec f = splat((real)(1 / row_exp(1, e, x, n, row_max(x, n), w->past ? x : y)));
+    PAST_STEPS(past, y, n, EACH_VEC put_past(past, y + i, v, left, get(e + i, v, left, f) * f))
 }
 
 static void backward_short(const softmax_job *w, int64_t r, int64_t rows)

@@ -61,6 +61,13 @@ INLINE void exp_group(const int n, vec x[])
         x[v] = zero_below(times_power(q[v], t[v]), x[v], splat(EXP_LEAST));
 }
 
+/* The same of a step of a row; of those in part, of which there are few, one copy does. */
+OUTLINE void exp_part(vec x[GROUP])
+{
+    exp_group(GROUP, x);
+}
+#define EXP_STEP(x, left) (__builtin_constant_p(left) ? exp_group(GROUP, x) : exp_part(x))
+
 /* The sum of e^(x - max); e takes the terms where `keep`. Meanwhile what comes next is fetched: x
  * AHEAD elements on, which may be the next row, and the row that will be written. */
 INLINE double row_exp(const int keep, real *e, const real *x, int64_t n, real max, const real *y)
@@ -75,7 +82,7 @@ INLINE double row_exp(const int keep, real *e, const real *x, int64_t n, real ma
             __builtin_prefetch((const char *)(y + i + (keep ? AHEAD : 0)) + v, 1);
         }
         EACH_VEC t[v] = get(x + i, v, left, least) - m;
-        exp_group(GROUP, t);
+        EXP_STEP(t, left);
         EACH_VEC {
             acc[0][v] += t[v];
             if (keep)
@@ -95,7 +102,9 @@ INLINE double row_terms(const int keep, real *e, const real *x, int64_t n, real 
         end = keep ? n : at_most(i + PIECE, n);
         const real m = row_max(x + i, end - i);
         if (m > *max) {
-            sum *= (double)exp_of(*max - m);
+            vec less[GROUP] = {splat(*max - m)};
+            exp_part(less);
+            sum *= (double)less[0][0];
             *max = m;
         }
         sum += row_exp(keep, e, x + i, end - i, *max == -(real)INFINITY ? 0 : *max, y + i);
@@ -160,7 +169,7 @@ INLINE vec columns_max(const vec col[COLUMNS], int64_t n)
 }
 
 /* e[j] = e^(col[j] - max), and their sum; e may be col. */
-INLINE vec columns_exp(vec e[COLUMNS], vec col[COLUMNS], int64_t n, vec max)
+OUTLINE vec columns_exp(vec e[COLUMNS], vec col[COLUMNS], int64_t n, vec max)
 {
     vec acc[GROUP];
     UNROLL for (int v = 0; v < GROUP; v++) {
@@ -217,7 +226,8 @@ static inline void softmax_run(bp_exec *ex, const bp_view *x, const bp_view *y, 
 {
     const int32_t axis = ((const bpi_softmax_params *)params)->axis, last = x->shape.ndim - 1;
     softmax_job w = {softmax_rows(x, axis), softmax_rows(y, axis), softmax_rows(dx, axis), 1, 0, 0,
-                     count_of(dx) * (int64_t)sizeof(real) >= PAST_BYTES};
+                     /* with what is read, which is as large */
+                     2 * count_of(dx) * (int64_t)sizeof(real) >= PAST_BYTES};
     if (axis == last) {
         bp_parallel_for(ex, softmax_cut(&w.x), rows, &w);
         return;

@@ -25,7 +25,7 @@ INLINE vec load(const real *p) { return *(const vec_at *)p; }
 INLINE void store(real *p, vec v) { *(vec_at *)p = v; }
 
 /* The same past the caches, where p is aligned to a vector and a line need not be read before it is
- * written as a whole. What other threads see of it waits for stream_end(). */
+ * written as a whole, if the level STREAMS. What other threads see of it waits for stream_end(). */
 #if BPI_VECTOR_BYTES == 64
 INLINE void stream(real *p, vec v) { MM(_mm512_stream_)(p, v); }
 #elif BPI_VECTOR_BYTES == 32
@@ -33,6 +33,7 @@ INLINE void stream(real *p, vec v) { MM(_mm256_stream_)(p, v); }
 #else
 INLINE void stream(real *p, vec v) { store(p, v); }
 #endif
+enum { STREAMS = BPI_VECTOR_BYTES > 16 };
 #if BPI_VECTOR_BYTES > 16
 INLINE void stream_end(void) { _mm_sfence(); }
 #else

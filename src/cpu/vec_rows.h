@@ -40,7 +40,7 @@ enum { PAST_BYTES = 16 << 20 };
 
 INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
 {
-    if (past && left >= (v + 1) * LANES)
+    if (STREAMS && past && left >= (v + 1) * LANES)
         stream(p + v * LANES, x);
     else
         put(p, v, left, x);
@@ -49,7 +49,7 @@ INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
 #define PAST_STEPS(past, y, n, ...)                                                      \
     {                                                                                    \
         const int64_t odd_ = -(int64_t)((uintptr_t)(y) / sizeof(real)) & (LANES - 1);    \
-        const int64_t head_ = (past) ? at_most(odd_, (n)) : 0;                           \
+        const int64_t head_ = STREAMS && (past) ? at_most(odd_, (n)) : 0;                \
         if (head_ > 0) {                                                                 \
             const int64_t i = 0, left = head_;                                           \
             __VA_ARGS__;                                                                 \
