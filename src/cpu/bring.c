@@ -53,16 +53,13 @@ static void bring_rows(real *restrict buffer, const real *restrict x, int64_t ro
     }
 }
 
-INLINE void put_rows(const int past, real *restrict y, const real *restrict buffer, int64_t rows,
-                     int64_t row, int64_t n)
+static void put_rows(real *restrict y, const real *restrict buffer, int64_t rows, int64_t row,
+                     int64_t n)
 {
     for (int64_t i = 0; i < rows; i++, buffer += n, y += row) {
         int64_t j = 0;
         for (; j + LANES <= n; j += LANES)
-            if (past)
-                stream(y + j, load(buffer + j));
-            else
-                store(y + j, load(buffer + j));
+            store(y + j, load(buffer + j));
         if (j < n)
             store_part(y + j, load(buffer + j), (int)(n - j));
     }
@@ -115,12 +112,7 @@ void bpi_put(void *y, const void *buffer, int64_t bytes, int64_t rows, int64_t r
              int64_t step)
 {
     if (step == 1 && bytes == sizeof(real))
-        put_rows(0, y, buffer, rows, row, n);
+        put_rows(y, buffer, rows, row, n);
     else
         move(y, row, step, buffer, n, 1, bytes, rows, n);
-}
-
-void bpi_put_past(void *y, const void *buffer, int64_t rows, int64_t row, int64_t n)
-{
-    put_rows(1, y, buffer, rows, row, n);
 }

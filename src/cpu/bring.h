@@ -17,11 +17,6 @@ void BPI_CPU(put)(void *y, const void *buffer, int64_t bytes, int64_t rows, int6
                   int64_t n, int64_t step);
 #define bpi_put BPI_CPU(put)
 
-/* The same of reals and step 1 past the caches (stream() of vec.h); rows of y are aligned to
- * vectors. */
-void BPI_CPU(put_past)(void *y, const void *buffer, int64_t rows, int64_t row, int64_t n);
-#define bpi_put_past BPI_CPU(put_past)
-
 /* n times the element at x; whole vectors of them. */
 void BPI_CPU(repeat)(void *buffer, const void *x, int64_t bytes, int64_t n);
 #define bpi_repeat BPI_CPU(repeat)

@@ -13,15 +13,18 @@
 #include "cpu/vec_rows.h"
 
 /* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are so many;
- * of one that is a run, where y has gaps and where it has none. */
-enum { TILE_BYTES = 16384, COLS = 256, SHORT = 32, LONG = 128 };
+ * of one that is a run, where y has gaps and where it has none; of what goes past the caches at a
+ * time: twice that in stores is what a core keeps waiting while it reads on. */
+enum { TILE_BYTES = 16384, COLS = 256, SHORT = 32, LONG = 128,
+       PAST_STEP = 512 / (int)sizeof(real) };
 
 typedef struct job {
     bpi_loop loop; /* two axes at least, if not packed */
     bpi_run_fn run;
     const double *k;
     int64_t bytes[BPI_OPERANDS]; /* of an element */
-    int32_t in_place, past;      /* y is an input; y is written past the caches */
+    int32_t in_place;            /* y is an input */
+    int32_t past, turned;        /* y is written past the caches, and an operand is in columns */
     int64_t cols, rows;          /* of a tile, along axes 0 and 1 */
     int64_t count[BP_MAX_DIMS];  /* tiles along an axis */
     int64_t tiles, per_block;
@@ -102,7 +105,7 @@ static void take_end(const job *w, char *y, const bpi_operand *in, int64_t n)
 }
 
 /* A run of any length. */
-static inline void take(const job *w, char *y, const bpi_operand *in, int64_t n)
+static inline void take_near(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
     if (n >= UNIT)
         w->run(y, in, n & -UNIT, w->k);
@@ -110,12 +113,39 @@ static inline void take(const job *w, char *y, const bpi_operand *in, int64_t n)
         take_end(w, y, in, n);
 }
 
+/* The same past the caches (vec_rows.h): step by step into a buffer and from there, so that no
+ * formula is compiled twice. The first step ends where y is aligned to a vector. */
+OUTLINE void take_past(const job *w, char *y, const bpi_operand *in, int64_t n)
+{
+    _Alignas(64) real buffer[PAST_STEP];
+    bpi_operand from[BPI_INPUTS] = {in[0], in[1], in[2]};
+    int64_t count = -((uintptr_t)y / sizeof(real)) & (LANES - 1);
+    for (; n > 0; n -= count, y += count * (int64_t)sizeof(real), count = PAST_STEP) {
+        count = at_most(count ? count : PAST_STEP, n);
+        take_near(w, (char *)buffer, from, count);
+        for (int64_t i = 0; i < count; i += LANES)
+            put_past(1, (real *)y + i, 0, count - i, load(buffer + i));
+        for (int k = 0; k < BPI_INPUTS; k++)
+            if (from[k].step)
+                from[k].at = (const char *)from[k].at +
+                             count * w->bytes[k + 1 < w->loop.operands ? k + 1 : 1];
+    }
+}
+
+static inline void take(const job *w, int past, char *y, const bpi_operand *in, int64_t n)
+{
+    if (BPI_VECTOR_BYTES > 16 && past)
+        take_past(w, y, in, n);
+    else
+        take_near(w, y, in, n);
+}
+
 /* As runs of its rows, or as one where they are short or y must go through a buffer. */
 static void run_tile(const job *w, const tile *t, buffers *b)
 {
     const bpi_loop *l = &w->loop;
     const int64_t y_step = l->stride[0][0], y_row = l->stride[0][1];
-    const int direct = y_step == 1 && !w->past;
+    const int direct = y_step == 1;
     const int by_row = t->rows == 1 || (direct && t->n >= (y_row == t->n ? LONG : SHORT));
     const int lies = direct && (by_row || y_row == t->n);
     const int64_t runs = by_row ? t->rows : 1;
@@ -128,7 +158,7 @@ static void run_tile(const job *w, const tile *t, buffers *b)
         in[k - 1].step = UNIT;
         in[k - 1].at = t->at[k];
         next[k] = row * w->bytes[k];
-        if (step == 1 && (by_row || row == t->n))
+        if (step == 1 && !w->turned && (by_row || row == t->n))
             continue;
         in[k - 1].at = b->of[k];
         next[k] = t->n * w->bytes[k];
@@ -136,7 +166,7 @@ static void run_tile(const job *w, const tile *t, buffers *b)
             in[k - 1].step = 0;
         else if (had->at[k] != t->at[k] || had->n != t->n || had->rows != t->rows)
             bpi_bring(b->of[k], t->at[k], w->bytes[k], t->rows, row, t->n, step,
-                      w->past);
+                      w->turned);
         had->at[k] = t->at[k];
         had->n = t->n;
         had->rows = t->rows;
@@ -148,15 +178,13 @@ static void run_tile(const job *w, const tile *t, buffers *b)
             if (!in[k - 1].step)
                 bpi_repeat(b->of[k], t->at[k] + r * l->stride[k][1] * w->bytes[k], w->bytes[k],
                            UNIT);
-        take(w, y, in, t->rows * t->n / runs);
+        take(w, w->past && lies, y, in, t->rows * t->n / runs);
         y += y_row * w->bytes[0];
         for (int k = 1; k < l->operands; k++)
             if (in[k - 1].step)
                 in[k - 1].at = (const char *)in[k - 1].at + next[k];
     }
-    if (w->past)
-        bpi_put_past(t->at[0], b->of[0], t->rows, y_row, t->n);
-    else if (!lies)
+    if (!lies)
         bpi_put(t->at[0], b->of[0], w->bytes[0], t->rows, y_row, t->n, y_step);
 }
 
@@ -220,20 +248,6 @@ static int32_t nearest(const bpi_loop *l, int k, int32_t first)
     return best;
 }
 
-/* Whether y is written past the caches (vec_rows.h): a tile's lines lie in many pages, and reading
- * them first took half of the time. Its rows must be aligned to vectors. */
-static int goes_past(const bpi_loop *l, int64_t bytes)
-{
-    int64_t size = bytes, unfit = (int64_t)(uintptr_t)l->data[0];
-    for (int32_t a = 0; a < l->axes; a++) {
-        size *= l->size[a];
-        if (a > 0)
-            unfit |= l->stride[0][a] * bytes;
-    }
-    return l->stride[0][0] == 1 && bytes == sizeof(real) && size >= PAST_BYTES &&
-           unfit % BPI_VECTOR_BYTES == 0;
-}
-
 /* Axis 0 is y's, axis 1 that of an operand that jumps along axis 0. Returns the blocks. */
 static int64_t cut(job *w, int64_t grain)
 {
@@ -251,7 +265,7 @@ static int64_t cut(job *w, int64_t grain)
     }
     if (jumper >= 0)
         swap_axes(l, 1, nearest(l, jumper, 1));
-    w->past = jumper >= 0 && goes_past(l, w->bytes[0]);
+    w->turned = jumper >= 0 && w->past && l->stride[0][0] == 1;
     if (l->axes == 2 && l->size[0] * l->size[1] <= room) { /* small: no division */
         w->cols = l->size[0];
         w->rows = l->size[1];
@@ -282,7 +296,9 @@ static void packed_fn(void *arg, int64_t block)
         in[k - 1].at = l->data[of] + from * w->bytes[of];
         in[k - 1].step = UNIT;
     }
-    take(w, l->data[0] + from * w->bytes[0], in, at_most(l->size[0] - from, w->cols));
+    take(w, w->past, l->data[0] + from * w->bytes[0], in, at_most(l->size[0] - from, w->cols));
+    if (w->past)
+        stream_end();
 }
 
 /* Whether all operands are packed and have one shape. */
@@ -351,6 +367,8 @@ bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_v
     w.cols = grain;
     if (packed && l->size[0] < UNIT)
         return bpi_leave_work(ex, 1, few_fn, &w, sizeof w);
+    w.past = grain == BPI_GRAIN && w.bytes[0] == sizeof(real) && !w.in_place &&
+             (packed ? l->size[0] : count_of(y)) >= PAST_BYTES / (int64_t)sizeof(real);
     if (packed)
         return bpi_leave_work(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w,
                         sizeof w);
