@@ -36,18 +36,21 @@ typedef struct job {
 
 enum { AHEAD = 4096 / (int)sizeof(real) };
 
-/* What comes next: the rows that follow. */
-INLINE void fetch(const real *x, int64_t size)
+/* What comes next, `ahead` elements on at least: the rows that follow. It is asked for in every walk
+ * of a row, so that memory never waits for a sum, and comes as near as the second cache: the first
+ * has the row at hand. In whole steps: the last one is code of its own. */
+INLINE void fetch(const real *x, int64_t ahead, int64_t left)
 {
-    const int64_t ahead = at_least(size, AHEAD);
-    UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
-        __builtin_prefetch((const char *)(x + ahead) + v);
+    const char *line = (const char *)(x + at_least(ahead, AHEAD));
+    if (__builtin_constant_p(left))
+        UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
+            __builtin_prefetch(line + v, 0, 2);
 }
 
 /* And what will be written, if not past the caches. */
-INLINE void fetch_result(const job *w, const real *y)
+INLINE void fetch_result(const job *w, const real *y, int64_t left)
 {
-    if (!w->past)
+    if (__builtin_constant_p(left) && !w->past)
         UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
             __builtin_prefetch((const char *)y + v, 1);
 }
@@ -58,12 +61,12 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y)
     const vec zero = splat(0);
     double mean[1] = {0}, sum[2];
     if (w->params->centred) {
-        ROW_SUMS(1, mean, n, fetch(x + i, n);
+        ROW_SUMS(1, mean, n, fetch(x + i, n, left);
                  EACH_VEC acc[0][v] += get(x + i, v, left, zero))
     }
     const real m = (real)(mean[0] / (double)n);
     const vec at = splat(m);
-    ROW_SUMS(2, sum, n, fetch(x + i, n); fetch_result(w, y + i);
+    ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch_result(w, y + i, left);
         EACH_VEC {
             vec d = get(x + i, v, left, at) - at;
             acc[0][v] += d;
@@ -165,7 +168,7 @@ INLINE row_slope slope_of(const int gain, const job *w, int64_t r)
     const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r), *dx = bpi_row(&w->y, r);
     const vec mean = splat(s.mean), low = splat(s.low), scale = splat(s.scale), zero = splat(0);
     double sum[2];
-    ROW_SUMS(2, sum, n, fetch(x + i, n); fetch(dy + i, n); fetch_result(w, dx + i);
+    ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch(dy + i, n, left); fetch_result(w, dx + i, left);
         EACH_VEC {
             vec dz = get(dy + i, v, left, zero);
             if (gain)
@@ -194,6 +197,8 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
         }
         for (int64_t r = 0; r < rows; r++) {
             const real *x = bpi_row(&w->x, first + r) + i, *dy = bpi_row(&w->dy, first + r) + i;
+            fetch(x, rows * w->x.pitch, left);
+            fetch(dy, rows * w->dy.pitch, left);
             const vec mean = splat(s[r].at.mean), low = splat(s[r].at.low);
             const vec scale = splat(s[r].at.scale), a = splat(s[r].a), b = splat(s[r].b);
             EACH_VEC {
@@ -213,8 +218,8 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
     )
 }
 
-/* Rows at a time. */
-static int64_t step_of(int64_t n) { return at_most(at_least(CACHED / at_least(n, 1), 1), ROWS); }
+/* Rows at a time: two at least, for the sums that they share are as long. */
+static int64_t step_of(int64_t n) { return at_most(at_least(CACHED / at_least(n, 1), 2), ROWS); }
 
 static void backward_block(void *arg, int64_t block)
 {
@@ -288,9 +293,9 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
              .gain = in[2].data, .stats = in[3].data, .dgain = out[1].data, .dbias = out[2].data,
              .params = params};
     if (out[0].data) {
-        w.y = bpi_rows_of(&out[0], outer); /* rows together are aligned alike, or not at all */
+        w.y = bpi_rows_of(&out[0], outer); /* rows that are not aligned alike stay in cache */
         w.past = w.y.n * w.y.size * (int64_t)sizeof(real) >= PAST_BYTES &&
-                 (step_of(w.y.size) == 1 || w.y.pitch % LANES == 0);
+                 w.y.pitch % LANES == 0;
     }
     const bool sums = w.dgain || w.dbias;
     w.blocks = sums ? cut_for_sums(&w.x) : bpi_rows_cut(&w.x, BPI_GRAIN_EXP);
