@@ -15,6 +15,7 @@
 
 enum { BPI_INPUTS = BPI_OPERANDS - 1, /* at most */
        UNIT = BPI_VECTOR_BYTES < 32 ? 2 * LANES : LANES, /* elements */
+       BPI_PART = 1024, /* elements, in L1 when a run asks something of them and then uses them */
        BPI_ELEMENTWISE_JOB = 576 /* bytes, for bpi_kernel */ };
 
 typedef struct bpi_operand {
@@ -57,21 +58,22 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
     }
 
 /* The same of up to two inputs, where a unit is no good vector, as of two types, or a repeated
- * operand is rare: a loop over all, or over one unit after the other. It stands behind `begin`. */
+ * operand is rare: a loop over one part after the other, or one unit. It stands behind `begin`. */
 #define BPI_RUN_WHOLE(name, Y, A, begin, ...)                                                 \
     static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k)  \
     {                                                                                         \
         Y *out = to;                                                                          \
         const A *u = in[0].at, *v = in[1].at;                                                 \
-        const int64_t u_step = in[0].step, v_step = in[1].step;                               \
-        const int64_t part = (u_step && v_step ? n : UNIT) & -UNIT;                           \
+        const int64_t u_step = in[0].step / UNIT, v_step = in[1].step / UNIT;                 \
         (void)k;                                                                              \
-        begin;                                                                                \
-        for (; n > 0; n -= part, out += part, u += u_step, v += v_step) {                     \
+        for (int64_t part = u_step && v_step ? BPI_PART : UNIT; n > 0; n -= part) {           \
+            part = at_most(n, part) & -UNIT;                                                  \
+            begin;                                                                            \
             BPI_INDEPENDENT                                                                   \
             for (int64_t i = 0; i < part; i++) {                                              \
                 __VA_ARGS__;                                                                  \
             }                                                                                 \
+            out += part, u += part * u_step, v += part * v_step;                              \
         }                                                                                     \
     }
 

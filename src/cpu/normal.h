@@ -1,10 +1,11 @@
 /* The normal distribution and erf over `real`, like vmath.h, at most 4 and 3 ulp.
  *
- *     P(N > x) = e^(-x^2 / 2) F(s) / (x + 5/4) for x >= 0, s = (x - 4) / (x + 4)
+ *     P(N > x) = e^(-x^2 / 2) F(s) / (x + k) for x >= 0; s = (x - 4) / (x + 4), k = 5/4 in f64,
+ *                s = x / (x + 3) - 13/32, k = 3 in f32
  *     erf(x) = 1 - 2 P(N > sqrt(2) x); x (2 / sqrt(pi) + x^2 R(2 x^2)) for x <= 1 / sqrt(2)
  *
- * Shepherd and Laframboise, Math. Comp. 36 (1981) (the map s). F is a
- * minimax fit, R a Chebyshev one. */
+ * Shepherd and Laframboise, Math. Comp. 36 (1981) (the map s). F is a minimax fit, R a
+ * Chebyshev one. */
 #ifndef BPI_CPU_NORMAL_H
 #define BPI_CPU_NORMAL_H
 
@@ -18,8 +19,8 @@
 #define BPI_HALF_MANTISSA 12
 #endif
 
-/* e^(f x^2), f = -1/2 or -1, |x| <= BPI_NORMAL_MAX; the square is a sum: a rounded one would cost
- * e^ of it as many ulp as the exponent is large. */
+/* 2^BPI_UP e^(f x^2), which is not denormal, f = -1/2 or -1, |x| <= BPI_NORMAL_MAX; the square is a
+ * sum: a rounded one would cost e^ of it as many ulp as the exponent is large. */
 INLINE real bpi_exp_square(real f, real x)
 {
 #ifdef BPI_FUSED
@@ -28,54 +29,54 @@ INLINE real bpi_exp_square(real f, real x)
     real part = bpi_from_bits(bpi_to_bits(x) >> BPI_HALF_MANTISSA << BPI_HALF_MANTISSA);
     real high = f * part * part, low = f * (x - part) * (x + part);
 #endif
-    real t = bpi_fma(high + low, BPI_LOG2E, BPI_SHIFT), n = t - BPI_SHIFT;
-    real r = bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, high) + low);
-    return bpi_exp_scaled(t, r, high < BPI_EXP_NORMAL);
+    real t = bpi_fma(high, BPI_LOG2E, BPI_SHIFT + BPI_UP), n = t - (BPI_SHIFT + BPI_UP);
+    real r = bpi_fma(n, -BPI_LN2_HI, high) + bpi_fma(n, -BPI_LN2_LO, low);
+    real y = bpi_fma(bpi_fma(bpi_exp_tail(r), r, 1), r, 1);
+    return bpi_from_bits(bpi_to_bits(y) + (bpi_to_bits(t) << BPI_MANTISSA));
 }
 
-/* F(s) = (x + 5/4) e^(x^2 / 2) P(N > x), x <= BPI_NORMAL_MAX; nearly flat at x = 0, where s has an
- * error. Error: 2^-59 (f64), 2^-31 (f32), relative. */
-INLINE real bpi_normal_tail(real s)
+/* e^(x^2 / 2) P(N > x), times 2^-BPI_UP, x <= BPI_NORMAL_MAX. Error of F: 2^-59 (f64), 2^-26
+ * (f32), relative. F of f64 is nearly flat at x = 0, where s has an error; f32 has one division. */
+INLINE real bpi_normal_tail(real x)
 {
 #if BPI_F64
-    real f = -0x1.c47732eca9ae2p-33;
-    f = bpi_fma(f, s, -0x1.5239ec44a1799p-30);
-    f = bpi_fma(f, s, -0x1.267c4eb4181ap-30);
-    f = bpi_fma(f, s, 0x1.052903710f524p-27);
-    f = bpi_fma(f, s, 0x1.2aa135cb038f7p-26);
-    f = bpi_fma(f, s, -0x1.581a638be5177p-26);
-    f = bpi_fma(f, s, -0x1.d45e142c8ce73p-24);
-    f = bpi_fma(f, s, -0x1.2df4da5b98bd2p-27);
-    f = bpi_fma(f, s, 0x1.1c1e68941f4bep-21);
-    f = bpi_fma(f, s, 0x1.e7b4ced3a4d45p-22);
-    f = bpi_fma(f, s, -0x1.4893e616e1a61p-19);
-    f = bpi_fma(f, s, -0x1.e865f32c9c55ep-19);
-    f = bpi_fma(f, s, 0x1.a526274321181p-17);
-    f = bpi_fma(f, s, 0x1.77f09316c1f78p-16);
-    f = bpi_fma(f, s, -0x1.52717908849fep-14);
-    f = bpi_fma(f, s, -0x1.bbd63a6541ca8p-14);
-    f = bpi_fma(f, s, 0x1.53caa668f7d37p-11);
-    f = bpi_fma(f, s, -0x1.08129751cd88p-13);
-    f = bpi_fma(f, s, -0x1.3f851dd388917p-8);
-    f = bpi_fma(f, s, 0x1.0314d680167dep-6);
-    f = bpi_fma(f, s, -0x1.911b6cec99552p-6);
-    f = bpi_fma(f, s, 0x1.5dbfe8f50f971p-7);
-    f = bpi_fma(f, s, 0x1.7169e9b96103ap-5);
-    f = bpi_fma(f, s, -0x1.1d4ad7c6f13bp-3);
-    return bpi_fma(f, s, 0x1.fb8d36288361ep-2);
+    real s = (x - 4) / (x + 4), f = -0x1.c47732eca9ae2p-161;
+    f = bpi_fma(f, s, -0x1.5239ec44a1799p-158);
+    f = bpi_fma(f, s, -0x1.267c4eb4181ap-158);
+    f = bpi_fma(f, s, 0x1.052903710f524p-155);
+    f = bpi_fma(f, s, 0x1.2aa135cb038f7p-154);
+    f = bpi_fma(f, s, -0x1.581a638be5177p-154);
+    f = bpi_fma(f, s, -0x1.d45e142c8ce73p-152);
+    f = bpi_fma(f, s, -0x1.2df4da5b98bd2p-155);
+    f = bpi_fma(f, s, 0x1.1c1e68941f4bep-149);
+    f = bpi_fma(f, s, 0x1.e7b4ced3a4d45p-150);
+    f = bpi_fma(f, s, -0x1.4893e616e1a61p-147);
+    f = bpi_fma(f, s, -0x1.e865f32c9c55ep-147);
+    f = bpi_fma(f, s, 0x1.a526274321181p-145);
+    f = bpi_fma(f, s, 0x1.77f09316c1f78p-144);
+    f = bpi_fma(f, s, -0x1.52717908849fep-142);
+    f = bpi_fma(f, s, -0x1.bbd63a6541ca8p-142);
+    f = bpi_fma(f, s, 0x1.53caa668f7d37p-139);
+    f = bpi_fma(f, s, -0x1.08129751cd88p-141);
+    f = bpi_fma(f, s, -0x1.3f851dd388917p-136);
+    f = bpi_fma(f, s, 0x1.0314d680167dep-134);
+    f = bpi_fma(f, s, -0x1.911b6cec99552p-134);
+    f = bpi_fma(f, s, 0x1.5dbfe8f50f971p-135);
+    f = bpi_fma(f, s, 0x1.7169e9b96103ap-133);
+    f = bpi_fma(f, s, -0x1.1d4ad7c6f13bp-131);
+    return bpi_fma(f, s, 0x1.fb8d36288361ep-130) / (x + 1.25);
 #else
-    real f = -0x1.0ea0bp-17f;
-    f = bpi_fma(f, s, -0x1.7964bap-14f);
-    f = bpi_fma(f, s, -0x1.5ff9e8p-14f);
-    f = bpi_fma(f, s, 0x1.5ae6ap-11f);
-    f = bpi_fma(f, s, -0x1.13bc5ap-13f);
-    f = bpi_fma(f, s, -0x1.3fd488p-8f);
-    f = bpi_fma(f, s, 0x1.031734p-6f);
-    f = bpi_fma(f, s, -0x1.9118b6p-6f);
-    f = bpi_fma(f, s, 0x1.5dbfbap-7f);
-    f = bpi_fma(f, s, 0x1.7169dap-5f);
-    f = bpi_fma(f, s, -0x1.1d4ad8p-3f);
-    return bpi_fma(f, s, 0x1.fb8d36p-2f);
+    real t = 1 / (x + 3), s = bpi_fma(x, t, -0.40625f), f = 0x1.c8c70ep-69f;
+    f = bpi_fma(f, s, 0x1.e9049ap-71f);
+    f = bpi_fma(f, s, -0x1.8eca66p-68f);
+    f = bpi_fma(f, s, -0x1.1c48f6p-68f);
+    f = bpi_fma(f, s, 0x1.10b3ep-67f);
+    f = bpi_fma(f, s, 0x1.5248f4p-67f);
+    f = bpi_fma(f, s, -0x1.0a1c52p-66f);
+    f = bpi_fma(f, s, -0x1.30443ep-66f);
+    f = bpi_fma(f, s, 0x1.040e2ep-64f);
+    f = bpi_fma(f, s, -0x1.3354c6p-64f);
+    return bpi_fma(f, s, 0x1.aa7aa8p-65f) * t;
 #endif
 }
 
@@ -89,14 +90,14 @@ INLINE real bpi_held(real x, real most)
 INLINE real normal_pdf_of(real x)
 {
     real y = bpi_exp_square((real)-0.5, bpi_held(x, BPI_NORMAL_MAX));
-    return x == x ? y * (real)0.398942280401432677939946 : x;
+    return x == x ? y * ((real)0.398942280401432677939946 * BPI_DOWN) : x;
 }
 
 /* e^(-x^2) */
 INLINE real exp_minus_square_of(real x)
 {
     real y = bpi_exp_square(-1, bpi_held(x, (real)0.70710678 * BPI_NORMAL_MAX));
-    return x == x ? y : x;
+    return x == x ? y * BPI_DOWN : x;
 }
 
 /* (P(N <= x) - 1/2) / x - 1 / sqrt(2 pi), z = x^2 <= 1. Error: 2^-69 (f64), 2^-31 (f32). */
@@ -129,8 +130,7 @@ INLINE real bpi_normal_centre(real z)
 INLINE real bpi_normal_above(real x)
 {
     real a = bpi_held(x, BPI_NORMAL_MAX);
-    real f = bpi_normal_tail((a - 4) / (a + 4));
-    return bpi_exp_square((real)-0.5, a) * f / (a + (real)1.25);
+    return bpi_exp_square((real)-0.5, a) * bpi_normal_tail(a);
 }
 
 /* P(N <= x): the smaller tail is computed, so that neither loses its digits. */

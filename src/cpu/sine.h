@@ -1,81 +1,73 @@
 /* sin_of(x) and cos_of(x) over `real`, like vmath.h, at most 2 ulp.
  *
- *     x = n pi/2 + r, |r| <= pi/4, pi/2 in three parts; r + r^3 S(r^2), 1 - r^2/2 + r^4 C(r^2)
+ *     sin x = (-1)^n sin r, x = n pi + r, |r| <= pi/2, pi in three parts; sin r = r + r^3 S(r^2)
+ *     cos x = sin(x + pi/2): the same with n - 1/2 in the place of n
  *
- * S and C are Chebyshev fits. */
+ * S is a minimax fit, in f32 one for either way of rounding, so that the cosine of 0 is 1. */
 #ifndef BPI_CPU_SINE_H
 #define BPI_CPU_SINE_H
 
 #include "cpu/vmath.h"
 
-#define BPI_NEAR 0x1p20 /* as far n and its products with the parts of pi/2 are exact */
+#define BPI_NEAR 0x1p18 /* as far |r| is hardly larger, and n times the parts of pi exact */
 
-/* r of x and the low bits of n, |x| <= BPI_NEAR. */
+/* r of x, |x| <= BPI_NEAR, and the low bit of n; `quarter` is 1/2 for the cosine, else 0. */
 #if defined(BPI_FUSED) && !BPI_F64
-INLINE real bpi_quadrant(real x, uint32_t *n)
+INLINE real bpi_half_turn(real x, real quarter, bpi_bits *n)
 {
-    real t = bpi_fma(x, 0x1.45f306p-1f, BPI_SHIFT), k = t - BPI_SHIFT;
-    real high = bpi_fma(k, -0x1.921fb6p+0f, x); /* exact */
+    real t = quarter != 0 ? bpi_fma(x, 0x1.45f306p-2f, quarter) + BPI_SHIFT
+                          : bpi_fma(x, 0x1.45f306p-2f, BPI_SHIFT);
+    real k = t - BPI_SHIFT - quarter;
+    real high = bpi_fma(k, -0x1.921fb6p+1f, x); /* exact where it may be small */
     *n = bpi_to_bits(t);
-    return bpi_fma(k, 0x1.ee59dap-50f, bpi_fma(k, 0x1.777a5cp-25f, high));
+    return bpi_fma(k, 0x1.ee59dap-49f, bpi_fma(k, 0x1.777a5cp-24f, high));
 }
 #else
 /* in f64 for both types */
-INLINE real bpi_quadrant(real x, uint32_t *n)
+INLINE real bpi_half_turn(real x, real quarter, bpi_bits *n)
 {
     union {
         double number;
         uint64_t bits;
-    } t = {(double)x * 0x1.45f306dc9c883p-1 + 0x1.8p52};
-    double k = t.number - 0x1.8p52, high = (double)x - k * 0x1.921fb544p0;
-    double middle = k * 0x1.0b4611a6p-34, r = high - middle;
+    } t = {(double)x * 0x1.45f306dc9c883p-2 + (double)quarter + 0x1.8p52};
+    double k = t.number - 0x1.8p52 - (double)quarter, high = (double)x - k * 0x1.921fb544p1;
+    double middle = k * 0x1.0b4611a6p-33, r = high - middle;
     double lost = (high - r) - middle;
-    *n = (uint32_t)t.bits;
-    return (real)(r + (lost - k * 0x1.3198a2e037073p-69));
+    *n = (bpi_bits)t.bits;
+    return (real)(r + (lost - k * 0x1.3198a2e037073p-68));
 }
 #endif
 
-INLINE real bpi_sin_of_quadrant(real r, uint32_t n)
+/* sin(x + quarter pi) */
+INLINE real bpi_wave(real x, real quarter)
 {
-    real z = r * r;
+    bpi_bits n;
+    real r = bpi_half_turn(x, quarter, &n), z = r * r;
 #if BPI_F64
-    real s = 0x1.5e0a4fc156636p-33, c = -0x1.907cd8ff4957dp-37;
-    s = bpi_fma(s, z, -0x1.ae6008d113ff5p-26);
-    s = bpi_fma(s, z, 0x1.71de37946ed68p-19);
-    s = bpi_fma(s, z, -0x1.a01a019e820aep-13);
-    s = bpi_fma(s, z, 0x1.1111111110babp-7);
+    real s = 0x1.8829c25b9e31fp-49;
+    s = bpi_fma(s, z, -0x1.ae431ee76d396p-41);
+    s = bpi_fma(s, z, 0x1.6123cb2ea511dp-33);
+    s = bpi_fma(s, z, -0x1.ae6454cb70589p-26);
+    s = bpi_fma(s, z, 0x1.71de3a5288047p-19);
+    s = bpi_fma(s, z, -0x1.a01a01a0148c6p-13);
+    s = bpi_fma(s, z, 0x1.11111111110c1p-7);
     s = bpi_fma(s, z, -0x1.5555555555555p-3);
-    c = bpi_fma(c, z, 0x1.1eeb67d026c7dp-29);
-    c = bpi_fma(c, z, -0x1.27e4fa16cc2cep-22);
-    c = bpi_fma(c, z, 0x1.a01a019f4ddfdp-16);
-    c = bpi_fma(c, z, -0x1.6c16c16c16963p-10);
-    c = bpi_fma(c, z, 0x1.5555555555555p-5);
+#elif defined(BPI_FUSED)
+    real s = 0x1.5cd858p-19f;
+    s = bpi_fma(s, z, -0x1.9f6312p-13f);
+    s = bpi_fma(s, z, 0x1.110eaap-7f);
+    s = bpi_fma(s, z, -0x1.55554cp-3f);
 #else
-    real s = -0x1.9ac856p-13f, c = 0x1.9bd786p-16f;
-    s = bpi_fma(s, z, 0x1.110c26p-7f);
-    s = bpi_fma(s, z, -0x1.555552p-3f);
-    c = bpi_fma(c, z, -0x1.6c12dp-10f);
-    c = bpi_fma(c, z, 0x1.555554p-5f);
+    real s = 0x1.5ce78ep-19f;
+    s = bpi_fma(s, z, -0x1.9f613ep-13f);
+    s = bpi_fma(s, z, 0x1.110e86p-7f);
+    s = bpi_fma(s, z, -0x1.55554ap-3f);
 #endif
-    real sine = bpi_fma(r * z, s, r), half = (real)0.5 * z, high = 1 - half;
-    real cosine = high + bpi_fma(z * z, c, (1 - high) - half);
-    real y = n & 1 ? cosine : sine;
-    return n & 2 ? -y : y;
+    return bpi_from_bits(bpi_to_bits(bpi_fma(r * z, s, r)) ^ n << (8 * sizeof n - 1));
 }
 
-INLINE real bpi_sin(real x)
-{
-    uint32_t n;
-    real r = bpi_quadrant(x, &n);
-    return x == 0 ? x : bpi_sin_of_quadrant(r, n); /* keeps the sign of 0 */
-}
-
-INLINE real bpi_cos(real x)
-{
-    uint32_t n;
-    real r = bpi_quadrant(x, &n);
-    return bpi_sin_of_quadrant(r, n + 1);
-}
+INLINE real bpi_sin(real x) { return x == 0 ? x : bpi_wave(x, 0); /* keeps the sign of 0 */ }
+INLINE real bpi_cos(real x) { return bpi_wave(x, (real)0.5); }
 
 /* Whether one of n numbers is too large for bpi_sin. */
 INLINE int bpi_goes_far(const real *x, int64_t n)

@@ -12,7 +12,7 @@
  * question is dropped by the compiler. */
 #define RUN(name, from, made, ...)                                                            \
     BPI_RUN_WHOLE(name, real, real,                                                           \
-                  const int goes_far = bpi_goes_far(from, from##_step ? n : UNIT);            \
+                  const int goes_far = bpi_goes_far(from, from##_step ? part : UNIT);         \
                   (void)goes_far, __VA_ARGS__; out[i] = made)
 
 /* A run with a parameter, whose formula may ask for powers. */
