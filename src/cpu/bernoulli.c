@@ -2,7 +2,7 @@
  * p is. Forward: p, rng -> y, packed. Floor: p read, y written. The rule: src/ops/bernoulli.c. */
 #include "cpu/draws.h"
 
-enum { GRAIN = 128 * BPI_DRAW_WORDS }; /* elements of a block */
+enum { GRAIN = 128 * BPI_NUMBERS }; /* elements of a block */
 
 typedef struct job {
     bpi_draw_stream stream;
@@ -15,10 +15,10 @@ static void block_fn(void *arg, int64_t block)
 {
     const job *w = arg;
     int64_t end = at_most((block + 1) * GRAIN, w->n);
-    for (int64_t first = block * GRAIN; first < end; first += BPI_DRAW_WORDS) {
-        bpi_number word[BPI_DRAW_WORDS];
+    for (int64_t first = block * GRAIN; first < end; first += BPI_NUMBERS) {
+        bpi_number word[BPI_NUMBERS];
         bpi_draw_numbers(word, &w->stream, (uint64_t)first / 4);
-        int64_t n = at_most(end - first, BPI_DRAW_WORDS);
+        int64_t n = at_most(end - first, BPI_NUMBERS);
         for (int64_t i = 0; i < n; i++) {
             real p = w->p[first + i], y = BPI_TYPED(unit)(word[i]) < p;
             w->y[first + i] = p == p ? y : p;

@@ -2,7 +2,7 @@
  * Forward: rng -> y, packed. Floor: y written once. The rule: src/ops/draw.c. */
 #include "cpu/draws.h"
 
-enum { GRAIN = 128 * BPI_DRAW_WORDS }; /* elements of a block */
+enum { GRAIN = 128 * BPI_NUMBERS }; /* elements of a block */
 
 typedef struct job {
     bpi_draw_stream stream;
@@ -17,20 +17,20 @@ static void block_fn(void *arg, int64_t block)
     const job *w = arg;
     const real a = w->a, b = w->b, most = w->most;
     int64_t end = at_most((block + 1) * GRAIN, w->n);
-    for (int64_t first = block * GRAIN; first < end; first += BPI_DRAW_WORDS) {
-        bpi_number word[BPI_DRAW_WORDS];
-        real y[BPI_DRAW_WORDS];
+    for (int64_t first = block * GRAIN; first < end; first += BPI_NUMBERS) {
+        bpi_number word[BPI_NUMBERS];
+        real y[BPI_NUMBERS];
         bpi_draw_numbers(word, &w->stream, (uint64_t)first / 4);
         if (w->kind == BPI_UNIFORM)
-            for (int i = 0; i < BPI_DRAW_WORDS; i++)
+            for (int i = 0; i < BPI_NUMBERS; i++)
                 y[i] = BPI_TYPED(between)(BPI_TYPED(unit)(word[i]), a, b, most);
         else if (w->kind == BPI_NORMAL)
-            for (int i = 0; i < BPI_DRAW_WORDS; i++)
+            for (int i = 0; i < BPI_NUMBERS; i++)
                 y[i] = a + b * BPI_TYPED(normal)(word[i]);
         else
-            for (int i = 0; i < BPI_DRAW_WORDS; i++)
+            for (int i = 0; i < BPI_NUMBERS; i++)
                 y[i] = BPI_TYPED(unit)(word[i]) < a;
-        if (end - first >= BPI_DRAW_WORDS)
+        if (end - first >= BPI_NUMBERS)
             memcpy(w->y + first, y, sizeof y);
         else
             memcpy(w->y + first, y, (size_t)(end - first) * sizeof *y);

@@ -3,7 +3,7 @@
  * Philox multiplies 32-bit words into 64 bits. A word sits in a 64-bit lane of a vector, whose
  * upper half the multiplication does not read, so that a round of as many blocks as there are
  * lanes is two multiplications, two shifts and four exclusive ors. No plain C becomes that
- * multiplication. Two vectors are under way at once, as one would wait for itself. */
+ * multiplication. Two vectors are under way at once, or four, as one would wait for itself. */
 #ifndef BPI_CPU_DRAWS_H
 #define BPI_CPU_DRAWS_H
 
@@ -20,6 +20,7 @@ enum {
     BPI_DRAW_LANES = BPI_VECTOR_BYTES / 8,
     BPI_DRAW_BLOCKS = 2 * BPI_DRAW_LANES,
     BPI_DRAW_WORDS = 4 * BPI_DRAW_BLOCKS,
+    BPI_NUMBERS = BPI_VECTOR_BYTES == 64 ? 2 * BPI_DRAW_WORDS : BPI_DRAW_WORDS, /* of draws */
     BPI_HIGH_FIRST = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ /* of the halves of a word in memory */
 };
 
@@ -46,14 +47,16 @@ INLINE bpi_words bpi_word_pair(bpi_words first, bpi_words second)
            (second & 0xFFFFFFFF) << 32 * !BPI_HIGH_FIRST;
 }
 
-/* word[4 b + k] = word k of block `block` + b of the stream. */
-static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, uint64_t block)
+/* word[4 b + k] = word k of block `block` + b of the stream, for `words` of them, a constant: 4
+ * vectors at most. */
+INLINE void bpi_draw_words(uint32_t *word, const bpi_stream *s, uint64_t block, int words)
 {
+    const int vectors = words / (4 * BPI_DRAW_LANES);
     static const uint64_t numbers[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-    bpi_words c[2][4], number;
+    bpi_words c[4][4], number;
     memcpy(&number, numbers, sizeof number);
     uint32_t k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
-    UNROLL for (int v = 0; v < 2; v++) {
+    UNROLL for (int v = 0; v < vectors; v++) {
         bpi_words b = number + (block + (uint64_t)v * BPI_DRAW_LANES);
         c[v][0] = b;
         c[v][1] = b >> 32 << 16 | (s->step >> 32 & 0xFFFF);
@@ -61,7 +64,7 @@ static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, 
         c[v][3] = (bpi_words){0} + s->purpose_site;
     }
     for (int round = 0; round < 10; round++) {
-        UNROLL for (int v = 0; v < 2; v++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
             bpi_words p0 = bpi_times(c[v][0], 0xD2511F53), p1 = bpi_times(c[v][2], 0xCD9E8D57);
             c[v][0] = p1 >> 32 ^ c[v][1] ^ k0;
             c[v][1] = p1;
@@ -71,7 +74,7 @@ static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, 
         k0 += 0x9E3779B9;
         k1 += 0xBB67AE85;
     }
-    UNROLL for (int v = 0; v < 2; v++) {
+    UNROLL for (int v = 0; v < vectors; v++) {
         bpi_words a = bpi_word_pair(c[v][0], c[v][1]), b = bpi_word_pair(c[v][2], c[v][3]);
         bpi_words low, high; /* a0 b0 a1 b1 ... */
 #if BPI_VECTOR_BYTES == 64
@@ -84,9 +87,14 @@ static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, 
         low = __builtin_shufflevector(a, b, 0, 2);
         high = __builtin_shufflevector(a, b, 1, 3);
 #endif
-        memcpy(word + v * BPI_DRAW_WORDS / 2, &low, sizeof low);
-        memcpy(word + v * BPI_DRAW_WORDS / 2 + BPI_DRAW_WORDS / 4, &high, sizeof high);
+        memcpy(word + v * 4 * (int)BPI_DRAW_LANES, &low, sizeof low);
+        memcpy(word + (v * 4 + 2) * (int)BPI_DRAW_LANES, &high, sizeof high);
     }
+}
+
+static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, uint64_t block)
+{
+    bpi_draw_words(word, s, block, BPI_DRAW_WORDS);
 }
 
 /* What a kernel draws with: its `rng` and params. */
@@ -119,17 +127,23 @@ typedef uint32_t bpi_number;
 #define BPI_TYPED(name) bpi_##name##_f32
 #endif
 
-static inline void bpi_draw_numbers(bpi_number number[BPI_DRAW_WORDS], const bpi_draw_stream *s,
+/* A call, as f64 has two. */
+OUTLINE void bpi_draw_more(uint32_t word[BPI_NUMBERS], const bpi_stream *s, uint64_t block)
+{
+    bpi_draw_words(word, s, block, BPI_NUMBERS);
+}
+
+static inline void bpi_draw_numbers(bpi_number number[BPI_NUMBERS], const bpi_draw_stream *s,
                                     uint64_t block)
 {
 #if BPI_F64
-    uint32_t high[BPI_DRAW_WORDS], low[BPI_DRAW_WORDS];
-    bpi_draw(high, &s->stream[0], block);
-    bpi_draw(low, &s->stream[1], block);
-    for (int i = 0; i < BPI_DRAW_WORDS; i++)
+    uint32_t high[BPI_NUMBERS], low[BPI_NUMBERS];
+    bpi_draw_more(high, &s->stream[0], block);
+    bpi_draw_more(low, &s->stream[1], block);
+    for (int i = 0; i < BPI_NUMBERS; i++)
         number[i] = (uint64_t)high[i] << 32 | low[i];
 #else
-    bpi_draw(number, &s->stream[0], block);
+    bpi_draw_more(number, &s->stream[0], block);
 #endif
 }
 
