@@ -2,6 +2,7 @@
  * src/cpu/reduce.c; the rules: src/ops/reduce.c. */
 #include "over_axes.cuh"
 
+/* What a step calls. */
 #define pick(c, a, b) ((c) ? (a) : (b))
 
 #define BPI_REDUCE(name, type, saves, start_, step_, join_, result, ...)                      \

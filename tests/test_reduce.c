@@ -196,3 +196,20 @@ CLAIM(the_mean_of_ones_is_one_and_axes_count_from_both_ends)
     }
     end();
 }
+
+CLAIM(sums_along_rows_of_more_than_a_cache_count_ones)
+{
+    enum { ROWS = 1030, COLS = 4099, ALL = ROWS * COLS };
+    double *sums = malloc(ALL * sizeof *sums);
+    for (int reverse = 0; reverse < 2; reverse++) {
+        begin();
+        OK(bp_read_f64(bp_cumsum(bp_full(ctx, BP_F32, BP_SHAPE(ROWS, COLS), 1), 1, reverse), sums,
+                       ALL));
+        int wrong = 0;
+        for (int i = 0; i < ALL; i++)
+            wrong += sums[i] != (reverse ? COLS - i % COLS : i % COLS + 1);
+        cr_assert_eq(wrong, 0, "reverse %d", reverse);
+        end();
+    }
+    free(sums);
+}

@@ -35,7 +35,7 @@ static job job_of(const bp_view *in, const bpi_cumsum_params *p)
     return w;
 }
 
-/* Doubles of a vector, 4 at most: shuffles between the halves of a longer one cost what it saves. */
+/* Doubles of a vector, 4 at most: shuffles across a longer one cost more than they save. */
 #if BPI_VECTOR_BYTES > 16
 enum { WIDE = 4 };
 #define TURNED(v) SHUFFLE(v, v, 3, 2, 1, 0)
