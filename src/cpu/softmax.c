@@ -27,7 +27,7 @@ static void forward_row(const softmax_job *w, int64_t r)
     const int past = w->past && n <= PIECE;
     real *y = bpi_row(&w->y, r);
     real *e = past ? bpi_row(&w->y, bpi_rows_end(&w->x, r / w->x.per_block) - 1) : y;
-    const vec f = splat((real)(1 / row_exp(1, e, x, n, row_max(x, n), w->past ? x : y)));
+    const vec f = splat((real)(1 / row_exp(1, e, x, n, row_max(x, n), past ? x : y)));
     PAST_STEPS(past, y, n, EACH_VEC put_past(past, y + i, v, left, get(e + i, v, left, f) * f))
 }
 
