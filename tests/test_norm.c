@@ -106,6 +106,24 @@ CLAIM(rows_of_a_large_result_have_the_bits_of_those_of_a_small_one)
     }
 }
 
+CLAIM(a_wide_row_may_begin_with_nothing_and_rise)
+{
+    enum { C = 20001 };
+    static double v[C], y[C];
+    double sum = 0;
+    for (int j = 0; j < C; j++) {
+        v[j] = j < C / 2 ? -INFINITY : j / 1000;
+        sum += exp(v[j]);
+    }
+    bp_tensor *x = tensor_in(ctx, BP_F64, BP_SHAPE(1, C), v, 0);
+    begin();
+    OK(bp_read(bp_log_softmax(x, 1), y, sizeof y));
+    end();
+    for (int j = 0; j < C; j++)
+        cr_assert(y[j] == v[j] || fabs(y[j] - (v[j] - log(sum))) < 1e-12, "%d: %g", j, y[j]);
+    bp_free(x);
+}
+
 CLAIM(equal_elements_become_the_bias_and_x_far_from_0_keeps_its_digits)
 {
     enum { N = 3, C = 1001 };

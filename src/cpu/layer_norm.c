@@ -36,8 +36,8 @@ typedef struct job {
 
 enum { AHEAD = 4096 / (int)sizeof(real) };
 
-/* What comes next, `ahead` elements on at least: the rows that follow. It is asked for in every walk
- * of a row, so that memory never waits for a sum, and comes as near as the second cache: the first
+/* What comes next, `ahead` elements on at least: the rows that follow. It is asked for in every
+ * walk of a row, so that memory never waits for a sum, and comes as near as the second cache: the first
  * has the row at hand. In whole steps: the last one is code of its own. */
 INLINE void fetch(const real *x, int64_t ahead, int64_t left)
 {
@@ -168,7 +168,8 @@ INLINE row_slope slope_of(const int gain, const job *w, int64_t r)
     const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r), *dx = bpi_row(&w->y, r);
     const vec mean = splat(s.mean), low = splat(s.low), scale = splat(s.scale), zero = splat(0);
     double sum[2];
-    ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch(dy + i, n, left); fetch_result(w, dx + i, left);
+    ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch(dy + i, n, left);
+        fetch_result(w, dx + i, left);
         EACH_VEC {
             vec dz = get(dy + i, v, left, zero);
             if (gain)
@@ -274,7 +275,8 @@ static void columns_block(void *arg, int64_t block)
 static int64_t cut_for_sums(bpi_rows *x)
 {
     const int64_t most = at_most(at_least((1 << 20) / at_least(x->size, 1), 8), 64);
-    x->per_block = at_least(at_least(parts(x->n, most), ROWS), BPI_GRAIN_EXP / at_least(x->size, 1));
+    x->per_block =
+        at_least(at_least(parts(x->n, most), ROWS), BPI_GRAIN_EXP / at_least(x->size, 1));
     return parts(x->n, x->per_block);
 }
 

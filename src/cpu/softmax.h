@@ -1,6 +1,6 @@
 /* The parts of a softmax over rows: the largest element, the terms e^(x - max), and their sum.
  *
- * e^x is a chain of 15 operations: a group of vectors takes each of them together. A term below the
+ * e^x is a chain of 13 operations: a group of vectors takes each of them together. A term below the
  * least normal number is 0. Rows of up to SHORT_ROW go LANES at a time, a lane each. Used by
  * softmax.c, log_softmax.c and cross_entropy.c. */
 #ifndef BPI_CPU_SOFTMAX_H
