@@ -86,7 +86,7 @@ BP_API bp_tensor *bp_silu(bp_tensor *x);
 /* x t, t = tanh(softplus(x)) (Misra, 2020), 5 ulp;
  * dx = dy (t + x sigmoid(x) (1 - t) (1 + t)). */
 BP_API bp_tensor *bp_mish(bp_tensor *x);
-/* x P(N <= x) (Hendrycks, Gimpel, 2016), 5 ulp, 8 near the least normal number;
+/* x P(N <= x) (Hendrycks, Gimpel, 2016), 5 ulp, 9 near the least normal number;
  * dx = dy (P(N <= x) + x e^(-x^2/2) / sqrt(2 pi)). */
 BP_API bp_tensor *bp_gelu(bp_tensor *x);
 /* Their approximation x (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3), as x s,

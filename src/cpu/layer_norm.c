@@ -37,8 +37,8 @@ typedef struct job {
 enum { AHEAD = 4096 / (int)sizeof(real) };
 
 /* What comes next, `ahead` elements on at least: the rows that follow. It is asked for in every
- * walk of a row, so that memory never waits for a sum, and comes as near as the second cache: the first
- * has the row at hand. In whole steps: the last one is code of its own. */
+ * walk of a row, so that memory never waits for a sum, and comes as near as the second cache: the
+ * first has the row at hand. In whole steps: the last one is code of its own. */
 INLINE void fetch(const real *x, int64_t ahead, int64_t left)
 {
     const char *line = (const char *)(x + at_least(ahead, AHEAD));

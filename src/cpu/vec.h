@@ -98,7 +98,8 @@ INLINE int any_nan(vec v)
 }
 #endif
 
-/* load_part, store_part with `fill` in the lanes that are not loaded; n may be 0 and below, or more than LANES.
+/* load_part, store_part with `fill` in the lanes that are not loaded; n may be 0 and below, or more
+ * than LANES.
  * larger: a > b ? a : b, so a NaN in b is kept. zero_below: x < least ? 0 : y. */
 #if BPI_VECTOR_BYTES == 64
 INLINE __mmask16 lanes_below(int64_t n)
