@@ -1,7 +1,7 @@
 /* The thread pool: see pool.h for what it promises.
  *
  * Two atomic words carry all that threads tell each other about a job:
- *   ticket   PARKED | QUIT | number of blocks nobody has claimed
+ *   ticket   PARKED | QUIT | the first block that nobody has claimed, and the one behind the last
  *   pending  ASLEEP | number of blocks nobody has finished
  * A claim is one compare-and-swap of `ticket`, and body and arg are read after it. So a late worker
  * cannot take up a job that is over: while a block is unclaimed its job is not over, whatever value
@@ -34,11 +34,12 @@ enum { MAX_THREADS = 1024, SPIN_NS = 20000 }; /* about what parking and waking c
 
 #define PARKED (UINT64_C(1) << 63) /* a worker waits for `work` */
 #define QUIT (UINT64_C(1) << 62)   /* workers are to end */
-#define UNCLAIMED (QUIT - 1)
+#define TICKET(begin, end) ((uint64_t)(end) << 31 | (uint64_t)(begin))
+#define MOST INT32_MAX /* blocks of a job; of more the caller runs all */
 #define ASLEEP (UINT64_C(1) << 63) /* the caller waits for `finished` */
 
-/* Memory orders. Posting a job releases `ticket` and a claim acquires it: the claimant sees body,
- * arg and blocks (claims and flags in between are read-modify-writes, which keep the release
+/* Memory orders. Posting a job releases `ticket` and a claim acquires it: the claimant sees body
+ * and arg (claims and flags in between are read-modify-writes, which keep the release
  * sequence alive). Finishing releases `pending` and the caller acquires it: it sees what blocks
  * wrote, and cannot post the next job under a thread that still reads this one. A flag needs no
  * order of its own: what follows a wake-up is a claim, or a load of `pending`; both acquire. */
@@ -49,7 +50,6 @@ struct bpi_pool {
     _Atomic int64_t helped;
     _Alignas(64) void (*body)(void *arg, int64_t block);
     void *arg;
-    int64_t blocks;
     atomic_bool busy;
     int64_t spin_ns;
     atomic_int threads; /* wanted, the caller among them */
@@ -81,28 +81,40 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static int64_t begin_of(uint64_t ticket) { return (int64_t)(ticket & MOST); }
+static int64_t end_of(uint64_t ticket) { return (int64_t)(ticket >> 31 & MOST); }
+static bool unclaimed(uint64_t ticket) { return begin_of(ticket) != end_of(ticket); }
+
 /* Claims and runs blocks while there are any: many neighbours at first, which memory gives faster
- * than what others' blocks lie between, at last one at a time. Returns how many; while they are not
- * yet taken off `pending`, no other job can begin, so all of them belong to one job. */
-static uint64_t drain(bpi_pool *p)
+ * than what others' blocks lie between, at last one at a time; the caller from the first on and
+ * workers from the last, so that what a thread wrote in one job is in its caches in the next.
+ * Returns how many; while they are not yet taken off `pending`, no other job can begin, so all of
+ * them belong to one job. */
+static uint64_t drain(bpi_pool *p, bool worker)
 {
-    uint64_t n = 0, t = atomic_load_explicit(&p->ticket, memory_order_relaxed), left;
-    while ((left = t & UNCLAIMED)) {
-        const uint64_t share = left / (2 * (uint64_t)p->threads), take = share ? share : 1;
-        if (atomic_compare_exchange_weak_explicit(&p->ticket, &t, t - take, memory_order_acquire,
+    uint64_t n = 0, t = atomic_load_explicit(&p->ticket, memory_order_relaxed);
+    while (unclaimed(t)) {
+        const int64_t begin = begin_of(t), end = end_of(t);
+        const int64_t share = (end - begin) / (2 * p->threads), take = share ? share : 1;
+        const int64_t first = worker ? end - take : begin;
+        const uint64_t rest = (t & (PARKED | QUIT)) | (worker ? TICKET(begin, end - take)
+                                                             : TICKET(begin + take, end));
+        if (atomic_compare_exchange_weak_explicit(&p->ticket, &t, rest, memory_order_acquire,
                                                   memory_order_relaxed)) {
-            for (uint64_t i = 0; i < take; i++)
-                p->body(p->arg, p->blocks - (int64_t)(left - i));
-            n += take;
+            for (int64_t i = 0; i < take; i++)
+                p->body(p->arg, first + i);
+            n += (uint64_t)take;
             t = atomic_load_explicit(&p->ticket, memory_order_relaxed);
         }
     }
     return n;
 }
 
+static bool works(uint64_t ticket) { return unclaimed(ticket) || ticket & QUIT; }
+
 static bool has_work(bpi_pool *p)
 {
-    return atomic_load_explicit(&p->ticket, memory_order_relaxed) & (UNCLAIMED | QUIT);
+    return works(atomic_load_explicit(&p->ticket, memory_order_relaxed));
 }
 
 static bool is_finished(bpi_pool *p)
@@ -127,8 +139,7 @@ static void park(bpi_pool *p)
 {
     pthread_mutex_lock(&p->mutex);
     p->parked++;
-    while (!(atomic_fetch_or_explicit(&p->ticket, PARKED, memory_order_relaxed) &
-             (UNCLAIMED | QUIT)))
+    while (!works(atomic_fetch_or_explicit(&p->ticket, PARKED, memory_order_relaxed)))
         pthread_cond_wait(&p->work, &p->mutex);
     p->parked--;
     pthread_mutex_unlock(&p->mutex);
@@ -139,7 +150,7 @@ static void *worker_main(void *arg)
     bpi_pool *p = arg;
     while (!(atomic_load_explicit(&p->ticket, memory_order_relaxed) & QUIT)) {
         bpi_fp_state own = bpi_fp_enter();
-        uint64_t n = drain(p);
+        uint64_t n = drain(p, true);
         bpi_fp_leave(own);
         if (n) {
             atomic_fetch_add_explicit(&p->helped, (int64_t)n, memory_order_relaxed);
@@ -230,11 +241,10 @@ static void run_shared(bpi_pool *p, int64_t blocks, void (*body)(void *arg, int6
         start_workers(p);
     p->body = body;
     p->arg = arg;
-    p->blocks = blocks;
     atomic_store_explicit(&p->pending, count, memory_order_relaxed);
-    if (atomic_exchange_explicit(&p->ticket, count, memory_order_release) & PARKED)
+    if (atomic_exchange_explicit(&p->ticket, TICKET(0, blocks), memory_order_release) & PARKED)
         wake_workers(p, blocks - 1);
-    uint64_t n = drain(p);
+    uint64_t n = drain(p, false);
     if (n == count) /* nobody came, so nobody touches `pending`; perhaps there is nobody */
         forget_after_fork(p);
     else if (atomic_fetch_sub_explicit(&p->pending, n, memory_order_acquire) != n)
@@ -246,7 +256,7 @@ void bpi_pool_run(bpi_pool *p, int64_t blocks, void (*body)(void *arg, int64_t b
     bpi_fp_state own = bpi_fp_enter();
     /* A busy pool is one whose block calls us. Acquire and release hand over the plain members
      * should two threads use the pool in turn. */
-    if (blocks > 1 && p->threads > 1 &&
+    if (blocks > 1 && blocks <= MOST && p->threads > 1 &&
         !atomic_exchange_explicit(&p->busy, true, memory_order_acquire)) {
         run_shared(p, blocks, body, arg);
         atomic_store_explicit(&p->busy, false, memory_order_release);

@@ -1,7 +1,8 @@
 /* The thread pool behind bp_parallel_for: one per context, no global state.
  *
- * A job is a number of blocks. Blocks are claimed one by one, by the threads of the pool and by
- * the caller, so a thread that the system takes away delays one block and not a share of the job.
+ * A job is a number of blocks. They are claimed, many at first and at last one by one, by the
+ * caller from the first on and by the threads of the pool from the last, so a thread that the
+ * system takes away delays what it has claimed and not a share of the job.
  * Threads are created by the first job with more than one block; with one thread there are none.
  * One thread at a time may call into a pool; a run from inside a block runs inline. fork() between
  * jobs is fine: the child creates its own threads when it needs them. A child forked from inside a
