@@ -120,7 +120,8 @@ CLAIM(a_wide_row_may_begin_with_nothing_and_rise)
     OK(bp_read(bp_log_softmax(x, 1), y, sizeof y));
     end();
     for (int j = 0; j < C; j++)
-        cr_assert(y[j] == v[j] || fabs(y[j] - (v[j] - log(sum))) < 1e-12, "%d: %g", j, y[j]);
+        cr_assert(isinf(v[j]) ? y[j] == v[j] : fabs(y[j] - (v[j] - log(sum))) < 1e-12, "%d: %g",
+                  j, y[j]);
     bp_free(x);
 }
 

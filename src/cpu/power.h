@@ -85,7 +85,7 @@ typedef struct bpi_powers {
     int asked;
 } bpi_powers;
 
-INLINE real bpi_power_lane(bpi_powers *of, int asks, int i, real x, real p)
+INLINE real bpi_power_of(bpi_powers *of, int asks, int i, real x, real p)
 {
     if (!asks)
         return of->found[i];
@@ -94,7 +94,7 @@ INLINE real bpi_power_lane(bpi_powers *of, int asks, int i, real x, real p)
     of->asked = 1;
     return 1;
 }
-#define pow_of(x, p) bpi_power_lane(&powers, asks, i, x, p)
+#define pow_of(x, p) bpi_power_of(&powers, asks, i, x, p)
 
 /* A unit of a run whose formula may ask for powers: `made` is what its body makes. */
 #define BPI_POWER_UNIT(made, ...)                                                              \

@@ -66,10 +66,10 @@ INLINE real bpi_wave(real x, real quarter)
     return bpi_from_bits(bpi_to_bits(bpi_fma(r * z, s, r)) ^ n << (8 * sizeof n - 1));
 }
 
-INLINE real bpi_sin(real x) { return x == 0 ? x : bpi_wave(x, 0); /* keeps the sign of 0 */ }
-INLINE real bpi_cos(real x) { return bpi_wave(x, (real)0.5); }
+INLINE real bpi_sin_of(real x) { return x == 0 ? x : bpi_wave(x, 0); /* keeps the sign of 0 */ }
+INLINE real bpi_cos_of(real x) { return bpi_wave(x, (real)0.5); }
 
-/* Whether one of n numbers is too large for bpi_sin. */
+/* Whether one of n numbers is too large for bpi_sin_of. */
 INLINE int bpi_goes_far(const real *x, int64_t n)
 {
     int far = 0;
@@ -79,19 +79,19 @@ INLINE int bpi_goes_far(const real *x, int64_t n)
 }
 
 /* In a loop where one is, by the C library where it must be. */
-OUTLINE real bpi_any_sin(real x)
+OUTLINE real bpi_any_sin_of(real x)
 {
-    return abs_of(x) > (real)BPI_NEAR ? (real)sin((double)x) : bpi_sin(x);
+    return abs_of(x) > (real)BPI_NEAR ? (real)sin((double)x) : bpi_sin_of(x);
 }
 
-OUTLINE real bpi_any_cos(real x)
+OUTLINE real bpi_any_cos_of(real x)
 {
-    return abs_of(x) > (real)BPI_NEAR ? (real)cos((double)x) : bpi_cos(x);
+    return abs_of(x) > (real)BPI_NEAR ? (real)cos((double)x) : bpi_cos_of(x);
 }
 
 /* `goes_far` says of the whole loop whether one does: the compiler makes two loops, and the one
  * without calls a vector loop. */
-#define sin_of(x) (goes_far ? bpi_any_sin(x) : bpi_sin(x))
-#define cos_of(x) (goes_far ? bpi_any_cos(x) : bpi_cos(x))
+#define sin_of(x) (goes_far ? bpi_any_sin_of(x) : bpi_sin_of(x))
+#define cos_of(x) (goes_far ? bpi_any_cos_of(x) : bpi_cos_of(x))
 
 #endif

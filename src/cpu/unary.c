@@ -26,7 +26,8 @@
                   const real p_value = (real)k[0]; const real q_value = (real)k[1],           \
                   __VA_ARGS__; out[i] = made)
 
-/* A formula that calls no function of vmath.h waits for memory alone. */
+/* A formula that calls no function of vmath.h and its kin, all of which end in _of whatever macros
+ * make of them, waits for memory alone. */
 #define GRAIN(formula) (__builtin_strstr(#formula, "_of(") ? BPI_GRAIN / 2 : BPI_GRAIN)
 
 #define OP(RUN, op, parameters, saved, value, slope)                                         \
