@@ -14,9 +14,13 @@
 #if BPI_F64
 #define BPI_NORMAL_MAX 39.0  /* P(N > 39) is less than half the least denormal */
 #define BPI_HALF_MANTISSA 27 /* bits; what is above them has an exact square */
+#define BPI_UP 128           /* of an exponent */
+#define BPI_DOWN 0x1p-128
 #else
 #define BPI_NORMAL_MAX 14.5f
 #define BPI_HALF_MANTISSA 12
+#define BPI_UP 64
+#define BPI_DOWN 0x1p-64f
 #endif
 
 /* 2^BPI_UP e^(f x^2), which is not denormal, f = -1/2 or -1, |x| <= BPI_NORMAL_MAX; the square is a

@@ -6,7 +6,7 @@
  * every instruction level has. Right at NaN, infinities, zeros, overflow, and with denormal inputs
  * and results, in the state of fpstate.h. Must be compiled without -ffast-math.
  *
- * exp     x = n ln2 + r, |r| <= ln2 / 2; e^x = 2^n (1 + r (1 + r Q(r))), n added to the exponent
+ * exp     x = n ln2 + r, |r| <= ln2 / 2; e^x = 2^n (1 + r (1 + r Q(r))), 2^n as two factors
  * expm1   2^n (r + r^2 Q(r)) + (2^n - 1)
  * log     x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = 2 atanh(s), s = f / (2 + f)
  * log1p   log u + (x - (u - 1)) / u with u = 1 + x as rounded; on [0, 1] f is x or (x - 1) / 2
@@ -27,6 +27,7 @@
 #if BPI_F64
 
 typedef uint64_t bpi_bits;
+typedef int64_t bpi_int;
 #define BPI_MANTISSA 52
 #define BPI_BIAS 1023
 #define BPI_SHIFT 0x1.8p52
@@ -35,11 +36,8 @@ typedef uint64_t bpi_bits;
 #define BPI_LN2_LO 0x1.9ef35793c7673p-41
 #define BPI_SQRT_HALF 0x3fe6a09e667f3bcd
 #define BPI_MIN_NORMAL DBL_MIN
-#define BPI_EXP_MAX 0x1.62e42fefa39efp+9 /* the last whose e^ is finite */
-#define BPI_EXP_NORMAL (-708.0)          /* e^ of it, and above, is normal */
-#define BPI_EXP_MIN (-746.0)             /* e^-746 is less than half the least denormal */
-#define BPI_UP 128                       /* of an exponent */
-#define BPI_DOWN 0x1p-128
+#define BPI_EXP_MAX 710.0    /* e^ of it overflows */
+#define BPI_EXP_MIN (-746.0) /* e^ of it is less than half the least denormal */
 #define BPI_EXPM1_MAX 710.0   /* overflows */
 #define BPI_EXPM1_MIN (-40.0) /* expm1(-40) rounds to -1 */
 #define BPI_EXPM1_TINY 0x1p-54
@@ -48,6 +46,7 @@ typedef uint64_t bpi_bits;
 #else
 
 typedef uint32_t bpi_bits;
+typedef int32_t bpi_int;
 #define BPI_MANTISSA 23
 #define BPI_BIAS 127
 #define BPI_SHIFT 0x1.8p23f
@@ -56,11 +55,8 @@ typedef uint32_t bpi_bits;
 #define BPI_LN2_LO 0x1.7f7d1cp-20f
 #define BPI_SQRT_HALF 0x3f3504f3
 #define BPI_MIN_NORMAL FLT_MIN
-#define BPI_EXP_MAX 0x1.62e42ep+6f
-#define BPI_EXP_NORMAL (-87.0f)
+#define BPI_EXP_MAX 89.0f
 #define BPI_EXP_MIN (-104.5f)
-#define BPI_UP 64
-#define BPI_DOWN 0x1p-64f
 #define BPI_EXPM1_MAX 89.0f
 #define BPI_EXPM1_MIN (-20.0f)
 #define BPI_EXPM1_TINY 0x1p-25f
@@ -97,30 +93,25 @@ INLINE real bpi_pow2(real shifted)
     return bpi_from_bits((bpi_to_bits(shifted) + BPI_BIAS) << BPI_MANTISSA);
 }
 
-/* Q(r) = (e^r - 1 - r) / r^2 for |r| <= ln2 / 2. Error: 2^-61 (f64), 2^-31 (f32) of
+/* Q(r) = (e^r - 1 - r) / r^2 for |r| <= ln2 / 2. Error: 2^-61 (f64), 2^-27 (f32) of
  * (e^r - 1) / r^2. */
+#if BPI_F64
+static const real bpi_exp_q[] = {
+    0x1.1f4adde5bd1c2p-29, 0x1.af6166f749914p-26, 0x1.27e4f168d0835p-22, 0x1.71ddf6f130807p-19,
+    0x1.a01a019e89583p-16, 0x1.a01a01b05ec65p-13, 0x1.6c16c16c17689p-10, 0x1.111111110f5c3p-7,
+    0x1.5555555555554p-5, 0x1.5555555555559p-3, 0.5};
+#else
+static const real bpi_exp_q[] = {0x1.6b6e18p-10f, 0x1.122fc2p-7f, 0x1.555688p-5f, 0x1.5554a4p-3f,
+                                 0.5f};
+#endif
+enum { BPI_EXP_Q = sizeof bpi_exp_q / sizeof *bpi_exp_q };
+
 INLINE real bpi_exp_tail(real r)
 {
-#if BPI_F64
-    real q = 0x1.1f4adde5bd1c2p-29;
-    q = bpi_fma(q, r, 0x1.af6166f749914p-26);
-    q = bpi_fma(q, r, 0x1.27e4f168d0835p-22);
-    q = bpi_fma(q, r, 0x1.71ddf6f130807p-19);
-    q = bpi_fma(q, r, 0x1.a01a019e89583p-16);
-    q = bpi_fma(q, r, 0x1.a01a01b05ec65p-13);
-    q = bpi_fma(q, r, 0x1.6c16c16c17689p-10);
-    q = bpi_fma(q, r, 0x1.111111110f5c3p-7);
-    q = bpi_fma(q, r, 0x1.5555555555554p-5);
-    q = bpi_fma(q, r, 0x1.5555555555559p-3);
-    return bpi_fma(q, r, 0.5);
-#else
-    real q = 0x1.a254cap-13f;
-    q = bpi_fma(q, r, 0x1.6d3ca4p-10f);
-    q = bpi_fma(q, r, 0x1.110ffcp-7f);
-    q = bpi_fma(q, r, 0x1.5554f6p-5f);
-    q = bpi_fma(q, r, 0x1.555556p-3f);
-    return bpi_fma(q, r, 0.5f);
-#endif
+    real q = bpi_exp_q[0];
+    UNROLL for (int k = 1; k < BPI_EXP_Q; k++)
+        q = bpi_fma(q, r, bpi_exp_q[k]);
+    return q;
 }
 
 /* z L(z) = 2 atanh(s) / s - 2 with z = s^2, for z <= (3 - sqrt(8))^2. Error: 2^-59 (f64), 2^-30
@@ -143,24 +134,26 @@ INLINE real bpi_log_tail(real z)
     return l * z;
 }
 
-/* 2^n e^r from n + SHIFT, |r| <= ln2 / 2; n is added to the exponent of e^r. Where the result may
- * be denormal, the last factor brings it there, and rounds. */
-INLINE real bpi_exp_scaled(real shifted, real r, int denormal)
+/* x held in range. As integers, which are one instruction each: numbers below 0 are large unsigned
+ * ones, the larger the lower they are. A NaN becomes an end. */
+INLINE real bpi_exp_held(real x)
 {
-    const real y = bpi_fma(bpi_fma(bpi_exp_tail(r), r, 1), r, 1);
-    const bpi_bits up = denormal ? (bpi_bits)BPI_UP << BPI_MANTISSA : 0;
-    const real z = bpi_from_bits(bpi_to_bits(y) + (bpi_to_bits(shifted) << BPI_MANTISSA) + up);
-    return denormal ? z * BPI_DOWN : z;
+    const bpi_int i = (bpi_int)bpi_to_bits(x), most = (bpi_int)bpi_to_bits(BPI_EXP_MAX);
+    const bpi_bits b = (bpi_bits)(i > most ? most : i), least = bpi_to_bits(BPI_EXP_MIN);
+    return bpi_from_bits(b > least ? least : b);
 }
 
-/* Selects are written so that a NaN falls through them. */
+/* The second factor rounds a result that is denormal, and lets one overflow. */
 INLINE real exp_of(real x)
 {
-    const real c = x < BPI_EXP_MIN ? BPI_EXP_MIN : x;
-    const real t = bpi_fma(c, BPI_LOG2E, BPI_SHIFT), n = t - BPI_SHIFT;
+    const real c = bpi_exp_held(x), shift = BPI_SHIFT + 2 * BPI_BIAS;
+    const real t = bpi_fma(c, BPI_LOG2E, shift), n = t - shift;
     const real r = bpi_fma(n, -BPI_LN2_LO, bpi_fma(n, -BPI_LN2_HI, c));
-    const real y = bpi_exp_scaled(t, r, c < BPI_EXP_NORMAL);
-    return x <= BPI_EXP_MAX ? y : x * (real)INFINITY;
+    const bpi_bits both = bpi_to_bits(t), one = both >> 1;
+    const real y = bpi_fma(bpi_fma(bpi_exp_tail(r), r, 1), r, 1) *
+                   bpi_from_bits(one << BPI_MANTISSA) *
+                   bpi_from_bits((both - one) << BPI_MANTISSA);
+    return x == x ? y : x;
 }
 
 /* expm1 of c, as far as 2^n is normal and neither it nor r is lost: for 0 <= c <= 40, or so. */
