@@ -1,8 +1,8 @@
 /* The parts of a softmax over rows: the largest element, the terms e^(x - max), and their sum.
  *
- * e^x is a chain of 13 operations: a group of vectors takes each of them together. A term below the
- * least normal number is 0. Rows of up to SHORT_ROW go LANES at a time, a lane each. Used by
- * softmax.c, log_softmax.c and cross_entropy.c. */
+ * e^x is a chain of a dozen operations: a group of vectors takes each together. A term below
+ * the least normal number may be 0. Rows of up to SHORT_ROW go LANES at a time, a lane each. Used
+ * by softmax.c, log_softmax.c, cross_entropy.c and logsumexp.c. */
 #ifndef BPI_CPU_SOFTMAX_H
 #define BPI_CPU_SOFTMAX_H
 
@@ -13,52 +13,75 @@
 enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20,
        PIECE = 4 * SUM_CHUNK, ROWS_AHEAD = 32 };
 
-#if BPI_F64
-#define EXP_SHIFT (0x1.8p52 + 1023) /* BPI_SHIFT, and the bias of an exponent */
-#define EXP_LEAST (-708.39)
-static const real exp_q[] = {
-    0x1.1f4adde5bd1c2p-29, 0x1.af6166f749914p-26, 0x1.27e4f168d0835p-22, 0x1.71ddf6f130807p-19,
-    0x1.a01a019e89583p-16, 0x1.a01a01b05ec65p-13, 0x1.6c16c16c17689p-10, 0x1.111111110f5c3p-7,
-    0x1.5555555555554p-5, 0x1.5555555555559p-3, 0.5, 1, 1};
-enum { EXP_Q = 13 };
-#else
-#define EXP_SHIFT (0x1.8p23f + 127)
-#define EXP_LEAST (-87.3365f)
-static const real exp_q[] = {0x1.6b6e18p-10f, 0x1.122fc2p-7f, 0x1.555688p-5f, 0x1.5554a4p-3f,
-                             0.5f, 1, 1};
-enum { EXP_Q = 7 };
-#endif
+/* e^x = 2^n e^r for x <= 0 and NaN: exp_group(). n is whole; with AVX-512 a multiple of 1/16, whose
+ * powers of 2 fit a register: then r is so small that 7 multiplications do where it were 9. */
+#if BPI_VECTOR_BYTES == 64 && !BPI_F64
+#define EXP_SHIFT 0x1.8p19f /* added to a number it rounds that to n */
+static const _Alignas(64) real exp_roots[LANES] = { /* 2^(i / 16) */
+    0x1p+0f,        0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fep+0f,  0x1.3dea64p+0f,
+    0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f,
+    0x1.ae89fap+0f, 0x1.c199bep+0f, 0x1.d5818ep+0f, 0x1.ea4afap+0f};
 
-/* q 2^n of t = n + EXP_SHIFT. AVX-512 has an instruction that keeps clear of the multipliers. */
-INLINE vec times_power(vec q, vec t)
+/* q = e^r 2^(n - n rounded down) of t = n + EXP_SHIFT. */
+INLINE void exp_rest(const int count, vec q[], const vec r[], const vec t[])
 {
-#if BPI_VECTOR_BYTES == 64
-    return MM(_mm512_scalef_)(q, t - (real)EXP_SHIFT);
-#else
-    return q * (vec)((lane_mask)t << BPI_MANTISSA);
-#endif
+    const vec roots = load(exp_roots);
+    UNROLL for (int v = 0; v < count; v++)
+        q[v] = r[v] * (real)(1 / 6.0) + (real)0.5;
+    UNROLL for (int v = 0; v < count; v++)
+        q[v] = r[v] * r[v] * q[v] + r[v];
+    UNROLL for (int v = 0; v < count; v++) {
+        const vec root = _mm512_permutexvar_ps((__m512i)t[v], roots);
+        q[v] = root * q[v] + root;
+    }
 }
+#else
+#define EXP_SHIFT (BPI_SHIFT + BPI_BIAS)
+INLINE void exp_rest(const int count, vec q[], const vec r[], const vec t[])
+{
+    (void)t;
+    UNROLL for (int v = 0; v < count; v++)
+        q[v] = splat(bpi_exp_q[0]);
+    UNROLL for (int k = 1; k < BPI_EXP_Q + 2; k++)
+        UNROLL for (int v = 0; v < count; v++)
+            q[v] = q[v] * r[v] + (k < BPI_EXP_Q ? bpi_exp_q[k] : 1);
+}
+#endif
 
-/* e^x for x <= 0 and NaN. */
-INLINE void exp_group(const int n, vec x[])
+/* x held where e^x is 0 below; q 2^(n rounded down). */
+#if BPI_VECTOR_BYTES == 64
+INLINE vec exp_held(vec x) { return larger(splat(BPI_EXP_MIN), x); }
+INLINE vec exp_scaled(vec q, vec t, vec x)
+{
+    (void)x;
+    return MM(_mm512_scalef_)(q, t - (real)EXP_SHIFT);
+}
+#else
+INLINE vec exp_held(vec x) { return x; }
+INLINE vec exp_scaled(vec q, vec t, vec x)
+{
+    const vec least = splat(BPI_F64 ? (real)-708.39 : (real)-87.3365);
+    return zero_below(q * (vec)((lane_mask)t << BPI_MANTISSA), x, least);
+}
+#endif
+
+INLINE void exp_group(const int count, vec x[])
 {
     vec t[GROUP], r[GROUP], q[GROUP];
     const vec shift = splat(EXP_SHIFT);
-    UNROLL for (int v = 0; v < n; v++)
+    UNROLL for (int v = 0; v < count; v++)
+        x[v] = exp_held(x[v]);
+    UNROLL for (int v = 0; v < count; v++)
         t[v] = x[v] * (real)BPI_LOG2E + shift;
-    UNROLL for (int v = 0; v < n; v++)
+    UNROLL for (int v = 0; v < count; v++)
         q[v] = t[v] - shift;
-    UNROLL for (int v = 0; v < n; v++)
+    UNROLL for (int v = 0; v < count; v++)
         r[v] = x[v] - q[v] * (real)BPI_LN2_HI;
-    UNROLL for (int v = 0; v < n; v++)
+    UNROLL for (int v = 0; v < count; v++)
         r[v] = r[v] - q[v] * (real)BPI_LN2_LO;
-    UNROLL for (int v = 0; v < n; v++)
-        q[v] = splat(exp_q[0]);
-    UNROLL for (int k = 1; k < EXP_Q; k++)
-        UNROLL for (int v = 0; v < n; v++)
-            q[v] = q[v] * r[v] + exp_q[k];
-    UNROLL for (int v = 0; v < n; v++)
-        x[v] = zero_below(times_power(q[v], t[v]), x[v], splat(EXP_LEAST));
+    exp_rest(count, q, r, t);
+    UNROLL for (int v = 0; v < count; v++)
+        x[v] = exp_scaled(q[v], t[v], x[v]);
 }
 
 /* The same of a step of a row; of those in part, of which there are few, one copy does. */
