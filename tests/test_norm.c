@@ -106,6 +106,35 @@ CLAIM(rows_of_a_large_result_have_the_bits_of_those_of_a_small_one)
     }
 }
 
+/* A term in a wide row, and beside another one: every sixteenth of a power of 2 is among them. */
+CLAIM(terms_of_a_softmax_keep_their_digits_however_small_they_are)
+{
+    enum { C = 4096 };
+    static double v[2 * C], y[2 * C];
+    for (int wide = 0; wide < 2; wide++) {
+        double sum = 0;
+        for (int j = 0; j < C; j++) {
+            v[wide ? j : 2 * j] = (float)(-87.0 * j / C);
+            sum += exp((float)(-87.0 * j / C));
+        }
+        for (int j = 0; j < C && !wide; j++)
+            v[2 * j + 1] = 0;
+        const bp_shape shape = wide ? BP_SHAPE(1, C) : BP_SHAPE(C, 2);
+        bp_tensor *x = tensor_in(ctx, BP_F32, shape, v, 0);
+        begin();
+        bp_tensor *e = bp_cast(bp_softmax(x, 1), BP_F64);
+        OK(bp_read(e, y, wide ? sizeof y / 2 : sizeof y));
+        end();
+        for (int j = 0; j < C; j++) {
+            const double t = exp(v[wide ? j : 2 * j]), want = wide ? t / sum : t / (1 + t);
+            const double got = y[wide ? j : 2 * j];
+            cr_assert_lt(fabs(got - want), 3 * 0x1p-23 * want + 0x1p-126, "%d: %g, not %g", j,
+                         got, want);
+        }
+        bp_free(x);
+    }
+}
+
 CLAIM(a_wide_row_may_begin_with_nothing_and_rise)
 {
     enum { C = 20001 };

@@ -20,6 +20,7 @@ enum { SAMPLES = 10000000 / 3 };
 #define LEAST 0x1p-1074
 #define LEAST_LOG (-745.2)
 #define LARGEST_LOG 709.79
+#define LAST_EXP 0x1.62e42fefa39efp+9 /* the last whose e^ is finite */
 #define BEYOND 0x1p1024L
 #else
 enum { SAMPLES = 1 << 22 };
@@ -27,6 +28,7 @@ enum { SAMPLES = 1 << 22 };
 #define LEAST 0x1p-149f
 #define LEAST_LOG (-103.98f)
 #define LARGEST_LOG 88.73f
+#define LAST_EXP 0x1.62e42ep+6f
 #define BEYOND 0x1p128L
 #endif
 
@@ -177,8 +179,9 @@ static void compare_around(real centre)
  * or 0, and where a function is clamped. */
 static void test_borders(void)
 {
-    static const real borders[] = {0, BPI_MIN_NORMAL, LARGEST, LEAST_LOG, LARGEST_LOG, BPI_EXP_MAX,
-                                   BPI_EXP_MIN, BPI_EXPM1_MIN, BPI_EXPM1_TINY, (real)INFINITY};
+    static const real borders[] = {0, BPI_MIN_NORMAL, LARGEST, LEAST_LOG, LARGEST_LOG, LAST_EXP,
+                                   BPI_EXP_MAX, BPI_EXP_MIN, BPI_EXPM1_MIN, BPI_EXPM1_TINY,
+                                   (real)INFINITY};
     for (size_t i = 0; i < sizeof borders / sizeof *borders; i++)
         compare_around(borders[i]);
     for (int k = 0; k <= 2 * (BPI_BIAS + BPI_MANTISSA + 2); k++)
