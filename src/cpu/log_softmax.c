@@ -3,8 +3,9 @@
  *     forward:   x -> y,      y = (x - max) - ln sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = dy - e^y sum_j dy_j
  *
- * A row, or a strip of columns, is walked three times while it is in cache. Floor: 2 elements of
- * memory traffic an element, backward 3. The rule: src/ops/softmax.c. */
+ * A row, or a strip of columns, is walked three times while it is in cache, backward twice; a row
+ * forward the last time with the row that follows. Floor: 2 elements of memory traffic an element,
+ * backward 3. The rule: src/ops/softmax.c. */
 #include "cpu/softmax.h"
 
 static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -23,15 +24,16 @@ static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
     store_columns(bpi_row(&w->y, r), w->y.pitch, col, n, rows);
 }
 
-static void forward_row(const softmax_job *w, int64_t r)
+INLINE void forward_row(const softmax_job *w, int64_t r, real *room, late_row *l)
 {
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
     real *y = bpi_row(&w->y, r), max;
-    const double sum = row_terms(0, NULL, x, n, &max, w->past ? x : y);
-    const vec m = splat(max), l = splat(log_of((real)sum));
-    PAST_STEPS(w->past, y, n,
-        EACH_VEC put_past(w->past, y + i, v, left, (get(x + i, v, left, m) - m) - l))
+    (void)room;
+    const double sum = row_terms(0, LATE_LOGS, l, NULL, x, n, &max, w->past ? x : y);
+    *l = (late_row){.to = y, .from = x, .a = splat(max), .b = splat(log_of((real)sum)),
+                    .past = w->past};
+    late_begin(LATE_LOGS, l, n);
 }
 
 static void backward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -48,12 +50,14 @@ static void backward_short(const softmax_job *w, int64_t r, int64_t rows)
     store_columns(bpi_row(&w->dx, r), w->dx.pitch, dy, n, rows);
 }
 
-static void backward_row(const softmax_job *w, int64_t r)
+/* Its row is not late: two walks wait for memory alike, and e^y hides that in the second. */
+INLINE void backward_row(const softmax_job *w, int64_t r, real *room, late_row *l)
 {
     const int64_t n = w->x.size, ahead = at_least(n, AHEAD);
     const real *dy = bpi_row(&w->x, r), *y = bpi_row(&w->y, r);
     real *dx = bpi_row(&w->dx, r);
     double total[1];
+    (void)room, (void)l;
     ROW_SUMS(1, total, n, EACH_VEC acc[0][v] += get(dy + i, v, left, splat(0)))
     const vec sum = splat((real)total[0]), zero = splat(0);
     PAST_STEPS(w->past, dx, n,
@@ -100,4 +104,4 @@ static void backward_columns(const softmax_strip *s)
     }
 }
 
-SOFTMAX_OP(log_softmax);
+SOFTMAX_OP(log_softmax, LATE_LOGS, LATE_NONE, forward_rows);

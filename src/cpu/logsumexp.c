@@ -47,9 +47,9 @@ static void run(double *acc, const real *x, int64_t n, int64_t first)
     for (int64_t end; n > 0; x += end, n -= end) {
         end = at_most(n, RUN);
         const real max = row_max(x, end);
-        const double piece[VALUES] = {(double)max, max - max == 0
-                                                       ? row_exp(0, NULL, x, end, max, x)
-                                                       : sum_of_infinite(x, end, max)};
+        const double sum = max - max == 0 ? row_exp(0, LATE_NONE, NULL, NULL, x, end, max, x)
+                                          : sum_of_infinite(x, end, max);
+        const double piece[VALUES] = {(double)max, sum};
         join(acc, piece, 1, 1);
     }
 }

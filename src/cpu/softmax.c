@@ -3,8 +3,9 @@
  *     forward:   x -> y,      y = e^(x - max) / sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = y (dy - sum_j dy_j y_j)
  *
- * A row, or a strip of columns, is walked three times while it is in cache, backward twice. Floor:
- * 2 elements of memory traffic an element, backward 3. The rule: src/ops/softmax.c. */
+ * A row, or a strip of columns, is walked three times while it is in cache, backward twice; a row
+ * the last time with the row that follows. Floor: 2 elements of memory traffic an element, backward
+ * 3. The rule: src/ops/softmax.c. */
 #include "cpu/softmax.h"
 
 static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -18,17 +19,27 @@ static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
     store_columns(bpi_row(&w->y, r), w->y.pitch, col, n, rows);
 }
 
-/* What goes past the caches has its terms where the last row of the block will be: those rows are
- * written once, and read by nobody before. A wide row and its terms would leave the cache. */
-static void forward_row(const softmax_job *w, int64_t r)
+INLINE void forward_row(const softmax_job *w, int64_t r, real *room, late_row *l)
 {
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
-    const int past = w->past && n <= PIECE;
     real *y = bpi_row(&w->y, r);
-    real *e = past ? bpi_row(&w->y, bpi_rows_end(&w->x, r / w->x.per_block) - 1) : y;
-    const vec f = splat((real)(1 / row_exp(1, e, x, n, row_max(x, n), past ? x : y)));
-    PAST_STEPS(past, y, n, EACH_VEC put_past(past, y + i, v, left, get(e + i, v, left, f) * f))
+    const double sum = row_exp(1, LATE_TERMS, l, room, x, n, row_max(x, n), w->past ? x : y);
+    *l = (late_row){.to = y, .from = room, .a = splat((real)(1 / sum)), .past = w->past};
+    late_begin(LATE_TERMS, l, n);
+}
+
+/* The terms of a wide row would make all else leave the cache: they are found twice. */
+INLINE void forward_wide(const softmax_job *w, int64_t r, real *room, late_row *l)
+{
+    const int64_t n = w->x.size;
+    const real *x = bpi_row(&w->x, r);
+    real *y = bpi_row(&w->y, r), max;
+    (void)room;
+    const double sum = row_terms(0, LATE_EXPS, l, NULL, x, n, &max, w->past ? x : y);
+    *l = (late_row){.to = y, .from = x, .a = splat(max), .b = splat((real)(1 / sum)),
+                    .past = w->past};
+    late_begin(LATE_EXPS, l, n);
 }
 
 static void backward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -44,19 +55,20 @@ static void backward_short(const softmax_job *w, int64_t r, int64_t rows)
     store_columns(bpi_row(&w->dx, r), w->dx.pitch, dy, n, rows);
 }
 
-static void backward_row(const softmax_job *w, int64_t r)
+INLINE void backward_row(const softmax_job *w, int64_t r, real *room, late_row *l)
 {
     const int64_t n = w->x.size;
     const vec zero = splat(0);
     const real *dy = bpi_row(&w->x, r), *y = bpi_row(&w->y, r);
-    real *dx = bpi_row(&w->dx, r);
     double total[1];
+    (void)room;
     ROW_SUMS(1, total, n,
+        if (__builtin_constant_p(left))
+            late_step(LATE_SLOPES, l);
         EACH_VEC acc[0][v] += get(dy + i, v, left, zero) * get(y + i, v, left, zero))
-    const vec sum = splat((real)total[0]);
-    PAST_STEPS(w->past, dx, n,
-        EACH_VEC put_past(w->past, dx + i, v, left,
-                          get(y + i, v, left, zero) * (get(dy + i, v, left, zero) - sum)))
+    *l = (late_row){.to = bpi_row(&w->dx, r), .from = dy, .y = y,
+                    .a = splat((real)total[0]), .past = w->past};
+    late_begin(LATE_SLOPES, l, n);
 }
 
 static void forward_columns(const softmax_strip *s)
@@ -91,4 +103,5 @@ static void backward_columns(const softmax_strip *s)
                          (get(s->x + r * s->x_pitch, v, left, zero) - load(sum + v * LANES)));
 }
 
-SOFTMAX_OP(softmax);
+SOFTMAX_ROWS(wide_rows, LATE_EXPS, forward_wide)
+SOFTMAX_OP(softmax, LATE_TERMS, LATE_SLOPES, wide_rows);

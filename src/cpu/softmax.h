@@ -91,9 +91,65 @@ OUTLINE void exp_part(vec x[GROUP])
 }
 #define EXP_STEP(x, left) (__builtin_constant_p(left) ? exp_group(GROUP, x) : exp_part(x))
 
-/* The sum of e^(x - max); e takes the terms where `keep`. Meanwhile what comes next is fetched: x
- * AHEAD elements on, which may be the next row, and the row that will be written. */
-INLINE double row_exp(const int keep, real *e, const real *x, int64_t n, real max, const real *y)
+/* --- a row that is written while the next one is walked: memory takes it meanwhile ------------ */
+
+/* What it becomes: from a; e^(from - a) b; (from - a) - b; y (from - a). */
+enum late_kind { LATE_NONE, LATE_TERMS, LATE_EXPS, LATE_LOGS, LATE_SLOPES };
+
+typedef struct late_row {
+    real *to;
+    const real *from, *y; /* either may be `to` */
+    int64_t at, end;      /* what is left of it, whole steps */
+    vec a, b;
+    int past; /* it is written past the caches */
+} late_row;
+
+/* `vectors` of it from `at` on, of which there are `left` elements. */
+INLINE void late_vectors(const int kind, const int vectors, const late_row *l, int64_t at,
+                         int64_t left)
+{
+    vec t[GROUP];
+    UNROLL for (int v = 0; v < vectors; v++) {
+        t[v] = get(l->from + at, v, left, l->a);
+        t[v] = kind == LATE_TERMS ? t[v] * l->a : t[v] - l->a;
+    }
+    if (kind == LATE_EXPS)
+        exp_group(vectors, t);
+    UNROLL for (int v = 0; v < vectors; v++)
+        put_past(l->past, l->to + at, v, left,
+                 kind == LATE_TERMS  ? t[v]
+                 : kind == LATE_EXPS ? t[v] * l->b
+                 : kind == LATE_LOGS ? t[v] - l->b
+                                     : t[v] * get(l->y + at, v, left, l->a));
+}
+
+/* Writes what is no whole step of its n elements: where `to` is not aligned to vectors but goes past
+ * the caches, and at the end. */
+INLINE void late_begin(const int kind, late_row *l, int64_t n)
+{
+    const int64_t odd = -(int64_t)((uintptr_t)l->to / sizeof(real)) & (LANES - 1);
+    l->at = STREAMS && l->past ? at_most(odd, n) : 0;
+    l->end = n - (n - l->at) % STEP;
+    if (l->at > 0)
+        late_vectors(kind, 1, l, 0, l->at);
+    for (int64_t i = l->end; i < n; i += LANES)
+        late_vectors(kind, 1, l, i, n - i);
+}
+
+/* In a walk of as many elements: its steps come before those of the walk, and there are no more. */
+INLINE void late_step(const int kind, late_row *l)
+{
+    if (l->at < l->end) {
+        late_vectors(kind, GROUP, l, l->at, STEP);
+        l->at += STEP;
+    }
+}
+
+/* The sum of e^(x - max); e takes the terms where `keep`, and may be what a late row is from.
+ * Meanwhile what comes next is fetched: x AHEAD elements on, which may be the next row, and the row
+ * that will be written. */
+INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, const real *x,
+                      int64_t n, real max, const real *y)
 {
     const vec m = splat(max), least = splat(-(real)INFINITY);
     const int64_t ahead = at_most(at_least(n, AHEAD), FAR_AHEAD);
@@ -106,6 +162,8 @@ INLINE double row_exp(const int keep, real *e, const real *x, int64_t n, real ma
         }
         EACH_VEC t[v] = get(x + i, v, left, least) - m;
         EXP_STEP(t, left);
+        if (kind && __builtin_constant_p(left))
+            late_step(kind, l);
         EACH_VEC {
             acc[0][v] += t[v];
             if (keep)
@@ -117,7 +175,8 @@ INLINE double row_exp(const int keep, real *e, const real *x, int64_t n, real ma
 /* The largest x, and the sum of e^(x - max); e takes the terms where `keep`. Where not, memory is
  * walked once: a piece is in the nearest cache when it is walked again, and the sum so far is
  * brought to a max that is larger. */
-INLINE double row_terms(const int keep, real *e, const real *x, int64_t n, real *max, const real *y)
+INLINE double row_terms(const int keep, const int kind, late_row *l, real *e, const real *x,
+                        int64_t n, real *max, const real *y)
 {
     double sum = 0;
     *max = -(real)INFINITY;
@@ -130,16 +189,18 @@ INLINE double row_terms(const int keep, real *e, const real *x, int64_t n, real 
             sum *= (double)less[0][0];
             *max = m;
         }
-        sum += row_exp(keep, e, x + i, end - i, *max == -(real)INFINITY ? 0 : *max, y + i);
+        sum += row_exp(keep, kind, l, e, x + i, end - i, *max == -(real)INFINITY ? 0 : *max, y + i);
     }
     return sum;
 }
 
-/* Cuts rows into blocks of 8K to 32K elements, a multiple of what is done at a time. */
+/* Cuts rows into blocks of 8K to 32K elements, a multiple of what is done at a time; of wide rows
+ * some, for one of a block is late. */
 static inline int64_t softmax_cut(bpi_rows *r)
 {
-    int64_t grain = at_most(at_least(r->n * r->size / 16, 8192), 32768);
-    r->per_block = at_least(grain / at_least(r->size, 1), 1);
+    const int64_t grain = at_most(at_least(r->n * r->size / 16, 8192), 32768);
+    const int64_t some = at_least(at_most(r->n / 16, 8), 1);
+    r->per_block = at_least(grain / at_least(r->size, 1), some);
     if (r->size <= SHORT_ROW)
         r->per_block = parts(r->per_block, LANES) * LANES;
     return parts(r->n, r->per_block);
@@ -245,14 +306,16 @@ OUTLINE bpi_rows softmax_rows(const bp_view *v, int32_t axis)
 }
 
 static inline void softmax_run(bp_exec *ex, const bp_view *x, const bp_view *y, const bp_view *dx,
-                               const void *params, bp_block_fn rows, bp_block_fn columns)
+                               const void *params, bp_block_fn shorts, bp_block_fn rows,
+                               bp_block_fn wides, bp_block_fn columns)
 {
     const int32_t axis = ((const bpi_softmax_params *)params)->axis, last = x->shape.ndim - 1;
     softmax_job w = {softmax_rows(x, axis), softmax_rows(y, axis), softmax_rows(dx, axis), 1, 0, 0,
                      /* with what is read, which is as large */
                      2 * count_of(dx) * (int64_t)sizeof(real) >= PAST_BYTES};
     if (axis == last) {
-        bp_parallel_for(ex, softmax_cut(&w.x), rows, &w);
+        bp_parallel_for(ex, softmax_cut(&w.x),
+                        w.x.size <= SHORT_ROW ? shorts : w.x.size <= PIECE ? rows : wides, &w);
         return;
     }
     for (int32_t i = axis + 1; i <= last; i++)
@@ -318,18 +381,30 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
         sum[j] = (real)total[0][j];
 }
 
-/* static void name(job, block) over the rows of a block. */
-#define SOFTMAX_BLOCKS(name, one_row, short_rows)                                                \
+/* static void name(job, block) over the rows of a block. one_row ends the late row and begins one,
+ * if they are of a kind. */
+#define SOFTMAX_ROWS(name, kind, one_row)                                                        \
     static void name(void *arg, int64_t block)                                                   \
     {                                                                                            \
         const softmax_job *w = arg;                                                              \
-        int64_t end = bpi_rows_end(&w->x, block), step = w->x.size <= SHORT_ROW ? LANES : 1;     \
-        for (int64_t r = block * w->x.per_block; r < end; r += step)                             \
-            if (step > 1)                                                                        \
-                short_rows(w, r, at_most(end - r, LANES));                                       \
-            else                                                                                 \
-                one_row(w, r);                                                                   \
+        const int64_t end = bpi_rows_end(&w->x, block);                                          \
+        real room[PIECE];                                                                        \
+        late_row late = {.past = w->past};                                                       \
+        for (int64_t r = block * w->x.per_block; r < end; r++)                                   \
+            one_row(w, r, room, &late);                                                          \
+        while (late.at < late.end)                                                               \
+            late_step(kind, &late);                                                              \
         stream_end();                                                                            \
+    }
+
+/* The same over short rows. */
+#define SOFTMAX_SHORT_ROWS(name, short_rows)                                                     \
+    static void name(void *arg, int64_t block)                                                   \
+    {                                                                                            \
+        const softmax_job *w = arg;                                                              \
+        const int64_t end = bpi_rows_end(&w->x, block);                                          \
+        for (int64_t r = block * w->x.per_block; r < end; r += LANES)                            \
+            short_rows(w, r, at_most(end - r, LANES));                                           \
     }
 
 /* The same over its strips of columns, which are written to `to`. */
@@ -344,22 +419,27 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
         }                                                                                        \
     }
 
-/* The table entry, from {forward, backward}_{row, short, columns}. */
-#define SOFTMAX_OP(op)                                                                           \
-    SOFTMAX_BLOCKS(forward_rows, forward_row, forward_short)                                     \
-    SOFTMAX_BLOCKS(backward_rows, backward_row, backward_short)                                  \
+/* The table entry, from {forward, backward}_{short, row, columns}, the kinds of late rows, and what
+ * takes a block of wide ones forward. */
+#define SOFTMAX_OP(op, kind, slope_kind, wide_rows)                                              \
+    SOFTMAX_SHORT_ROWS(forward_shorts, forward_short)                                            \
+    SOFTMAX_SHORT_ROWS(backward_shorts, backward_short)                                          \
+    SOFTMAX_ROWS(forward_rows, kind, forward_row)                                                \
+    SOFTMAX_ROWS(backward_rows, slope_kind, backward_row)                                        \
     SOFTMAX_STRIPS(forward_strips, forward_columns, w->y)                                        \
     SOFTMAX_STRIPS(backward_strips, backward_columns, w->dx)                                     \
     static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out,                 \
                              const void *params)                                                 \
     {                                                                                            \
-        softmax_run(ex, in, out, out, params, forward_rows, forward_strips);                     \
+        softmax_run(ex, in, out, out, params, forward_shorts, forward_rows, wide_rows,           \
+                    forward_strips);                                                             \
         return BP_OK;                                                                            \
     }                                                                                            \
     static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out,                \
                               const void *params)                                                \
     {                                                                                            \
-        softmax_run(ex, &in[0], &in[1], out, params, backward_rows, backward_strips);            \
+        softmax_run(ex, &in[0], &in[1], out, params, backward_shorts, backward_rows,             \
+                    backward_rows, backward_strips);                                             \
         return BP_OK;                                                                            \
     }                                                                                            \
     BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},              \
