@@ -23,22 +23,22 @@ INLINE void forward_row(const softmax_job *w, int64_t r, real *room, late_row *l
 {
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
-    real *y = bpi_row(&w->y, r);
-    const double sum = row_exp(1, LATE_TERMS, l, room, x, n, row_max(x, n), w->past ? x : y);
-    *l = (late_row){.to = y, .from = room, .a = splat((real)(1 / sum)), .past = w->past};
+    real *y = bpi_row(&w->y, r), *e = n <= PIECE ? room : y;
+    const double sum = row_exp(1, LATE_TERMS, l, e, x, n, row_max(x, n), w->past ? x : y);
+    *l = (late_row){.to = y, .from = e, .a = splat((real)(1 / sum)), .past = w->past};
     late_begin(LATE_TERMS, l, n);
 }
 
-/* The terms of a wide row would make all else leave the cache: they are found twice. */
+/* To keep the terms of a wide row is as much traffic as to write it: they are found twice. */
 INLINE void forward_wide(const softmax_job *w, int64_t r, real *room, late_row *l)
 {
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
-    real *y = bpi_row(&w->y, r), max;
+    real *y = bpi_row(&w->y, r);
+    const real max = row_max(x, n);
     (void)room;
-    const double sum = row_terms(0, LATE_EXPS, l, NULL, x, n, &max, w->past ? x : y);
-    *l = (late_row){.to = y, .from = x, .a = splat(max), .b = splat((real)(1 / sum)),
-                    .past = w->past};
+    const double sum = row_exp(0, LATE_EXPS, l, NULL, x, n, max, x);
+    *l = (late_row){.to = y, .from = x, .a = splat(max), .b = splat((real)(1 / sum)), .past = 1};
     late_begin(LATE_EXPS, l, n);
 }
 

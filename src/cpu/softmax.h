@@ -123,8 +123,8 @@ INLINE void late_vectors(const int kind, const int vectors, const late_row *l, i
                                      : t[v] * get(l->y + at, v, left, l->a));
 }
 
-/* Writes what is no whole step of its n elements: where `to` is not aligned to vectors but goes past
- * the caches, and at the end. */
+/* Writes what is no whole step of its n elements: up to where `to` is aligned to vectors, if it is to
+ * go past the caches, and at the end. */
 INLINE void late_begin(const int kind, late_row *l, int64_t n)
 {
     const int64_t odd = -(int64_t)((uintptr_t)l->to / sizeof(real)) & (LANES - 1);
@@ -315,7 +315,10 @@ static inline void softmax_run(bp_exec *ex, const bp_view *x, const bp_view *y, 
                      2 * count_of(dx) * (int64_t)sizeof(real) >= PAST_BYTES};
     if (axis == last) {
         bp_parallel_for(ex, softmax_cut(&w.x),
-                        w.x.size <= SHORT_ROW ? shorts : w.x.size <= PIECE ? rows : wides, &w);
+                        w.x.size <= SHORT_ROW          ? shorts
+                        : w.x.size <= PIECE || !w.past ? rows
+                                                       : wides,
+                        &w);
         return;
     }
     for (int32_t i = axis + 1; i <= last; i++)
@@ -420,7 +423,7 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
     }
 
 /* The table entry, from {forward, backward}_{short, row, columns}, the kinds of late rows, and what
- * takes a block of wide ones forward. */
+ * takes a block of wide ones forward past the caches. */
 #define SOFTMAX_OP(op, kind, slope_kind, wide_rows)                                              \
     SOFTMAX_SHORT_ROWS(forward_shorts, forward_short)                                            \
     SOFTMAX_SHORT_ROWS(backward_shorts, backward_short)                                          \
