@@ -55,18 +55,76 @@ INLINE void fetch_result(const job *w, const real *y, int64_t left)
             __builtin_prefetch((const char *)y + v, 1);
 }
 
-INLINE row_stats stats_of(const job *w, const real *x, const real *y)
+/* z of vector v at x. */
+INLINE vec standard(const real *x, int v, int64_t left, vec mean, vec low, vec scale)
+{
+    return ((get(x, v, left, mean) - mean) - low) * scale;
+}
+
+/* A row that is written while the next one is walked, so that memory takes it meanwhile. */
+typedef struct late_row {
+    const real *x;
+    real *y;
+    int64_t at, end; /* what is left of it, whole steps */
+    row_stats stats;
+} late_row;
+
+/* `vectors` of it from `at` on, of which there are `left` elements. */
+INLINE void late_vectors(const int vectors, const job *w, const late_row *l, int64_t at,
+                         int64_t left)
+{
+    const vec mean = splat(l->stats.mean), low = splat(l->stats.low),
+              scale = splat(l->stats.scale);
+    vec z[GROUP];
+    UNROLL for (int v = 0; v < vectors; v++)
+        z[v] = standard(l->x + at, v, left, mean, low, scale);
+    if (w->gain)
+        UNROLL for (int v = 0; v < vectors; v++)
+            z[v] = z[v] * get(w->gain + at, v, left, mean);
+    if (w->bias)
+        UNROLL for (int v = 0; v < vectors; v++)
+            z[v] = z[v] + get(w->bias + at, v, left, mean);
+    UNROLL for (int v = 0; v < vectors; v++)
+        put_past(w->past, l->y + at, v, left, z[v]);
+}
+
+INLINE void late_step(const job *w, late_row *l)
+{
+    if (l->at < l->end) {
+        late_vectors(GROUP, w, l, l->at, STEP);
+        l->at += STEP;
+    }
+}
+
+/* Writes what is no whole step of it: up to where y is aligned to vectors, if it is to go past the
+ * caches, and at the end. */
+INLINE void late_begin(const job *w, late_row *l)
+{
+    const int64_t n = w->x.size, odd = -(int64_t)((uintptr_t)l->y / sizeof(real)) & (LANES - 1);
+    l->at = STREAMS && w->past ? at_most(odd, n) : 0;
+    l->end = n - (n - l->at) % STEP;
+    if (l->at > 0)
+        late_vectors(1, w, l, 0, l->at);
+    for (int64_t i = l->end; i < n; i += LANES)
+        late_vectors(1, w, l, i, n - i);
+}
+
+INLINE row_stats stats_of(const job *w, const real *x, const real *y, late_row *l)
 {
     const int64_t n = w->x.size;
     const vec zero = splat(0);
     double mean[1] = {0}, sum[2];
     if (w->params->centred) {
         ROW_SUMS(1, mean, n, fetch(x + i, n, left);
+                 if (__builtin_constant_p(left) && w->past)
+                     late_step(w, l);
                  EACH_VEC acc[0][v] += get(x + i, v, left, zero))
     }
     const real m = (real)(mean[0] / (double)n);
     const vec at = splat(m);
     ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch_result(w, y + i, left);
+        if (__builtin_constant_p(left))
+            late_step(w, l);
         EACH_VEC {
             vec d = get(x + i, v, left, at) - at;
             acc[0][v] += d;
@@ -85,43 +143,22 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y)
     return s;
 }
 
-/* z of vector v at x. */
-INLINE vec standard(const real *x, int v, int64_t left, vec mean, vec low, vec scale)
-{
-    return ((get(x, v, left, mean) - mean) - low) * scale;
-}
-
-INLINE void write_row(const int affine, const job *w, real *y, const real *x, const row_stats *s)
-{
-    const vec mean = splat(s->mean), low = splat(s->low), scale = splat(s->scale);
-    PAST_STEPS(w->past, y, w->x.size,
-        EACH_VEC {
-            vec z = standard(x + i, v, left, mean, low, scale);
-            if (affine)
-                z = z * get(w->gain + i, v, left, mean);
-            if (affine == 2)
-                z = z + get(w->bias + i, v, left, mean);
-            put_past(w->past, y + i, v, left, z);
-        })
-}
-
 static void forward_block(void *arg, int64_t block)
 {
     const job *w = arg;
-    int64_t end = bpi_rows_end(&w->x, block);
+    const int64_t end = bpi_rows_end(&w->x, block);
+    late_row late = {.at = 0};
     for (int64_t r = block * w->x.per_block; r < end; r++) {
         const real *x = bpi_row(&w->x, r);
         real *y = bpi_row(&w->y, r);
-        const row_stats s = stats_of(w, x, y);
+        const row_stats s = stats_of(w, x, y, &late);
         if (w->stats)
             w->stats[r] = s;
-        if (w->bias)
-            write_row(2, w, y, x, &s);
-        else if (w->gain)
-            write_row(1, w, y, x, &s);
-        else
-            write_row(0, w, y, x, &s);
+        late = (late_row){.x = x, .y = y, .stats = s};
+        late_begin(w, &late);
     }
+    while (late.at < late.end)
+        late_step(w, &late);
     stream_end();
 }
 

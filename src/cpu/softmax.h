@@ -123,8 +123,8 @@ INLINE void late_vectors(const int kind, const int vectors, const late_row *l, i
                                      : t[v] * get(l->y + at, v, left, l->a));
 }
 
-/* Writes what is no whole step of its n elements: up to where `to` is aligned to vectors, if it is to
- * go past the caches, and at the end. */
+/* Writes what is no whole step of its n elements: up to where `to` is aligned to vectors, if it is
+ * to go past the caches, and at the end. */
 INLINE void late_begin(const int kind, late_row *l, int64_t n)
 {
     const int64_t odd = -(int64_t)((uintptr_t)l->to / sizeof(real)) & (LANES - 1);
