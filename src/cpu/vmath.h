@@ -10,7 +10,7 @@
  * expm1   2^n (r + r^2 Q(r)) + (2^n - 1)
  * log     x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log(1 + f) = 2 atanh(s), s = f / (2 + f)
  * log1p   log u + (x - (u - 1)) / u with u = 1 + x as rounded; on [0, 1] f is x or (x - 1) / 2
- * tanh    t / (t + 2) = 1 - 2 / (t + 2) with t = expm1(2 |x|), and the sign of x
+ * tanh    t / (t + 2) with t = expm1(2 |x|), and the sign of x
  *
  * Cody and Waite, "Software Manual for the Elementary Functions", 1980 (ln2 in two parts); Tang,
  * ACM TOMS 15 (1989) and 16 (1990); Muller, "Elementary Functions". Q and L are minimax fits. */
@@ -233,9 +233,7 @@ INLINE real log1p_unit_of(real x)
 INLINE real tanh_of(real x)
 {
     real a = 2 * abs_of(x), t = bpi_expm1(a > BPI_TANH_MAX ? BPI_TANH_MAX : a);
-    int small = t < 2; /* tanh below 1/2 */
-    real q = (small ? t : 2) / (t + 2);
-    return copysign_of(small ? q : 1 - q, x);
+    return copysign_of(t / (t + 2), x);
 }
 
 #endif
