@@ -117,6 +117,8 @@ CLAIM(a_pool_says_what_it_lacks)
             bp_avg_pool(x, 2, 2, (bp_window){.groups = 2}));
     REFUSED(BP_ERR_SHAPE, "max_pool: a window of 17 x 16: at most 256 pixels are wanted",
             bp_max_pool(big, 17, 16, (bp_window){0}, &places));
+    REFUSED(BP_ERR_SHAPE, "max_pool: a window of -1 rows: 1 to 2^31 - 1 are wanted",
+            bp_max_pool(x, -1, 2, (bp_window){0}, NULL));
     REFUSED(BP_ERR_SHAPE, "avg_pool: a window of 0 rows: 1 to 2^31 - 1 are wanted",
             bp_avg_pool(x, 0, 2, (bp_window){0}));
     REFUSED(BP_ERR_DTYPE, "max_pick: places are i32 [1,2,2,2]: u8 [1,2,2,2] is wanted",

@@ -195,3 +195,32 @@ CLAIM(a_launch_that_fails_is_told)
     cr_assert(bp_op_apply(op, &x, &g, NULL));
     end();
 }
+
+static bp_status sees_no_data(const bp_view *in, bp_view *out, const void *params, char *why)
+{
+    return in->data ? BP_ERR_STATE : like(in, out, params, why);
+}
+
+CLAIM(a_rule_of_shapes_sees_no_data)
+{
+    bp_op_def def = gaussian_def();
+    gaussian g = {.a = 0.7};
+    def.infer = sees_no_data;
+    derivatives(registered(&def), &g, BP_F64, 1e-15);
+}
+
+CLAIM(an_op_takes_tensors_of_its_context_alone)
+{
+    bp_context *other;
+    cr_assert_eq(bp_open("cpu", &other), BP_OK);
+    bp_op_def def = gaussian_def();
+    gaussian g = {.a = 0.7};
+    bp_op *op = registered(&def);
+    bp_tensor *x = tensor_in(other, BP_F64, BP_SHAPE(2), NULL, 0);
+    begin();
+    cr_assert_eq(bp_scope_begin(other, 0), BP_OK);
+    cr_assert_null(bp_op_apply(op, &x, &g, NULL));
+    cr_assert_eq(bp_scope_end(other), BP_ERR_DEVICE);
+    end_with(BP_ERR_DEVICE, "gaussian: input 0 belongs to another context");
+    bp_close(other);
+}

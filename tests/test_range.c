@@ -243,6 +243,20 @@ CLAIM(choices_have_the_same_gradient_in_both_forms_where_an_operand_is_not_finit
     bp_free(d);
 }
 
+CLAIM(gelu_tanh_is_a_line_far_out)
+{
+    const double far[] = {3e38, -3e38, 1e20, -1e20}, line[] = {1, 0, 1, 0};
+    bp_tensor *t = tensor_in(ctx, BP_F32, BP_SHAPE(4), far, 0);
+    for (int graph = 0; graph < 2; graph++) {
+        begin();
+        bp_tensor *x = bp_require_grad(t), *y = bp_gelu_tanh(x);
+        are(y, 4, (double[]){(float)3e38, 0, (float)1e20, 0});
+        are(slope(y, all(BP_F32, BP_SHAPE(4), 1), x, graph), 4, line);
+        end();
+    }
+    bp_free(t);
+}
+
 /* A slope far from 1 has nothing of 1 in it, and dy far out does not become NaN. */
 CLAIM(pieces_of_lines_have_the_gradient_of_the_piece_alone)
 {

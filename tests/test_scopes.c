@@ -258,3 +258,46 @@ CLAIM(a_scope_tells_the_first_op_that_makes_a_number_that_is_not_finite)
     bp_free(mask);
     bp_free(x);
 }
+
+CLAIM(a_scope_tells_the_first_gradient_that_is_not_finite)
+{
+    bp_tensor *t = TENSOR(BP_SHAPE(3), 1, 0, 4), *mask = TENSOR(BP_SHAPE(3), 0, -INFINITY, 0), *dx;
+    OK(bp_scope_begin(ctx, BP_CHECK_FINITE));
+    bp_tensor *x = bp_require_grad(t);
+    OK(bp_grad_scalar(ctx, bp_sum(bp_softmax(bp_add(x, mask), 0)), &x, 1, 0, &dx));
+    cr_assert(bp_scale(dx, 2), "infinities that came in may go out");
+    cr_assert_eq(bp_grad_scalar(ctx, bp_sum(bp_sqrt(x)), &x, 1, 0, &dx), BP_ERR_NONFINITE);
+    end_with(BP_ERR_NONFINITE, "sqrt: dx of input 0 [3] is inf at element 1");
+    bp_free(mask);
+    bp_free(t);
+}
+
+/* --- contexts and errors -------------------------------------------------------------------------- */
+
+CLAIM(a_tensor_of_another_context_is_told_to_the_scope_that_is_open)
+{
+    bp_context *other;
+    cr_assert_eq(bp_open("cpu", &other), BP_OK);
+    bp_tensor *x = TENSOR(BP_SHAPE(1), 1), *y = tensor_in(other, BP_F64, BP_SHAPE(1), NULL, 0);
+    for (int k = 0; k < 2; k++) {
+        begin();
+        cr_assert_null(k ? bp_add(y, x) : bp_add(x, y));
+        cr_assert_eq(bp_scope_end(ctx), BP_ERR_DEVICE);
+        cr_assert_eq(bp_scope_begin(other, 0), BP_OK);
+        cr_assert_null(k ? bp_add(y, x) : bp_add(x, y));
+        cr_assert_eq(bp_scope_end(other), BP_ERR_DEVICE);
+    }
+    bp_close(other);
+    bp_free(x);
+}
+
+CLAIM(waiting_tells_the_error_that_is_pending)
+{
+    bp_tensor *x = TENSOR(BP_SHAPE(3), 1, 2, 3);
+    begin();
+    cr_assert_null(bp_reshape(x, BP_SHAPE(5)));
+    cr_assert_eq(bp_sync(ctx), BP_ERR_SHAPE);
+    cr_assert_eq(bp_scope_end(ctx), BP_ERR_SHAPE);
+    OK(bp_sync(ctx));
+    bp_free(x);
+}

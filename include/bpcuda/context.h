@@ -117,9 +117,10 @@ BP_API bp_status bp_seed(bp_context *ctx, uint64_t seed) BP_USE;
 BP_API bp_status bp_sync(bp_context *ctx) BP_USE;
 
 /* Scope flags, for ops in this scope and in scopes inside it. NO_GRAD: they are not recorded.
- * CHECK_FINITE: what each makes is looked at, which waits, and the first number that is not finite
- * is BP_ERR_NONFINITE, with the op, the shape and the element; infinities that came in (a mask) may
- * go out. To find where a NaN comes from. Not while a plan is recorded. */
+ * CHECK_FINITE: what each makes of tensors is looked at, and what its gradient rule makes, which
+ * waits, and the first number that is not finite is BP_ERR_NONFINITE, with the op, the shape and the
+ * element; infinities that came in (a mask) may go out. To find where a NaN comes from. Not while a
+ * plan is recorded. */
 enum { BP_NO_GRAD = 1, BP_CHECK_FINITE = 2 };
 
 /* What an op makes belongs to the innermost scope and ends with it. Scopes nest. The first error

@@ -10,12 +10,12 @@ extern "C" {
 #endif
 
 /* y = e^x / sum_j e^x_j along an axis, computed without overflow; real, size >= 1. An e^(x - max)
- * below the least normal number is 0. A row that holds NaN or +Inf, or -Inf alone, is NaN.
+ * near the least normal number, or below, may be 0. A row that holds NaN or +Inf, or -Inf alone, is NaN.
  * dx = y (dy - sum_j dy_j y_j). */
 BP_API bp_tensor *bp_softmax(bp_tensor *x, int32_t axis);
 
-/* y = x - ln sum_j e^x_j along an axis, computed without overflow; real, size >= 1.
- * dx = dy - e^y sum_j dy_j. */
+/* y = x - ln sum_j e^x_j along an axis, computed without overflow; real, size >= 1. A row that holds
+ * NaN or +Inf, or -Inf alone, is NaN. dx = dy - e^y sum_j dy_j. */
 BP_API bp_tensor *bp_log_softmax(bp_tensor *x, int32_t axis);
 
 /* y = (x - mean) / sqrt(variance + eps) gain + bias, mean and variance (of N, not N - 1, elements)

@@ -32,6 +32,17 @@ bp_context *bpi_begin_in(bp_context *ctx, const char *name)
     return NULL;
 }
 
+/* An op of one context got a tensor of this other one, whose step may be the one that runs. */
+static void tell_other(bp_context *other, const char *name)
+{
+    if (bpi_enter(other) != BP_OK)
+        return;
+    if (other->depth > 0)
+        bpi_fail(other, BP_ERR_DEVICE, "%s: it, or another operand, belongs to another context",
+                 name);
+    bpi_leave(other);
+}
+
 bp_context *bpi_begin(bp_context *ctx, const char *name, const char *none, bp_tensor *const *in,
                       int n)
 {
@@ -43,12 +54,13 @@ bp_context *bpi_begin_named(bp_context *ctx, const char *name, const char *none,
 {
     static const char *const what[] = {"input 0", "input 1", "input 2", "input 3"};
     int null = -1;
-    for (int i = n - 1; i >= 0; i--) {
-        if (in[i])
+    for (int i = 0; i < n; i++)
+        if (!in[i])
+            null = null < 0 ? i : null;
+        else if (!ctx)
             ctx = bpi_at(in[i])->ctx;
-        else
-            null = i;
-    }
+        else if (bpi_at(in[i])->ctx != ctx)
+            tell_other(bpi_at(in[i])->ctx, name);
     if (!ctx)
         bpi_tell_thread(BP_ERR_ARG, none);
     if (!ctx || !bpi_begin_in(ctx, name))
@@ -74,9 +86,14 @@ enum { WHY = 160 }; /* room for the reason of a shape rule */
 static bp_status call_infer(bp_context *ctx, const bp_op *op, const bp_view *in, const void *params,
                             bp_view *out, char *why)
 {
+    bp_view shapes[BP_MAX_IO];
+    for (int i = 0; i < op->def.n_in; i++) {
+        shapes[i] = in[i];
+        shapes[i].data = NULL;
+    }
     BPI_CALLBACK(callback);
     bpi_callback_begin(&callback, ctx, false);
-    bp_status st = op->def.infer(in, out, params, why);
+    bp_status st = op->def.infer(shapes, out, params, why);
     bp_status told = bpi_callback_over(&callback, op->def.name);
     why[WHY - 1] = '\0';
     return told != BP_OK ? told : st;

@@ -20,8 +20,9 @@ bp_status bpi_check_given(bp_context *ctx, const bp_op *op, const char *given, i
 
 /* How every op begins, also one that is made of others: the context of the inputs, entered, with a
  * scope and no error pending, where all n of them can be used; else NULL, and the op must return
- * NULL. A NULL was made by an op that failed, whose error is pending, or else is an error: where
- * all of them are NULL one of the context given, or, if that is too, `none` for this thread. */
+ * NULL. The context is the one given, else the first input's. A NULL was made by an op that failed,
+ * whose error is pending, or else is an error: of that context, or, where there is none, `none` for
+ * this thread. */
 bp_context *bpi_begin(bp_context *ctx, const char *name, const char *none, bp_tensor *const *in,
                       int n);
 #define BPI_BEGIN(name, in, n) bpi_begin(NULL, name, name ": input 0 is NULL", in, n)

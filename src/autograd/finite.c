@@ -1,6 +1,6 @@
 /* In a scope with BP_CHECK_FINITE: each op's outputs are read as soon as they are there, and the
  * first that holds a number that is not finite is told, with the op and the element. Infinities
- * that came in may go out: a mask of them is no mistake. */
+ * that came in may go out: a mask of them is no mistake. So are gradients on their way back. */
 #include "autograd/finite.h"
 
 #include <math.h>
@@ -41,6 +41,32 @@ static bool look(bp_context *ctx, bp_tensor *t, int64_t *place, double *number)
     }
     bpi_host_free(ctx, x, bytes);
     return read;
+}
+
+/* Whether one of n tensors, some of them NULL, holds such a number. */
+static bool came_in(bp_context *ctx, bp_tensor *const *t, int n)
+{
+    int64_t place = -1;
+    double number;
+    for (int i = 0; i < n && place < 0; i++)
+        if (t[i] && !look(ctx, t[i], &place, &number))
+            return true;
+    return place >= 0;
+}
+
+bool bpi_gradient_finite(bp_context *ctx, const bp_op *op, const bp_grad_call *c, int i)
+{
+    int64_t place;
+    double number = 0;
+    if (!look(ctx, c->dx[i], &place, &number))
+        return false;
+    bp_shape shape = bp_shape_of(c->dx[i]);
+    if (place >= 0 && (isnan(number) || !(came_in(ctx, c->dout, c->n_out) ||
+                                          came_in(ctx, c->in, c->n_in) ||
+                                          came_in(ctx, c->out, c->n_out))))
+        bpi_fail(ctx, BP_ERR_NONFINITE, "%s: dx of input %d %s is %g at element %lld", op->def.name,
+                 i, bpi_shape_str(&shape).s, number, (long long)place);
+    return ctx->pending == BP_OK;
 }
 
 bool bpi_outputs_finite(bp_context *ctx, const bp_op *op, bp_tensor *const *in,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "autograd/apply.h"
+#include "autograd/finite.h"
 #include "autograd/walk.h"
 #include "core/context.h"
 #include "core/error.h"
@@ -127,6 +128,8 @@ static bp_status run_rule(bp_context *ctx, bpi_grad_call *g)
         if (op->id < 0) /* the library's own are held to their shapes by tests */
             st = bpi_check_given(ctx, op, "its gradient rule's dx", i, dx, g->node->in_dtype[i],
                                  &g->node->in_shape[i]);
+        if (st == BP_OK && ctx->check_finite && !bpi_gradient_finite(ctx, op, &g->call, i))
+            st = ctx->pending;
         if (st == BP_OK)
             st = bpi_deliver(ctx, g->walk, &g->node->in[i], dx);
     }

@@ -87,10 +87,10 @@ bp_status bpi_sync(bp_context *ctx)
         BPI_TRY(bpi_download(ctx, &copy, fault, sizeof copy));
         fault = &copy;
     }
+    if (ctx->pending != BP_OK)
+        return ctx->pending; /* a later call can tell what was found */
     if (fault->found_by == 0 && fault->refused == 0 && fault->held.step == 0)
         return BP_OK;
-    if (ctx->pending != BP_OK)
-        return ctx->pending; /* a later call can tell it */
     copy = *fault;
     BPI_TRY(bpi_upload(ctx, ctx->exec.fault, NULL, sizeof copy));
     return tell(ctx, &copy);

@@ -102,7 +102,6 @@ static const char *const names[] = {"x", "h", "c", "w_ih", "w_hh", "b_ih", "b_hh
 /* All inputs have x's dtype and, with k gates, the shapes that follow from x and h. */
 static bool fit(bp_context *ctx, const char *who, bp_tensor *const *in, int k)
 {
-    static const char *const text[] = {"", "", "[N,H]", "[kH,I]", "[kH,H]", "[kH]", "[kH]"};
     const bp_shape x = bpi_view_of(in[X])->shape, h = bpi_view_of(in[H])->shape;
     const bp_dtype real = bpi_view_of(in[X])->dtype;
     const int64_t rows = x.ndim ? x.dim[0] : 0, size = h.ndim == 2 ? h.dim[1] : 0;
@@ -125,9 +124,9 @@ static bool fit(bp_context *ctx, const char *who, bp_tensor *const *in, int k)
             bpi_fail(ctx, BP_ERR_SHAPE, "%s: x %s and h %s: [N,I] and [N,H] are wanted", who,
                      bpi_shape_str(&x).s, bpi_shape_str(&h).s);
         else
-            bpi_fail(ctx, BP_ERR_SHAPE, "%s: x %s, h %s and %s %s: %s is wanted, k = %d", who,
+            bpi_fail(ctx, BP_ERR_SHAPE, "%s: x %s, h %s and %s %s: %s is wanted", who,
                      bpi_shape_str(&x).s, bpi_shape_str(&h).s, names[i],
-                     bpi_shape_str(&v->shape).s, text[i], k);
+                     bpi_shape_str(&v->shape).s, bpi_shape_str(&want[i]).s);
         return false;
     }
     return true;

@@ -32,6 +32,7 @@ static bp_tensor *inside(bp_tensor *dy, bp_tensor *x, double lo, double hi)
 static bp_tensor *through_bend(bp_tensor *dy, bp_tensor *x)
 {
     const double a = 1.59576912160573071, b = 0.0713548162726002488; /* as in formulas.h */
+    x = bp_clamp(x, -1e3, 1e3); /* further out nothing bends, and x^2 may overflow */
     bp_tensor *square = bp_square(x);
     bp_tensor *s = bp_sigmoid(bp_mul(x, bp_shift(bp_scale(square, b), a)));
     bp_tensor *slope = bp_mul(bp_mul(s, one_minus(s)), bp_shift(bp_scale(square, 3 * b), a));
@@ -80,8 +81,9 @@ static bp_status refuse(char *why, int count, const char *p, double at_p, const 
 #define RULE(op, count, p, q, wanted, saved, tested, value, slope, composed)                    \
     static bp_status op##_infer(const bp_view *in, bp_view *out, const void *params, char *why) \
     {                                                                                           \
-        const double p = ((const bpi_elementwise_params *)params)->k[0];                        \
-        const double q = ((const bpi_elementwise_params *)params)->k[1];                        \
+        const double *k = ((const bpi_elementwise_params *)params)->k;                          \
+        const double p = in->dtype == BP_F32 ? (double)(float)k[0] : k[0];                      \
+        const double q = in->dtype == BP_F32 ? (double)(float)k[1] : k[1];                      \
         (void)p, (void)q;                                                                       \
         if (!(wanted))                                                                          \
             return refuse(why, count, #p, p, #q, q, #wanted);                                   \

@@ -52,13 +52,15 @@ static bp_status numbers(const bp_window *how, char *why)
 bp_status bpi_window_check(const bp_window *how, const bp_shape *x, int64_t height, int64_t width,
                            bp_shape *y, char *why)
 {
+    static const char *const line[] = {"rows", "columns"};
     const int64_t window[] = {height, width};
-    BPI_TRY(numbers(how, why));
-    for (int i = 0; i < 2; i++) {
-        const char *lines = i ? "columns" : "rows";
+    for (int i = 0; i < 2; i++)
         if (window[i] < 1 || window[i] > INT32_MAX)
             return bpi_why(why, BP_ERR_SHAPE, "a window of %lld %s: 1 to 2^31 - 1 are wanted",
-                           (long long)window[i], lines);
+                           (long long)window[i], line[i]);
+    BPI_TRY(numbers(how, why));
+    for (int i = 0; i < 2; i++) {
+        const char *lines = line[i];
         const int64_t padded = x->dim[1 + i] + how->pad[i] + how->pad[2 + i];
         const int64_t reach = how->dilation[i] * (window[i] - 1) + 1;
         if (reach > padded)
