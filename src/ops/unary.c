@@ -32,9 +32,9 @@ static bp_tensor *inside(bp_tensor *dy, bp_tensor *x, double lo, double hi)
 static bp_tensor *through_bend(bp_tensor *dy, bp_tensor *x)
 {
     const double a = 1.59576912160573071, b = 0.0713548162726002488; /* as in formulas.h */
-    x = bp_clamp(x, -1e3, 1e3); /* further out nothing bends, and x^2 may overflow */
-    bp_tensor *square = bp_square(x);
-    bp_tensor *s = bp_sigmoid(bp_mul(x, bp_shift(bp_scale(square, b), a)));
+    bp_tensor *near = bp_clamp(x, -1e3, 1e3); /* further out nothing bends, x^2 may overflow */
+    bp_tensor *square = bp_square(near);
+    bp_tensor *s = bp_sigmoid(bp_mul(near, bp_shift(bp_scale(square, b), a)));
     bp_tensor *slope = bp_mul(bp_mul(s, one_minus(s)), bp_shift(bp_scale(square, 3 * b), a));
     return bp_mul(dy, bp_add(s, bp_mul(x, slope)));
 }
