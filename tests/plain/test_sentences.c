@@ -128,6 +128,13 @@ static bp_status far_index(bp_context *c, void *user)
     return bp_read(bp_gather(x, bp_full(ctx, BP_I32, BP_SHAPE(1), 7)), rows, sizeof rows);
 }
 
+static bp_status root(bp_context *c, void *user)
+{
+    (void)user;
+    bp_tensor *dx, *at_0 = bp_require_grad(bp_full(c, BP_F32, BP_SHAPE(2), 0));
+    return bp_grad_scalar(c, bp_sum(bp_sqrt(at_0)), &at_0, 1, 0, &dx);
+}
+
 static bp_status logarithm(bp_context *c, void *user)
 {
     (void)c, (void)user;
@@ -151,6 +158,7 @@ static void steps(void)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         bad(bp_run(ctx, 0, all[i], NULL));
     bad(bp_run(ctx, BP_CHECK_FINITE, logarithm, NULL));
+    bad(bp_run(ctx, BP_CHECK_FINITE, root, NULL));
     bad(bp_write(x, values, 31));
     good(bp_grad_clear(params));
     bad(bp_plan_record(ctx, reading, NULL, &none));
