@@ -116,14 +116,14 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y, late_row *
     double mean[1] = {0}, sum[2];
     if (w->params->centred) {
         ROW_SUMS(1, mean, n, fetch(x + i, n, left);
-                 if (__builtin_constant_p(left) && w->past)
+                 if (WHOLE && w->past)
                      late_step(w, l);
                  EACH_VEC acc[0][v] += get(x + i, v, left, zero))
     }
     const real m = (real)(mean[0] / (double)n);
     const vec at = splat(m);
     ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch_result(w, y + i, left);
-        if (__builtin_constant_p(left))
+        if (WHOLE)
             late_step(w, l);
         EACH_VEC {
             vec d = get(x + i, v, left, at) - at;

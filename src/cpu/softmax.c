@@ -63,7 +63,7 @@ INLINE void backward_row(const softmax_job *w, int64_t r, real *room, late_row *
     double total[1];
     (void)room;
     ROW_SUMS(1, total, n,
-        if (__builtin_constant_p(left))
+        if (WHOLE)
             late_step(LATE_SLOPES, l);
         EACH_VEC acc[0][v] += get(dy + i, v, left, zero) * get(y + i, v, left, zero))
     *l = (late_row){.to = bpi_row(&w->dx, r), .from = dy, .y = y,

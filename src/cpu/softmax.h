@@ -17,6 +17,8 @@ enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 <<
  * powers of 2 fit a register: then r is so small that 7 multiplications do where it were 9. */
 #if BPI_VECTOR_BYTES == 64 && !BPI_F64
 #define EXP_SHIFT 0x1.8p19f /* added to a number it rounds that to n */
+#define EXP_LN2_HI 0x1.62ep-1f /* times n it is exact */
+#define EXP_LN2_LO 0x1.0bfbe8p-15f
 static const _Alignas(64) real exp_roots[LANES] = { /* 2^(i / 16) */
     0x1p+0f,        0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fep+0f,  0x1.3dea64p+0f,
     0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f,
@@ -37,6 +39,8 @@ INLINE void exp_rest(const int count, vec q[], const vec r[], const vec t[])
 }
 #else
 #define EXP_SHIFT (BPI_SHIFT + BPI_BIAS)
+#define EXP_LN2_HI BPI_LN2_HI
+#define EXP_LN2_LO BPI_LN2_LO
 INLINE void exp_rest(const int count, vec q[], const vec r[], const vec t[])
 {
     (void)t;
@@ -76,9 +80,9 @@ INLINE void exp_group(const int count, vec x[])
     UNROLL for (int v = 0; v < count; v++)
         q[v] = t[v] - shift;
     UNROLL for (int v = 0; v < count; v++)
-        r[v] = x[v] - q[v] * (real)BPI_LN2_HI;
+        r[v] = x[v] - q[v] * (real)EXP_LN2_HI;
     UNROLL for (int v = 0; v < count; v++)
-        r[v] = r[v] - q[v] * (real)BPI_LN2_LO;
+        r[v] = r[v] - q[v] * (real)EXP_LN2_LO;
     exp_rest(count, q, r, t);
     UNROLL for (int v = 0; v < count; v++)
         x[v] = exp_scaled(q[v], t[v], x[v]);
@@ -162,7 +166,7 @@ INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, cons
         }
         EACH_VEC t[v] = get(x + i, v, left, least) - m;
         EXP_STEP(t, left);
-        if (kind && __builtin_constant_p(left))
+        if (kind && WHOLE)
             late_step(kind, l);
         EACH_VEC {
             acc[0][v] += t[v];

@@ -5,9 +5,10 @@
  *
  *     COLUMN_SUMS(1, sum, rows, EACH_VEC acc[0][v] += get(x + r * pitch, v, left, splat(0)))
  *
- * i is the element where a step begins, and `left` what there is from it on. A lane sums 16 steps
- * in real; then lanes go to double. The columns of a strip, of which there are `left`, are summed
- * in the same way: sum[k][0 .. STEP) grows by those of row r. */
+ * i is the element where a step begins, `left` what there is from it on, and WHOLE, a constant,
+ * whether that is a step. A lane sums 16 steps in real; then lanes go to double. The columns of a
+ * strip, of which there are `left`, are summed in the same way: sum[k][0 .. STEP) grows by those of
+ * row r. */
 #ifndef BPI_CPU_VEC_ROWS_H
 #define BPI_CPU_VEC_ROWS_H
 
@@ -52,6 +53,7 @@ INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
         const int64_t head_ = STREAMS && (past) ? at_most(odd_, (n)) : 0;                \
         if (head_ > 0) {                                                                 \
             const int64_t i = 0, left = head_;                                           \
+            enum { WHOLE = 0 };                                                          \
             __VA_ARGS__;                                                                 \
         }                                                                                \
         ROW_STEPS(head_, (n), __VA_ARGS__)                                               \
@@ -62,10 +64,12 @@ INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
         int64_t i = (begin);                           \
         for (; i + STEP <= (end); i += STEP) {         \
             const int64_t left = STEP;                 \
+            enum { WHOLE = 1 };                        \
             __VA_ARGS__;                               \
         }                                              \
         if (i < (end)) {                               \
             const int64_t left = (end) - i;            \
+            enum { WHOLE = 0 };                        \
             __VA_ARGS__;                               \
         }                                              \
     }
