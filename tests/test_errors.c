@@ -385,8 +385,7 @@ CLAIM(what_no_memory_can_hold_is_refused)
 
 Test(errors, names_and_texts_exist_for_everything)
 {
-    cr_assert_str_eq(bp_error_text(NULL), "there is no context: it is NULL, it was closed, or memory "
-                                          "for it ran out");
+    cr_assert_str_eq(bp_error_text(NULL), "there is no context: NULL, closed, or no memory for it");
     for (bp_status s = 0; s <= BP_ERR_NONFINITE; s++)
         cr_assert(strcmp(bp_status_name(s), "unknown status"), "%d", (int)s);
     cr_assert_str_eq(bp_status_name(BP_ERR_NONFINITE + 1), "unknown status");

@@ -100,7 +100,8 @@ BP_API bp_tensor *bp_gelu_tanh(bp_tensor *x);
 BP_API bp_tensor *bp_neg(bp_tensor *x);                  /* y = -x, as bp_scale; dx = -dy */
 BP_API bp_tensor *bp_scale(bp_tensor *x, double factor); /* y = factor x; dx = factor dy */
 BP_API bp_tensor *bp_shift(bp_tensor *x, double by);     /* y = x + by; dx = dy */
-/* y = x^p, NaN where x < 0 and p is not whole, 1 where p is 0, 1 ulp; dx = dy p x^(p - 1), 0 where p is 0. */
+/* y = x^p, NaN where x < 0 and p is not whole, 1 where p is 0, 1 ulp; dx = dy p x^(p - 1), 0 where
+ * p is 0. */
 BP_API bp_tensor *bp_power(bp_tensor *x, double p);
 /* y = lo where x < lo, hi where x > hi, else x, lo <= hi; dx = dy where lo < x < hi, else 0. */
 BP_API bp_tensor *bp_clamp(bp_tensor *x, double lo, double hi);

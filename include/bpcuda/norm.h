@@ -10,8 +10,8 @@ extern "C" {
 #endif
 
 /* y = e^x / sum_j e^x_j along an axis, computed without overflow; real, size >= 1. An e^(x - max)
- * near the least normal number, or below, may be 0. A row that holds NaN or +Inf, or -Inf alone, is NaN.
- * dx = y (dy - sum_j dy_j y_j). */
+ * near the least normal number, or below, may be 0. A row that holds NaN or +Inf, or -Inf alone, is
+ * NaN. dx = y (dy - sum_j dy_j y_j). */
 BP_API bp_tensor *bp_softmax(bp_tensor *x, int32_t axis);
 
 /* y = x - ln sum_j e^x_j along an axis, computed without overflow; real, size >= 1. A row that holds

@@ -130,6 +130,6 @@ const char *bp_error_text(const bp_context *ctx)
     if (told && !(ctx && bpi_own_turn(ctx) && ctx->pending != BP_OK))
         return told;
     if (!ctx)
-        return "there is no context: it is NULL, it was closed, or memory for it ran out";
+        return "there is no context: NULL, closed, or no memory for it";
     return bpi_others_turn(ctx) ? bpi_busy_text : ctx->text;
 }
