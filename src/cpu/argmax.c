@@ -52,7 +52,7 @@ INLINE real best_of(const real *x, int64_t n, const int least)
     vec best[GROUP];
     lane_mask bad[GROUP] = {{0}};
     EACH_VEC best[v] = splat(-(real)INFINITY);
-    ROW_STEPS(0, n, EACH_VEC {
+    ROW_STEPS(0, n, STEP_VECS {
         const vec u = get(x + i, v, left, none);
         best[v] = larger(least ? -u : u, best[v]);
         bad[v] |= (lane_mask)(u != u);

@@ -185,7 +185,7 @@ static void one_row(job *w, int64_t r, row_sum *s)
     if (w->flat != 0) {
         const vec m = splat(max), one = splat(1);
         ROW_SUMS(2, share, n,
-            EACH_VEC {
+            STEP_VECS {
                 const vec of = t.w ? get(t.w + i, v, left, splat(0)) : one;
                 acc[0][v] += of * (get(x + i, v, left, m) - m);
                 acc[1][v] += of;
@@ -205,7 +205,7 @@ static void one_row(job *w, int64_t r, row_sum *s)
         at_label = (real)(slope_at_label(w, &t, dx[t.label], sum, total) * t.dy);
     const vec f = splat((real)(total / sum * t.dy));
     const vec g = splat(w->flat != 0 ? (real)(w->flat * t.dy) : 0);
-    ROW_STEPS(0, n, EACH_VEC put(dx + i, v, left, get(dx + i, v, left, g) * f -
+    ROW_STEPS(0, n, STEP_VECS put(dx + i, v, left, get(dx + i, v, left, g) * f -
                                  (t.w && w->flat != 0 ? get(t.w + i, v, left, g) * g : g)))
     if (t.label >= 0)
         dx[t.label] = at_label;

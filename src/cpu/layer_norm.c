@@ -38,21 +38,19 @@ enum { AHEAD = 4096 / (int)sizeof(real) };
 
 /* What comes next, `ahead` elements on at least: the rows that follow. It is asked for in every
  * walk of a row, so that memory never waits for a sum, and comes as near as the second cache: the
- * first has the row at hand. In whole steps: the last one is code of its own. */
-INLINE void fetch(const real *x, int64_t ahead, int64_t left)
+ * first has the row at hand. */
+INLINE void fetch_next(const int vectors, const real *x, int64_t ahead)
 {
     const char *line = (const char *)(x + at_least(ahead, AHEAD));
-    if (__builtin_constant_p(left))
-        UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
-            __builtin_prefetch(line + v, 0, 2);
+    UNROLL for (int b = 0; b < vectors * BPI_VECTOR_BYTES; b += 64)
+        __builtin_prefetch(line + b, 0, 2);
 }
 
 /* And what will be written, if not past the caches. */
-INLINE void fetch_result(const job *w, const real *y, int64_t left)
+INLINE void fetch_result(const int vectors, const job *w, const real *y)
 {
-    if (__builtin_constant_p(left) && !w->past)
-        UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
-            __builtin_prefetch((const char *)y + v, 1);
+    if (!w->past)
+        fetch(vectors, y, 1);
 }
 
 /* z of vector v at x. */
@@ -115,17 +113,17 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y, late_row *
     const vec zero = splat(0);
     double mean[1] = {0}, sum[2];
     if (w->params->centred) {
-        ROW_SUMS(1, mean, n, fetch(x + i, n, left);
-                 if (WHOLE && w->past)
+        ROW_SUMS(1, mean, n, fetch_next(VECTORS, x + i, n);
+                 if (VECTORS > 1 && w->past)
                      late_step(w, l);
-                 EACH_VEC acc[0][v] += get(x + i, v, left, zero))
+                 STEP_VECS acc[0][v] += get(x + i, v, left, zero))
     }
     const real m = (real)(mean[0] / (double)n);
     const vec at = splat(m);
-    ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch_result(w, y + i, left);
-        if (WHOLE)
+    ROW_SUMS(2, sum, n, fetch_next(VECTORS, x + i, n); fetch_result(VECTORS, w, y + i);
+        if (VECTORS > 1)
             late_step(w, l);
-        EACH_VEC {
+        STEP_VECS {
             vec d = get(x + i, v, left, at) - at;
             acc[0][v] += d;
             acc[1][v] += d * d;
@@ -205,9 +203,9 @@ INLINE row_slope slope_of(const int gain, const job *w, int64_t r)
     const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r), *dx = bpi_row(&w->y, r);
     const vec mean = splat(s.mean), low = splat(s.low), scale = splat(s.scale), zero = splat(0);
     double sum[2];
-    ROW_SUMS(2, sum, n, fetch(x + i, n, left); fetch(dy + i, n, left);
-        fetch_result(w, dx + i, left);
-        EACH_VEC {
+    ROW_SUMS(2, sum, n, fetch_next(VECTORS, x + i, n); fetch_next(VECTORS, dy + i, n);
+        fetch_result(VECTORS, w, dx + i);
+        STEP_VECS {
             vec dz = get(dy + i, v, left, zero);
             if (gain)
                 dz = dz * get(w->gain + i, v, left, zero);
@@ -229,17 +227,17 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
         s[r] = w->y.data ? slope_of(gain, w, first + r) : (row_slope){w->stats[first + r], 0, 0};
     PAST_STEPS(w->past, bpi_row(&w->y, first), w->x.size,
         vec g[GROUP], dgain[GROUP], dbias[GROUP];
-        EACH_VEC {
+        STEP_VECS {
             g[v] = gain ? get(w->gain + i, v, left, zero) : zero;
             dgain[v] = dbias[v] = zero;
         }
         for (int64_t r = 0; r < rows; r++) {
             const real *x = bpi_row(&w->x, first + r) + i, *dy = bpi_row(&w->dy, first + r) + i;
-            fetch(x, rows * w->x.pitch, left);
-            fetch(dy, rows * w->dy.pitch, left);
+            fetch_next(VECTORS, x, rows * w->x.pitch);
+            fetch_next(VECTORS, dy, rows * w->dy.pitch);
             const vec mean = splat(s[r].at.mean), low = splat(s[r].at.low);
             const vec scale = splat(s[r].at.scale), a = splat(s[r].a), b = splat(s[r].b);
-            EACH_VEC {
+            STEP_VECS {
                 const vec d = get(dy, v, left, zero), z = standard(x, v, left, mean, low, scale);
                 if (w->y.data)
                     put_past(w->past, bpi_row(&w->y, first + r) + i, v, left,
@@ -249,7 +247,7 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
             }
         }
         if (gain && to->total)
-            EACH_VEC {
+            STEP_VECS {
                 put(to->gain + i, v, left, get(to->gain + i, v, left, zero) + dgain[v]);
                 put(to->bias + i, v, left, get(to->bias + i, v, left, zero) + dbias[v]);
             }

@@ -58,15 +58,14 @@ INLINE void backward_row(const softmax_job *w, int64_t r, real *room, late_row *
     real *dx = bpi_row(&w->dx, r);
     double total[1];
     (void)room, (void)l;
-    ROW_SUMS(1, total, n, EACH_VEC acc[0][v] += get(dy + i, v, left, splat(0)))
+    ROW_SUMS(1, total, n, STEP_VECS acc[0][v] += get(dy + i, v, left, splat(0)))
     const vec sum = splat((real)total[0]), zero = splat(0);
     PAST_STEPS(w->past, dx, n,
         vec t[GROUP];
-        UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64)
-            __builtin_prefetch((const char *)(dy + i + ahead) + v);
-        EACH_VEC t[v] = get(y + i, v, left, zero);
-        EXP_STEP(t, left);
-        EACH_VEC put_past(w->past, dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
+        fetch(VECTORS, dy + i + ahead, 0);
+        STEP_VECS t[v] = get(y + i, v, left, zero);
+        exp_group(VECTORS, t);
+        STEP_VECS put_past(w->past, dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
 }
 
 static void forward_columns(const softmax_strip *s)
@@ -78,7 +77,7 @@ static void forward_columns(const softmax_strip *s)
     for (int j = 0; j < STEP; j++)
         log_sum[j] = log_of(log_sum[j]);
     for (int64_t r = 0; r < s->rows; r++) {
-        fetch_strip(s->to + r * s->to_pitch, s->to_pitch, 1);
+        fetch(GROUP, s->to + (r + ROWS_AHEAD) * s->to_pitch, 1);
         EACH_VEC put(s->to + r * s->to_pitch, v, s->left,
                      (get(s->x + r * s->x_pitch, v, s->left, m[v]) - m[v]) -
                          load(log_sum + v * LANES));

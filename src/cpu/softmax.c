@@ -63,9 +63,9 @@ INLINE void backward_row(const softmax_job *w, int64_t r, real *room, late_row *
     double total[1];
     (void)room;
     ROW_SUMS(1, total, n,
-        if (WHOLE)
+        if (VECTORS > 1)
             late_step(LATE_SLOPES, l);
-        EACH_VEC acc[0][v] += get(dy + i, v, left, zero) * get(y + i, v, left, zero))
+        STEP_VECS acc[0][v] += get(dy + i, v, left, zero) * get(y + i, v, left, zero))
     *l = (late_row){.to = bpi_row(&w->dx, r), .from = dy, .y = y,
                     .a = splat((real)total[0]), .past = w->past};
     late_begin(LATE_SLOPES, l, n);
@@ -81,7 +81,7 @@ static void forward_columns(const softmax_strip *s)
         sum[j] = 1 / sum[j];
     for (int64_t r = 0; r < s->rows; r++) {
         real *y = s->to + r * s->to_pitch;
-        fetch_strip(y, s->to_pitch, 1);
+        fetch(GROUP, y + ROWS_AHEAD * s->to_pitch, 1);
         EACH_VEC put(y, v, s->left, get(y, v, s->left, m[v]) * load(sum + v * LANES));
     }
 }

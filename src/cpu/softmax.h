@@ -11,13 +11,6 @@
 enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20,
        PIECE = 4 * SUM_CHUNK, ROWS_AHEAD = 32 };
 
-/* e^x of a step of a row; of those in part, of which there are few, one copy does. */
-OUTLINE void exp_part(vec x[GROUP])
-{
-    exp_group(GROUP, x);
-}
-#define EXP_STEP(x, left) (__builtin_constant_p(left) ? exp_group(GROUP, x) : exp_part(x))
-
 /* --- a row that is written while the next one is walked: memory takes it meanwhile ------------ */
 
 /* What it becomes: from a; e^(from - a) b; (from - a) - b; y (from - a). */
@@ -74,7 +67,7 @@ INLINE void late_step(const int kind, late_row *l)
 
 /* The sum of e^(x - max); e takes the terms where `keep`, and may be what a late row is from.
  * Meanwhile what comes next is fetched: x AHEAD elements on, which may be the next row, and the row
- * that will be written. */
+ * y that will be written, if there is one. */
 INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, const real *x,
                       int64_t n, real max, const real *y)
 {
@@ -83,15 +76,14 @@ INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, cons
     double sum[1];
     ROW_SUMS(1, sum, n,
         vec t[GROUP];
-        UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64) {
-            __builtin_prefetch((const char *)(x + i + ahead) + v);
-            __builtin_prefetch((const char *)(y + i + (keep ? AHEAD : 0)) + v, 1);
-        }
-        EACH_VEC t[v] = get(x + i, v, left, least) - m;
-        EXP_STEP(t, left);
-        if (kind && WHOLE)
+        fetch(VECTORS, x + i + ahead, 0);
+        if (keep || kind)
+            fetch(VECTORS, y + i + (keep ? AHEAD : 0), 1);
+        STEP_VECS t[v] = get(x + i, v, left, least) - m;
+        exp_group(VECTORS, t);
+        if (kind && VECTORS > 1)
             late_step(kind, l);
-        EACH_VEC {
+        STEP_VECS {
             acc[0][v] += t[v];
             if (keep)
                 put(e + i, v, left, t[v]);
@@ -111,8 +103,9 @@ INLINE double row_terms(const int keep, const int kind, late_row *l, real *e, co
         end = keep ? n : at_most(i + PIECE, n);
         const real m = row_max(x + i, end - i);
         if (m > *max) {
-            vec less[GROUP] = {splat(*max - m)};
-            exp_part(less);
+            vec less[1] = {splat(*max - m)};
+            if (sum > 0)
+                exp_group(1, less);
             sum *= (double)less[0][0];
             *max = m;
         }
@@ -265,25 +258,13 @@ static inline softmax_strip softmax_strip_of(const softmax_job *w, int64_t i, re
                            n, at_most(w->inner - first, STEP), w->x.pitch, w->y.pitch, to_pitch};
 }
 
-/* The lines of a strip some rows on, which lie in other pages. */
-INLINE void fetch_strip(const real *row, int64_t pitch, const int written)
-{
-    UNROLL for (int v = 0; v < GROUP * BPI_VECTOR_BYTES; v += 64) {
-        const char *line = (const char *)(row + ROWS_AHEAD * pitch) + v;
-        if (written)
-            __builtin_prefetch(line, 1);
-        else
-            __builtin_prefetch(line);
-    }
-}
-
 /* m: the largest of each column. */
 INLINE void columns_largest(const softmax_strip *s, vec m[GROUP])
 {
     const vec least = splat(-(real)INFINITY);
     EACH_VEC m[v] = least;
     for (int64_t r = 0; r < s->rows; r++) {
-        fetch_strip(s->x + r * s->x_pitch, s->x_pitch, 0);
+        fetch(GROUP, s->x + (r + ROWS_AHEAD) * s->x_pitch, 0);
         EACH_VEC m[v] = larger(get(s->x + r * s->x_pitch, v, s->left, least), m[v]);
     }
 }
@@ -297,9 +278,9 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
     double total[1][STEP] = {{0}};
     COLUMN_SUMS(1, total, s->rows,
         vec t[GROUP];
-        fetch_strip(s->x + r * s->x_pitch, s->x_pitch, 0);
+        fetch(GROUP, s->x + (r + ROWS_AHEAD) * s->x_pitch, 0);
         if (keep)
-            fetch_strip(s->to + r * s->to_pitch, s->to_pitch, 1);
+            fetch(GROUP, s->to + (r + ROWS_AHEAD) * s->to_pitch, 1);
         EACH_VEC t[v] = get(s->x + r * s->x_pitch, v, left, least) - m[v];
         exp_group(GROUP, t);
         EACH_VEC {

@@ -76,10 +76,10 @@ static void run(double *into, const real *x, int64_t n, int64_t first)
         end = at_most(n, RUN);
         const double more = (double)end;
         double sum[2];
-        ROW_SUMS(1, sum, end, EACH_VEC acc[0][v] += get(x + i, v, left, splat(0)))
+        ROW_SUMS(1, sum, end, STEP_VECS acc[0][v] += get(x + i, v, left, splat(0)))
         const real mean = (real)(sum[0] / more);
         const vec at = splat(mean);
-        ROW_SUMS(2, sum, end, EACH_VEC {
+        ROW_SUMS(2, sum, end, STEP_VECS {
             const vec d = get(x + i, v, left, at) - at;
             acc[0][v] += d;
             acc[1][v] += d * d;

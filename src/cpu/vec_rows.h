@@ -1,14 +1,14 @@
-/* Loops over a row in vectors: GROUP of them a step, the last step in part.
+/* Loops over a row in vectors: GROUP of them a step, then one, the last in part.
  *
- *     ROW_STEPS(0, n, EACH_VEC put(y + i, v, left, get(x + i, v, left, fill) * f))
- *     ROW_SUMS(1, sum, n, EACH_VEC acc[0][v] += get(x + i, v, left, splat(0)))
+ *     ROW_STEPS(0, n, STEP_VECS put(y + i, v, left, get(x + i, v, left, fill) * f))
+ *     ROW_SUMS(1, sum, n, STEP_VECS acc[0][v] += get(x + i, v, left, splat(0)))
  *
  *     COLUMN_SUMS(1, sum, rows, EACH_VEC acc[0][v] += get(x + r * pitch, v, left, splat(0)))
  *
- * i is the element where a step begins, `left` what there is from it on, and WHOLE, a constant,
- * whether that is a step. A lane sums 16 steps in real; then lanes go to double. The columns of a
- * strip, of which there are `left`, are summed in the same way: sum[k][0 .. STEP) grows by those of
- * row r. */
+ * i is the element where a step begins, `left` what there is from it on, and VECTORS, a constant,
+ * how many it takes. A lane sums 16 steps in real; then lanes go to double. The columns of a strip,
+ * of which there are `left`, are summed in the same way: sum[k][0 .. STEP) grows by those of row
+ * r. */
 #ifndef BPI_CPU_VEC_ROWS_H
 #define BPI_CPU_VEC_ROWS_H
 
@@ -18,6 +18,7 @@
 enum { GROUP = 4, STEP = GROUP * LANES, SUM_CHUNK = 16 * STEP };
 
 #define EACH_VEC UNROLL for (int v = 0; v < GROUP; v++)
+#define STEP_VECS UNROLL for (int v = 0; v < VECTORS; v++)
 
 /* Vector v of the group at p, of which there are `left` elements. */
 INLINE vec get(const real *p, int v, int64_t left, vec fill)
@@ -32,6 +33,16 @@ INLINE void put(real *p, int v, int64_t left, vec x)
         store(p + v * LANES, x);
     else
         store_below(p + v * LANES, x, left);
+}
+
+/* The lines of `vectors` at p, which is of any array of `real`, or beyond one: to read or to write. */
+INLINE void fetch(const int vectors, const real *p, const int write)
+{
+    UNROLL for (int b = 0; b < vectors * BPI_VECTOR_BYTES; b += 64)
+        if (write)
+            __builtin_prefetch((const char *)p + b, 1);
+        else
+            __builtin_prefetch((const char *)p + b);
 }
 
 /* Of a result of PAST_BYTES who reads it next finds nothing in a cache: its lines need not be read
@@ -53,7 +64,7 @@ INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
         const int64_t head_ = STREAMS && (past) ? at_most(odd_, (n)) : 0;                \
         if (head_ > 0) {                                                                 \
             const int64_t i = 0, left = head_;                                           \
-            enum { WHOLE = 0 };                                                          \
+            enum { VECTORS = 1 };                                                        \
             __VA_ARGS__;                                                                 \
         }                                                                                \
         ROW_STEPS(head_, (n), __VA_ARGS__)                                               \
@@ -64,12 +75,12 @@ INLINE void put_past(int past, real *p, int v, int64_t left, vec x)
         int64_t i = (begin);                           \
         for (; i + STEP <= (end); i += STEP) {         \
             const int64_t left = STEP;                 \
-            enum { WHOLE = 1 };                        \
+            enum { VECTORS = GROUP };                  \
             __VA_ARGS__;                               \
         }                                              \
-        if (i < (end)) {                               \
+        for (; i < (end); i += LANES) {                \
             const int64_t left = (end) - i;            \
-            enum { WHOLE = 0 };                        \
+            enum { VECTORS = 1 };                      \
             __VA_ARGS__;                               \
         }                                              \
     }
@@ -158,7 +169,7 @@ INLINE real row_max(const real *x, int64_t n)
     const vec least = splat(-(real)INFINITY);
     vec m[GROUP];
     EACH_VEC m[v] = least;
-    ROW_STEPS(0, n, EACH_VEC m[v] = larger(get(x + i, v, left, least), m[v]))
+    ROW_STEPS(0, n, STEP_VECS m[v] = larger(get(x + i, v, left, least), m[v]))
     return largest_lane(larger(larger(m[0], m[1]), larger(m[2], m[3])));
 }
 
@@ -166,7 +177,7 @@ INLINE real row_max(const real *x, int64_t n)
 INLINE void row_scale(real *y, const real *x, int64_t n, real factor)
 {
     const vec f = splat(factor);
-    ROW_STEPS(0, n, EACH_VEC put(y + i, v, left, get(x + i, v, left, f) * f))
+    ROW_STEPS(0, n, STEP_VECS put(y + i, v, left, get(x + i, v, left, f) * f))
 }
 
 #endif
