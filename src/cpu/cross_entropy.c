@@ -180,7 +180,8 @@ static void one_row(job *w, int64_t r, row_sum *s)
         return;
     }
     real max;
-    const double sum = row_terms(dx != NULL, LATE_NONE, NULL, dx, x, n, &max, dx ? dx : x);
+    const double sum = dx ? row_terms(1, LATE_NONE, NULL, dx, x, n, &max, dx)
+                          : row_terms(0, LATE_NONE, NULL, NULL, x, n, &max, NULL);
     double share[2] = {0, (double)n}; /* the sums of w (x - max) and of w */
     if (w->flat != 0) {
         const vec m = splat(max), one = splat(1);

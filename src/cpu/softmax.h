@@ -80,7 +80,7 @@ INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, cons
         if (keep || kind)
             fetch(VECTORS, y + i + (keep ? AHEAD : 0), 1);
         STEP_VECS t[v] = get(x + i, v, left, least) - m;
-        exp_group(VECTORS, t);
+        exp_vectors(!keep, VECTORS, t);
         if (kind && VECTORS > 1)
             late_step(kind, l);
         STEP_VECS {
@@ -282,7 +282,7 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
         if (keep)
             fetch(GROUP, s->to + (r + ROWS_AHEAD) * s->to_pitch, 1);
         EACH_VEC t[v] = get(s->x + r * s->x_pitch, v, left, least) - m[v];
-        exp_group(GROUP, t);
+        exp_vectors(!keep, GROUP, t);
         EACH_VEC {
             acc[0][v] += t[v];
             if (keep)

@@ -142,25 +142,24 @@ INLINE void add_lanes(double total[LANES], const vec acc[GROUP])
     add_vec(total, (acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
 
+typedef double pair_at __attribute__((vector_size(2 * sizeof(double)), aligned(sizeof(double)),
+                                      may_alias));
 INLINE double fold_lanes(const double total[LANES])
 {
-    double a[LANES];
-    for (int j = 0; j < LANES; j++)
-        a[j] = total[j];
-    UNROLL for (int n = LANES / 2; n > 0; n /= 2)
-        for (int j = 0; j < n; j++)
+    pair_at a[LANES / 2];
+    UNROLL for (int j = 0; j < LANES / 2; j++)
+        a[j] = ((const pair_at *)total)[j];
+    UNROLL for (int n = LANES / 4; n > 0; n /= 2)
+        UNROLL for (int j = 0; j < n; j++)
             a[j] += a[j + n];
-    return a[0];
+    return a[0][0] + a[0][1];
 }
 
 INLINE real largest_lane(vec v)
 {
-    real a[LANES];
-    store(a, v);
-    UNROLL for (int n = LANES / 2; n > 0; n /= 2)
-        UNROLL for (int i = 0; i < n; i++)
-            a[i] = a[i] > a[i + n] ? a[i] : a[i + n];
-    return a[0];
+    UNROLL for (int n = 1; n < LANES; n *= 2)
+        v = larger(MIX_LOW(v, v), MIX_HIGH(v, v));
+    return v[0];
 }
 
 /* The largest of x, NaN left out; -Inf if there is none. */
