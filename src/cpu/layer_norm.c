@@ -7,10 +7,10 @@
  *                dgain = sum over rows of dy z, dbias = sum over rows of dy
  *
  * The variance is taken about the mean as `real` has it, and then corrected by what that mean is
- * off, which is kept as `low`: x far from 0 loses nothing. A row is walked three times while it is
- * in cache, backward twice, some rows together, whose parts of dgain and dbias meet in `real`, then
- * in double. Floor: 2 elements of memory traffic an element, backward 3. The rule:
- * src/ops/layer_norm.c. */
+ * off, which is kept, times the scale, as `low`: x far from 0 loses nothing. A row is walked three
+ * times while it is in cache, backward twice, some rows together, whose parts of dgain and dbias
+ * meet in `real`, then in double. Floor: 2 elements of memory traffic an element, backward 3. The
+ * rule: src/ops/layer_norm.c. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@
 #include "door/kernel_params.h"
 
 typedef struct row_stats {
-    real mean, low, scale; /* z = ((x - mean) - low) scale */
+    real mean, low, scale; /* z = (x - mean) scale - low */
 } row_stats;
 
 typedef struct job {
@@ -29,34 +29,40 @@ typedef struct job {
     row_stats *stats;        /* [rows], or NULL */
     double *part;            /* [blocks][SUMS][size], or NULL: for dgain and dbias */
     int64_t blocks;
-    int past; /* y is written past the caches */
+    int far, past; /* x comes from memory, y is written past the caches */
     real *dgain, *dbias;
     const bpi_layer_norm_params *params;
 } job;
 
-enum { AHEAD = 4096 / (int)sizeof(real) };
+static int has(const bpi_rows *x, int64_t bytes)
+{
+    return x->n * x->size * (int64_t)sizeof(real) >= bytes;
+}
 
-/* What comes next, `ahead` elements on at least: the rows that follow. It is asked for in every
- * walk of a row, so that memory never waits for a sum, and comes as near as the second cache: the
- * first has the row at hand. */
-INLINE void fetch_next(const int vectors, const real *x, int64_t ahead)
+enum { FAR_BYTES = 4 << 20, AHEAD = 4096 / (int)sizeof(real) };
+
+/* Of an x that comes from memory, what comes next, `ahead` elements on at least: the rows that
+ * follow. It is asked for in every walk of a row, so that memory never waits for a sum, and comes
+ * as near as the second cache: the first has the row at hand. */
+INLINE void fetch_next(const int vectors, const job *w, const real *x, int64_t ahead)
 {
     const char *line = (const char *)(x + at_least(ahead, AHEAD));
-    UNROLL for (int b = 0; b < vectors * BPI_VECTOR_BYTES; b += 64)
-        __builtin_prefetch(line + b, 0, 2);
+    if (w->far)
+        UNROLL for (int b = 0; b < vectors * BPI_VECTOR_BYTES; b += 64)
+            __builtin_prefetch(line + b, 0, 2);
 }
 
 /* And what will be written, if not past the caches. */
 INLINE void fetch_result(const int vectors, const job *w, const real *y)
 {
-    if (!w->past)
+    if (w->far && !w->past)
         fetch(vectors, y, 1);
 }
 
 /* z of vector v at x. */
 INLINE vec standard(const real *x, int v, int64_t left, vec mean, vec low, vec scale)
 {
-    return ((get(x, v, left, mean) - mean) - low) * scale;
+    return fused(get(x, v, left, mean) - mean, scale, -low);
 }
 
 /* A row that is written while the next one is walked, so that memory takes it meanwhile. */
@@ -76,12 +82,12 @@ INLINE void late_vectors(const int vectors, const job *w, const late_row *l, int
     vec z[GROUP];
     UNROLL for (int v = 0; v < vectors; v++)
         z[v] = standard(l->x + at, v, left, mean, low, scale);
-    if (w->gain)
+    if (w->bias) /* then there is a gain */
+        UNROLL for (int v = 0; v < vectors; v++)
+            z[v] = fused(z[v], get(w->gain + at, v, left, mean), get(w->bias + at, v, left, mean));
+    else if (w->gain)
         UNROLL for (int v = 0; v < vectors; v++)
             z[v] = z[v] * get(w->gain + at, v, left, mean);
-    if (w->bias)
-        UNROLL for (int v = 0; v < vectors; v++)
-            z[v] = z[v] + get(w->bias + at, v, left, mean);
     UNROLL for (int v = 0; v < vectors; v++)
         put_past(w->past, l->y + at, v, left, z[v]);
 }
@@ -113,20 +119,20 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y, late_row *
     const vec zero = splat(0);
     double mean[1] = {0}, sum[2];
     if (w->params->centred) {
-        ROW_SUMS(1, mean, n, fetch_next(VECTORS, x + i, n);
+        ROW_SUMS(1, mean, n, fetch_next(VECTORS, w, x + i, n);
                  if (VECTORS > 1 && w->past)
                      late_step(w, l);
                  STEP_VECS acc[0][v] += get(x + i, v, left, zero))
     }
     const real m = (real)(mean[0] / (double)n);
     const vec at = splat(m);
-    ROW_SUMS(2, sum, n, fetch_next(VECTORS, x + i, n); fetch_result(VECTORS, w, y + i);
+    ROW_SUMS(2, sum, n, fetch_next(VECTORS, w, x + i, n); fetch_result(VECTORS, w, y + i);
         if (VECTORS > 1)
             late_step(w, l);
         STEP_VECS {
             vec d = get(x + i, v, left, at) - at;
             acc[0][v] += d;
-            acc[1][v] += d * d;
+            acc[1][v] = fused(d, d, acc[1][v]);
         })
     double low = 0;
     if (w->params->centred) {
@@ -138,12 +144,13 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y, late_row *
     if (!(variance < (double)INFINITY))
         variance = BPI_CPU(wide_moments)(x, n, 1, w->params->centred, &s.mean, &s.low);
     s.scale = (real)(1 / sqrt(variance + w->params->eps));
+    s.low *= s.scale;
     return s;
 }
 
 static void forward_block(void *arg, int64_t block)
 {
-    const job *w = arg;
+    const job own = *(const job *)arg, *w = &own; /* which no store of a vector can change */
     const int64_t end = bpi_rows_end(&w->x, block);
     late_row late = {.at = 0};
     for (int64_t r = block * w->x.per_block; r < end; r++) {
@@ -167,7 +174,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     job w = {.x = bpi_rows_of(in, outer), .y = bpi_rows_of(out, outer), .params = p,
              .gain = p->gain ? in[1].data : NULL, .bias = p->bias ? in[2].data : NULL,
              .stats = out[1].data};
-    w.past = w.y.n * w.y.size * (int64_t)sizeof(real) >= PAST_BYTES;
+    w.far = has(&w.x, FAR_BYTES);
+    w.past = has(&w.x, PAST_BYTES);
     bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), forward_block, &w);
     return BP_OK;
 }
@@ -203,14 +211,14 @@ INLINE row_slope slope_of(const int gain, const job *w, int64_t r)
     const real *x = bpi_row(&w->x, r), *dy = bpi_row(&w->dy, r), *dx = bpi_row(&w->y, r);
     const vec mean = splat(s.mean), low = splat(s.low), scale = splat(s.scale), zero = splat(0);
     double sum[2];
-    ROW_SUMS(2, sum, n, fetch_next(VECTORS, x + i, n); fetch_next(VECTORS, dy + i, n);
+    ROW_SUMS(2, sum, n, fetch_next(VECTORS, w, x + i, n); fetch_next(VECTORS, w, dy + i, n);
         fetch_result(VECTORS, w, dx + i);
         STEP_VECS {
             vec dz = get(dy + i, v, left, zero);
             if (gain)
                 dz = dz * get(w->gain + i, v, left, zero);
             acc[0][v] += dz;
-            acc[1][v] += dz * standard(x + i, v, left, mean, low, scale);
+            acc[1][v] = fused(dz, standard(x + i, v, left, mean, low, scale), acc[1][v]);
         })
     const double a = w->params->centred ? sum[0] / (double)n : 0;
     return (row_slope){s, (real)a, (real)(sum[1] / (double)n)};
@@ -233,18 +241,20 @@ INLINE void gradients(const int gain, const job *w, int64_t first, int64_t rows,
         }
         for (int64_t r = 0; r < rows; r++) {
             const real *x = bpi_row(&w->x, first + r) + i, *dy = bpi_row(&w->dy, first + r) + i;
-            fetch_next(VECTORS, x, rows * w->x.pitch);
-            fetch_next(VECTORS, dy, rows * w->dy.pitch);
+            real *dx = bpi_row(&w->y, first + r) + i;
+            fetch_next(VECTORS, w, x, rows * w->x.pitch);
+            fetch_next(VECTORS, w, dy, rows * w->dy.pitch);
             const vec mean = splat(s[r].at.mean), low = splat(s[r].at.low);
             const vec scale = splat(s[r].at.scale), a = splat(s[r].a), b = splat(s[r].b);
+            vec to_x[GROUP];
             STEP_VECS {
                 const vec d = get(dy, v, left, zero), z = standard(x, v, left, mean, low, scale);
-                if (w->y.data)
-                    put_past(w->past, bpi_row(&w->y, first + r) + i, v, left,
-                             ((gain ? d * g[v] : d) - a - z * b) * scale);
-                dgain[v] += d * z;
+                to_x[v] = fused(-z, b, (gain ? d * g[v] : d) - a) * scale;
+                dgain[v] = fused(d, z, dgain[v]);
                 dbias[v] += d;
             }
+            if (w->y.data)
+                STEP_VECS put_past(w->past, dx, v, left, to_x[v]);
         }
         if (gain && to->total)
             STEP_VECS {
@@ -259,7 +269,7 @@ static int64_t step_of(int64_t n) { return at_most(at_least(CACHED / at_least(n,
 
 static void backward_block(void *arg, int64_t block)
 {
-    const job *w = arg;
+    const job own = *(const job *)arg, *w = &own;
     const int64_t n = w->x.size, end = bpi_rows_end(&w->x, block), step = step_of(n);
     int64_t taken = 0;
     gain_sums to = {0};
@@ -329,10 +339,10 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     job w = {.dy = bpi_rows_of(&in[0], outer), .x = bpi_rows_of(&in[1], outer),
              .gain = in[2].data, .stats = in[3].data, .dgain = out[1].data, .dbias = out[2].data,
              .params = params};
+    w.far = has(&w.x, FAR_BYTES);
     if (out[0].data) {
         w.y = bpi_rows_of(&out[0], outer); /* rows that are not aligned alike stay in cache */
-        w.past = w.y.n * w.y.size * (int64_t)sizeof(real) >= PAST_BYTES &&
-                 w.y.pitch % LANES == 0;
+        w.past = has(&w.x, PAST_BYTES) && w.y.pitch % LANES == 0;
     }
     const bool sums = w.dgain || w.dbias;
     w.blocks = sums ? cut_for_sums(&w.x) : bpi_rows_cut(&w.x, BPI_GRAIN_EXP);

@@ -103,10 +103,11 @@ INLINE double row_terms(const int keep, const int kind, late_row *l, real *e, co
         end = keep ? n : at_most(i + PIECE, n);
         const real m = row_max(x + i, end - i);
         if (m > *max) {
-            vec less[1] = {splat(*max - m)};
-            if (sum > 0)
+            if (sum > 0) {
+                vec less[1] = {splat(*max - m)};
                 exp_group(1, less);
-            sum *= (double)less[0][0];
+                sum *= (double)less[0][0];
+            }
             *max = m;
         }
         sum += row_exp(keep, kind, l, e, x + i, end - i, *max == -(real)INFINITY ? 0 : *max, y + i);

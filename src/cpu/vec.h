@@ -170,6 +170,15 @@ INLINE vec zero_below(vec y, vec x, vec least)
 #endif
 INLINE vec splat(real x) { return x - (vec){0}; }
 
+/* a b + c, rounded once where the level can, in a file whose other products are rounded. */
+#if BPI_VECTOR_BYTES == 64
+INLINE vec fused(vec a, vec b, vec c) { return MM(_mm512_fmadd_)(a, b, c); }
+#elif BPI_VECTOR_BYTES == 32
+INLINE vec fused(vec a, vec b, vec c) { return MM(_mm256_fmadd_)(a, b, c); }
+#else
+INLINE vec fused(vec a, vec b, vec c) { return a * b + c; }
+#endif
+
 /* Two vectors shuffled like a pack of cards: a0 b0 a1 b1 ... of their low or high halves. */
 #define SHUFFLE __builtin_shufflevector
 #if BPI_VECTOR_BYTES == 16 && BPI_F64
