@@ -106,7 +106,7 @@ CLAIM(rows_of_a_large_result_have_the_bits_of_those_of_a_small_one)
     }
 }
 
-/* A term in a wide row, and beside another one: every sixteenth of a power of 2 is among them. */
+/* A term in a wide row, and beside another one: every 1/32 of a power of 2 is among them. */
 CLAIM(terms_of_a_softmax_keep_their_digits_however_small_they_are)
 {
     enum { C = 4096 };
