@@ -49,7 +49,7 @@ bpcuda_planted(wrong_sign log_softmax log_softmax.c cpu/log_softmax.c
 bpcuda_planted(missing_mean cross_entropy cross_entropy.c cpu/cross_entropy.c
     "= 1 / (double)in->shape.dim[0]" "= 1" gradients second fused golden)
 bpcuda_planted(lost_smoothing cross_entropy_with cross_entropy.c cpu/cross_entropy.c
-    "- w->flat * (double)t->weight" "+ w->flat * (double)t->weight" gradients fused)
+    "(real)(w->flat * t.dy)" "-(real)(w->flat * t.dy)" gradients fused)
 bpcuda_planted(last_block exp elementwise.c cpu/elementwise.c
     "parts(l->size[0], grain), packed_fn" "l->size[0] / grain, packed_fn" truth)
 bpcuda_planted(stale_sum attention attention.c cpu/attention.c

@@ -130,6 +130,29 @@ CLAIM(an_ignored_row_leaves_the_gradient_of_weights_alone)
     bp_free(w[1]);
 }
 
+/* The weights 1, -(C + 1), 0, ... smoothed by a half give targets whose sum is 0. */
+CLAIM(weights_that_cancel_leave_the_gradient_of_the_label)
+{
+    enum { C = 256 };
+    double v[C] = {1};
+    for (int c = 4; c <= C; c *= 64) {
+        v[1] = -(c + 1);
+        bp_tensor *x = random_tensor(BP_SHAPE(1, c), 0), *i = INTS(BP_SHAPE(1), 0), *dx;
+        bp_tensor *w = tensor_in(ctx, BP_F64, BP_SHAPE(c), v, 0);
+        begin();
+        bp_tensor *leaf = bp_require_grad(x);
+        bp_tensor *y = bp_cross_entropy_weighted(leaf, i, w, 0.5, -1, BP_SUM);
+        OK(bp_grad_scalar(ctx, y, &leaf, 1, 0, &dx));
+        for (int j = 0; j < c; j++)
+            cr_assert_float_eq(at(dx, j), j > 1 ? 0 : (j ? 0.5 : -0.5) - 0.5 * (1 - 2 * j) / c,
+                               1e-14, "%d of %d: %g", j, c, at(dx, j));
+        end();
+        bp_free(x);
+        bp_free(i);
+        bp_free(w);
+    }
+}
+
 CLAIM(the_mean_of_no_losses_is_nan_and_their_sum_0)
 {
     bp_tensor *x = random_tensor(BP_SHAPE(0, 3), 0), *i = INTS(BP_SHAPE(0), 0);

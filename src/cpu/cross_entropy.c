@@ -5,8 +5,9 @@
  *                dlogits = (softmax(logits) - onehot(labels)) / N
  *     backward:  dy -> that dlogits, times dy in place
  *
- * A row is walked while it is in cache; its terms e^(x - max) become the gradient where they are.
- * A row with a bad label counts 0 everywhere. Floor: logits read, dlogits written once.
+ * A row is walked while it is in cache; its terms e^(x - max) become the gradient where they are,
+ * or, of a gradient for which no cache has room, from a buffer past the caches. A row with a bad
+ * label counts 0 everywhere. Floor: logits read, dlogits written once.
  *
  * cross_entropy_with: a loss a row, of a target q that is any row of numbers.
  *
@@ -35,6 +36,7 @@ typedef struct job {
     const real *dy;         /* [N], or NULL: `part_of` */
     double part_of;         /* a row's part of the mean: 1 / N */
     real *dx;               /* [N, C], or NULL */
+    int past;               /* it is written past the caches */
     real *loss, *weight;    /* [N], or NULL */
     row_sum *part;          /* [blocks], or NULL */
 } job;
@@ -90,10 +92,18 @@ static int is_correct(const real *x, int64_t label, real max)
     return !before;
 }
 
-/* The gradient at the label over dy: what is nearly 1 there is subtracted in double. */
-static double slope_at_label(const job *w, const target *t, real term, double sum, double total)
+/* The term at the label less what its peak is of the sum, of which the gradient is the same as of
+ * other terms: what is nearly all of the sum is subtracted in double. Of a q that sums to 0, as
+ * weights below 0 may, no term counts, and the peak is taken off the gradient. */
+INLINE void take_peak(const target *t, real *term, double sum, double total)
 {
-    return (double)term / sum * total - t->peak - w->flat * (double)t->weight;
+    if (total != 0)
+        *term = (real)((double)*term - t->peak / total * sum);
+}
+INLINE void take_lone_peak(const target *t, real *dx, double total)
+{
+    if (total == 0)
+        dx[t->label] -= (real)(t->peak * t->dy);
 }
 
 /* The first of c columns that holds m, in each lane. */
@@ -125,7 +135,7 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
         part[j % GROUP] += (col[j] - m) * of[j];
     }
     real all[LANES], share[LANES], terms[LANES], log_sum[LANES], max[LANES], best[LANES];
-    real at_label[LANES], factor[LANES] = {0}, less[LANES] = {0};
+    real factor[LANES] = {0}, less[LANES] = {0};
     int counts[LANES];
     store(all, weights);
     store(terms, sum);
@@ -146,8 +156,8 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
         if (t.label >= 0) {
             const real x = ((const real *)&col[t.label])[i];
             loss -= t.peak * (double)(x - max[i]);
-            at_label[i] = (real)(slope_at_label(w, &t, ((const real *)&e[t.label])[i], under,
-                                                total) * t.dy);
+            take_peak(&t, (real *)&e[t.label] + i, under, total);
+            counts[i] += total == 0;
         }
         give(w, r + i, loss, t.weight, s);
         s->correct += best[i] == (real)t.label;
@@ -164,15 +174,27 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
     for (int i = 0; i < rows; i++)
         if (!counts[i])
             fill_zero(dx + i * c, c);
-        else if (w->labels.at)
-            dx[i * c + w->labels.at[r + i]] = at_label[i];
+        else if (counts[i] > 1) {
+            target t;
+            target_of(w, r + i, &t);
+            take_lone_peak(&t, dx + i * c, 0);
+        }
 }
 
-static void one_row(job *w, int64_t r, row_sum *s)
+/* dx = e f - of g of a row, or - g where there is no `of`; e may be dx. */
+INLINE void slopes(const int past, real *dx, const real *e, const real *of, int64_t n, vec f, vec g)
+{
+    PAST_STEPS(past, dx, n,
+        STEP_VECS put_past(past, dx + i, v, left, get(e + i, v, left, g) * f -
+                               (of ? get(of + i, v, left, g) * g : g)))
+}
+
+/* room: for the terms of a row of at most PIECE. */
+static void one_row(job *w, int64_t r, real *room, row_sum *s)
 {
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
-    real *dx = w->dx ? w->dx + r * n : NULL;
+    real *dx = w->dx ? w->dx + r * n : NULL, *e = w->past && n <= PIECE ? room : dx;
     target t;
     if (!target_of(w, r, &t)) {
         fill_zero(dx, dx ? n : 0);
@@ -180,8 +202,8 @@ static void one_row(job *w, int64_t r, row_sum *s)
         return;
     }
     real max;
-    const double sum = dx ? row_terms(1, LATE_NONE, NULL, dx, x, n, &max, dx)
-                          : row_terms(0, LATE_NONE, NULL, NULL, x, n, &max, NULL);
+    const double sum = e ? row_terms(1, LATE_NONE, NULL, e, x, n, &max, e)
+                         : row_terms(0, LATE_NONE, NULL, NULL, x, n, &max, NULL);
     double share[2] = {0, (double)n}; /* the sums of w (x - max) and of w */
     if (w->flat != 0) {
         const vec m = splat(max), one = splat(1);
@@ -201,28 +223,32 @@ static void one_row(job *w, int64_t r, row_sum *s)
         s->correct += is_correct(x, t.label, max);
     if (!dx)
         return;
-    real at_label = 0;
     if (t.label >= 0)
-        at_label = (real)(slope_at_label(w, &t, dx[t.label], sum, total) * t.dy);
+        take_peak(&t, &e[t.label], sum, total);
     const vec f = splat((real)(total / sum * t.dy));
     const vec g = splat(w->flat != 0 ? (real)(w->flat * t.dy) : 0);
-    ROW_STEPS(0, n, STEP_VECS put(dx + i, v, left, get(dx + i, v, left, g) * f -
-                                 (t.w && w->flat != 0 ? get(t.w + i, v, left, g) * g : g)))
+    const real *of = w->flat != 0 ? t.w : NULL;
+    if (e != dx)
+        slopes(1, dx, e, of, n, f, g);
+    else
+        slopes(0, dx, e, of, n, f, g);
     if (t.label >= 0)
-        dx[t.label] = at_label;
+        take_lone_peak(&t, dx, total);
 }
 
 static void block_fn(void *arg, int64_t block)
 {
     job *w = arg;
     row_sum s = {0, 0};
+    real room[PIECE];
     int64_t end = bpi_rows_end(&w->x, block);
     int64_t step = w->x.size <= SHORT_ROW ? LANES : 1;
     for (int64_t r = block * w->x.per_block; r < end; r += step)
         if (step > 1)
             short_rows(w, r, at_most(end - r, LANES), &s);
         else
-            one_row(w, r, &s);
+            one_row(w, r, room, &s);
+    stream_end();
     if (w->part)
         w->part[block] = s;
 }
@@ -233,12 +259,18 @@ static job job_of(const bp_view *in)
                  .ignored = -INT64_MAX, .part_of = 1 / (double)in->shape.dim[0]};
 }
 
+static void write_to(job *w, real *dx)
+{
+    w->dx = dx;
+    w->past = dx && w->x.n * w->x.size * (int64_t)sizeof(real) >= PAST_BYTES;
+}
+
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)
 {
     (void)params;
     row_sum one, s = {0, 0};
     job w = job_of(in);
-    w.dx = out[2].data;
+    write_to(&w, out[2].data);
     w.part = &one;
     int64_t blocks = softmax_cut(&w.x);
     if (blocks > 1)
@@ -317,7 +349,7 @@ static bp_status backward_with(bp_exec *ex, const bp_view *in, const bp_view *ou
 {
     job w = job_with(in + 1, params);
     w.dy = in->data;
-    w.dx = out->data;
+    write_to(&w, out->data);
     bp_parallel_for(ex, softmax_cut(&w.x), block_fn, &w);
     return BP_OK;
 }
