@@ -14,9 +14,10 @@
 
 /* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are so many;
  * of one that is a run, where y has gaps and where it has none; of what goes past the caches at a
- * time: twice that in stores is what a core keeps waiting while it reads on. */
+ * time: of a light formula twice that in stores is what a core keeps waiting while it reads on; of
+ * others more, for each time the formula begins anew. */
 enum { TILE_BYTES = 16384, COLS = 256, SHORT = 32, LONG = 128,
-       PAST_STEP = 512 / (int)sizeof(real) };
+       PAST_STEP = 512 / (int)sizeof(real), PAST_LONG = 4 * PAST_STEP };
 
 typedef struct job {
     bpi_loop loop; /* two axes at least, if not packed */
@@ -24,7 +25,8 @@ typedef struct job {
     const double *k;
     int64_t bytes[BPI_OPERANDS]; /* of an element */
     int32_t in_place;            /* y is an input */
-    int32_t past, turned;        /* y is written past the caches, and an operand is in columns */
+    int32_t past, turned;        /* elements of y that go past the caches at a time, or 0; an operand
+                                    is in columns */
     int64_t cols, rows;          /* of a tile, along axes 0 and 1 */
     int64_t count[BP_MAX_DIMS];  /* tiles along an axis */
     int64_t tiles, per_block;
@@ -117,11 +119,11 @@ static inline void take_near(const job *w, char *y, const bpi_operand *in, int64
  * formula is compiled twice. The first step ends where y is aligned to a vector. */
 OUTLINE void take_past(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
-    _Alignas(64) real buffer[PAST_STEP];
+    _Alignas(64) real buffer[PAST_LONG];
     bpi_operand from[BPI_INPUTS] = {in[0], in[1], in[2]};
     int64_t count = -((uintptr_t)y / sizeof(real)) & (LANES - 1);
-    for (; n > 0; n -= count, y += count * (int64_t)sizeof(real), count = PAST_STEP) {
-        count = at_most(count ? count : PAST_STEP, n);
+    for (; n > 0; n -= count, y += count * (int64_t)sizeof(real), count = w->past) {
+        count = at_most(count ? count : w->past, n);
         take_near(w, (char *)buffer, from, count);
         for (int64_t i = 0; i < count; i += LANES)
             put_past(1, (real *)y + i, 0, count - i, load(buffer + i));
@@ -367,8 +369,10 @@ bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_v
     w.cols = grain;
     if (packed && l->size[0] < UNIT)
         return bpi_leave_work(ex, 1, few_fn, &w, sizeof w);
-    w.past = grain == BPI_GRAIN && w.bytes[0] == sizeof(real) && !w.in_place &&
-             (packed ? l->size[0] : count_of(y)) >= PAST_BYTES / (int64_t)sizeof(real);
+    w.past = 0;
+    if (grain >= BPI_GRAIN / 2 && w.bytes[0] == sizeof(real) && !w.in_place &&
+        (packed ? l->size[0] : count_of(y)) >= PAST_BYTES / (int64_t)sizeof(real))
+        w.past = grain == BPI_GRAIN ? PAST_STEP : PAST_LONG;
     if (packed)
         return bpi_leave_work(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w,
                         sizeof w);

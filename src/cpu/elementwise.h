@@ -28,7 +28,8 @@ typedef struct bpi_operand {
 typedef void (*bpi_run_fn)(void *y, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k);
 
 /* y = f of n_in inputs that broadcast to it, in blocks of `grain` elements: of BPI_GRAIN where the
- * formula is light, so that memory is what it waits for. */
+ * formula is light, so that memory is what it waits for; of less than half of it where it is so
+ * heavy that it does not wait. */
 bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_view *y,
                                const bp_view *in, int n_in, const double *k);
 #define bpi_elementwise BPI_CPU(elementwise)
