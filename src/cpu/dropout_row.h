@@ -4,6 +4,7 @@
 #define BPI_CPU_DROPOUT_ROW_H
 
 #include "cpu/draws.h"
+#include "cpu/vec.h"
 
 enum { BPI_DROPOUT_RUN = 2 * BPI_DRAW_WORDS };
 
@@ -35,9 +36,10 @@ INLINE void bpi_drop(real *y, const real *x, int64_t n,
     }
 }
 
-/* y[i] = element first + i of the stream is kept ? x[i] * scale : 0. x may be y. */
-static inline void bpi_dropout_row(real *y, const real *x, int64_t n, uint64_t first,
-                                   const bpi_dropout *d, real scale)
+/* y[i] = element first + i of the stream is kept ? x[i] * scale : 0. x may be y. `past` the caches
+ * go whole runs of a y that is aligned to vectors there. */
+static inline void bpi_dropout_row(const int past, real *y, const real *x, int64_t n,
+                                   uint64_t first, const bpi_dropout *d, real scale)
 {
     uint32_t word[BPI_DRAW_WORDS];
     uint16_t half[BPI_DROPOUT_RUN];
@@ -47,8 +49,13 @@ static inline void bpi_dropout_row(real *y, const real *x, int64_t n, uint64_t f
         bpi_draw(word, &d->stream, at / 8);
         memcpy(half, word, sizeof half);
         if (run == BPI_DROPOUT_RUN) { /* without a loop's edges */
+            const int streams = past && (uintptr_t)(y + i) % BPI_VECTOR_BYTES == 0;
+            _Alignas(64) real some[BPI_DROPOUT_RUN];
+            real *to = streams ? some : y + i; /* one loop for both: it is the faster code */
             bpi_fetch_run(x + i);
-            bpi_drop(y + i, x + i, BPI_DROPOUT_RUN, half, 0, d->keep, scale);
+            bpi_drop(to, x + i, BPI_DROPOUT_RUN, half, 0, d->keep, scale);
+            for (int j = 0; j < BPI_DROPOUT_RUN && streams; j += LANES)
+                stream(y + i + j, load(some + j));
         } else {
             bpi_drop(y + i, x + i, run, half, skip, d->keep, scale);
         }

@@ -65,7 +65,7 @@ static void drop(const bpi_gemm *g, int64_t i, int64_t i_end, int64_t j, int64_t
 {
     for (; i < i_end; i++) {
         real *c = g->c + i * g->c_row + j;
-        bpi_dropout_row(c, c, j_end - j, (uint64_t)(i * g->n + j), g->dropout, g->scale);
+        bpi_dropout_row(0, c, c, j_end - j, (uint64_t)(i * g->n + j), g->dropout, g->scale);
     }
 }
 

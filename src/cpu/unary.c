@@ -27,12 +27,14 @@
                   __VA_ARGS__; out[i] = made)
 
 /* A formula that calls no function of vmath.h and its kin, all of which end in _of whatever macros
- * make of them, waits for memory alone; one of power.h or normal.h hardly waits for it. */
+ * make of them, waits for memory alone; one of the longest of these hardly waits for it. */
 #define HAS(formula, word) (__builtin_strstr(#formula, word) != NULL)
-#define GRAIN(formula)                                                             \
-    (HAS(formula, "power_of(") || HAS(formula, "normal_") ? BPI_GRAIN / 4         \
-     : HAS(formula, "_of(")                               ? BPI_GRAIN / 2         \
-                                                          : BPI_GRAIN)
+#define GRAIN(formula)                                                                         \
+    (HAS(formula, "power_of(") || HAS(formula, "normal_") || HAS(formula, "expm1_of(") ||      \
+             HAS(formula, "tanh_")                                                             \
+         ? BPI_GRAIN / 4                                                                       \
+     : HAS(formula, "_of(") ? BPI_GRAIN / 2                                                    \
+                            : BPI_GRAIN)
 
 #define OP(RUN, op, parameters, saved, value, slope)                                         \
     RUN(op##_value, u, y,                                                                    \
