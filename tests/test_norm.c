@@ -106,6 +106,56 @@ CLAIM(rows_of_a_large_result_have_the_bits_of_those_of_a_small_one)
     }
 }
 
+CLAIM(losses_of_many_rows_have_the_bits_of_those_of_few)
+{
+    const bp_shape shape[] = {BP_SHAPE(220, 20001), BP_SHAPE(1100, 4096), BP_SHAPE(2200, 2001)};
+    for (int k = 0; k < 12 && !strncmp(test_device(), "cpu", 3); k++) {
+        const bp_shape all = shape[k % 3];
+        bp_tensor *x = tensor_in(ctx, k < 6 ? BP_F32 : BP_F64, all, NULL, 1), *dx, *dsome;
+        const double smoothing = k / 3 % 2 * 0.3;
+        begin();
+        bp_tensor *label = bp_argmax(bp_scale(x, -1), 1), *of = bp_require_grad(x);
+        bp_tensor *some = bp_require_grad(bp_slice(x, 0, 50, 61, 1));
+        bp_tensor *y = bp_cross_entropy_with(of, label, smoothing, -1, BP_EACH);
+        bp_tensor *few = bp_slice(label, 0, 50, 61, 1);
+        bp_tensor *y_some = bp_cross_entropy_with(some, few, smoothing, -1, BP_EACH);
+        OK(bp_grad_scalar(ctx, bp_sum(y), &of, 1, 0, &dx));
+        OK(bp_grad_scalar(ctx, bp_sum(y_some), &some, 1, 0, &dsome));
+        same(bp_slice(y, 0, 50, 61, 1), y_some, 0);
+        same(bp_slice(dx, 0, 50, 61, 1), dsome, 0);
+        end();
+        bp_free(x);
+    }
+}
+
+CLAIM(formulas_and_masks_of_a_large_tensor_have_the_bits_of_those_of_a_part)
+{
+    const bp_shape shape[] = {BP_SHAPE(2200, 2001), BP_SHAPE(4600001)};
+    for (int k = 0; k < 4 && !strncmp(test_device(), "cpu", 3); k++) {
+        bp_tensor *x = tensor_in(ctx, k < 2 ? BP_F32 : BP_F64, shape[k % 2], NULL, 1), *y[2][3];
+        for (int part = 0; part < 2; part++) {
+            begin();
+            OK(bp_seed(ctx, 7));
+            bp_tensor *of = part ? bp_slice(x, 0, 0, 999, 1) : x, *all[3];
+            all[0] = bp_dropout(of, 0.3);
+            all[1] = bp_exp(of);
+            all[2] = bp_gelu(of);
+            for (int i = 0; i < 3; i++) {
+                y[part][i] = bp_keep(bp_slice(all[i], 0, 0, 999, 1));
+                cr_assert(y[part][i], "%s", bp_error_text(ctx));
+            }
+            end();
+        }
+        begin();
+        for (int i = 0; i < 3; i++)
+            same(y[0][i], y[1][i], 0);
+        end();
+        for (int i = 0; i < 6; i++)
+            bp_free(y[i / 3][i % 3]);
+        bp_free(x);
+    }
+}
+
 /* A term in a wide row, and beside another one: every 1/32 of a power of 2 is among them. */
 CLAIM(terms_of_a_softmax_keep_their_digits_however_small_they_are)
 {

@@ -185,8 +185,10 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
 INLINE void slopes(const int past, real *dx, const real *e, const real *of, int64_t n, vec f, vec g)
 {
     PAST_STEPS(past, dx, n,
-        STEP_VECS put_past(past, dx + i, v, left, get(e + i, v, left, g) * f -
-                               (of ? get(of + i, v, left, g) * g : g)))
+        STEP_VECS {
+            const vec less = of ? get(of + i, v, left, g) * g : g;
+            put_past(past, dx + i, v, left, fused(get(e + i, v, left, g), f, -less));
+        })
 }
 
 /* room: for the terms of a row of at most PIECE. */

@@ -170,7 +170,7 @@ INLINE vec zero_below(vec y, vec x, vec least)
 #endif
 INLINE vec splat(real x) { return x - (vec){0}; }
 
-/* a b + c, rounded once where the level can, in a file whose other products are rounded. */
+/* a b + c, rounded once where the level can, whatever stands around it. */
 #if BPI_VECTOR_BYTES == 64
 INLINE vec fused(vec a, vec b, vec c) { return MM(_mm512_fmadd_)(a, b, c); }
 #elif BPI_VECTOR_BYTES == 32

@@ -133,16 +133,18 @@ static void check(int form, int64_t m, int64_t n, int64_t k, int what)
 static void check_dropout_row(void)
 {
     enum { MAX = 700 };
-    real x[MAX], y[MAX];
+    real x[MAX];
+    _Alignas(BPI_VECTOR_BYTES) real y[MAX];
     const bpi_dropout d = {{99, 5, bpi_purpose_site(1, 3)}, 30000};
     for (int i = 0; i < MAX; i++)
         x[i] = draw();
     for (int n = 0; n < MAX; n += 1 + n / 3)
         for (uint64_t first = 0; first < 19; first++)
-            for (int far = 0; far < 2; far++) {
+            for (int k = 0; k < 4; k++) {
+                const int far = k & 1, past = k >> 1;
                 uint64_t at = first + (far ? ((uint64_t)1 << 35) - 40 : 0);
                 memcpy(y, x, sizeof y);
-                bpi_dropout_row(y, y, n, at, &d, 2);
+                bpi_dropout_row(past, y, y, n, at, &d, 2);
                 int ok = 1;
                 for (int i = 0; i < MAX; i++) {
                     real want = i >= n ? x[i] : kept(&d, at + (uint64_t)i) ? x[i] * 2 : 0;
@@ -150,7 +152,8 @@ static void check_dropout_row(void)
                 }
                 cases++;
                 if (!ok)
-                    failures++, printf("dropout row of %d at %d, far %d\n", n, (int)first, far);
+                    failures++, printf("dropout row of %d at %d, far %d, past %d\n", n, (int)first,
+                                       far, past);
             }
 }
 
