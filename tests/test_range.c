@@ -70,6 +70,17 @@ CLAIM(equal_elements_become_the_bias_however_large_they_are)
     }
 }
 
+/* Their root is 0, and 1 / 0 infinite, where squares are taken in f32. */
+CLAIM(elements_whose_squares_are_nothing_keep_their_sign)
+{
+    begin();
+    bp_tensor *r = all(BP_F32, BP_SHAPE(2, 33), -1e-30), *gain = all(BP_F32, BP_SHAPE(33), 1);
+    bp_tensor *y = bp_rms_norm(r, gain, 0);
+    for (int i = 0; i < 66; i++)
+        cr_assert_lt(at(y, i), -0.5, "%d: %g", i, at(y, i));
+    end();
+}
+
 /* Rows whose squares overflow f32 while their deviation does not. */
 CLAIM(elements_whose_squares_overflow_are_standardized)
 {

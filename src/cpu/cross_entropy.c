@@ -92,18 +92,19 @@ static int is_correct(const real *x, int64_t label, real max)
     return !before;
 }
 
-/* The term at the label less what its peak is of the sum, of which the gradient is the same as of
- * other terms: what is nearly all of the sum is subtracted in double. Of a q that sums to 0, as
- * weights below 0 may, no term counts, and the peak is taken off the gradient. */
+/* Takes the peak off the term at the label, which then has the gradient that all terms have: term
+ * total / sum dy. The term may be nearly all of the sum: subtracted in double. */
 INLINE void take_peak(const target *t, real *term, double sum, double total)
 {
     if (total != 0)
         *term = (real)((double)*term - t->peak / total * sum);
 }
-INLINE void take_lone_peak(const target *t, real *dx, double total)
+
+/* Of a q that sums to 0, as with weights below 0 it may, no term counts: the peak is taken off the
+ * gradient. */
+INLINE void take_lone_peak(const target *t, real *dx)
 {
-    if (total == 0)
-        dx[t->label] -= (real)(t->peak * t->dy);
+    dx[t->label] -= (real)(t->peak * t->dy);
 }
 
 /* The first of c columns that holds m, in each lane. */
@@ -157,7 +158,7 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
             const real x = ((const real *)&col[t.label])[i];
             loss -= t.peak * (double)(x - max[i]);
             take_peak(&t, (real *)&e[t.label] + i, under, total);
-            counts[i] += total == 0;
+            counts[i] += total == 0; /* 2: has a lone peak */
         }
         give(w, r + i, loss, t.weight, s);
         s->correct += best[i] == (real)t.label;
@@ -172,12 +173,12 @@ static void short_rows(job *w, int64_t r, int64_t rows, row_sum *s)
     real *dx = w->dx + r * c;
     store_columns(dx, c, e, c, rows);
     for (int i = 0; i < rows; i++)
-        if (!counts[i])
+        if (!counts[i]) {
             fill_zero(dx + i * c, c);
-        else if (counts[i] > 1) {
+        } else if (counts[i] > 1) {
             target t;
             target_of(w, r + i, &t);
-            take_lone_peak(&t, dx + i * c, 0);
+            take_lone_peak(&t, dx + i * c);
         }
 }
 
@@ -234,8 +235,8 @@ static void one_row(job *w, int64_t r, real *room, row_sum *s)
         slopes(1, dx, e, of, n, f, g);
     else
         slopes(0, dx, e, of, n, f, g);
-    if (t.label >= 0)
-        take_lone_peak(&t, dx, total);
+    if (t.label >= 0 && total == 0)
+        take_lone_peak(&t, dx);
 }
 
 static void block_fn(void *arg, int64_t block)
@@ -250,7 +251,8 @@ static void block_fn(void *arg, int64_t block)
             short_rows(w, r, at_most(end - r, LANES), &s);
         else
             one_row(w, r, room, &s);
-    stream_end();
+    if (w->past)
+        stream_end();
     if (w->part)
         w->part[block] = s;
 }
@@ -264,7 +266,7 @@ static job job_of(const bp_view *in)
 static void write_to(job *w, real *dx)
 {
     w->dx = dx;
-    w->past = dx && w->x.n * w->x.size * (int64_t)sizeof(real) >= PAST_BYTES;
+    w->past = dx && bpi_rows_bytes(&w->x) >= PAST_BYTES;
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)

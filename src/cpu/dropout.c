@@ -22,7 +22,8 @@ static void block_fn(void *arg, int64_t block)
                         (const real *)l->data[1] + p.offset[1],
                         p.n, (uint64_t)(p.row * l->size[0] + p.number / l->rows * l->piece),
                         &w->dropout, w->scale);
-    stream_end();
+    if (w->past)
+        stream_end();
 }
 
 static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, const void *params)

@@ -25,8 +25,8 @@ typedef struct job {
     const double *k;
     int64_t bytes[BPI_OPERANDS]; /* of an element */
     int32_t in_place;            /* y is an input */
-    int32_t past, turned;        /* elements of y that go past the caches at a time, or 0; an operand
-                                    is in columns */
+    int32_t past;                /* elements of y that go past the caches at a time, or 0 */
+    int32_t turned;              /* an operand is in columns */
     int64_t cols, rows;          /* of a tile, along axes 0 and 1 */
     int64_t count[BP_MAX_DIMS];  /* tiles along an axis */
     int64_t tiles, per_block;

@@ -1,6 +1,6 @@
 /* exp_group(count, x): e^x of `count` vectors, at most GROUP, for x <= 0 and NaN; below the least
  * normal number it may be 0. It is a chain of a dozen operations: all vectors take each together.
- * exp_summed: the same for what is only summed up, where an error of 1.4e-8 x is nothing.
+ * exp_vectors(summed, count, x): the same; what is only summed up may be off by 1.4e-8 x.
  *
  *     e^x = 2^n e^r, n whole; with AVX-512 in f32 a multiple of 1/32, whose powers of 2 fit two
  *           registers: then r is so small that a square is enough of e^r
@@ -102,6 +102,5 @@ INLINE void exp_vectors(const int summed, const int count, vec x[])
 }
 
 INLINE void exp_group(const int count, vec x[]) { exp_vectors(0, count, x); }
-INLINE void exp_summed(const int count, vec x[]) { exp_vectors(1, count, x); }
 
 #endif

@@ -34,11 +34,6 @@ typedef struct job {
     const bpi_layer_norm_params *params;
 } job;
 
-static int has(const bpi_rows *x, int64_t bytes)
-{
-    return x->n * x->size * (int64_t)sizeof(real) >= bytes;
-}
-
 enum { FAR_BYTES = 4 << 20, AHEAD = 4096 / (int)sizeof(real) };
 
 /* Of an x that comes from memory, what comes next, `ahead` elements on at least: the rows that
@@ -144,7 +139,7 @@ INLINE row_stats stats_of(const job *w, const real *x, const real *y, late_row *
     if (!(variance < (double)INFINITY))
         variance = BPI_CPU(wide_moments)(x, n, 1, w->params->centred, &s.mean, &s.low);
     s.scale = (real)(1 / sqrt(variance + w->params->eps));
-    s.low *= s.scale;
+    s.low = s.scale - s.scale == 0 ? s.low * s.scale : 0; /* 0 times infinite is NaN */
     return s;
 }
 
@@ -174,8 +169,8 @@ static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out, con
     job w = {.x = bpi_rows_of(in, outer), .y = bpi_rows_of(out, outer), .params = p,
              .gain = p->gain ? in[1].data : NULL, .bias = p->bias ? in[2].data : NULL,
              .stats = out[1].data};
-    w.far = has(&w.x, FAR_BYTES);
-    w.past = has(&w.x, PAST_BYTES);
+    w.far = bpi_rows_bytes(&w.x) >= FAR_BYTES;
+    w.past = bpi_rows_bytes(&w.x) >= PAST_BYTES;
     bp_parallel_for(ex, bpi_rows_cut(&w.x, BPI_GRAIN_EXP), forward_block, &w);
     return BP_OK;
 }
@@ -339,10 +334,10 @@ static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out, co
     job w = {.dy = bpi_rows_of(&in[0], outer), .x = bpi_rows_of(&in[1], outer),
              .gain = in[2].data, .stats = in[3].data, .dgain = out[1].data, .dbias = out[2].data,
              .params = params};
-    w.far = has(&w.x, FAR_BYTES);
+    w.far = bpi_rows_bytes(&w.x) >= FAR_BYTES;
     if (out[0].data) {
         w.y = bpi_rows_of(&out[0], outer); /* rows that are not aligned alike stay in cache */
-        w.past = has(&w.x, PAST_BYTES) && w.y.pitch % LANES == 0;
+        w.past = bpi_rows_bytes(&w.x) >= PAST_BYTES && w.y.pitch % LANES == 0;
     }
     const bool sums = w.dgain || w.dbias;
     w.blocks = sums ? cut_for_sums(&w.x) : bpi_rows_cut(&w.x, BPI_GRAIN_EXP);

@@ -48,6 +48,12 @@ static inline int64_t bpi_rows_end(const bpi_rows *r, int64_t block)
     return at_most((block + 1) * r->per_block, r->n);
 }
 
+/* Bytes of elements; between rows may lie others. */
+static inline int64_t bpi_rows_bytes(const bpi_rows *r)
+{
+    return r->n * r->size * (int64_t)sizeof(real);
+}
+
 /* --- runs -------------------------------------------------------------------------------- */
 
 static inline double bpi_fold(const double acc[BPI_LANES])

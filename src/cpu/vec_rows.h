@@ -35,7 +35,7 @@ INLINE void put(real *p, int v, int64_t left, vec x)
         store_below(p + v * LANES, x, left);
 }
 
-/* The lines of `vectors` at p, which is of any array of `real`, or beyond one: to read or to write. */
+/* Asks for the lines of `vectors` at p, which may be beyond its array: to read or to write. */
 INLINE void fetch(const int vectors, const real *p, const int write)
 {
     UNROLL for (int b = 0; b < vectors * BPI_VECTOR_BYTES; b += 64)
@@ -142,6 +142,7 @@ INLINE void add_lanes(double total[LANES], const vec acc[GROUP])
     add_vec(total, (acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
 
+/* Pairs, for a scalar after the other took a tenth of a row of 1000. */
 typedef double pair_at __attribute__((vector_size(2 * sizeof(double)), aligned(sizeof(double)),
                                       may_alias));
 INLINE double fold_lanes(const double total[LANES])
