@@ -15,9 +15,9 @@ typedef float other;
 typedef double other;
 #endif
 
-static void copy_1(void *y, const bpi_operand *in, int64_t n, const double *k)
+static void copy_1(void *y, const bpi_operand *in, int64_t n, const double *k, int past)
 {
-    (void)k;
+    (void)k, (void)past;
     if (in->step)
         memmove(y, in->at, (size_t)n);
     else
@@ -26,14 +26,42 @@ static void copy_1(void *y, const bpi_operand *in, int64_t n, const double *k)
 
 BPI_RUN(copy_4, word4, word4, out[i] = u[i])
 BPI_RUN(copy_8, word8, word8, out[i] = u[i])
-#define CONVERT(name, Y, A, ...) BPI_RUN_WHOLE(name, Y, A, (void)0, __VA_ARGS__)
+
+/* A vector of i32 or of the other real becomes one of `real`. */
+typedef real unit_of_real __attribute__((vector_size(UNIT * sizeof(real)), may_alias));
+#define FROM(name, A)                                                                           \
+    typedef A name##_unit                                                                       \
+        __attribute__((vector_size(UNIT * sizeof(A)), aligned(sizeof(A)), may_alias));          \
+    BPI_RUN_UNITS(name, real, A, ,                                                              \
+                  *(unit_of_real *)out =                                                        \
+                      __builtin_convertvector(*(const name##_unit *)u, unit_of_real);)
+FROM(from_i32, int32_t)
+FROM(from_other, other)
+
+/* Else a unit of two sizes is no good vector: a run is one loop, or one a unit that repeats. */
+#define CONVERT(name, Y, A, ...)                                                                \
+    static void name(void *to, const bpi_operand *in, int64_t n, const double *k, int past)     \
+    {                                                                                           \
+        Y *out = to;                                                                            \
+        const A *u = in->at;                                                                    \
+        const int64_t part = in->step ? n & -UNIT : UNIT;                                       \
+        (void)k, (void)past;                                                                    \
+        for (; n > 0; n -= part, out += part) {                                                 \
+            BPI_INDEPENDENT                                                                     \
+            for (int64_t i = 0; i < part; i++) {                                                \
+                __VA_ARGS__;                                                                    \
+            }                                                                                   \
+        }                                                                                       \
+    }
 CONVERT(from_u8, real, uint8_t, out[i] = (real)u[i])
-CONVERT(from_i32, real, int32_t, out[i] = (real)u[i])
-CONVERT(from_other, real, other, out[i] = (real)u[i])
-CONVERT(to_i32, int32_t, real, out[i] = i32_of(u[i]))
 CONVERT(to_u8, uint8_t, real, out[i] = u8_of(u[i]))
 CONVERT(i32_of_u8, int32_t, uint8_t, out[i] = u[i])
 CONVERT(u8_of_i32, uint8_t, int32_t, out[i] = (uint8_t)(u[i] < 0 ? 0 : u[i] > 255 ? 255 : u[i]))
+#if BPI_F64
+CONVERT(to_i32, int32_t, real, out[i] = i32_of(u[i]))
+#else
+BPI_RUN(to_i32, int32_t, real, out[i] = i32_of(u[i]))
+#endif
 
 /* From a real the table of which is asked, or between integers. */
 static bpi_run_fn to_integer(bp_dtype to, bp_dtype from)

@@ -13,11 +13,8 @@
 #include "cpu/vec_rows.h"
 
 /* Bytes of a tile in a buffer. Elements: of a row of a tile that is turned, if there are so many;
- * of one that is a run, where y has gaps and where it has none; of what goes past the caches at a
- * time: of a light formula twice that in stores is what a core keeps waiting while it reads on; of
- * others more, for each time the formula begins anew. */
-enum { TILE_BYTES = 16384, COLS = 256, SHORT = 32, LONG = 128,
-       PAST_STEP = 512 / (int)sizeof(real), PAST_LONG = 4 * PAST_STEP };
+ * of one that is a run, where y has gaps and where it has none. */
+enum { TILE_BYTES = 16384, COLS = 256, SHORT = 32, LONG = 128 };
 
 typedef struct job {
     bpi_loop loop; /* two axes at least, if not packed */
@@ -25,7 +22,7 @@ typedef struct job {
     const double *k;
     int64_t bytes[BPI_OPERANDS]; /* of an element */
     int32_t in_place;            /* y is an input */
-    int32_t past;                /* elements of y that go past the caches at a time, or 0 */
+    int32_t past;                /* y goes past the caches (vec_rows.h) */
     int32_t turned;              /* an operand is in columns */
     int64_t cols, rows;          /* of a tile, along axes 0 and 1 */
     int64_t count[BP_MAX_DIMS];  /* tiles along an axis */
@@ -84,7 +81,7 @@ static void take_few(const job *w, char *y, const bpi_operand *in, int64_t from,
         unit[k - 1].at = in[of - 1].step ? buffer[of] : at;
         unit[k - 1].step = in[of - 1].step;
     }
-    w->run(buffer[0], unit, UNIT, w->k);
+    w->run(buffer[0], unit, UNIT, w->k, 0);
     put_few(y + from * w->bytes[0], buffer[0], w->bytes[0], n);
 }
 
@@ -103,40 +100,39 @@ static void take_end(const job *w, char *y, const bpi_operand *in, int64_t n)
         last[k - 1].at = (const char *)in[k - 1].at + (in[k - 1].step ? from * bytes : 0);
         last[k - 1].step = in[k - 1].step;
     }
-    w->run(y + from * w->bytes[0], last, UNIT, w->k);
+    w->run(y + from * w->bytes[0], last, UNIT, w->k, 0);
 }
 
 /* A run of any length. */
 static inline void take_near(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
     if (n >= UNIT)
-        w->run(y, in, n & -UNIT, w->k);
+        w->run(y, in, n & -UNIT, w->k, 0);
     if (n & (UNIT - 1))
         take_end(w, y, in, n);
 }
 
-/* The same past the caches (vec_rows.h): step by step into a buffer and from there, so that no
- * formula is compiled twice. The first step ends where y is aligned to a vector. */
+/* The same past the caches (vec_rows.h), but for the ends where y is not aligned to a vector. */
 OUTLINE void take_past(const job *w, char *y, const bpi_operand *in, int64_t n)
 {
-    _Alignas(64) real buffer[PAST_LONG];
     bpi_operand from[BPI_INPUTS] = {in[0], in[1], in[2]};
-    int64_t count = -((uintptr_t)y / sizeof(real)) & (LANES - 1);
-    for (; n > 0; n -= count, y += count * (int64_t)sizeof(real), count = w->past) {
-        count = at_most(count ? count : w->past, n);
-        take_near(w, (char *)buffer, from, count);
-        for (int64_t i = 0; i < count; i += LANES)
-            put_past(1, (real *)y + i, 0, count - i, load(buffer + i));
-        for (int k = 0; k < BPI_INPUTS; k++)
-            if (from[k].step)
-                from[k].at = (const char *)from[k].at +
-                             count * w->bytes[k + 1 < w->loop.operands ? k + 1 : 1];
-    }
+    const int64_t head = at_most(-((uintptr_t)y / sizeof(real)) & (LANES - 1), n);
+    if (head)
+        take_few(w, y, from, 0, head);
+    for (int k = 0; k < BPI_INPUTS; k++)
+        if (from[k].step)
+            from[k].at = (const char *)from[k].at +
+                         head * w->bytes[k + 1 < w->loop.operands ? k + 1 : 1];
+    y += head * (int64_t)sizeof(real), n -= head;
+    if (n >= UNIT)
+        w->run(y, from, n & -UNIT, w->k, 1);
+    if (n & (UNIT - 1))
+        take_few(w, y, from, n & -UNIT, n & (UNIT - 1));
 }
 
 static inline void take(const job *w, int past, char *y, const bpi_operand *in, int64_t n)
 {
-    if (BPI_VECTOR_BYTES > 16 && past)
+    if (STREAMS && past)
         take_past(w, y, in, n);
     else
         take_near(w, y, in, n);
@@ -335,7 +331,7 @@ static void few_fn(void *arg, int64_t block)
         bring_few(buffer[k], w->loop.data[k], w->bytes[k], n);
         in[k - 1].at = buffer[k];
     }
-    w->run(buffer[0], in, UNIT, w->k);
+    w->run(buffer[0], in, UNIT, w->k, 0);
     put_few(w->loop.data[0], buffer[0], w->bytes[0], n);
 }
 
@@ -369,10 +365,8 @@ bp_status bpi_elementwise(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_v
     w.cols = grain;
     if (packed && l->size[0] < UNIT)
         return bpi_leave_work(ex, 1, few_fn, &w, sizeof w);
-    w.past = 0;
-    if (grain >= BPI_GRAIN / 2 && w.bytes[0] == sizeof(real) && !w.in_place &&
-        (packed ? l->size[0] : count_of(y)) >= PAST_BYTES / (int64_t)sizeof(real))
-        w.past = grain == BPI_GRAIN ? PAST_STEP : PAST_LONG;
+    w.past = STREAMS && w.bytes[0] == sizeof(real) && !w.in_place &&
+             (packed ? l->size[0] : count_of(y)) >= PAST_BYTES / (int64_t)sizeof(real);
     if (packed)
         return bpi_leave_work(ex, l->size[0] <= grain ? 1 : parts(l->size[0], grain), packed_fn, &w,
                         sizeof w);

@@ -11,11 +11,11 @@
 #define BPI_CPU_ELEMENTWISE_H
 
 #include "cpu/loop.h"
+#include "cpu/vec.h"
 #include "door/kernel_params.h"
 
 enum { BPI_INPUTS = BPI_OPERANDS - 1, /* at most */
        UNIT = BPI_VECTOR_BYTES < 32 ? 2 * LANES : LANES, /* elements */
-       BPI_PART = 1024, /* elements, in L1 when a run asks something of them and then uses them */
        BPI_ELEMENTWISE_JOB = 576 /* bytes, for bpi_kernel */ };
 
 typedef struct bpi_operand {
@@ -24,12 +24,12 @@ typedef struct bpi_operand {
 } bpi_operand;
 
 /* y[i] = f(in[0][i], in[1][i], in[2][i]) for i < n, a multiple of UNIT; y may be an input. k:
- * parameters of f. Inputs that f does not have are the first again. */
-typedef void (*bpi_run_fn)(void *y, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k);
+ * parameters of f. Inputs that f does not have are the first again. `past` the caches (vec_rows.h):
+ * then y is aligned to a vector, and stream_end() follows. */
+typedef void (*bpi_run_fn)(void *y, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k,
+                           int past);
 
-/* y = f of n_in inputs that broadcast to it, in blocks of `grain` elements: of BPI_GRAIN where the
- * formula is light, so that memory is what it waits for; of less than half of it where it is so
- * heavy that it does not wait. */
+/* y = f of n_in inputs that broadcast to it, in blocks of `grain` elements. */
 bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const bp_view *y,
                                const bp_view *in, int n_in, const double *k);
 #define bpi_elementwise BPI_CPU(elementwise)
@@ -43,38 +43,33 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
         __VA_ARGS__;                                                                          \
     }
 
+/* A unit is made in registers, and goes to y from there. */
+INLINE void bpi_put_unit(void *to, const void *made, int bytes, int past)
+{
+    if (bytes != UNIT * (int)sizeof(real))
+        __builtin_memcpy(to, made, (size_t)bytes);
+    else
+        UNROLL for (int i = 0; i < UNIT; i += LANES)
+            if (STREAMS && past)
+                stream((real *)to + i, load((const real *)made + i));
+            else
+                store((real *)to + i, load((const real *)made + i));
+}
+
 /* The same of a statement that does UNIT elements; it stands behind `begin`. */
 #define BPI_RUN_UNITS(name, Y, A, begin, ...)                                                 \
-    static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k)  \
+    static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k,  \
+                     int past)                                                                \
     {                                                                                         \
-        Y *out = to;                                                                          \
         const A *u = in[0].at, *v = in[1].at, *w = in[2].at;                                  \
         const int64_t u_step = in[0].step, v_step = in[1].step, w_step = in[2].step;          \
         (void)k;                                                                              \
         begin;                                                                                \
-        const Y *end = out + n;                                                               \
-        for (; out < end; out += UNIT, u += u_step, v += v_step, w += w_step) {               \
+        Y *end_ = (Y *)to + n;                                                                \
+        for (Y *to_ = to; to_ < end_; to_ += UNIT, u += u_step, v += v_step, w += w_step) {   \
+            _Alignas(64) Y out[UNIT];                                                         \
             __VA_ARGS__                                                                       \
-        }                                                                                     \
-    }
-
-/* The same of up to two inputs, where a unit is no good vector, as of two types, or a repeated
- * operand is rare: a loop over one part after the other, or one unit. It stands behind `begin`. */
-#define BPI_RUN_WHOLE(name, Y, A, begin, ...)                                                 \
-    static void name(void *to, const bpi_operand in[BPI_INPUTS], int64_t n, const double *k)  \
-    {                                                                                         \
-        Y *out = to;                                                                          \
-        const A *u = in[0].at, *v = in[1].at;                                                 \
-        const int64_t u_step = in[0].step / UNIT, v_step = in[1].step / UNIT;                 \
-        (void)k;                                                                              \
-        for (int64_t part = u_step && v_step ? BPI_PART : UNIT; n > 0; n -= part) {           \
-            part = at_most(n, part) & -UNIT;                                                  \
-            begin;                                                                            \
-            BPI_INDEPENDENT                                                                   \
-            for (int64_t i = 0; i < part; i++) {                                              \
-                __VA_ARGS__;                                                                  \
-            }                                                                                 \
-            out += part, u += part * u_step, v += part * v_step;                              \
+            bpi_put_unit(to_, out, sizeof out, past);                                         \
         }                                                                                     \
     }
 

@@ -98,7 +98,8 @@ INLINE real bpi_power_of(bpi_powers *of, int asks, int i, real x, real p)
 
 /* A unit of a run whose formula may ask for powers: `made` is what its body makes. */
 #define BPI_POWER_UNIT(made, ...)                                                              \
-    bpi_powers powers = {.asked = 0};                                                         \
+    bpi_powers powers;                                                                        \
+    powers.asked = 0;                                                                         \
     {                                                                                         \
         enum { asks = 1 };                                                                    \
         BPI_UNIT(__VA_ARGS__; (void)made)                                                      \

@@ -7,6 +7,7 @@
 #ifndef BPI_CPU_SINE_H
 #define BPI_CPU_SINE_H
 
+#include "cpu/elementwise.h"
 #include "cpu/vmath.h"
 
 #define BPI_NEAR 0x1p18 /* as far |r| is hardly larger, and n times the parts of pi exact */
@@ -78,7 +79,7 @@ INLINE int bpi_goes_far(const real *x, int64_t n)
     return far;
 }
 
-/* In a loop where one is, by the C library where it must be. */
+/* In a run where one is, by the C library where it must be. */
 OUTLINE real bpi_any_sin_of(real x)
 {
     return abs_of(x) > (real)BPI_NEAR ? (real)sin((double)x) : bpi_sin_of(x);
@@ -89,9 +90,25 @@ OUTLINE real bpi_any_cos_of(real x)
     return abs_of(x) > (real)BPI_NEAR ? (real)cos((double)x) : bpi_cos_of(x);
 }
 
-/* `goes_far` says of the whole loop whether one does: the compiler makes two loops, and the one
- * without calls a vector loop. */
+/* `goes_far` says of the whole run whether one does. It is a constant, so that a run is compiled
+ * twice and the one without calls becomes vectors. */
 #define sin_of(x) (goes_far ? bpi_any_sin_of(x) : bpi_sin_of(x))
 #define cos_of(x) (goes_far ? bpi_any_cos_of(x) : bpi_cos_of(x))
+
+/* A bpi_run_fn of two that asks part after part: x is in[from]. */
+INLINE void bpi_wave_run(bpi_run_fn near, bpi_run_fn far, int from, real *to,
+                         const bpi_operand in[BPI_INPUTS], int64_t n, const double *k, int past)
+{
+    enum { PART = 1024 }; /* elements, in L1 when they are asked, and then used */
+    bpi_operand part[BPI_INPUTS] = {in[0], in[1], in[2]};
+    for (int64_t left = n; left > 0; left -= PART, to += PART) {
+        const int64_t count = at_most(left, PART);
+        const bpi_run_fn run =
+            bpi_goes_far(part[from].at, part[from].step ? count : UNIT) ? far : near;
+        run(to, part, count, k, past);
+        for (int i = 0; i < BPI_INPUTS; i++)
+            part[i].at = (const real *)part[i].at + PART / UNIT * part[i].step;
+    }
+}
 
 #endif

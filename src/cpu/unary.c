@@ -8,12 +8,23 @@
 
 #define K(params) ((const bpi_elementwise_params *)(params))->k
 
-/* A run that knows whether x, which is `from`, goes far, if its formula asks (sine.h): else the
- * question is dropped by the compiler. */
-#define RUN(name, from, made, ...)                                                            \
-    BPI_RUN_WHOLE(name, real, real,                                                           \
-                  const int goes_far = bpi_goes_far(from, from##_step ? part : UNIT);         \
-                  (void)goes_far, __VA_ARGS__; out[i] = made)
+/* Whether a formula has a word, as its macros make it. */
+#define HAS(word, ...) (__builtin_strstr(#__VA_ARGS__, word) != NULL)
+
+/* A run; where its formula asks whether x, which is in[from], goes far (sine.h), one of two. */
+#define RUN(name, from, made, ...)                                                           \
+    RUN_IF(name##_near, 0, made, __VA_ARGS__)                                                \
+    RUN_IF(name##_far, 1, made, __VA_ARGS__)                                                 \
+    static void name(void *y, const bpi_operand *in, int64_t n, const double *k, int past)   \
+    {                                                                                        \
+        if (HAS("goes_far", __VA_ARGS__))                                                    \
+            bpi_wave_run(name##_near, name##_far, from, y, in, n, k, past);                  \
+        else                                                                                 \
+            name##_near(y, in, n, k, past);                                                  \
+    }
+#define RUN_IF(name, far, made, ...)                                                         \
+    BPI_RUN_UNITS(name, real, real, enum {goes_far = far},                                   \
+                  BPI_UNIT(__VA_ARGS__; out[i] = made))
 
 /* A run with a parameter, whose formula may ask for powers. */
 #define RUN_1(name, from, made, ...)                                                          \
@@ -22,24 +33,17 @@
 
 /* One with two. */
 #define RUN_2(name, from, made, ...)                                                          \
-    BPI_RUN_WHOLE(name, real, real,                                                           \
+    BPI_RUN_UNITS(name, real, real,                                                           \
                   const real p_value = (real)k[0]; const real q_value = (real)k[1],           \
-                  __VA_ARGS__; out[i] = made)
+                  BPI_UNIT(__VA_ARGS__; out[i] = made))
 
-/* A formula that calls no function of vmath.h and its kin, all of which end in _of whatever macros
- * make of them, waits for memory alone; one of the longest of these hardly waits for it. */
-#define HAS(formula, word) (__builtin_strstr(#formula, word) != NULL)
-#define GRAIN(formula)                                                                         \
-    (HAS(formula, "power_of(") || HAS(formula, "normal_") || HAS(formula, "expm1_of(") ||      \
-             HAS(formula, "tanh_")                                                             \
-         ? BPI_GRAIN / 4                                                                       \
-     : HAS(formula, "_of(") ? BPI_GRAIN / 2                                                    \
-                            : BPI_GRAIN)
+/* What calls a function of vmath.h and its kin, all of which end in _of, is heavier. */
+#define GRAIN(formula) (HAS("_of(", formula) ? BPI_GRAIN_EXP : BPI_GRAIN)
 
 #define OP(RUN, op, parameters, saved, value, slope)                                         \
-    RUN(op##_value, u, y,                                                                    \
+    RUN(op##_value, 0, y,                                                                    \
         parameters; const real x = u[i]; real y; (void)x; value)                             \
-    RUN(op##_slope, v, dx,                                                                   \
+    RUN(op##_slope, 1, dx,                                                                   \
         parameters; const real dy = u[i], saved = v[i]; real dx;                             \
         (void)dy, (void)saved; slope)                                                        \
     BPI_ELEMENTWISE(op##_forward, op##_value, GRAIN(value), 1, K(params))                     \

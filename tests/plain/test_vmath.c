@@ -264,7 +264,7 @@ static void test_powers(void)
     for (int i = 0; i < SPECIAL * SPECIAL; i++) {
         x[i % UNIT] = special[i % SPECIAL / 2] * (i % 2 ? -1 : 1);
         p[i % UNIT] = special[i / SPECIAL / 2] * (i / SPECIAL % 2 ? -1 : 1);
-        run_pow(y, each, UNIT, NULL);
+        run_pow(y, each, UNIT, NULL, 0);
         const long double e = powl(x[i % UNIT], p[i % UNIT]), got = y[i % UNIT];
         good &= error_in_ulps((real)got, e) <= 1 && (isnan(e) || signbit(e) == signbit(got));
     }
@@ -275,7 +275,7 @@ static void test_powers(void)
             x[i] = batch % 4 ? uniform(bpi_to_bits(x[i]) & 0xFFFFFF, 0, 0, 400) : x[i];
             p[i] = (real)((batch % 50 - 25 + i / 64 * (batch / 50 % 2)) * (batch % 3 ? 1 : 0.37));
         }
-        run_pow(y, batch / 50 % 2 ? each : all, BATCH, NULL);
+        run_pow(y, batch / 50 % 2 ? each : all, BATCH, NULL, 0);
         for (int i = 0; i < BATCH; i++)
             f.worst = fmaxl(f.worst, error_in_ulps(y[i], powl(x[i], p[i])));
     }
