@@ -1,6 +1,7 @@
 /* Numbers at the ends of what a dtype holds, far from 0, and where an operand is no number: values
  * and gradients, by the kernels and in the form that can be differentiated again. */
 #include "suite.h"
+#include <float.h>
 
 #define CLAIM(name) Test(range, name, .init = setup, .fini = teardown)
 
@@ -285,4 +286,71 @@ CLAIM(pieces_of_lines_have_the_gradient_of_the_piece_alone)
     }
     bp_free(t);
     bp_free(z);
+}
+
+/* Columns of a softmax of one element after the other, some with a larger one in each patch: their
+ * first elements -Inf, hardly any room below, NaN, Inf and -Inf alone. */
+static bp_tensor *steep(bp_dtype type, int64_t n, int64_t c)
+{
+    const double low = type == BP_F64 ? -DBL_MAX : -FLT_MAX;
+    values v = {n * c, malloc((size_t)(n * c) * sizeof(double))};
+    for (int64_t i = 0; i < v.n; i++) {
+        const int64_t r = i / c, j = i % c;
+        v.v[i] = (float)(8 * op_random(5, i) + (double)r * 0.11);
+        if (j == 1 && r < 19)
+            v.v[i] = -INFINITY;
+        if (j == 2)
+            v.v[i] = low;
+        if ((j == 3 && r == n / 2) || j == 5)
+            v.v[i] = j == 3 ? NAN : -INFINITY;
+        if (j == 4 && r == n / 3)
+            v.v[i] = INFINITY;
+    }
+    bp_tensor *t = bp_tensor_create(ctx, type, BP_SHAPE(n, c));
+    cr_assert(t && tensor_fill(t, &v));
+    free(v.v);
+    return t;
+}
+
+static void alike(bp_tensor *a, bp_tensor *b, double tolerance, double scale)
+{
+    values x = {0}, y = {0};
+    cr_assert(a && b && tensor_values(a, &x) && tensor_values(b, &y), "%s", bp_error_text(ctx));
+    cr_assert_eq(x.n, y.n);
+    for (int64_t i = 0; i < x.n; i++)
+        cr_assert(x.v[i] == y.v[i] || (x.v[i] != x.v[i] && y.v[i] != y.v[i]) ||
+                      fabs(x.v[i] - y.v[i]) <= tolerance * (fabs(y.v[i]) + scale),
+                  "[%d] %.17g, not %.17g", (int)i, x.v[i], y.v[i]);
+    values_free(&x, 1);
+    values_free(&y, 1);
+}
+
+/* Large results are written past a CPU's caches: of those, some columns have the bits of few. */
+CLAIM(columns_of_a_softmax_are_as_its_rows_are)
+{
+    static const int64_t size[][2] = {{1, 7}, {8, 64}, {9, 65}, {41, 130}, {700, 1030}, {4100, 530}};
+    for (int k = 0; k < 24; k++) {
+        const bp_dtype type = k % 2 ? BP_F64 : BP_F32;
+        const bool log = k / 2 % 2;
+        const int64_t n = size[k / 4][0], c = size[k / 4][1], some = c < 130 ? c : 130;
+        bp_tensor *x = steep(type, n, c), *dy = tensor_in(ctx, type, BP_SHAPE(n, c), NULL, 2);
+        bp_tensor *dx[3], *y[3], *of[3];
+        begin();
+        of[0] = bp_require_grad(x);
+        of[1] = bp_require_grad(bp_transpose(x, 0, 1));
+        of[2] = bp_require_grad(bp_slice(x, 1, 0, some, 1));
+        bp_tensor *const slope[] = {dy, bp_transpose(dy, 0, 1), bp_slice(dy, 1, 0, some, 1)};
+        for (int i = 0; i < 3; i++) {
+            y[i] = log ? bp_log_softmax(of[i], i % 2) : bp_softmax(of[i], i % 2);
+            OK(bp_grad(ctx, y[i], slope[i], &of[i], 1, 0, &dx[i]));
+        }
+        const double most = type == BP_F64 ? 1e-14 : 3e-6, scale = log ? 1 : 1e-3;
+        alike(y[0], bp_transpose(y[1], 0, 1), most, scale);
+        alike(dx[0], bp_transpose(dx[1], 0, 1), most, 1);
+        alike(bp_slice(y[0], 1, 0, some, 1), y[2], 0, 0);
+        alike(bp_slice(dx[0], 1, 0, some, 1), dx[2], 0, 0);
+        end();
+        bp_free(x);
+        bp_free(dy);
+    }
 }

@@ -3,9 +3,11 @@
  *     forward:   x -> y,      y = (x - max) - ln sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = dy - e^y sum_j dy_j
  *
- * A row, or a strip of columns, is walked three times while it is in cache, backward twice; a row
- * forward the last time with the row that follows. Floor: 2 elements of memory traffic an element,
- * backward 3. The rule: src/ops/softmax.c. */
+ * A row is walked three times while it is in cache, forward the last time with the row that
+ * follows; backward twice. Columns are walked twice along their rows, some hundred side by side.
+ * Floor: 2 elements of memory traffic an element, backward 3; of columns 3 and 5. The rule: src/ops/softmax.c. */
+#include <string.h>
+
 #include "cpu/softmax.h"
 
 static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -68,38 +70,49 @@ INLINE void backward_row(const softmax_job *w, int64_t r, real *room, late_row *
         STEP_VECS put_past(w->past, dx + i, v, left, get(dy + i, v, left, zero) - t[v] * sum))
 }
 
-static void forward_columns(const softmax_strip *s)
+static void forward_slab(const softmax_slab *s)
 {
-    vec m[GROUP];
-    real log_sum[STEP];
-    columns_largest(s, m);
-    columns_terms(0, s, m, log_sum);
-    for (int j = 0; j < STEP; j++)
-        log_sum[j] = log_of(log_sum[j]);
+    real m[SLAB_ROOM], log_sum[SLAB_ROOM];
+    double sum[SLAB];
+    bpi_slab_terms(s, m, sum);
+    for (int64_t c = 0; c < s->width; c++)
+        log_sum[c] = log_of((real)sum[c]);
+    const int64_t ahead = slab_ahead(s, s->x_pitch);
     for (int64_t r = 0; r < s->rows; r++) {
-        fetch(GROUP, s->to + (r + ROWS_AHEAD) * s->to_pitch, 1);
-        EACH_VEC put(s->to + r * s->to_pitch, v, s->left,
-                     (get(s->x + r * s->x_pitch, v, s->left, m[v]) - m[v]) -
-                         load(log_sum + v * LANES));
+        const real *x = s->x + r * s->x_pitch;
+        real *y = s->to + r * s->to_pitch;
+        PAST_STEPS(s->past, y, s->width,
+            fetch(VECTORS, x + i + ahead, 0);
+            STEP_VECS put_past(s->past, y + i, v, left,
+                               (get(x + i, v, left, splat(0)) - load(m + i + v * LANES)) -
+                                   load(log_sum + i + v * LANES)))
     }
 }
 
-static void backward_columns(const softmax_strip *s)
+static void backward_slab(const softmax_slab *s)
 {
     const vec zero = splat(0);
-    const int64_t left = s->left;
-    double total[1][STEP] = {{0}};
-    real sum[STEP];
-    COLUMN_SUMS(1, total, s->rows,
-        EACH_VEC acc[0][v] += get(s->x + r * s->x_pitch, v, left, zero))
-    for (int j = 0; j < STEP; j++)
-        sum[j] = (real)total[0][j];
+    double total[SLAB];
+    real sum[SLAB_ROOM];
+    memset(total, 0, (size_t)parts(s->width, STEP) * STEP * sizeof *total);
+    EACH_PATCH(s, double *const at[1] = {total + c};
+        COLUMN_SUMS(1, at, end - row, const real *dy = s->x + (row + r) * s->x_pitch + c;
+            slab_fetch(dy + DEEP * s->x_pitch);
+            EACH_VEC acc[0][v] += get(dy, v, left, zero)))
+    for (int64_t c = 0; c < s->width; c++)
+        sum[c] = (real)total[c];
+    const int64_t ahead = slab_ahead(s, s->x_pitch), y_ahead = slab_ahead(s, s->y_pitch);
     for (int64_t r = 0; r < s->rows; r++) {
-        vec t[GROUP];
-        EACH_VEC t[v] = get(s->y + r * s->y_pitch, v, left, zero);
-        exp_group(GROUP, t);
-        EACH_VEC put(s->to + r * s->to_pitch, v, left,
-                     get(s->x + r * s->x_pitch, v, left, zero) - t[v] * load(sum + v * LANES));
+        const real *dy = s->x + r * s->x_pitch, *y = s->y + r * s->y_pitch;
+        real *dx = s->to + r * s->to_pitch;
+        PAST_STEPS(s->past, dx, s->width,
+            fetch(VECTORS, dy + i + ahead, 0);
+            fetch(VECTORS, y + i + y_ahead, 0);
+            vec t[GROUP];
+            STEP_VECS t[v] = get(y + i, v, left, zero);
+            exp_group(VECTORS, t);
+            STEP_VECS put_past(s->past, dx + i, v, left,
+                               get(dy + i, v, left, zero) - t[v] * load(sum + i + v * LANES)))
     }
 }
 

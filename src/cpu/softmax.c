@@ -3,9 +3,12 @@
  *     forward:   x -> y,      y = e^(x - max) / sum_j e^(x_j - max)
  *     backward:  dy, y -> dx, dx = y (dy - sum_j dy_j y_j)
  *
- * A row, or a strip of columns, is walked three times while it is in cache, backward twice; a row
- * the last time with the row that follows. Floor: 2 elements of memory traffic an element, backward
- * 3. The rule: src/ops/softmax.c. */
+ * A row is walked three times while it is in cache, backward twice; the last time with the row that
+ * follows. Columns are walked twice along their rows, some hundred side by side. Floor: 2 elements
+ * of memory traffic an element, backward 3; of columns 3 and 5. The rule: src/ops/softmax.c. */
+#include <float.h>
+#include <string.h>
+
 #include "cpu/softmax.h"
 
 static void forward_short(const softmax_job *w, int64_t r, int64_t rows)
@@ -71,36 +74,86 @@ INLINE void backward_row(const softmax_job *w, int64_t r, real *room, late_row *
     late_begin(LATE_SLOPES, l, n);
 }
 
-static void forward_columns(const softmax_strip *s)
+/* In one walk: where a patch has a larger element, what was summed before it is less. */
+void bpi_slab_terms(const softmax_slab *s, real m[SLAB], double sum[SLAB])
 {
-    vec m[GROUP];
-    real sum[STEP];
-    columns_largest(s, m);
-    columns_terms(1, s, m, sum);
-    for (int j = 0; j < STEP; j++)
-        sum[j] = 1 / sum[j];
+    const vec least = splat(-(real)INFINITY), lowest = splat(BPI_F64 ? (real)-DBL_MAX : -FLT_MAX);
+    for (int64_t c = 0; c < parts(s->width, STEP) * STEP; c++) {
+        m[c] = -(real)INFINITY;
+        sum[c] = 0;
+    }
+    EACH_PATCH(s,
+        vec top[GROUP], less[GROUP], acc[GROUP];
+        EACH_VEC top[v] = load(m + c + v * LANES);
+        EACH_VEC less[v] = top[v];
+        for (int64_t r = row; r < end; r++) {
+            slab_fetch(s->x + (r + DEEP) * s->x_pitch + c);
+            EACH_VEC top[v] = larger(get(s->x + r * s->x_pitch + c, v, left, least), top[v]);
+        }
+        EACH_VEC {
+            store(m + c + v * LANES, top[v]);
+            top[v] = larger(top[v], lowest); /* of -Inf alone: no difference is NaN */
+            less[v] -= top[v];
+            acc[v] = splat(0);
+        }
+        if (row > 0) {
+            exp_group(GROUP, less);
+            EACH_VEC scale_vec(sum + c + v * LANES, less[v]);
+        }
+        for (int64_t r = row; r < end; r++) {
+            vec t[GROUP];
+            EACH_VEC t[v] = get(s->x + r * s->x_pitch + c, v, left, least) - top[v];
+            exp_vectors(1, GROUP, t);
+            EACH_VEC acc[v] += t[v];
+        }
+        EACH_VEC add_vec(sum + c + v * LANES, acc[v]);)
+}
+
+static void forward_slab(const softmax_slab *s)
+{
+    real m[SLAB_ROOM], scale[SLAB_ROOM];
+    double sum[SLAB];
+    bpi_slab_terms(s, m, sum);
+    for (int64_t c = 0; c < s->width; c++)
+        scale[c] = (real)(1 / sum[c]);
+    const int64_t ahead = slab_ahead(s, s->x_pitch);
     for (int64_t r = 0; r < s->rows; r++) {
+        const real *x = s->x + r * s->x_pitch;
         real *y = s->to + r * s->to_pitch;
-        fetch(GROUP, y + ROWS_AHEAD * s->to_pitch, 1);
-        EACH_VEC put(y, v, s->left, get(y, v, s->left, m[v]) * load(sum + v * LANES));
+        PAST_STEPS(s->past, y, s->width,
+            fetch(VECTORS, x + i + ahead, 0);
+            vec t[GROUP];
+            STEP_VECS t[v] = get(x + i, v, left, splat(0)) - load(m + i + v * LANES);
+            exp_group(VECTORS, t);
+            STEP_VECS put_past(s->past, y + i, v, left, t[v] * load(scale + i + v * LANES)))
     }
 }
 
-static void backward_columns(const softmax_strip *s)
+static void backward_slab(const softmax_slab *s)
 {
     const vec zero = splat(0);
-    const int64_t left = s->left;
-    double total[1][STEP] = {{0}};
-    real sum[STEP];
-    COLUMN_SUMS(1, total, s->rows,
-        EACH_VEC acc[0][v] += get(s->x + r * s->x_pitch, v, left, zero) *
-                              get(s->y + r * s->y_pitch, v, left, zero))
-    for (int j = 0; j < STEP; j++)
-        sum[j] = (real)total[0][j];
-    for (int64_t r = 0; r < s->rows; r++)
-        EACH_VEC put(s->to + r * s->to_pitch, v, left,
-                     get(s->y + r * s->y_pitch, v, left, zero) *
-                         (get(s->x + r * s->x_pitch, v, left, zero) - load(sum + v * LANES)));
+    double total[SLAB];
+    real sum[SLAB_ROOM];
+    memset(total, 0, (size_t)parts(s->width, STEP) * STEP * sizeof *total);
+    EACH_PATCH(s, double *const at[1] = {total + c};
+        COLUMN_SUMS(1, at, end - row, const real *dy = s->x + (row + r) * s->x_pitch + c;
+            const real *y = s->y + (row + r) * s->y_pitch + c;
+            slab_fetch(dy + DEEP * s->x_pitch);
+            slab_fetch(y + DEEP * s->y_pitch);
+            EACH_VEC acc[0][v] += get(dy, v, left, zero) * get(y, v, left, zero)))
+    for (int64_t c = 0; c < s->width; c++)
+        sum[c] = (real)total[c];
+    const int64_t ahead = slab_ahead(s, s->x_pitch), y_ahead = slab_ahead(s, s->y_pitch);
+    for (int64_t r = 0; r < s->rows; r++) {
+        const real *dy = s->x + r * s->x_pitch, *y = s->y + r * s->y_pitch;
+        real *dx = s->to + r * s->to_pitch;
+        PAST_STEPS(s->past, dx, s->width,
+            fetch(VECTORS, dy + i + ahead, 0);
+            fetch(VECTORS, y + i + y_ahead, 0);
+            STEP_VECS put_past(s->past, dx + i, v, left,
+                               get(y + i, v, left, zero) *
+                                   (get(dy + i, v, left, zero) - load(sum + i + v * LANES))))
+    }
 }
 
 SOFTMAX_ROWS(wide_rows, LATE_EXPS, forward_wide)

@@ -9,7 +9,7 @@
 #include "door/kernel_params.h"
 
 enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20,
-       PIECE = 4 * SUM_CHUNK, ROWS_AHEAD = 32 };
+       BLOCKS = 16, PIECE = 4 * SUM_CHUNK, SLAB = 16 * STEP, SLAB_ROOM = SLAB + LANES, DEEP = 8 };
 
 /* --- a row that is written while the next one is walked: memory takes it meanwhile ------------ */
 
@@ -199,17 +199,18 @@ OUTLINE vec columns_exp(vec e[COLUMNS], vec col[COLUMNS], int64_t n, vec max)
 typedef struct softmax_job {
     bpi_rows x, y, dx; /* backward: x is dy */
     /* Along an axis that is not the last: x.n tables of x.size rows of `inner` elements. */
-    int64_t inner, strips; /* strips of columns in a table */
-    int64_t per_block;     /* strips */
+    int64_t inner, width, slabs; /* elements; of a slab; slabs of a table */
+    int64_t per_block;           /* slabs */
     int past;              /* rows are written past the caches */
 } softmax_job;
 
-/* A strip of columns: `left` of them, `rows` elements each. */
-typedef struct softmax_strip {
+/* A slab: `width` columns side by side, at most SLAB, `rows` elements each. */
+typedef struct softmax_slab {
     const real *x, *y; /* backward: x is dy */
     real *to;
-    int64_t rows, left, x_pitch, y_pitch, to_pitch;
-} softmax_strip;
+    int64_t rows, width, x_pitch, y_pitch, to_pitch;
+    int past;
+} softmax_slab;
 
 /* A view in BPI_ROWS as tables of columns, or as rows along the last axis. */
 OUTLINE bpi_rows softmax_rows(const bp_view *v, int32_t axis)
@@ -231,9 +232,9 @@ static inline void softmax_run(bp_exec *ex, const bp_view *x, const bp_view *y, 
                                bp_block_fn wides, bp_block_fn columns)
 {
     const int32_t axis = ((const bpi_softmax_params *)params)->axis, last = x->shape.ndim - 1;
-    softmax_job w = {softmax_rows(x, axis), softmax_rows(y, axis), softmax_rows(dx, axis), 1, 0, 0,
-                     /* with what is read, which is as large */
-                     2 * count_of(dx) * (int64_t)sizeof(real) >= PAST_BYTES};
+    softmax_job w = {softmax_rows(x, axis), softmax_rows(y, axis), softmax_rows(dx, axis),
+                     .inner = 1, /* with what is read, which is as large: */
+                     .past = 2 * count_of(dx) * (int64_t)sizeof(real) >= PAST_BYTES};
     if (axis == last) {
         bp_parallel_for(ex, softmax_cut(&w.x),
                         w.x.size <= SHORT_ROW          ? shorts
@@ -244,54 +245,50 @@ static inline void softmax_run(bp_exec *ex, const bp_view *x, const bp_view *y, 
     }
     for (int32_t i = axis + 1; i <= last; i++)
         w.inner *= x->shape.dim[i];
-    w.strips = parts(w.inner, STEP);
-    w.per_block = at_least(8192 / (w.x.size * STEP), 1);
-    bp_parallel_for(ex, parts(w.x.n * w.strips, w.per_block), columns, &w);
+    const int64_t least = w.past ? 4 : 1; /* strips: memory likes long pieces, threads many */
+    w.width = STEP * at_most(at_least(w.x.n * w.inner / (STEP * BLOCKS), least), SLAB / STEP);
+    w.slabs = parts(w.inner, w.width);
+    w.per_block = at_least(8192 / (w.x.size * w.width), 1);
+    bp_parallel_for(ex, parts(w.x.n * w.slabs, w.per_block), columns, &w);
 }
 
-static inline softmax_strip softmax_strip_of(const softmax_job *w, int64_t i, real *to,
-                                             int64_t to_pitch)
+static inline softmax_slab softmax_slab_of(const softmax_job *w, int64_t i, real *to,
+                                           int64_t to_pitch)
 {
-    const int64_t table = i / w->strips, first = i % w->strips * STEP, n = w->x.size;
-    return (softmax_strip){w->x.data + table * n * w->x.pitch + first,
-                           w->y.data + table * n * w->y.pitch + first,
-                           to + table * n * to_pitch + first,
-                           n, at_most(w->inner - first, STEP), w->x.pitch, w->y.pitch, to_pitch};
+    const int64_t table = i / w->slabs, first = i % w->slabs * w->width, n = w->x.size;
+    return (softmax_slab){w->x.data + table * n * w->x.pitch + first,
+                          w->y.data + table * n * w->y.pitch + first,
+                          to + table * n * to_pitch + first,
+                          n, at_most(w->inner - first, w->width),
+                          w->x.pitch, w->y.pitch, to_pitch, w->past};
 }
 
-/* m: the largest of each column. */
-INLINE void columns_largest(const softmax_strip *s, vec m[GROUP])
-{
-    const vec least = splat(-(real)INFINITY);
-    EACH_VEC m[v] = least;
-    for (int64_t r = 0; r < s->rows; r++) {
-        fetch(GROUP, s->x + (r + ROWS_AHEAD) * s->x_pitch, 0);
-        EACH_VEC m[v] = larger(get(s->x + r * s->x_pitch, v, s->left, least), m[v]);
+/* Statements for rows `row` to `end` of columns c to c + left: memory is read along rows, some at a
+ * time. */
+#define EACH_PATCH(s, ...)                                                \
+    for (int64_t row = 0; row < (s)->rows; row += DEEP) {                 \
+        const int64_t end = at_most(row + DEEP, (s)->rows);               \
+        for (int64_t c = 0; c < (s)->width; c += STEP) {                  \
+            const int64_t left = at_most((s)->width - c, STEP);           \
+            __VA_ARGS__                                                   \
+        }                                                                 \
     }
+
+/* Asks for what the walks of a slab come to next: a strip of a row for the second cache, for rows
+ * may meet in the first; and how far on in a walk over whole rows. */
+INLINE void slab_fetch(const real *p)
+{
+    UNROLL for (int b = 0; b < GROUP * BPI_VECTOR_BYTES; b += 64)
+        __builtin_prefetch((const char *)p + b, 0, 2);
+}
+INLINE int64_t slab_ahead(const softmax_slab *s, int64_t pitch)
+{
+    return parts(AHEAD, s->width) * pitch;
 }
 
-/* sum: of e^(x - m) of each column; `to` takes the terms where `keep`. */
-INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GROUP],
-                          real sum[STEP])
-{
-    const vec least = splat(-(real)INFINITY);
-    const int64_t left = s->left;
-    double total[1][STEP] = {{0}};
-    COLUMN_SUMS(1, total, s->rows,
-        vec t[GROUP];
-        fetch(GROUP, s->x + (r + ROWS_AHEAD) * s->x_pitch, 0);
-        if (keep)
-            fetch(GROUP, s->to + (r + ROWS_AHEAD) * s->to_pitch, 1);
-        EACH_VEC t[v] = get(s->x + r * s->x_pitch, v, left, least) - m[v];
-        exp_vectors(!keep, GROUP, t);
-        EACH_VEC {
-            acc[0][v] += t[v];
-            if (keep)
-                put(s->to + r * s->to_pitch, v, left, t[v]);
-        })
-    for (int j = 0; j < STEP; j++)
-        sum[j] = (real)total[0][j];
-}
+/* m: the largest of each column; sum: of its e^(x - m). */
+void BPI_CPU(slab_terms)(const softmax_slab *s, real m[SLAB], double sum[SLAB]);
+#define bpi_slab_terms BPI_CPU(slab_terms)
 
 /* static void name(job, block) over the rows of a block. one_row ends the late row and begins one,
  * if they are of a kind. */
@@ -319,39 +316,40 @@ INLINE void columns_terms(const int keep, const softmax_strip *s, const vec m[GR
             short_rows(w, r, at_most(end - r, LANES));                                           \
     }
 
-/* The same over its strips of columns, which are written to `to`. */
-#define SOFTMAX_STRIPS(name, columns, to)                                                        \
+/* The same over its slabs, which are written to `to`. */
+#define SOFTMAX_SLABS(name, one_slab, to)                                                        \
     static void name(void *arg, int64_t block)                                                   \
     {                                                                                            \
         const softmax_job *w = arg;                                                              \
-        int64_t end = at_most((block + 1) * w->per_block, w->x.n * w->strips);                   \
+        int64_t end = at_most((block + 1) * w->per_block, w->x.n * w->slabs);                    \
         for (int64_t i = block * w->per_block; i < end; i++) {                                   \
-            const softmax_strip s = softmax_strip_of(w, i, to.data, to.pitch);                   \
-            columns(&s);                                                                         \
+            const softmax_slab s = softmax_slab_of(w, i, to.data, to.pitch);                     \
+            one_slab(&s);                                                                        \
         }                                                                                        \
+        stream_end();                                                                            \
     }
 
-/* The table entry, from {forward, backward}_{short, row, columns}, the kinds of late rows, and what
+/* The table entry, from {forward, backward}_{short, row, slab}, the kinds of late rows, and what
  * takes a block of wide ones forward past the caches. */
 #define SOFTMAX_OP(op, kind, slope_kind, wide_rows)                                              \
     SOFTMAX_SHORT_ROWS(forward_shorts, forward_short)                                            \
     SOFTMAX_SHORT_ROWS(backward_shorts, backward_short)                                          \
     SOFTMAX_ROWS(forward_rows, kind, forward_row)                                                \
     SOFTMAX_ROWS(backward_rows, slope_kind, backward_row)                                        \
-    SOFTMAX_STRIPS(forward_strips, forward_columns, w->y)                                        \
-    SOFTMAX_STRIPS(backward_strips, backward_columns, w->dx)                                     \
+    SOFTMAX_SLABS(forward_slabs, forward_slab, w->y)                                             \
+    SOFTMAX_SLABS(backward_slabs, backward_slab, w->dx)                                          \
     static bp_status forward(bp_exec *ex, const bp_view *in, const bp_view *out,                 \
                              const void *params)                                                 \
     {                                                                                            \
         softmax_run(ex, in, out, out, params, forward_shorts, forward_rows, wide_rows,           \
-                    forward_strips);                                                             \
+                    forward_slabs);                                                              \
         return BP_OK;                                                                            \
     }                                                                                            \
     static bp_status backward(bp_exec *ex, const bp_view *in, const bp_view *out,                \
                               const void *params)                                                \
     {                                                                                            \
         softmax_run(ex, &in[0], &in[1], out, params, backward_shorts, backward_rows,             \
-                    backward_rows, backward_strips);                                             \
+                    backward_rows, backward_slabs);                                              \
         return BP_OK;                                                                            \
     }                                                                                            \
     BPI_CPU_OP(op) = {.slot = {[BPI_FORWARD] = {.fn = forward, .layout = BPI_ROWS},              \

@@ -132,6 +132,10 @@ INLINE void add_vec(double total[LANES], vec v)
 {
     *(wide_at *)total += __builtin_convertvector(v, wide_at);
 }
+INLINE void scale_vec(double total[LANES], vec v)
+{
+    *(wide_at *)total *= __builtin_convertvector(v, wide_at);
+}
 INLINE vec mean_vec(const double total[LANES], double n)
 {
     return __builtin_convertvector(*(const wide_at *)total / n, vec);
