@@ -17,10 +17,8 @@
 #endif
 
 enum {
-    BPI_DRAW_LANES = BPI_VECTOR_BYTES / 8,
-    BPI_DRAW_BLOCKS = 2 * BPI_DRAW_LANES,
-    BPI_DRAW_WORDS = 4 * BPI_DRAW_BLOCKS,
-    BPI_NUMBERS = BPI_VECTOR_BYTES == 64 ? 2 * BPI_DRAW_WORDS : BPI_DRAW_WORDS, /* of draws */
+    BPI_DRAW_LANES = BPI_VECTOR_BYTES / 8, /* blocks of a vector */
+    BPI_NUMBERS = (BPI_VECTOR_BYTES == 64 ? 16 : 8) * BPI_DRAW_LANES, /* words at a time */
     BPI_HIGH_FIRST = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ /* of the halves of a word in memory */
 };
 
@@ -90,11 +88,6 @@ INLINE void bpi_draw_words(uint32_t *word, const bpi_stream *s, uint64_t block, 
         memcpy(word + v * 4 * (int)BPI_DRAW_LANES, &low, sizeof low);
         memcpy(word + (v * 4 + 2) * (int)BPI_DRAW_LANES, &high, sizeof high);
     }
-}
-
-static inline void bpi_draw(uint32_t word[BPI_DRAW_WORDS], const bpi_stream *s, uint64_t block)
-{
-    bpi_draw_words(word, s, block, BPI_DRAW_WORDS);
 }
 
 /* What a kernel draws with: its `rng` and params. */

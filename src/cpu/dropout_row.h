@@ -6,7 +6,7 @@
 #include "cpu/draws.h"
 #include "cpu/vec.h"
 
-enum { BPI_DROPOUT_RUN = 2 * BPI_DRAW_WORDS };
+enum { BPI_DROPOUT_RUN = 2 * BPI_NUMBERS };
 
 /* What a kernel draws with, from its `rng` and params; returns the scale of what is kept. */
 static inline real bpi_dropout_init(bpi_dropout *d, const bp_view *rng, uint32_t site,
@@ -16,19 +16,17 @@ static inline real bpi_dropout_init(bpi_dropout *d, const bp_view *rng, uint32_t
     return keep ? (real)(65536.0 / keep) : 0;
 }
 
-/* Asks for the run that comes 8 runs later: while one is drawn, nothing else does. It need not be
+/* Asks for a run that comes 4 KB later: while one is drawn, nothing else does. It need not be
  * there. */
 static inline void bpi_fetch_run(const real *x)
 {
-    uintptr_t at = (uintptr_t)x + 8 * BPI_DROPOUT_RUN * sizeof(real);
     for (size_t line = 0; line < BPI_DROPOUT_RUN * sizeof(real); line += 64)
-        __builtin_prefetch((const void *)(at + line));
+        __builtin_prefetch((const void *)((uintptr_t)x + 4096 + line));
 }
 
 /* y[i] = half[i] is kept ? x[i] * scale : 0. Half-words lie in the order of their words. */
-INLINE void bpi_drop(real *y, const real *x, int64_t n,
-                                                          const uint16_t *half, int64_t first,
-                                                          uint32_t keep, real scale)
+INLINE void bpi_drop(real *y, const real *x, int64_t n, const uint16_t *half, int64_t first,
+                     uint32_t keep, real scale)
 {
     for (int64_t i = 0; i < n; i++) {
         real v = x[i] * scale;
@@ -41,21 +39,25 @@ INLINE void bpi_drop(real *y, const real *x, int64_t n,
 static inline void bpi_dropout_row(const int past, real *y, const real *x, int64_t n,
                                    uint64_t first, const bpi_dropout *d, real scale)
 {
-    uint32_t word[BPI_DRAW_WORDS];
+    uint32_t word[BPI_NUMBERS];
     uint16_t half[BPI_DROPOUT_RUN];
     for (int64_t i = 0; i < n;) {
         uint64_t at = first + (uint64_t)i;
         int64_t skip = (int64_t)(at % 8), run = at_most(BPI_DROPOUT_RUN - skip, n - i);
-        bpi_draw(word, &d->stream, at / 8);
+        bpi_draw_words(word, &d->stream, at / 8, BPI_NUMBERS);
         memcpy(half, word, sizeof half);
         if (run == BPI_DROPOUT_RUN) { /* without a loop's edges */
             const int streams = past && (uintptr_t)(y + i) % BPI_VECTOR_BYTES == 0;
-            _Alignas(64) real some[BPI_DROPOUT_RUN];
-            real *to = streams ? some : y + i; /* one loop for both: it is the faster code */
             bpi_fetch_run(x + i);
-            bpi_drop(to, x + i, BPI_DROPOUT_RUN, half, 0, d->keep, scale);
-            for (int j = 0; j < BPI_DROPOUT_RUN && streams; j += LANES)
-                stream(y + i + j, load(some + j));
+            for (int j = 0; j < BPI_DROPOUT_RUN; j += 2 * LANES) { /* half-words of one vector */
+                _Alignas(64) real some[2 * LANES];
+                bpi_drop(some, x + i + j, 2 * LANES, half, j, d->keep, scale);
+                UNROLL for (int k = 0; k < 2 * LANES; k += LANES)
+                    if (streams)
+                        stream(y + i + j + k, load(some + k));
+                    else
+                        store(y + i + j + k, load(some + k));
+            }
         } else {
             bpi_drop(y + i, x + i, run, half, skip, d->keep, scale);
         }
