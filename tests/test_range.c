@@ -328,7 +328,8 @@ static void alike(bp_tensor *a, bp_tensor *b, double tolerance, double scale)
 /* Large results are written past a CPU's caches: of those, some columns have the bits of few. */
 CLAIM(columns_of_a_softmax_are_as_its_rows_are)
 {
-    static const int64_t size[][2] = {{1, 7}, {8, 64}, {9, 65}, {41, 130}, {700, 1030}, {4100, 530}};
+    static const int64_t size[][2] = {{1, 7},    {8, 64},     {9, 65},
+                                      {41, 130}, {700, 1030}, {4100, 530}};
     for (int k = 0; k < 24; k++) {
         const bp_dtype type = k % 2 ? BP_F64 : BP_F32;
         const bool log = k / 2 % 2;

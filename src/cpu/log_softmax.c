@@ -5,7 +5,8 @@
  *
  * A row is walked three times while it is in cache, forward the last time with the row that
  * follows; backward twice. Columns are walked twice along their rows, some hundred side by side.
- * Floor: 2 elements of memory traffic an element, backward 3; of columns 3 and 5. The rule: src/ops/softmax.c. */
+ * Floor: 2 elements of memory traffic an element, backward 3; of columns 3 and 5. The rule:
+ * src/ops/softmax.c. */
 #include <string.h>
 
 #include "cpu/softmax.h"
