@@ -28,7 +28,8 @@ BPI_RUN(copy_4, word4, word4, out[i] = u[i])
 BPI_RUN(copy_8, word8, word8, out[i] = u[i])
 
 /* A vector of i32 or of the other real becomes one of `real`. */
-typedef real unit_of_real __attribute__((vector_size(UNIT * sizeof(real)), may_alias));
+typedef real unit_of_real
+    __attribute__((vector_size(UNIT * sizeof(real)), aligned(sizeof(real)), may_alias));
 #define FROM(name, A)                                                                           \
     typedef A name##_unit                                                                       \
         __attribute__((vector_size(UNIT * sizeof(A)), aligned(sizeof(A)), may_alias));          \

@@ -43,17 +43,15 @@ bp_status BPI_CPU(elementwise)(bp_exec *ex, bpi_run_fn run, int64_t grain, const
         __VA_ARGS__;                                                                          \
     }
 
-/* A unit is made in registers, and goes to y from there. */
+/* Where units may go past the caches they are made in registers, and go to y from there. */
 INLINE void bpi_put_unit(void *to, const void *made, int bytes, int past)
 {
-    if (bytes != UNIT * (int)sizeof(real))
+    if (bytes != (int)BPI_VECTOR_BYTES)
         __builtin_memcpy(to, made, (size_t)bytes);
+    else if (past)
+        stream(to, load(made));
     else
-        UNROLL for (int i = 0; i < UNIT; i += LANES)
-            if (STREAMS && past)
-                stream((real *)to + i, load((const real *)made + i));
-            else
-                store((real *)to + i, load((const real *)made + i));
+        store(to, load(made));
 }
 
 /* The same of a statement that does UNIT elements; it stands behind `begin`. */
@@ -63,13 +61,15 @@ INLINE void bpi_put_unit(void *to, const void *made, int bytes, int past)
     {                                                                                         \
         const A *u = in[0].at, *v = in[1].at, *w = in[2].at;                                  \
         const int64_t u_step = in[0].step, v_step = in[1].step, w_step = in[2].step;          \
-        (void)k;                                                                              \
+        (void)k, (void)past;                                                                  \
         begin;                                                                                \
         Y *end_ = (Y *)to + n;                                                                \
         for (Y *to_ = to; to_ < end_; to_ += UNIT, u += u_step, v += v_step, w += w_step) {   \
-            _Alignas(64) Y out[UNIT];                                                         \
+            _Alignas(64) Y made_[UNIT];                                                       \
+            Y *out = STREAMS ? made_ : to_;                                                   \
             __VA_ARGS__                                                                       \
-            bpi_put_unit(to_, out, sizeof out, past);                                         \
+            if (STREAMS)                                                                      \
+                bpi_put_unit(to_, made_, sizeof made_, past);                                 \
         }                                                                                     \
     }
 
