@@ -1,7 +1,6 @@
 /* The kernels of binary.def: y = f(a, b), and da and db = f(dy, a, b). A formula becomes the body
  * of a run (elementwise.h). Floor: 3 elements of memory traffic an element, 4 backward. */
-#include "cpu/elementwise.h"
-#include "cpu/power.h"
+#include "cpu/asked.h"
 #include "door/formulas.h"
 
 #define VALUE(T, formula) const T a = u[i], b = v[i]; T y; formula
@@ -11,7 +10,7 @@
     (void)a, (void)b;                                                                          \
     formula
 #define RUN(name, made, ...)                                                                   \
-    BPI_RUN_UNITS(name, real, real, , BPI_POWER_UNIT(made, __VA_ARGS__))
+    BPI_RUN_UNITS(name, real, real, , BPI_ASKING_UNIT(made, __VA_ARGS__))
 
 /* The kernels of i32 are in the table of f32. */
 #if BPI_F64

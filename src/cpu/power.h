@@ -6,13 +6,11 @@
  *
  *     |x| = 2^n m, 3/4 <= m < 3/2, f = m - 1, s = f / (1 + f / 2), log2 m = s (C + C/12 s^2 + ...)
  *
- * and log2 |x| is a sum of two numbers. There a unit of a run goes over its formula twice: it notes
- * the powers that are asked for, finds them as a vector, and then uses them (BPI_POWER_UNIT).
- * f64's is the C library's. The polynomials are Chebyshev fits in f64, minimax ones in f32. */
+ * and log2 |x| is a sum of two numbers (asked.h is what a formula calls). f64's is the C library's.
+ * The polynomials are Chebyshev fits in f64, minimax ones in f32. */
 #ifndef BPI_CPU_POWER_H
 #define BPI_CPU_POWER_H
 
-#include "cpu/elementwise.h"
 #include "cpu/vec.h"
 #include "cpu/vmath.h"
 
@@ -79,41 +77,7 @@ INLINE vec bpi_powers_of(vec x, vec p)
     return _mm512_mask_mov_ps(y, ones, one);
 }
 
-/* What the formulas of a unit ask for, and what they are told. */
-typedef struct bpi_powers {
-    real x[LANES], p[LANES], found[LANES];
-    int asked;
-} bpi_powers;
-
-INLINE real bpi_power_of(bpi_powers *of, int asks, int i, real x, real p)
-{
-    if (!asks)
-        return of->found[i];
-    of->x[i] = x;
-    of->p[i] = p;
-    of->asked = 1;
-    return 1;
-}
-#define pow_of(x, p) bpi_power_of(&powers, asks, i, x, p)
-
-/* A unit of a run whose formula may ask for powers: `made` is what its body makes. */
-#define BPI_POWER_UNIT(made, ...)                                                              \
-    bpi_powers powers;                                                                        \
-    powers.asked = 0;                                                                         \
-    {                                                                                         \
-        enum { asks = 1 };                                                                    \
-        BPI_UNIT(__VA_ARGS__; (void)made)                                                      \
-    }                                                                                         \
-    if (powers.asked)                                                                         \
-        store(powers.found, bpi_powers_of(load(powers.x), load(powers.p)));                       \
-    {                                                                                         \
-        enum { asks = 0 };                                                                    \
-        BPI_UNIT(__VA_ARGS__; out[i] = made)                                                   \
-    }
-
-#else
-#define BPI_POWER_UNIT(made, ...) BPI_UNIT(__VA_ARGS__; out[i] = made)
-#if BPI_F64
+#elif BPI_F64
 /* The C library's, of one number at a time. */
 INLINE real pow_of(real x, real p) { return pow(x, p); }
 #else
@@ -172,7 +136,6 @@ INLINE real pow_of(real x, real p)
     const real signed_y = odd ? copysign_of(y, x) : y;
     return one ? 1 : none ? (real)NAN : signed_y;
 }
-#endif
 
 #endif
 

@@ -4,8 +4,9 @@
  * Compiled once per compute type and instruction level, with the flags of a kernel file; values go
  * through loops, so that it is the vectorised code that is tested. An error is counted in units in
  * the last place of the exact result; infinity counts as the number after the largest. */
-#include "cpu/normal.h"
-#include "cpu/power.h"
+#include <string.h>
+
+#include "cpu/asked.h"
 #include "cpu/sine.h"
 #include "check.h"
 #include "door/philox.h"
@@ -56,9 +57,22 @@ RUN(log1p)
 RUN(tanh)
 RUN(sin)
 RUN(cos)
-RUN(erf)
-RUN(normal_pdf)
-RUN(normal_cdf)
+
+/* One that a formula asks for, in units. */
+#define ASKING_RUN(name)                                                            \
+    BPI_RUN_UNITS(units_##name, real, real, ,                                       \
+                  BPI_ASKING_UNIT(y, const real y = name##_of(u[i])))               \
+    static void run_##name(const real *x, real *y, int64_t n)                       \
+    {                                                                               \
+        real in[BATCH + UNIT] = {0}, out[BATCH + UNIT];                             \
+        memcpy(in, x, (size_t)n * sizeof *x);                                       \
+        const bpi_operand each[] = {{in, UNIT}, {in, UNIT}, {in, UNIT}};            \
+        units_##name(out, each, (n + UNIT - 1) / UNIT * UNIT, NULL, 0);             \
+        memcpy(y, out, (size_t)n * sizeof *y);                                      \
+    }
+ASKING_RUN(erf)
+ASKING_RUN(normal_pdf)
+ASKING_RUN(normal_cdf)
 
 static long double normal_pdfl(long double x)
 {
@@ -246,7 +260,7 @@ static void test_position(void)
     check(good, NAME(BPI_REAL) " " NAME(BPI_LEVEL) " the same bits at every position");
 }
 
-BPI_RUN_UNITS(run_pow, real, real, , BPI_POWER_UNIT(y, const real y = pow_of(u[i], v[i])))
+BPI_RUN_UNITS(run_pow, real, real, , BPI_ASKING_UNIT(y, const real y = pow_of(u[i], v[i])))
 
 /* All pairs of numbers at which pow is an exception, or nearly, and samples; each number has an
  * exponent, or all have one. */
