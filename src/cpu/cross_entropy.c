@@ -6,8 +6,9 @@
  *     backward:  dy -> that dlogits, times dy in place
  *
  * A row is walked while it is in cache; its terms e^(x - max) become the gradient where they are,
- * or, of a gradient for which no cache has room, from a buffer past the caches. A row with a bad
- * label counts 0 everywhere. Floor: logits read, dlogits written once.
+ * or, of a gradient for which no cache has room, from a buffer past the caches; those of a wide row
+ * are found again while the next one is walked, if e^x is cheap. A row with a bad label counts 0
+ * everywhere. Floor: logits read, dlogits written once.
  *
  * cross_entropy_with: a loss a row, of a target q that is any row of numbers.
  *
@@ -192,10 +193,26 @@ INLINE void slopes(const int past, real *dx, const real *e, const real *of, int6
         })
 }
 
+/* The gradient of a wide row: late, but at its label; NULL if there is none. */
+typedef struct late_slopes {
+    late_row row;
+    real *at_label, label;
+} late_slopes;
+
+static void end_late(late_slopes *l)
+{
+    while (l->row.at < l->row.end)
+        late_step(LATE_EXPS, &l->row);
+    if (l->at_label)
+        *l->at_label = l->label;
+    l->at_label = NULL;
+}
+
 /* room: for the terms of a row of at most PIECE. */
-static void one_row(job *w, int64_t r, real *room, row_sum *s)
+static void one_row(job *w, int64_t r, real *room, late_slopes *late, row_sum *s)
 {
     const int64_t n = w->x.size;
+    const int wide = CHEAP_EXP && w->past && n > PIECE && w->flat == 0;
     const real *x = bpi_row(&w->x, r);
     real *dx = w->dx ? w->dx + r * n : NULL, *e = w->past && n <= PIECE ? room : dx;
     target t;
@@ -205,8 +222,15 @@ static void one_row(job *w, int64_t r, real *room, row_sum *s)
         return;
     }
     real max;
-    const double sum = e ? row_terms(1, LATE_NONE, NULL, e, x, n, &max, e)
-                         : row_terms(0, LATE_NONE, NULL, NULL, x, n, &max, NULL);
+    double sum;
+    if (!dx) {
+        sum = bpi_terms(x, n, &max);
+    } else if (wide) {
+        sum = bpi_late_terms(&late->row, x, n, &max);
+    } else {
+        max = row_max(x, n);
+        sum = row_exp(1, LATE_NONE, NULL, e, x, n, max == -(real)INFINITY ? 0 : max, e, NULL);
+    }
     double share[2] = {0, (double)n}; /* the sums of w (x - max) and of w */
     if (w->flat != 0) {
         const vec m = splat(max), one = splat(1);
@@ -226,9 +250,21 @@ static void one_row(job *w, int64_t r, real *room, row_sum *s)
         s->correct += is_correct(x, t.label, max);
     if (!dx)
         return;
+    const vec f = splat((real)(total / sum * t.dy));
+    if (wide) { /* all of q is its peak */
+        vec term[1] = {splat(x[t.label] - max)};
+        exp_group(1, term);
+        end_late(late);
+        late->row = (late_row){.to = dx, .from = x, .a = splat(max), .b = f, .past = 1};
+        late_begin(LATE_EXPS, &late->row, n);
+        late->at_label = &dx[t.label];
+        late->label = term[0][0];
+        take_peak(&t, &late->label, sum, total);
+        late->label *= f[0];
+        return;
+    }
     if (t.label >= 0)
         take_peak(&t, &e[t.label], sum, total);
-    const vec f = splat((real)(total / sum * t.dy));
     const vec g = splat(w->flat != 0 ? (real)(w->flat * t.dy) : 0);
     const real *of = w->flat != 0 ? t.w : NULL;
     if (e != dx)
@@ -244,13 +280,15 @@ static void block_fn(void *arg, int64_t block)
     job *w = arg;
     row_sum s = {0, 0};
     real room[PIECE];
+    late_slopes late = {.at_label = NULL};
     int64_t end = bpi_rows_end(&w->x, block);
     int64_t step = w->x.size <= SHORT_ROW ? LANES : 1;
     for (int64_t r = block * w->x.per_block; r < end; r += step)
         if (step > 1)
             short_rows(w, r, at_most(end - r, LANES), &s);
         else
-            one_row(w, r, room, &s);
+            one_row(w, r, room, &late, &s);
+    end_late(&late);
     if (w->past)
         stream_end();
     if (w->part)

@@ -33,7 +33,7 @@ INLINE void forward_row(const softmax_job *w, int64_t r, real *room, late_row *l
     const real *x = bpi_row(&w->x, r);
     real *y = bpi_row(&w->y, r), max;
     (void)room;
-    const double sum = row_terms(0, LATE_LOGS, l, NULL, x, n, &max, w->past ? x : y);
+    const double sum = row_terms(LATE_LOGS, l, x, n, &max, w->past ? x : y);
     *l = (late_row){.to = y, .from = x, .a = splat(max), .b = splat(log_of((real)sum)),
                     .past = w->past};
     late_begin(LATE_LOGS, l, n);

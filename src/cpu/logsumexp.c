@@ -3,12 +3,13 @@
  * An accumulator is the largest x, NaN left out, and the sum of e^(x - it); one that is infinite
  * counts as 0 in the difference. The walk: over_axes.c; the rule: src/ops/logsumexp.c. */
 #include <math.h>
+#include <string.h>
 
 #include "cpu/over_axes.h"
 #include "cpu/softmax.h"
 
 enum { MAX, SUM, VALUES };     /* of an accumulator */
-enum { RUN = 16384 / (int)sizeof(real), ROWS = 32 }; /* elements of a piece, at most */
+enum { ROWS = 32 }; /* of a piece, at most */
 
 static inline real base(real max)
 {
@@ -32,7 +33,7 @@ static void join(double *restrict acc, const double *restrict other, int64_t n, 
     }
 }
 
-/* The sum of a piece whose largest x is infinite: no e^x is needed for it. */
+/* The sum of a run whose largest x is infinite: no e^x is needed for it. */
 static double sum_of_infinite(const real *x, int64_t n, real max)
 {
     double sum = max > 0 ? INFINITY : 0;
@@ -43,15 +44,16 @@ static double sum_of_infinite(const real *x, int64_t n, real max)
 
 static void run(double *acc, const real *x, int64_t n, int64_t first)
 {
+    real max;
+    double sum = bpi_terms(x, n, &max);
     (void)first;
-    for (int64_t end; n > 0; x += end, n -= end) {
-        end = at_most(n, RUN);
-        const real max = row_max(x, end);
-        const double sum = max - max == 0 ? row_exp(0, LATE_NONE, NULL, NULL, x, end, max, x)
-                                          : sum_of_infinite(x, end, max);
-        const double piece[VALUES] = {(double)max, sum};
-        join(acc, piece, 1, 1);
-    }
+    if (max - max != 0)
+        sum = sum_of_infinite(x, n, max);
+    const double all[VALUES] = {(double)max, sum};
+    if (acc[MAX] == -INFINITY && acc[SUM] == 0)
+        memcpy(acc, all, sizeof all);
+    else
+        join(acc, all, 1, 1);
 }
 
 static void take_rows(double *restrict acc, const bpi_taken *t, const real *x, int64_t rows)

@@ -27,9 +27,19 @@ INLINE void forward_row(const softmax_job *w, int64_t r, real *room, late_row *l
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
     real *y = bpi_row(&w->y, r), *e = n <= PIECE ? room : y;
-    const double sum = row_exp(1, LATE_TERMS, l, e, x, n, row_max(x, n), w->past ? x : y);
+    const double sum = row_exp(1, LATE_TERMS, l, e, x, n, row_max(x, n), w->past ? x : y, NULL);
     *l = (late_row){.to = y, .from = e, .a = splat((real)(1 / sum)), .past = w->past};
     late_begin(LATE_TERMS, l, n);
+}
+
+double BPI_CPU(terms)(const real *x, int64_t n, real *max)
+{
+    return row_terms(LATE_NONE, NULL, x, n, max, NULL);
+}
+
+double BPI_CPU(late_terms)(late_row *l, const real *x, int64_t n, real *max)
+{
+    return row_terms(LATE_EXPS, l, x, n, max, x);
 }
 
 /* To keep the terms of a wide row is as much traffic as to write it: they are found twice. */
@@ -38,9 +48,9 @@ INLINE void forward_wide(const softmax_job *w, int64_t r, real *room, late_row *
     const int64_t n = w->x.size;
     const real *x = bpi_row(&w->x, r);
     real *y = bpi_row(&w->y, r);
-    const real max = row_max(x, n);
+    real max;
     (void)room;
-    const double sum = row_exp(0, LATE_EXPS, l, NULL, x, n, max, x);
+    const double sum = bpi_late_terms(l, x, n, &max);
     *l = (late_row){.to = y, .from = x, .a = splat(max), .b = splat((real)(1 / sum)), .past = 1};
     late_begin(LATE_EXPS, l, n);
 }

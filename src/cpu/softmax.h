@@ -9,7 +9,8 @@
 #include "door/kernel_params.h"
 
 enum { SHORT_ROW = 4 * LANES, AHEAD = 4096 / (int)sizeof(real), FAR_AHEAD = 1 << 20,
-       BLOCKS = 16, PIECE = 4 * SUM_CHUNK, SLAB = 16 * STEP, SLAB_ROOM = SLAB + LANES, DEEP = 8 };
+       BLOCKS = 16, PIECE = 4 * SUM_CHUNK, SLAB = 16 * STEP, SLAB_ROOM = SLAB + LANES, DEEP = 8,
+       CHEAP_EXP = BPI_VECTOR_BYTES == 64 && !BPI_F64 /* of a row: memory takes longer */ };
 
 /* --- a row that is written while the next one is walked: memory takes it meanwhile ------------ */
 
@@ -65,21 +66,29 @@ INLINE void late_step(const int kind, late_row *l)
     }
 }
 
-/* The sum of e^(x - max); e takes the terms where `keep`, and may be what a late row is from.
+/* The sum of e^(x - max); e takes the terms where `keep`, and may be what a late row is from;
+ * `largest`, where it is not NULL, the largest x, NaN left out.
  * Meanwhile what comes next is fetched: x AHEAD elements on, which may be the next row, and the row
  * y that will be written, if there is one. */
 INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, const real *x,
-                      int64_t n, real max, const real *y)
+                      int64_t n, real max, const real *y, real *largest)
 {
     const vec m = splat(max), least = splat(-(real)INFINITY);
+    vec most[GROUP];
+    EACH_VEC most[v] = least;
     const int64_t ahead = at_most(at_least(n, AHEAD), FAR_AHEAD);
     double sum[1];
     ROW_SUMS(1, sum, n,
         vec t[GROUP];
         fetch(VECTORS, x + i + ahead, 0);
-        if (keep || kind)
+        if (keep || (kind && kind != LATE_EXPS))
             fetch(VECTORS, y + i + (keep ? AHEAD : 0), 1);
-        STEP_VECS t[v] = get(x + i, v, left, least) - m;
+        STEP_VECS {
+            t[v] = get(x + i, v, left, least);
+            if (largest)
+                most[v] = larger(t[v], most[v]);
+            t[v] -= m;
+        }
         exp_vectors(!keep, VECTORS, t);
         if (kind && VECTORS > 1)
             late_step(kind, l);
@@ -88,32 +97,52 @@ INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, cons
             if (keep)
                 put(e + i, v, left, t[v]);
         });
+    if (largest)
+        *largest = largest_lane(larger(larger(most[0], most[1]), larger(most[2], most[3])));
     return sum[0];
 }
 
-/* The largest x, and the sum of e^(x - max); e takes the terms where `keep`. Where not, memory is
- * walked once: a piece is in the nearest cache when it is walked again, and the sum so far is
- * brought to a max that is larger. */
-INLINE double row_terms(const int keep, const int kind, late_row *l, real *e, const real *x,
-                        int64_t n, real *max, const real *y)
+/* The largest x, and the sum of e^(x - max). A wide row is walked in pieces: the largest x of one is
+ * looked for, the sum so far brought to it, and the piece walked again, from the nearest cache. With
+ * a cheap e^x it is walked once: the largest so far is taken off while that of the piece is looked
+ * for. Where it is larger, that was for nothing, and in the next piece it is looked for first. A row
+ * whose terms are found again is one piece elsewhere, and its sum that of terms that are kept. */
+INLINE double row_terms(const int kind, late_row *l, const real *x, int64_t n, real *max,
+                        const real *y)
 {
+    const int64_t step = CHEAP_EXP && n > PIECE ? SUM_CHUNK : kind == LATE_EXPS ? n : PIECE;
     double sum = 0;
+    int rising = 1;
     *max = -(real)INFINITY;
-    for (int64_t i = 0, end; i < n; i = end) {
-        end = keep ? n : at_most(i + PIECE, n);
-        const real m = row_max(x + i, end - i);
-        if (m > *max) {
-            if (sum > 0) {
-                vec less[1] = {splat(*max - m)};
-                exp_group(1, less);
-                sum *= (double)less[0][0];
-            }
-            *max = m;
+    for (int64_t i = 0; i < n; i += step) {
+        const int64_t some = at_most(step, n - i);
+        const int first = rising || !CHEAP_EXP;
+        real m, base = *max == -(real)INFINITY ? 0 : *max;
+        double terms = 0;
+        if (first)
+            m = row_max(x + i, some);
+        else
+            terms = row_exp(0, kind, l, NULL, x + i, some, base, y + i, &m);
+        rising = m > *max;
+        if (rising && sum > 0) {
+            vec less[1] = {splat(*max - m)};
+            exp_group(1, less);
+            sum *= (double)less[0][0];
         }
-        sum += row_exp(keep, kind, l, e, x + i, end - i, *max == -(real)INFINITY ? 0 : *max, y + i);
+        if (rising)
+            *max = base = m;
+        if (first || rising)
+            terms = row_exp(0, kind, l, NULL, x + i, some, base, y + i, NULL);
+        sum += terms;
     }
     return sum;
 }
+
+/* It without a late row, and with LATE_EXPS. */
+double BPI_CPU(terms)(const real *x, int64_t n, real *max);
+double BPI_CPU(late_terms)(late_row *l, const real *x, int64_t n, real *max);
+#define bpi_terms BPI_CPU(terms)
+#define bpi_late_terms BPI_CPU(late_terms)
 
 /* Cuts rows into blocks of 8K to 32K elements, a multiple of what is done at a time; of wide rows
  * some, for one of a block is late. */
