@@ -264,6 +264,8 @@ static int64_t cut(job *w, int64_t grain)
     if (jumper >= 0)
         swap_axes(l, 1, nearest(l, jumper, 1));
     w->turned = jumper >= 0 && w->past && l->stride[0][0] == 1;
+    if (w->turned && l->stride[0][1] % LANES)
+        w->past = 0; /* the ends of a short run are no whole lines */
     if (l->axes == 2 && l->size[0] * l->size[1] <= room) { /* small: no division */
         w->cols = l->size[0];
         w->rows = l->size[1];
