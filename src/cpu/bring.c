@@ -41,17 +41,13 @@ void bpi_repeat(void *buffer, const void *x, int64_t bytes, int64_t n)
         *(words *)to = v;
 }
 
-/* If `far`, the rows below are fetched. */
 static void bring_rows(real *restrict buffer, const real *restrict x, int64_t rows, int64_t row,
-                       int64_t n, int far)
+                       int64_t n)
 {
     for (int64_t i = 0; i < rows; i++, buffer += n, x += row) {
         int64_t j = 0;
-        for (; j + LANES <= n; j += LANES) {
-            if (far)
-                __builtin_prefetch(x + rows * row + j, 0, 2);
+        for (; j + LANES <= n; j += LANES)
             store(buffer + j, load(x + j));
-        }
         if (j < n)
             store(buffer + j, load_part(x + j, (int)(n - j)));
     }
@@ -105,7 +101,7 @@ void bpi_bring(void *buffer, const void *x, int64_t bytes, int64_t rows, int64_t
         for (int64_t i = 0; i < rows; i++)
             bpi_repeat((char *)buffer + i * n * bytes, (const char *)x + i * row * bytes, bytes, n);
     else if (step == 1 && bytes == sizeof(real))
-        bring_rows(buffer, x, rows, row, n, far);
+        bring_rows(buffer, x, rows, row, n);
     else if (row == 1 && bytes == sizeof(real))
         bring_columns(buffer, x, rows, n, step, far);
     else

@@ -138,6 +138,13 @@ static inline void take(const job *w, int past, char *y, const bpi_operand *in, 
         take_near(w, y, in, n);
 }
 
+/* Asks for a row of the tile that comes next. */
+static inline void fetch_row(const char *row, int64_t bytes)
+{
+    for (int64_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(row + i, 0, 2);
+}
+
 /* As runs of its rows, or as one where they are short or y must go through a buffer. */
 static void run_tile(const job *w, const tile *t, buffers *b)
 {
@@ -149,15 +156,17 @@ static void run_tile(const job *w, const tile *t, buffers *b)
     const int64_t runs = by_row ? t->rows : 1;
     char *y = lies ? t->at[0] : b->of[0];
     bpi_operand in[BPI_INPUTS] = {{NULL, 0}};
-    int64_t next[BPI_OPERANDS];
+    int64_t next[BPI_OPERANDS], below[BPI_OPERANDS] = {0}; /* bytes; 0: is not fetched */
     for (int k = 1; k < l->operands; k++) {
         const int64_t step = l->stride[k][0], row = l->stride[k][1];
         tile *had = &b->brought[k];
         in[k - 1].step = UNIT;
         in[k - 1].at = t->at[k];
         next[k] = row * w->bytes[k];
-        if (step == 1 && !w->turned && (by_row || row == t->n))
+        if (step == 1 && (by_row || row == t->n)) {
+            below[k] = w->turned ? t->rows * next[k] : 0;
             continue;
+        }
         in[k - 1].at = b->of[k];
         next[k] = t->n * w->bytes[k];
         if (step == 0 && by_row)
@@ -176,6 +185,8 @@ static void run_tile(const job *w, const tile *t, buffers *b)
             if (!in[k - 1].step)
                 bpi_repeat(b->of[k], t->at[k] + r * l->stride[k][1] * w->bytes[k], w->bytes[k],
                            UNIT);
+            else if (below[k])
+                fetch_row((const char *)in[k - 1].at + below[k], t->n * w->bytes[k]);
         take(w, w->past && lies, y, in, t->rows * t->n / runs);
         y += y_row * w->bytes[0];
         for (int k = 1; k < l->operands; k++)
