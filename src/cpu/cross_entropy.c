@@ -226,7 +226,7 @@ static void one_row(job *w, int64_t r, real *room, late_slopes *late, row_sum *s
     if (!dx) {
         sum = bpi_terms(x, n, &max);
     } else if (wide) {
-        sum = bpi_late_terms(&late->row, x, n, &max);
+        sum = row_terms(LATE_EXPS, &late->row, x, n, &max, x);
     } else {
         max = row_max(x, n);
         sum = row_exp(1, LATE_NONE, NULL, e, x, n, max == -(real)INFINITY ? 0 : max, e, NULL);

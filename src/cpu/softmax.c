@@ -37,11 +37,6 @@ double BPI_CPU(terms)(const real *x, int64_t n, real *max)
     return row_terms(LATE_NONE, NULL, x, n, max, x);
 }
 
-double BPI_CPU(late_terms)(late_row *l, const real *x, int64_t n, real *max)
-{
-    return row_terms(LATE_EXPS, l, x, n, max, x);
-}
-
 /* To keep the terms of a wide row is as much traffic as to write it: they are found twice. */
 INLINE void forward_wide(const softmax_job *w, int64_t r, real *room, late_row *l)
 {
@@ -50,7 +45,7 @@ INLINE void forward_wide(const softmax_job *w, int64_t r, real *room, late_row *
     real *y = bpi_row(&w->y, r);
     real max;
     (void)room;
-    const double sum = bpi_late_terms(l, x, n, &max);
+    const double sum = row_terms(LATE_EXPS, l, x, n, &max, x);
     *l = (late_row){.to = y, .from = x, .a = splat(max), .b = splat((real)(1 / sum)), .past = 1};
     late_begin(LATE_EXPS, l, n);
 }

@@ -138,11 +138,9 @@ INLINE double row_terms(const int kind, late_row *l, const real *x, int64_t n, r
     return sum;
 }
 
-/* It without a late row, and with LATE_EXPS. */
+/* It without a late row. */
 double BPI_CPU(terms)(const real *x, int64_t n, real *max);
-double BPI_CPU(late_terms)(late_row *l, const real *x, int64_t n, real *max);
 #define bpi_terms BPI_CPU(terms)
-#define bpi_late_terms BPI_CPU(late_terms)
 
 /* Cuts rows into blocks of 8K to 32K elements, a multiple of what is done at a time; of wide rows
  * some, for one of a block is late. */
