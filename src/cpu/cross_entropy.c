@@ -5,10 +5,9 @@
  *                dlogits = (softmax(logits) - onehot(labels)) / N
  *     backward:  dy -> that dlogits, times dy in place
  *
- * A row is walked while it is in cache; its terms e^(x - max) become the gradient where they are,
- * or, of a gradient for which no cache has room, from a buffer past the caches; those of a wide row
- * are found again while the next one is walked, if e^x is cheap. A row with a bad label counts 0
- * everywhere. Floor: logits read, dlogits written once.
+ * A row is walked while it is in cache; its terms e^(x - max) become the gradient where they are;
+ * where no cache has room for that, from a buffer, or, of a wide row, if e^x is cheap, found again
+ * while the next is walked. A row with a bad label counts 0. Floor: logits read, dlogits written.
  *
  * cross_entropy_with: a loss a row, of a target q that is any row of numbers.
  *

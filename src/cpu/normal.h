@@ -1,8 +1,9 @@
 /* The normal distribution and erf over `real`, like vmath.h, at most 4 and 3 ulp.
  *
  *     P(N > x) = e^(-x^2 / 2) F(s) / (x + k) for x >= 0; s = (x - 4) / (x + 4), k = 5/4 in f64,
- *                s = x / (x + 3) - 13/32, k = 3 in f32; with AVX-512 in f32, where two registers are a table of
- *                32 numbers, e^(-x^2 / 2) times a polynomial for each eighth of an octave of x + 1
+ *                s = x / (x + 3) - 13/32, k = 3 in f32; with AVX-512 in f32, where two registers
+ *                are a table of 32 numbers, e^(-x^2 / 2) times a polynomial for each eighth of an
+ *                octave of x + 1
  *     erf(x) = 1 - 2 P(N > sqrt(2) x); x (2 / sqrt(pi) + x^2 R(2 x^2)) for x <= 1 / sqrt(2)
  *
  * A formula calls normal_cdf_of(x), normal_pdf_of(x) and erf_of(x) by way of asked.h. Shepherd and

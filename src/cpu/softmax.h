@@ -102,11 +102,12 @@ INLINE double row_exp(const int keep, const int kind, late_row *l, real *e, cons
     return sum[0];
 }
 
-/* The largest x, and the sum of e^(x - max). A wide row is walked in pieces: the largest x of one is
- * looked for, the sum so far brought to it, and the piece walked again, from the nearest cache. With
- * a cheap e^x it is walked once: the largest so far is taken off while that of the piece is looked
- * for. Where it is larger, that was for nothing, and in the next piece it is looked for first. A row
- * whose terms are found again is one piece elsewhere, and its sum that of terms that are kept. */
+/* The largest x, and the sum of e^(x - max). A wide row is walked in pieces: the largest x of one
+ * is looked for, the sum so far brought to it, and the piece walked again, from the nearest cache.
+ * With a cheap e^x it is walked once: the largest so far is taken off while that of the piece is
+ * looked for. Where it is larger, that was for nothing, and in the next piece it is looked for
+ * first. A row whose terms are found again is one piece elsewhere, and its sum that of terms that
+ * are kept. */
 INLINE double row_terms(const int kind, late_row *l, const real *x, int64_t n, real *max,
                         const real *y)
 {
